@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/buf.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void buf_move(struct buf *b, size_t size)
+{
+	char *data;
+
+	if (!b->secret) {
+		b->data = mem_resize(b->data, size, 1);
+	} else {
+		/* realloc would leave a copy of the secret behind */
+		data = mem_alloc(size);
+		if (b->len)
+			memcpy(data, b->data, b->len);
+		mem_wipe(b->data, b->size);
+		free(b->data);
+		b->data = data;
+	}
+	b->size = size;
+}
+
+char *buf_room(struct buf *b, size_t n)
+{
+	size_t size;
+
+	if (n > b->max || b->len > b->max - n) {
+		b->full = true;
+		return NULL;
+	}
+	if (b->len + n + 1 > b->size) {
+		size = b->size ? b->size : 64;
+		while (size < b->len + n + 1)
+			size *= 2;
+		buf_move(b, size);
+	}
+	return b->data + b->len;
+}
+
+bool buf_add(struct buf *b, const void *data, size_t n)
+{
+	char *room = buf_room(b, n);
+
+	if (!room)
+		return false;
+	if (n)
+		memcpy(room, data, n);
+	b->len += n;
+	b->data[b->len] = '\0';
+	return true;
+}
+
+bool buf_adds(struct buf *b, const char *s)
+{
+	return buf_add(b, s, strlen(s));
+}
+
+bool buf_addc(struct buf *b, char c)
+{
+	return buf_add(b, &c, 1);
+}
+
+bool buf_addv(struct buf *b, const char *format, va_list ap)
+{
+	va_list again;
+	char *room;
+	int n;
+
+	va_copy(again, ap);
+	n = vsnprintf(NULL, 0, format, again);
+	va_end(again);
+	if (n < 0)
+		return false;
+	room = buf_room(b, (size_t)n);
+	if (!room)
+		return false;
+	vsnprintf(room, (size_t)n + 1, format, ap);
+	b->len += (size_t)n;
+	return true;
+}
+
+bool buf_addf(struct buf *b, const char *format, ...)
+{
+	va_list ap;
+	bool done;
+
+	va_start(ap, format);
+	done = buf_addv(b, format, ap);
+	va_end(ap);
+	return done;
+}
+
+void buf_shift(struct buf *b, size_t n)
+{
+	if (!n)
+		return;
+	memmove(b->data, b->data + n, b->len - n);
+	b->len -= n;
+	b->data[b->len] = '\0';
+}
+
+const char *buf_text(const struct buf *b)
+{
+	return b->data && b->len ? b->data : "";
+}
+
+void buf_reset(struct buf *b)
+{
+	if (b->secret)
+		mem_wipe(b->data, b->size);
+	b->len = 0;
+	b->full = false;
+	if (b->data)
+		b->data[0] = '\0';
+}
+
+char *buf_take(struct buf *b)
+{
+	char *s = b->len ? b->data : NULL;
+
+	if (!s) {
+		buf_release(b);
+		return mem_string("");
+	}
+	b->data = NULL;
+	b->len = b->size = 0;
+	b->full = false;
+	return s;
+}
+
+void buf_release(struct buf *b)
+{
+	if (b->secret)
+		mem_wipe(b->data, b->size);
+	free(b->data);
+	b->data = NULL;
+	b->len = b->size = 0;
+	b->full = false;
+}

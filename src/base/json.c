@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/json.h"
+
+#include <string.h>
+
+#include "base/utf8.h"
+
+static void quote(struct buf *out, const char *value, size_t n)
+{
+	const unsigned char *p = (const unsigned char *)value;
+	unsigned c;
+	size_t len;
+
+	buf_addc(out, '"');
+	for (; n; p += len, n -= len) {
+		len = utf8_next(p, n, &c);
+		if (!len) {
+			buf_adds(out, "\xef\xbf\xbd");
+			len = 1;
+		} else if (c == '"' || c == '\\') {
+			buf_addf(out, "\\%c", (int)c);
+		} else if (c == '\n') {
+			buf_adds(out, "\\n");
+		} else if (c < 0x20 || c == 0x7f) {
+			buf_addf(out, "\\u%04x", c);
+		} else {
+			buf_add(out, p, len);
+		}
+	}
+	buf_addc(out, '"');
+}
+
+void json_quote(struct buf *out, const char *value)
+{
+	quote(out, value, strlen(value));
+}
+
+static void member(struct json *j, const char *name)
+{
+	if (j->depth && j->more[j->depth - 1])
+		buf_addc(j->out, ',');
+	if (j->depth)
+		j->more[j->depth - 1] = true;
+	if (name) {
+		json_quote(j->out, name);
+		buf_addc(j->out, ':');
+	}
+}
+
+static void open_level(struct json *j, const char *name, char opener,
+		       char closer)
+{
+	member(j, name);
+	buf_addc(j->out, opener);
+	j->closer[j->depth] = closer;
+	j->more[j->depth] = false;
+	j->depth++;
+}
+
+void json_object(struct json *j, const char *name)
+{
+	open_level(j, name, '{', '}');
+}
+
+void json_array(struct json *j, const char *name)
+{
+	open_level(j, name, '[', ']');
+}
+
+void json_end(struct json *j)
+{
+	buf_addc(j->out, j->closer[--j->depth]);
+}
+
+void json_stringn(struct json *j, const char *name, const char *value,
+		  size_t n)
+{
+	member(j, name);
+	quote(j->out, value, n);
+}
+
+void json_string(struct json *j, const char *name, const char *value)
+{
+	if (value)
+		json_stringn(j, name, value, strlen(value));
+	else
+		json_raw(j, name, "null");
+}
+
+void json_int(struct json *j, const char *name, long long value)
+{
+	member(j, name);
+	buf_addf(j->out, "%lld", value);
+}
+
+void json_bool(struct json *j, const char *name, bool value)
+{
+	json_raw(j, name, value ? "true" : "false");
+}
+
+void json_raw(struct json *j, const char *name, const char *value)
+{
+	member(j, name);
+	buf_adds(j->out, value);
+}

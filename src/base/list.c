@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/list.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/buf.h"
+
+void list_addn(struct list *l, const char *s, size_t n)
+{
+	/* the array doubles whenever its length is a power of two */
+	if (!(l->n & (l->n - 1)))
+		l->item = mem_resize(l->item, l->n ? 2 * l->n : 1,
+				     sizeof(*l->item));
+	l->item[l->n++] = mem_stringn(s, n);
+}
+
+void list_add(struct list *l, const char *s)
+{
+	list_addn(l, s, strlen(s));
+}
+
+void list_split(struct list *l, const char *s, const char *separators)
+{
+	size_t n;
+
+	for (;;) {
+		s += strspn(s, separators);
+		n = strcspn(s, separators);
+		if (!n)
+			return;
+		list_addn(l, s, n);
+		s += n;
+	}
+}
+
+bool list_has(const struct list *l, const char *s)
+{
+	size_t i;
+
+	for (i = 0; i < l->n; i++)
+		if (!strcmp(l->item[i], s))
+			return true;
+	return false;
+}
+
+bool list_has_nocase(const struct list *l, const char *s)
+{
+	size_t i;
+
+	for (i = 0; i < l->n; i++)
+		if (!strcasecmp(l->item[i], s))
+			return true;
+	return false;
+}
+
+bool list_equal(const struct list *a, const struct list *b)
+{
+	size_t i;
+
+	if (a->n != b->n)
+		return false;
+	for (i = 0; i < a->n; i++)
+		if (strcmp(a->item[i], b->item[i]))
+			return false;
+	return true;
+}
+
+char *list_join(const struct list *l, const char *separator)
+{
+	struct buf b = BUF((size_t)-1 / 2);
+	size_t i;
+
+	for (i = 0; i < l->n; i++) {
+		if (i)
+			buf_adds(&b, separator);
+		buf_adds(&b, l->item[i]);
+	}
+	return buf_take(&b);
+}
+
+void list_release(struct list *l)
+{
+	while (l->n)
+		free(l->item[--l->n]);
+	free(l->item);
+	l->item = NULL;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The log: one event, one line. Its sink is the only global state of the
+ * program. A log that cannot be written changes nothing else.
+ */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum log_level { LOG_AT_ERROR, LOG_AT_INFO, LOG_AT_DEBUG };
+
+struct log_settings {
+	const char *to;        /* "syslog", "stderr", "none" or a file's path */
+	bool json;
+	enum log_level level;  /* the least important that is written */
+};
+
+struct log_field {
+	const char *name;
+	const char *value;     /* NULL: left out; control characters and
+				* quotes are escaped by the log */
+	bool bare;             /* JSON: a number, written without quotes */
+};
+
+/* Before the first call, events go to syslog as text. settings->to is
+ * copied; a file that cannot be opened: nothing is logged. */
+void log_open(const struct log_settings *settings);
+/* name=value pairs, or one JSON object with a "time". */
+void log_event(enum log_level level, const struct log_field *field, size_t n);
+/* One event of words alone, as text="...". */
+void log_say(enum log_level level, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/buf.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/* The one place where want of memory ends the process. Nothing that was not
+ * already safe is promised to anybody at this point. */
+static _Noreturn void mem_exhausted(void)
+{
+	static const char words[] = "posthaste: out of memory\n";
+
+	if (write(STDERR_FILENO, words, sizeof(words) - 1) < 0)
+		_exit(EX_OSERR);
+	_exit(EX_OSERR);
+}
+
+void *mem_alloc(size_t n)
+{
+	void *p = calloc(1, n ? n : 1);
+
+	if (!p)
+		mem_exhausted();
+	return p;
+}
+
+void *mem_resize(void *p, size_t n, size_t size)
+{
+	void *grown;
+
+	if (size && n > SIZE_MAX / size)
+		mem_exhausted();
+	n *= size;
+	grown = realloc(p, n ? n : 1);
+	if (!grown)
+		mem_exhausted();
+	return grown;
+}
+
+char *mem_stringn(const char *s, size_t n)
+{
+	char *copy = mem_alloc(n + 1);
+
+	memcpy(copy, s, n);
+	return copy;
+}
+
+char *mem_string(const char *s)
+{
+	return s ? mem_stringn(s, strlen(s)) : NULL;
+}
+
+char *mem_printf(const char *format, ...)
+{
+	va_list ap;
+	char *s;
+	int n;
+
+	va_start(ap, format);
+	n = vasprintf(&s, format, ap);
+	va_end(ap);
+	if (n < 0)
+		mem_exhausted();
+	return s;
+}
+
+void mem_wipe(void *p, size_t n)
+{
+	if (p)
+		explicit_bzero(p, n);
+}
+
+void mem_wipe_string(char *s)
+{
+	if (s)
+		explicit_bzero(s, strlen(s));
+	free(s);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/utf8.h"
+
+#include <string.h>
+
+size_t utf8_next(const unsigned char *p, size_t n, unsigned *value)
+{
+	static const unsigned least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	unsigned v;
+	size_t len, i;
+
+	if (*p < 0x80) {
+		*value = *p;
+		return 1;
+	}
+	len = *p >= 0xf0 ? 4 : *p >= 0xe0 ? 3 : 2;
+	if (*p < 0xc2 || *p > 0xf4 || len > n)
+		return 0;
+	v = *p & (0xffU >> (len + 1));
+	for (i = 1; i < len; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		v = v << 6 | (p[i] & 0x3f);
+	}
+	if (v < least[len] || v > 0x10ffff || (v >= 0xd800 && v <= 0xdfff))
+		return 0;
+	*value = v;
+	return len;
+}
+
+bool utf8_valid(const char *s, size_t n)
+{
+	const unsigned char *p = (const unsigned char *)s;
+	unsigned c;
+	size_t len;
+
+	for (; n; p += len, n -= len) {
+		len = utf8_next(p, n, &c);
+		if (!len)
+			return false;
+	}
+	return true;
+}
+
+bool utf8_is_wide(const char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s >= 0x80)
+			return true;
+	return false;
+}

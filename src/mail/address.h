@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Addresses: RFC 5322 3.4 and 4.4 (groups, comments, obsolete routes),
+ * RFC 6531 (UTF-8 local parts), RFC 5891 (IDNA 2008) for domains.
+ *
+ * Inside the program an address is one string "local@domain": the local part
+ * in its shortest quoting, the domain in lower case and A-labels, or an
+ * address literal "[192.0.2.1]", "[IPv6:...]". "" is the null reverse-path.
+ */
+#ifndef MAIL_ADDRESS_H
+#define MAIL_ADDRESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/outcome.h"
+
+struct mailbox {
+	char *name;     /* display name, unquoted; NULL: none */
+	char *address;  /* as above; without "@domain" where the text had none */
+	bool qualified; /* has a domain */
+	size_t at;      /* offset in the text just behind the local part, where
+			 * "@domain" is to be inserted */
+};
+
+struct mailboxes {
+	struct mailbox *box;
+	size_t n;
+};
+
+/* The mailboxes of an address-list, groups resolved, empty elements passed
+ * over; none at all is fine. False (EX_DATAERR, the bad part in the words)
+ * where it is no list. The caller releases out in either case. */
+bool address_list(const char *text, size_t n, struct mailboxes *out,
+		  struct outcome *why) MUST_CHECK;
+/* One mailbox, as for -f: "a@b", "<a@b>", "Name <a@b>"; "" and "<>" give the
+ * null reverse-path "". The caller frees *address. */
+bool address_one(const char *text, char **address, bool *qualified,
+		 struct outcome *why) MUST_CHECK;
+void mailboxes_release(struct mailboxes *m);
+
+/* The domain of an address of ours: what is behind its last "@", "" without
+ * one. */
+const char *address_domain(const char *address);
+/* "local@domain"; the caller frees. */
+char *address_qualify(const char *local, const char *domain);
+/* Whether the local part holds bytes outside ASCII (needs SMTPUTF8). */
+bool address_is_utf8(const char *address);
+/* Whether two addresses of ours are one: domains without case. */
+bool address_equal(const char *a, const char *b);
+
+/* The lower-case A-label form (IDNA 2008, non-transitional), or a checked
+ * literal; the caller frees. False (EX_DATAERR) for what cannot be a mail
+ * domain: empty labels, labels over 63 octets, over 255 in all, controls,
+ * blanks. An underscore is kept. */
+bool domain_normalise(const char *text, size_t n, char **out,
+		      struct outcome *why) MUST_CHECK;
+bool domain_is_literal(const char *domain);
+
+/* Adds a display name to b as RFC 5322 and RFC 2047 want it: as atoms, a
+ * quoted string, or encoded words; control characters become blanks. */
+struct buf;
+void name_encode(struct buf *b, const char *name);
+
+#endif

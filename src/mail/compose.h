@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * From what a caller said to what is sent: account, sender, recipients and
+ * the completed message. This happens once in a message's life, for a
+ * command line, a -bs transaction and a foreign queue entry alike.
+ */
+#ifndef MAIL_COMPOSE_H
+#define MAIL_COMPOSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "mail/config.h"
+#include "mail/envelope.h"
+#include "mail/message.h"
+
+/* Who calls. Filled by caller_identify from the user database. */
+struct caller {
+	uid_t uid;
+	char *login;      /* the number where the user has no name */
+	char *full_name;  /* GECOS, "&" replaced; NULL: none */
+};
+void caller_identify(uid_t uid, struct caller *c);
+void caller_release(struct caller *c);
+
+struct request {
+	const struct caller *caller;
+	const char *account;     /* -a; NULL */
+	const char *sender;      /* -f as given; NULL */
+	const char *full_name;   /* -F, or the environment's NAME; NULL */
+	bool from_header;        /* -t */
+	char *const *operand;
+	size_t operands;
+	unsigned notify;         /* 0: the account's */
+	int dsn_return;
+	const char *envid;       /* plain */
+	enum body_type body;
+	bool require_tls;
+};
+
+/* Fills *e and completes *m. *account is set as soon as it is known, NULL:
+ * none. False: EX_USAGE, EX_DATAERR, EX_CONFIG, EX_IOERR. The caller
+ * releases e in either case. */
+bool compose(const struct config *config, const struct request *request,
+	     struct message **m, struct envelope *e,
+	     const struct account **account, struct outcome *why) MUST_CHECK;
+/* The part of it that needs no message: account and sender (-bv, --explain).
+ * sender is freed by the caller. */
+bool compose_sender(const struct config *config, const struct request *request,
+		    struct message *m, const struct account **account,
+		    char **sender, struct outcome *why) MUST_CHECK;
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The envelope (SPEC 4): who sends, to whom, and what became of each. */
+#ifndef MAIL_ENVELOPE_H
+#define MAIL_ENVELOPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/outcome.h"
+#include "mail/aliases.h"
+#include "mail/message.h"
+#include "mail/options.h"
+
+enum rcpt_state {
+	RCPT_PENDING,   /* no final answer yet */
+	RCPT_SENT,      /* a server took it */
+	RCPT_FAILED     /* refused for good */
+};
+
+struct recipient {
+	char *address;
+	unsigned notify;          /* NOTIFY_*; 0: not asked for */
+	char *orcpt;              /* "rfc822;..." xtext-encoded; NULL: none */
+	enum rcpt_state state;
+	unsigned attempts;        /* made so far */
+	struct outcome last;      /* of the last attempt */
+};
+
+struct envelope {
+	char *sender;             /* "" null reverse-path */
+	char *account;            /* its name; NULL: none */
+	struct recipient *rcpt;
+	size_t n;
+	int dsn_return;           /* enum dsn_return */
+	char *envid;              /* xtext-encoded; NULL: none */
+	bool eight_bit;           /* BODY=8BITMIME where offered */
+	bool seven_bit;           /* -B 7BIT was said */
+	bool utf8;                /* SMTPUTF8 is needed */
+	bool require_tls;         /* REQUIRETLS (RFC 8689) */
+	bool tls_required_no;     /* TLS-Required: No, and not require_tls */
+};
+
+/* Adds a recipient, unless the same address is there already. */
+void envelope_add(struct envelope *e, const char *address);
+void envelope_release(struct envelope *e);
+
+/* How recipients are found (SPEC 4). */
+struct recipient_rules {
+	const char *domain;            /* for addresses without one */
+	const char *default_recipient; /* NULL: none */
+	const char *aliases;           /* file; NULL: none */
+	bool aliases_named;
+};
+
+/* Adds the recipients of the operands and, if from_header, of the message's
+ * To, Cc, Bcc or their Resent- forms. False: EX_USAGE (a bad operand, or no
+ * recipient at all), EX_DATAERR (a bad address in a field that is used),
+ * EX_CONFIG (aliases file). */
+bool envelope_recipients(struct envelope *e, const struct recipient_rules *r,
+			 char *const *operand, size_t operands,
+			 bool from_header, struct message *m,
+			 struct outcome *why) MUST_CHECK;
+/* Text as xtext (RFC 3461 4); the caller frees. */
+char *xtext(const char *text);
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A message (SPEC 3). Whatever the caller wrote, what is kept here has lines
+ * that end in CRLF, no bare CR or LF, no NUL, a header that is one (possibly
+ * empty), an empty line and a body: the bytes as they go by BDAT, not yet
+ * dot-stuffed. The first MiB lies in memory, the rest in an unlinked
+ * temporary file (or in a queue entry's file); memory grows neither with
+ * the message nor with the number of its fields.
+ */
+#ifndef MAIL_MESSAGE_H
+#define MAIL_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/outcome.h"
+#include "mail/config.h"
+
+struct message;
+
+struct message_limits {
+	bool dot_ends;      /* a line with a lone dot ends the message */
+	int64_t max_size;   /* bytes as kept here; 0: no limit */
+};
+
+/* Reads all of fd. False: EX_DATAERR (NUL; 5.3.4 too large), EX_UNAVAILABLE
+ * (5.4.6, more than 50 Received), EX_NOINPUT (not readable at the first
+ * read), EX_IOERR. After EX_DATAERR the rest of fd is not read: drain it. */
+bool message_read(int fd, const struct message_limits *limits,
+		  struct message **out, struct outcome *why) MUST_CHECK;
+/* The same from size bytes at an offset of a file, parsed anew (a queue
+ * entry of another owner). */
+bool message_parse(int fd, int64_t offset, int64_t size,
+		   const struct message_limits *limits, struct message **out,
+		   struct outcome *why) MUST_CHECK;
+/* A message over size bytes at an offset of a file, which must be bytes that
+ * message_write once wrote. fd is not closed by message_free. */
+bool message_open(int fd, int64_t offset, int64_t size, struct message **out,
+		  struct outcome *why) MUST_CHECK;
+/* The same from memory, copied (reports). The text may have LF line ends. */
+bool message_from_text(const char *text, size_t n, struct message **out,
+		       struct outcome *why) MUST_CHECK;
+void message_free(struct message *m);
+
+/* Bytes in all, and up to and with the empty line that ends the header. */
+int64_t message_size(const struct message *m);
+int64_t message_header_size(const struct message *m);
+/* Points *data at bytes from offset on, in memory or in a window that the
+ * next call replaces; gives how many (at most 64 KiB), 0 at the end, -1 when
+ * the file cannot be read. */
+long message_bytes(struct message *m, int64_t offset, const char **data);
+
+struct field {
+	const char *name;   /* not terminated */
+	size_t name_len;    /* without blanks before the colon */
+	const char *value;  /* behind the colon, folding kept, last CRLF not */
+	size_t value_len;
+	const char *raw;    /* the whole, last CRLF included */
+	size_t raw_len;
+	bool cut;           /* longer than FIELD_MAX: the rest is not here */
+};
+enum { FIELD_MAX = 4 * 1024 * 1024 };
+
+/* Whether the field's name is this, without case. */
+bool field_is(const struct field *f, const char *name);
+/* Calls visit for each field in order until it returns false. False
+ * (EX_IOERR) when the file cannot be read. */
+typedef bool field_visit(const struct field *f, void *context);
+bool message_fields(struct message *m, field_visit *visit, void *context,
+		    struct outcome *why) MUST_CHECK;
+/* The value of the first field of that name, unfolded, blanks at its ends
+ * removed; NULL: none. The caller frees. */
+char *message_field(struct message *m, const char *name);
+
+struct message_facts {
+	bool eight_bit;        /* any byte outside ASCII */
+	bool utf8_address;     /* a non-ASCII local part in an address field */
+	bool tls_required_no;  /* TLS-Required: No (RFC 8689 5) */
+	bool long_lines;       /* a line over 998 octets is still there */
+	int64_t size;
+};
+const struct message_facts *message_facts(const struct message *m);
+/* The address of the first mailbox of From, "" without one. The caller
+ * frees. */
+char *message_from(struct message *m);
+
+/* What message_complete adds and changes. */
+struct completion {
+	const char *sender;      /* envelope sender; "" null */
+	const char *from;        /* address for a From that is added */
+	const char *full_name;   /* NULL: none */
+	const char *domain;      /* for mailboxes without one */
+	const char *id_domain;   /* right side of a Message-ID that is added */
+	enum from_header from_header;
+	bool undisclosed_recipients;
+};
+
+/* Replaces *m by the completed message: fields removed, added, qualified,
+ * refolded, long body lines re-encoded, all as SPEC 3 and 4 say. On failure
+ * (EX_DATAERR, EX_IOERR) *m is unchanged. */
+bool message_complete(struct message **m, const struct completion *c,
+		      struct outcome *why) MUST_CHECK;
+
+#endif

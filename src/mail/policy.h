@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The decisions: pure functions over facts, no I/O.
+ */
+#ifndef MAIL_POLICY_H
+#define MAIL_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "base/list.h"
+#include "base/outcome.h"
+#include "mail/config.h"
+#include "mail/envelope.h"
+#include "mail/reply.h"
+
+/* --- accounts and routes (SPEC 5) --- */
+
+/* The account of a user whose sender is this address ("" null). NULL: none.
+ * A name given with -a is looked up by config_account instead. */
+const struct account *policy_account(const struct config *c, const char *user,
+				     const char *sender);
+/* Whether a list of domains (or, in match_from, addresses) matches; an
+ * entry ".example.org" matches itself and all below, "." only "". An empty
+ * list matches everything. Literals count as the empty domain. */
+bool policy_domain_matches(const struct list *domains, const char *domain);
+
+/* The first route that matches; NULL: none, deliver directly. account may be
+ * NULL; attempts are those made before this one. */
+const struct route *policy_route(const struct config *c,
+				 const struct account *account,
+				 const char *sender, const char *recipient,
+				 unsigned attempts);
+/* The transports of a recipient at an attempt: names in order, never empty
+ * ("direct" where no route matches or it names none). route may be NULL; it
+ * gets the route or NULL. */
+void policy_transports(const struct config *c, const struct account *account,
+		       const char *sender, const char *recipient,
+		       unsigned attempts, struct list *names,
+		       const struct route **route);
+
+/* --- TLS (SPEC 6.2) --- */
+
+enum tls_demand {
+	DEMAND_NONE,           /* clear text */
+	DEMAND_OPPORTUNISTIC,  /* TLS where offered, any certificate */
+	DEMAND_ENCRYPTED,      /* TLS required, any certificate */
+	DEMAND_VERIFIED        /* TLS required, certificate verified (PKIX,
+				* pin, or DANE, as the parameters say) */
+};
+/* What DNS and MTA-STS said about one host of a direct delivery. */
+struct tls_evidence {
+	bool dane_records;     /* authenticated TLSA records exist */
+	bool dane_usable;      /* one of them has usage 2 or 3 */
+	bool sts_enforce;      /* MTA-STS policy in mode enforce lists it */
+};
+/* Whether TLS starts with the connection. */
+bool policy_tls_implicit(const struct transport *t);
+/* socket: the host is a UNIX socket. evidence may be NULL. relaxed:
+ * TLS-Required: No, without REQUIRETLS. */
+enum tls_demand policy_tls(const struct transport *t, bool socket,
+			   const struct tls_evidence *evidence, bool relaxed);
+/* Words for --explain and --probe. */
+const char *demand_name(enum tls_demand demand);
+
+/* --- SASL mechanism (SPEC 6.3) --- */
+
+struct auth_facts {
+	bool tls;              /* the session is encrypted */
+	bool verified;         /* and the server's certificate was verified */
+	bool binding;          /* channel binding data can be had */
+	bool username;         /* one is set or was found */
+	bool password;
+	bool token;
+	bool certificate;      /* a client certificate is used */
+	bool ticket;           /* Kerberos credentials are there */
+};
+/* Row i of the table of mechanisms in our order; NULL behind the last. */
+const char *mechanism_known(size_t i);
+/* Whether a mechanism sends the secret itself. */
+bool mechanism_is_plain(const char *mechanism);
+/* The mechanism to use out of those offered: the first acceptable one of
+ * configured (if not empty; supported tells whether the library has a name
+ * that our table lacks) or of our table. NULL: none, why is filled (EX_NOPERM,
+ * what was offered and what is allowed). */
+const char *policy_mechanism(const struct list *offered,
+			     const struct list *configured,
+			     const struct auth_facts *facts,
+			     struct outcome *why);
+/* The mechanism to try once after a refusal of refused, or NULL. */
+const char *policy_second_mechanism(const char *refused,
+				    const struct list *offered,
+				    const struct list *configured,
+				    const struct auth_facts *facts);
+
+/* --- results (SPEC 6.4, 7) --- */
+
+enum verdict { VERDICT_SENT, VERDICT_DEFERRED, VERDICT_FAILED };
+/* What an outcome means for a recipient: with a queue, only refusals of the
+ * message itself (MAIL, RCPT, the data, local and DNS permanents) are
+ * failures; without one the exit status decides. */
+enum verdict policy_verdict(const struct outcome *o, bool queue);
+/* Whether another way (host, transport, attempt) may be tried after it. */
+bool policy_try_elsewhere(const struct outcome *o);
+
+struct tally {
+	bool any_sent;      /* a server took it for a recipient */
+	bool any_queued;    /* held on disk, synced */
+	bool any_deferred;  /* failed for now and not held */
+	int worst;          /* worst permanent exit status; EX_OK: none */
+};
+void tally_add(struct tally *t, const struct outcome *o, bool held);
+/* The exit status of a run (SPEC 7, "Several recipients"). */
+int tally_exit(const struct tally *t);
+
+/* --- the queue's schedule (SPEC 8) --- */
+
+/* Milliseconds to wait after so many attempts (>= 1), with jitter of 3 % by
+ * random (any value). */
+int64_t policy_delay(const struct config *c, unsigned attempts,
+		     uint32_t random);
+/* Whether a message queued so long ago (ms of run time, >= 0) has had its
+ * time: only after an attempt, and a jump of the clock alone expires
+ * nothing (the schedule up to this attempt must fit in the lifetime). */
+bool policy_expired(const struct config *c, unsigned attempts, int64_t age);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Replies of a server (RFC 5321 4.2, RFC 2034, RFC 3463) and the extensions
+ * that EHLO announced (RFC 5321 4.1.1.1). No I/O: lines come from elsewhere.
+ */
+#ifndef MAIL_REPLY_H
+#define MAIL_REPLY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/outcome.h"
+
+enum { REPLY_LINES = 100, REPLY_BYTES = 64 * 1024 };
+
+struct reply {
+	int code;            /* 200 to 599 once complete */
+	struct buf text;     /* the lines behind their codes, joined by LF */
+	unsigned lines;
+	size_t bytes;
+};
+
+enum reply_state { REPLY_MORE, REPLY_DONE, REPLY_BAD };
+
+/* Empties it for the next reply. */
+void reply_reset(struct reply *r);
+void reply_release(struct reply *r);
+/* Takes one line without its line end. BAD: no three digits of 2 to 5 and
+ * 0 to 9, another code than the line before, or over the limits. A code
+ * alone is valid. */
+enum reply_state reply_line(struct reply *r, const char *line, size_t n);
+/* 421, 4xx and so on: the code's first digit. */
+int reply_class(const struct reply *r);
+/* Fills *o from a complete reply by the one table of statuses (SPEC 7):
+ * exit, code, enhanced status (believed if enhanced, and its class is the
+ * code's), host, the text of the last line that has any. A 2xx gives
+ * EX_OK. */
+void reply_outcome(const struct reply *r, enum stage stage, bool enhanced,
+		   const char *host, struct outcome *o);
+/* The exit status of a server's answer (SPEC 7): the table itself. */
+int reply_exit(enum stage stage, int code, const char *status);
+
+struct features {
+	bool esmtp;          /* EHLO was answered */
+	bool pipelining, chunking, eight_bit_mime, smtputf8, dsn;
+	bool enhanced_status_codes, starttls, require_tls;
+	bool auth;           /* an AUTH line, perhaps empty */
+	bool size;           /* announced */
+	int64_t size_limit;  /* bytes; 0: none */
+	unsigned rcpt_max, mail_max, rcpt_domain_max;  /* LIMITS; 0: none */
+	struct list mechanisms; /* upper case, in the server's order */
+	struct list lines;      /* each extension line as it came */
+};
+/* Reads the lines of a complete EHLO reply behind the first. Keywords
+ * without case; "AUTH=" counts as AUTH; LIMITS with a syntax error or a key
+ * twice is dropped, a bad value only itself (RFC 9422). */
+void features_read(struct features *f, const struct reply *r);
+void features_release(struct features *f);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Who to connect to for a destination, in which order, and with which TLS
+ * demand. deliver, --explain and --probe alike ask here.
+ */
+#ifndef SUBMIT_HOSTS_H
+#define SUBMIT_HOSTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/outcome.h"
+#include "mail/config.h"
+#include "mail/policy.h"
+#include "submit/run.h"
+#include "wire/net.h"
+#include "wire/tls.h"
+
+struct host {
+	char *name;                /* as connected to and shown; A-labels,
+				    * literal, or a socket's path */
+	unsigned port;
+	bool implicit_tls;
+	enum tls_demand demand;
+	char *tls_name;            /* name the certificate must have */
+	struct list more_names;    /* also acceptable (DANE-TA) */
+	bool have_addresses;       /* looked up here (direct) */
+	struct net_addresses addresses;
+	struct tlsa *tlsa;         /* usable records */
+	size_t tlsas;
+	char why[160];             /* where the demand comes from, in words */
+};
+
+struct hosts {
+	struct host *item;
+	size_t n;
+	bool direct;
+	bool sts_testing;          /* a failing MTA-STS policy in mode testing */
+};
+void hosts_release(struct hosts *h);
+
+/* The hosts of a transport for mail to domain (which only direct kinds look
+ * at). relaxed as in policy_tls; require_tls: REQUIRETLS was asked. cached
+ * only: MTA-STS policies are taken from the cache alone, no connection is
+ * made but DNS. False: EX_NOHOST (5.1.10 null MX, 5.1.2 no such domain),
+ * EX_TEMPFAIL, EX_UNAVAILABLE (5.7.30); STAGE_DNS. */
+struct hosts_query {
+	const struct transport *transport;
+	const char *domain;
+	bool relaxed;
+	bool require_tls;
+	bool cached_only;
+};
+bool hosts_find(struct run *run, const struct hosts_query *query,
+		struct hosts *out, struct outcome *why) MUST_CHECK;
+
+#endif

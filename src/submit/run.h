@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What belongs to this process while it delivers. */
+#ifndef SUBMIT_RUN_H
+#define SUBMIT_RUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/list.h"
+#include "mail/config.h"
+#include "mail/queue.h"
+#include "submit/secret.h"
+#include "wire/dns.h"
+
+struct run {
+	const struct config *config;
+	struct secrets *secrets;
+	struct dns *dns;           /* opened at the first question; may be NULL */
+	struct list dead;          /* destinations that failed to connect */
+	const char *transport;     /* --transport: overrides the routes */
+	struct queue *queue;       /* NULL: what fails for now is not held */
+	bool verbose;              /* transcript on standard error */
+	bool progress;             /* progress line, standard error is a terminal */
+	bool many;                 /* a queue run: destinations in workers */
+	uid_t uid;                 /* the caller's, for the log */
+};
+
+#endif

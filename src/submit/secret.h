@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Secrets of transports (SPEC 6.3): from key, file, command, systemd
+ * credential, ~/.netrc, or a prompt; fetched once per run and transport,
+ * before anything is dialled or forked; wiped when released.
+ */
+#ifndef SUBMIT_SECRET_H
+#define SUBMIT_SECRET_H
+
+#include <stdbool.h>
+
+#include "base/outcome.h"
+#include "mail/config.h"
+
+struct secret {
+	char *username;
+	char *password;    /* NULL: none */
+	char *token;
+};
+
+struct secrets;        /* the run's, by transport */
+
+struct secrets *secrets_new(void);
+void secrets_free(struct secrets *s);
+/* The secret of a transport; fetched at the first call. False: EX_CONFIG
+ * (file unreadable or readable by others), EX_TEMPFAIL (command failed or
+ * gave nothing). A transport that names no secret and has no username has an
+ * empty one. Owned by s. */
+bool secrets_get(struct secrets *s, const struct transport *t,
+		 const struct secret **out, struct outcome *why) MUST_CHECK;
+/* Runs the token command once more, after a refusal; at most once a run and
+ * transport: false the second time. */
+bool secrets_renew_token(struct secrets *s, const struct transport *t,
+			 const struct secret **out, struct outcome *why)
+	MUST_CHECK;
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The SMTP and LMTP dialogue (RFC 5321, 2033, 2920, 3030, 3207, 4954): the
+ * whole session in one file, synchronous, with a deadline on every wait.
+ */
+#ifndef SUBMIT_SMTP_H
+#define SUBMIT_SMTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/outcome.h"
+#include "mail/envelope.h"
+#include "mail/message.h"
+#include "mail/policy.h"
+#include "mail/reply.h"
+#include "wire/conn.h"
+
+struct session;
+
+/* Who and how; strings must live as long as the session. */
+struct session_params {
+	const char *host;              /* for words, SASL and logs */
+	unsigned port;
+	const char *helo;              /* our name in EHLO */
+	bool lmtp;
+	bool local;                    /* a UNIX socket */
+	bool implicit_tls;
+	enum tls_demand demand;
+	struct tls_params tls;
+	bool proxied;                  /* a greeting may stand behind the
+					* proxy's answer */
+	bool want_certificates;
+	int64_t timeout;               /* ms, [general] timeout */
+	const struct list *mechanisms; /* configured; NULL or empty: ours */
+	const char *username, *password, *token;
+	bool authenticate;             /* credentials are there: AUTH is a must */
+	/* asks for a fresh token after a refusal; NULL: none to be had */
+	const char *(*renew_token)(void *context);
+	void *context;
+	bool verbose;                  /* transcript on standard error */
+	bool progress;
+};
+
+/* What the session found out, for the log and --probe. */
+struct session_facts {
+	struct tls_facts tls;
+	struct features features;
+	const char *mechanism;         /* used; NULL: no AUTH */
+	bool authenticated;
+	char banner[256];
+};
+
+/* Greeting, EHLO, STARTTLS, AUTH over a dialled connection, which it takes
+ * over. False: stage TLS, HELLO or AUTH; *out may still be asked for its
+ * facts and must be closed. */
+bool session_open(const struct session_params *params, struct conn *conn,
+		  struct session **out, struct outcome *why) MUST_CHECK;
+const struct session_facts *session_facts(const struct session *s);
+
+/* One message to the pending recipients among rcpt[0..n), with a prefix
+ * (DKIM fields; NULL: none) put before its header. Every recipient gets its
+ * outcome in outcome[i]; beyond the server's limit further transactions of
+ * this connection are made. accepted is called (NULL: not) after each
+ * transaction's final answer and before anything else is sent: the journal.
+ * False when the session is of no further use (why tells; recipients without
+ * an answer have it as their outcome). */
+struct delivery {
+	const struct envelope *envelope;
+	const struct recipient *const *rcpt;
+	size_t n;
+	struct message *message;
+	const char *prefix;
+	struct outcome *outcome;
+	bool (*settled)(void *context);
+	void *context;
+};
+bool session_send(struct session *s, struct delivery *d, struct outcome *why)
+	MUST_CHECK;
+/* Says QUIT (not awaited) unless the session is broken; NULL is fine. */
+void session_close(struct session *s);
+
+#endif

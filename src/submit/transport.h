@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * From a transport of the configuration to an open session: host by host,
+ * with everything that the layers below must know filled into their
+ * parameter structs. Kinds are one table here.
+ */
+#ifndef SUBMIT_TRANSPORT_H
+#define SUBMIT_TRANSPORT_H
+
+#include <stdbool.h>
+
+#include "base/outcome.h"
+#include "submit/hosts.h"
+#include "submit/run.h"
+#include "submit/smtp.h"
+#include "wire/net.h"
+
+/* A transport's section by name; "direct" is built in; NULL: none. */
+const struct transport *transport_find(const struct config *c,
+				       const char *name);
+
+struct link {
+	struct session *session;
+	struct net_peer peer;
+	const struct transport *transport;
+	const struct host *host;
+};
+
+struct link_options {
+	bool want_certificates;
+	bool avoid_family;         /* dial the other family than avoid_ipv6 */
+	bool avoid_ipv6;
+};
+/* Dials one host of the transport and opens a session, trying once more in
+ * clear where TLS was only opportunistic and failed. False: stage CONNECT,
+ * TLS, HELLO or AUTH; link->session may still be there for its facts. */
+bool link_open(struct run *run, const struct transport *t,
+	       const struct host *host, const struct link_options *options,
+	       struct link *link, struct outcome *why) MUST_CHECK;
+void link_close(struct link *link);
+
+#endif

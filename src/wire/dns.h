@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * DNS questions (RFC 1035) by c-ares with queries of our own (EDNS, AD bit)
+ * and deadlines that hold whatever the resolver does.
+ */
+#ifndef WIRE_DNS_H
+#define WIRE_DNS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/outcome.h"
+#include "wire/net.h"
+#include "wire/tls.h"
+
+enum dns_type {
+	DNS_A = 1, DNS_CNAME = 5, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16,
+	DNS_AAAA = 28, DNS_SRV = 33, DNS_TLSA = 52
+};
+
+enum dns_status {
+	DNS_OK,          /* at least one record of the type */
+	DNS_NODATA,      /* the name exists, such a record does not */
+	DNS_NXDOMAIN,
+	DNS_FAILED       /* SERVFAIL, refused, no answer in time, nonsense */
+};
+
+struct dns_settings {
+	const struct list *resolver;  /* address or address:port; empty or
+				       * NULL: resolv.conf's */
+	enum { DNS_TRUST_AUTO, DNS_TRUST_ALWAYS, DNS_TRUST_NEVER } trust;
+	int64_t timeout;              /* ms for one question, retries and all */
+};
+
+struct dns_record {
+	char *name;              /* MX, SRV target; CNAME, PTR: lower case, no
+				  * final dot ("" for "."); NULL otherwise */
+	unsigned preference;     /* MX preference, SRV priority */
+	unsigned weight, port;   /* SRV */
+	struct net_address address; /* A, AAAA (port 0) */
+	char *text;              /* TXT: its strings joined; may hold any byte
+				  * but is NUL-terminated */
+	size_t text_len;
+	struct tlsa tlsa;
+};
+
+struct dns_answer {
+	enum dns_status status;
+	bool authentic;          /* AD, and the resolver is believed */
+	char *cname;             /* the owner of the records, where CNAMEs led
+				  * elsewhere; NULL otherwise */
+	struct dns_record *record;
+	size_t n;
+	char words[128];         /* for DNS_FAILED: what went wrong */
+};
+void dns_answer_release(struct dns_answer *a);
+
+struct dns;
+/* Reads resolv.conf once. Never fails: a host without resolver gives
+ * DNS_FAILED answers (dns_no_resolver tells). */
+struct dns *dns_open(const struct dns_settings *settings);
+void dns_close(struct dns *d);
+bool dns_no_resolver(const struct dns *d);
+
+struct dns_question {
+	const char *name;        /* A-labels */
+	enum dns_type type;
+	struct dns_answer answer;
+};
+/* Asks all at once; returns when all are answered or have run out of time.
+ * A name that is no DNS name is answered DNS_NXDOMAIN without asking. */
+void dns_ask(struct dns *d, struct dns_question *question, size_t n);
+/* One question. */
+void dns_query(struct dns *d, const char *name, enum dns_type type,
+	       struct dns_answer *answer);
+/* The name asked for an address's PTR ("4.3.2.1.in-addr.arpa"). */
+void dns_reverse_name(const struct net_address *a, char out[80]);
+const char *dns_library_version(void);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Connections: names to addresses by the system's resolver (/etc/hosts and
+ * nsswitch count), happy eyeballs (RFC 8305), UNIX sockets, SOCKS5. Nothing
+ * here lands on descriptors 0 to 2, everything is close-on-exec.
+ */
+#ifndef WIRE_NET_H
+#define WIRE_NET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/outcome.h"
+
+enum net_family { NET_ANY, NET_V4, NET_V6, NET_PREFER_V4, NET_PREFER_V6 };
+
+struct net_address {
+	struct sockaddr_storage sa;
+	socklen_t len;
+};
+struct net_addresses {
+	struct net_address *item;
+	size_t n;
+};
+
+/* A SOCKS5 proxy (RFC 1928, 1929). */
+struct net_proxy {
+	const char *host;        /* name or address, without brackets */
+	unsigned port;
+	const char *username;    /* NULL: no authentication */
+	const char *password;
+	bool names;              /* the proxy looks up names */
+};
+
+struct net_dial {
+	const char *host;        /* name, address (brackets allowed), or a
+				  * UNIX socket's path ("/...") */
+	unsigned port;
+	/* already looked up (direct delivery): used instead of host, in this
+	 * order, which the family may filter but not reorder; NULL: none */
+	const struct net_addresses *addresses;
+	enum net_family family;
+	const char *source_address; /* NULL: the system's choice */
+	const struct net_proxy *proxy; /* NULL: none */
+	int64_t connect_timeout; /* ms, for the whole of it */
+};
+
+/* What happened, for logs and reports. */
+struct net_peer {
+	char address[64];        /* "192.0.2.1", "2001:db8::1", a path, or ""
+				  * where a proxy looked the name up */
+	bool dual_stack;         /* addresses of both families were known */
+	bool ipv6;
+};
+
+/* A connected non-blocking descriptor with TCP_NODELAY, or false: EX_TEMPFAIL
+ * (no answer, no address for now, any failure of a proxy), EX_NOHOST (the
+ * name does not exist). why->no_network is set where this host has no
+ * address, route or resolver at all. The words name host, address and port
+ * and say what to look at. */
+bool net_dial(const struct net_dial *dial, int *fd, struct net_peer *peer,
+	      struct outcome *why) MUST_CHECK;
+
+/* The addresses of a name, by getaddrinfo_a with a deadline; the caller
+ * releases. False as above. */
+bool net_lookup(const char *host, unsigned port, enum net_family family,
+		int64_t deadline, struct net_addresses *out,
+		struct outcome *why) MUST_CHECK;
+void net_addresses_add(struct net_addresses *a, const struct sockaddr *sa,
+		       socklen_t len);
+void net_addresses_release(struct net_addresses *a);
+/* "192.0.2.1" without a port. */
+void net_address_text(const struct net_address *a, char out[64]);
+/* Parses a numeric address, brackets and "IPv6:" allowed. */
+bool net_address_parse(const char *text, unsigned port,
+		       struct net_address *out);
+/* Loopback, unspecified or link-local, also IPv4-mapped. */
+bool net_address_is_local(const struct net_address *a);
+/* "host:port", "[::1]:port", "host": the caller frees *host. False: not of
+ * that form. */
+bool net_split(const char *text, unsigned fallback, char **host,
+	       unsigned *port);
+
+/* A fresh pipe or opened file may have landed on 0-2 if those were closed:
+ * call this once, before anything is opened. */
+void net_reserve_standard_descriptors(void);
+
+#endif

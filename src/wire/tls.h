@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * TLS by GnuTLS: 1.2 at least, RFC 6125 names (SAN only), server purpose,
+ * pins, own CA files, CRLs, client certificates, DANE facts (RFC 7672).
+ * Of the trust store only the certificates that the chain needs are parsed.
+ */
+#ifndef WIRE_TLS_H
+#define WIRE_TLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/outcome.h"
+
+/* A TLSA record (RFC 6698), as plain facts. */
+struct tlsa {
+	unsigned char usage, selector, matching;
+	unsigned char *data;
+	size_t n;
+};
+
+struct tls_params {
+	const char *server_name;   /* SNI; NULL or an address: none */
+	bool verify;               /* certificate must be verified */
+	const char *verify_name;   /* name or address that must match */
+	const struct list *more_names; /* also acceptable (DANE-TA); NULL */
+	const char *ca_file;       /* NULL: the system's trust store */
+	const char *crl_file;      /* NULL: none */
+	const struct list *pins;   /* SHA-256 of the SPKI, hex; NULL or empty:
+				    * none. Alone they decide; with ca_file
+				    * both must hold */
+	const struct tlsa *tlsa;   /* usable records: they alone decide */
+	size_t tlsas;
+	const char *certificate;   /* client's: file or PKCS#11 URI; NULL */
+	const char *key;
+	const char *priorities;    /* GnuTLS string; NULL: the default */
+	bool only_1_3;             /* minimum = 1.3 */
+};
+
+struct tls_certificate {
+	char *subject;
+	struct list names;         /* SAN */
+	char *issuer;
+	time_t not_after;
+	char pin[65];              /* SHA-256 of the SPKI, hex */
+};
+
+struct tls_facts {
+	char version[16];          /* "TLS1.3"; "" no TLS */
+	char cipher[96];
+	bool verified;
+	bool client_certificate;   /* one was asked for and sent */
+	struct tls_certificate *certificate; /* only if wanted; leaf first */
+	size_t certificates;
+	bool want_certificates;    /* in: fill certificate */
+};
+void tls_facts_release(struct tls_facts *f);
+
+/* --- what conn.c uses; nobody else --- */
+
+struct tls;
+
+/* Handshake over fd. False: EX_TEMPFAIL, STAGE_TLS, words that say which:
+ * name, unknown issuer, expired, not yet valid, purpose, no subject
+ * alternative name, revoked, pin, local files (EX_CONFIG). *tls is NULL
+ * then. */
+bool tls_open(int fd, const struct tls_params *params,
+	      struct tls_facts *facts, int64_t deadline, struct tls **tls,
+	      struct outcome *why) MUST_CHECK;
+/* As read(2) and write(2), but -1 with errno: EAGAIN (wait for
+ * tls_wants_write ? POLLOUT : POLLIN), ECONNRESET; 0 is a proper end.
+ * tls_ended_badly tells an end without close_notify. */
+long tls_read(struct tls *t, void *data, size_t n);
+long tls_write(struct tls *t, const void *data, size_t n);
+bool tls_wants_write(const struct tls *t);
+/* Decrypted bytes are waiting. */
+bool tls_pending(const struct tls *t);
+bool tls_binding(struct tls *t, const char **kind, unsigned char data[64],
+		 size_t *n);
+void tls_close(struct tls *t);
+
+/* Checks a priority string (configuration): false, with the offset of what
+ * is wrong in the words (EX_CONFIG). */
+bool tls_priorities_valid(const char *priorities, struct outcome *why)
+	MUST_CHECK;
+const char *tls_library_version(void);
+
+#endif
