@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Display names as a header wants them (RFC 5322 3.2.5, RFC 2047). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/utf8.h"
+#include "mail/address.h"
+
+enum { ENCODED_WORD_MAX = 75 };
+
+static bool is_alnum(unsigned char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+	       (c >= 'A' && c <= 'Z');
+}
+
+static bool is_atext(unsigned char c)
+{
+	return is_alnum(c) || (c && strchr("!#$%&'*+-/=?^_`{|}~", c));
+}
+
+/* RFC 2047 5 (3): what a phrase's encoded word may hold as it is */
+static bool is_q_literal(unsigned char c)
+{
+	return is_alnum(c) || (c && strchr("!*+-/", c));
+}
+
+static size_t q_length(const char *s, size_t n)
+{
+	size_t i, len = 0;
+
+	for (i = 0; i < n; i++)
+		len += is_q_literal((unsigned char)s[i]) || s[i] == ' ' ?
+		       1 : 3;
+	return len;
+}
+
+static size_t b_length(size_t n)
+{
+	return (n + 2) / 3 * 4;
+}
+
+static void q_add(struct buf *b, const char *s, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (s[i] == ' ')
+			buf_addc(b, '_');
+		else if (is_q_literal((unsigned char)s[i]))
+			buf_addc(b, s[i]);
+		else
+			buf_addf(b, "=%02X", (unsigned char)s[i]);
+	}
+}
+
+static void b_add(struct buf *b, const char *s, size_t n)
+{
+	static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "abcdefghijklmnopqrstuvwxyz0123456789+/";
+	const unsigned char *p = (const unsigned char *)s;
+	unsigned v;
+
+	for (; n; p += 3, n -= n < 3 ? n : 3) {
+		v = (unsigned)p[0] << 16;
+		v |= n > 1 ? (unsigned)p[1] << 8 : 0;
+		v |= n > 2 ? p[2] : 0;
+		buf_addc(b, digit[v >> 18]);
+		buf_addc(b, digit[v >> 12 & 63]);
+		buf_addc(b, n > 1 ? digit[v >> 6 & 63] : '=');
+		buf_addc(b, n > 2 ? digit[v & 63] : '=');
+	}
+}
+
+/* How many bytes, whole characters of them, fit one encoded word. */
+static size_t word_fit(const char *s, size_t n, bool utf8, bool q, size_t room)
+{
+	size_t used = 0, len;
+	unsigned c;
+
+	for (; used < n; used += len) {
+		len = utf8 ? utf8_next((const unsigned char *)s + used,
+				       n - used, &c) : 1;
+		if ((q ? q_length(s, used + len) : b_length(used + len)) >
+		    room)
+			break;
+	}
+	return used;
+}
+
+static void encoded_add(struct buf *b, const char *s, size_t n)
+{
+	bool utf8 = utf8_valid(s, n);
+	/* Q may be somewhat longer: a person can read it */
+	bool q = q_length(s, n) <= 2 * n;
+	/* what is no UTF-8 in a user database is Latin-1 as good as always */
+	const char *charset = utf8 ? "UTF-8" : "ISO-8859-1";
+	const size_t room = ENCODED_WORD_MAX - strlen("=?" "?Q?" "?=") -
+			    strlen(charset);
+	size_t len;
+
+	for (; n; s += len, n -= len) {
+		len = word_fit(s, n, utf8, q, room);
+		buf_addf(b, "=?%s?%c?", charset, q ? 'Q' : 'B');
+		if (q)
+			q_add(b, s, len);
+		else
+			b_add(b, s, len);
+		buf_adds(b, len < n ? "?=\r\n " : "?=");
+	}
+}
+
+static bool is_atoms(const char *s)
+{
+	size_t i;
+
+	if (strstr(s, "=?"))
+		return false;
+	for (i = 0; s[i]; i++) {
+		if (s[i] == ' ' ? !i || !s[i + 1] || s[i - 1] == ' ' :
+		    !is_atext((unsigned char)s[i]))
+			return false;
+	}
+	return true;
+}
+
+static void quoted_add(struct buf *b, const char *s)
+{
+	buf_addc(b, '"');
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			buf_addc(b, '\\');
+		buf_addc(b, *s);
+	}
+	buf_addc(b, '"');
+}
+
+void name_encode(struct buf *b, const char *name)
+{
+	char *clean = mem_string(name);
+	char *p;
+
+	for (p = clean; *p; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = ' ';
+	if (utf8_is_wide(clean))
+		encoded_add(b, clean, strlen(clean));
+	else if (is_atoms(clean))
+		buf_adds(b, clean);
+	else
+		quoted_add(b, clean);
+	free(clean);
+}

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "mail/address.h"
+
+/* Addresses of a list, joined by blanks; "!" for an error. */
+static char *parsed(const char *text, size_t n)
+{
+	struct mailboxes m;
+	struct outcome why;
+	struct buf b = BUF(1 << 24);
+	size_t i;
+
+	if (!address_list(text, n, &m, &why)) {
+		assert_int_equal(why.exit, EX_DATAERR);
+		assert_int_equal(why.stage, STAGE_LOCAL);
+		assert_true(why.text[0]);
+		buf_addc(&b, '!');
+	} else {
+		for (i = 0; i < m.n; i++) {
+			buf_addf(&b, "%s%s", i ? " " : "", m.box[i].address);
+			assert_true(m.box[i].qualified ==
+				    (*address_domain(m.box[i].address) != 0));
+		}
+	}
+	mailboxes_release(&m);
+	return buf_take(&b);
+}
+
+static void test_lists(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} row[] = {
+		{ "", "" },
+		{ " \t ", "" },
+		{ ",, ,", "" },
+		{ "(only a comment)", "" },
+		{ "a@x", "a@x" },
+		{ "root", "root" },
+		{ "root (Cron Daemon)", "root" },
+		{ "(c) root", "root" },
+		{ ",a@x,, b@y ,", "a@x b@y" },
+		{ "<a@x>", "a@x" },
+		{ "<root>", "root" },
+		{ "Name <a@X.Example>", "a@x.example" },
+		{ "John Q. Public <j@x>", "j@x" },
+		{ "J. <j@x>", "j@x" },
+		{ "\"Q, x\" <c@x.example>, d@x.example (cmt), "
+		  "grp: e@x.example, f@x.example;",
+		  "c@x.example d@x.example e@x.example f@x.example" },
+		{ "undisclosed-recipients:;", "" },
+		{ "undisclosed-recipients: ;, a@x", "a@x" },
+		{ "undisclosed-recipients:", "" },
+		{ "g:a@x,,b@x;,h: ;", "a@x b@x" },
+		{ "a(b(c\\)d)e)@(f)x(g).(h)y", "a@x.y" },
+		{ "a . b @ x . y", "a.b@x.y" },
+		{ "a\r\n @\r\n\tx", "a@x" },
+		{ "<@r.x,@s.y:a@x>", "a@x" },
+		{ "<@r.x,,@s.y : a@x>", "a@x" },
+		{ "\"a\"@x", "a@x" },
+		{ "\"a.b\"@x", "a.b@x" },
+		{ "\"a b\"@x", "\"a b\"@x" },
+		{ "\"a\\b\"@x", "ab@x" },
+		{ "\"a\\\"\\\\b\"@x", "\"a\\\"\\\\b\"@x" },
+		{ "\"a@b\"@x", "\"a@b\"@x" },
+		{ "\"a@b\"", "\"a@b\"" },
+		{ "\"\"@x", "\"\"@x" },
+		{ "a.\"b c\".d@x", "\"a.b c.d\"@x" },
+		{ "a..b@x", "\"a..b\"@x" },
+		{ "a.@x", "\"a.\"@x" },
+		{ "a@[192.0.2.1]", "a@[192.0.2.1]" },
+		{ "a@[ 192.0.2.1 ]", "a@[192.0.2.1]" },
+		{ "a@[ipv6:2001:DB8::0:1]", "a@[IPv6:2001:db8::1]" },
+		{ "a@b\xc3\xbc" "cher.example", "a@xn--bcher-kva.example" },
+		{ "a@stra\xc3\x9f" "e.de", "a@xn--strae-oqa.de" },
+		{ "j\xc3\xbcrgen@x", "j\xc3\xbcrgen@x" },
+		{ "a@ex_ample.com", "a@ex_ample.com" },
+		{ "A@X, a@x", "A@x a@x" },
+		{ "a@x <a@x>", "a@x" },
+		{ "a@x <a@X>, b@x", "a@x b@x" },
+		{ "=?UTF-8?Q?J=C3=BCrgen?= <j@x>", "j@x" },
+		{ "J\xfcrgen <j@x>", "j@x" },
+		{ "a!b%c@x", "a!b%c@x" },
+		/* errors */
+		{ "b@@x", "!" },
+		{ "@x", "!" },
+		{ "a@", "!" },
+		{ "a@x b", "!" },
+		{ "a b@x", "!" },
+		{ "Full Name", "!" },
+		{ "a@x <b@x>", "!" },
+		{ "a@x; b@x", "!" },
+		{ "<a@x", "!" },
+		{ "a@x>", "!" },
+		{ "<>", "!" },
+		{ "<<a@x>>", "!" },
+		{ "<a@x> b", "!" },
+		{ "<a@x><b@x>", "!" },
+		{ "<@r.x a@x>", "!" },
+		{ "(a", "!" },
+		{ "a@x (b\\)", "!" },
+		{ "a@x)", "!" },
+		{ "\"a", "!" },
+		{ "\"a\\", "!" },
+		{ "\"a\"b@x", "!" },
+		{ ":a@x;", "!" },
+		{ "g: h: a@x;;", "!" },
+		{ "a@x..y", "!" },
+		{ "a@.x", "!" },
+		{ "a@x.", "!" },
+		{ "a@x!y", "!" },
+		{ "a@[192.0.2.256]", "!" },
+		{ "a@[IPv6:2001:db8::1::2]", "!" },
+		{ "a@[2001:db8::1]", "!" },
+		{ "a@[192.0.2.1", "!" },
+		{ "a@[]", "!" },
+		{ "a@[x]y", "!" },
+		{ "a\x01@x", "!" },
+		{ "a@x\x7f", "!" },
+		{ "\"a\x7f\"@x", "!" },
+		{ "\"a\tb\"@x", "!" },
+		{ "N\x1b[31m <a@x>", "!" },
+		{ "a@x\nb@y", "!" },
+		{ "a@x\r", "!" },
+		{ "a\xc2\x85@x", "!" },
+		{ "j\xfcrgen@x", "!" },
+		{ "a@b\xfc" "cher", "!" },
+		{ "a\xc0\xae@x", "!" },
+		{ "\\a@x", "!" },
+	};
+	size_t i;
+	char *got;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		got = parsed(row[i].text, strlen(row[i].text));
+		if (strcmp(got, row[i].want))
+			fail_msg("\"%s\": \"%s\", not \"%s\"", row[i].text,
+				 got, row[i].want);
+		free(got);
+	}
+	got = parsed("a\0b@x", 5);
+	assert_string_equal(got, "!");
+	free(got);
+}
+
+static void test_names_and_places(void **state)
+{
+	static const struct {
+		const char *text, *name;
+		size_t at;
+	} row[] = {
+		{ "root", NULL, 4 },
+		{ "root (Cron Daemon)", NULL, 4 },
+		{ " (x) root ", NULL, 9 },
+		{ "Cron Daemon <root>", "Cron Daemon", 17 },
+		{ "Cron  \t Daemon (c) < root (y) >", "Cron Daemon", 25 },
+		{ "\"Q, \\\"x\\\"\" <\"c d\">", "Q, \"x\"", 17 },
+		{ "John Q. Public <j@x>", "John Q. Public", 17 },
+		{ "\"\" <j@x>", NULL, 5 },
+		{ "g: a;", NULL, 4 },
+		{ "a . b", NULL, 5 },
+		{ "a@x <a@x>", "a@x", 6 },
+	};
+	struct mailboxes m;
+	struct outcome why;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		assert_true(address_list(row[i].text, strlen(row[i].text), &m,
+					 &why));
+		assert_int_equal(m.n, 1);
+		if (row[i].name)
+			assert_string_equal(m.box[0].name, row[i].name);
+		else
+			assert_null(m.box[0].name);
+		if (m.box[0].at != row[i].at)
+			fail_msg("%s: at %zu", row[i].text, m.box[0].at);
+		mailboxes_release(&m);
+	}
+}
+
+static void test_one(void **state)
+{
+	static const struct {
+		const char *text, *want;
+		bool qualified;
+	} row[] = {
+		{ "", "", false },
+		{ "<>", "", false },
+		{ " < > ", "", false },
+		{ "a@x", "a@x", true },
+		{ "<a@x>", "a@x", true },
+		{ "Full Name <e@x.example>", "e@x.example", true },
+		{ "fred", "fred", false },
+		{ "<@r:a@x>", "a@x", true },
+		{ "a@x, b@x", NULL, false },
+		{ "a@x,", NULL, false },
+		{ ",a@x", NULL, false },
+		{ "g: a@x;", NULL, false },
+		{ "g:;", NULL, false },
+		{ "a@x b", NULL, false },
+		{ "<> a", NULL, false },
+		{ "a@x\n b", NULL, false },
+		{ "a@\r\n x", NULL, false },
+		{ "a@x>\r\nRCPT TO:<b@x", NULL, false },
+	};
+	struct outcome why;
+	bool qualified, ok;
+	char *address;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		ok = address_one(row[i].text, &address, &qualified, &why);
+		if (ok != (row[i].want != NULL))
+			fail_msg("%s: %d", row[i].text, ok);
+		if (ok) {
+			assert_string_equal(address, row[i].want);
+			assert_true(qualified == row[i].qualified);
+		} else {
+			assert_int_equal(why.exit, EX_DATAERR);
+			assert_null(address);
+		}
+		free(address);
+	}
+}
+
+static void test_parts(void **state)
+{
+	char *s;
+
+	(void)state;
+	assert_string_equal(address_domain("a@x"), "x");
+	assert_string_equal(address_domain("\"a@b\"@x"), "x");
+	assert_string_equal(address_domain("\"a@b\""), "");
+	assert_string_equal(address_domain(""), "");
+	assert_true(address_equal("a@X", "a@x"));
+	assert_false(address_equal("A@x", "a@x"));
+	assert_false(address_equal("a@x", "a@xy"));
+	assert_false(address_equal("a", "a@x"));
+	assert_true(address_equal("", ""));
+	assert_true(address_is_utf8("\xc3\xbc@x"));
+	assert_false(address_is_utf8("u@\xc3\xbc"));
+	assert_true(domain_is_literal("[192.0.2.1]"));
+	assert_false(domain_is_literal("x"));
+	s = address_qualify("a", "x");
+	assert_string_equal(s, "a@x");
+	free(s);
+}
+
+static void test_domains(void **state)
+{
+	char text[600], *out;
+	struct outcome why;
+
+	(void)state;
+	memset(text, 'a', sizeof(text));
+	assert_true(domain_normalise(text, 63, &out, &why));
+	free(out);
+	assert_false(domain_normalise(text, 64, &out, &why));
+	assert_null(out);
+	text[63] = text[127] = text[191] = text[255] = '.';
+	assert_true(domain_normalise(text, 255, &out, &why));
+	free(out);
+	assert_false(domain_normalise(text, 257, &out, &why));
+	assert_false(domain_normalise("a b", 3, &out, &why));
+	assert_false(domain_normalise("a\0b", 3, &out, &why));
+	assert_false(domain_normalise("", 0, &out, &why));
+	assert_false(domain_normalise(".", 1, &out, &why));
+	assert_true(domain_normalise("B\xc3\x9c" "cher.DE", 10, &out, &why));
+	assert_string_equal(out, "xn--bcher-kva.de");
+	free(out);
+	/* a full-width slash must not become one */
+	assert_false(domain_normalise("a\xef\xbc\x8f" "b", 5, &out, &why));
+	/* other full stops are label ends, and may not make empty ones */
+	assert_false(domain_normalise("\xc3\xbc\xe3\x80\x82\xe3\x80\x82" "b",
+				      9, &out, &why));
+}
+
+static char *encoded(const char *name)
+{
+	struct buf b = BUF(1 << 20);
+
+	name_encode(&b, name);
+	return buf_take(&b);
+}
+
+static void test_name_encode(void **state)
+{
+	static const struct {
+		const char *name, *want;
+	} row[] = {
+		{ "", "" },
+		{ "John Doe", "John Doe" },
+		{ "John Q. Public", "\"John Q. Public\"" },
+		{ "Doe, \"J\" \\", "\"Doe, \\\"J\\\" \\\\\"" },
+		{ " a", "\" a\"" },
+		{ "a  b", "\"a  b\"" },
+		{ "a\r\nBcc: x", "\"a  Bcc: x\"" },
+		{ "a\x7f" "b", "a b" },
+		{ "=?UTF-8?Q?x?=", "\"=?UTF-8?Q?x?=\"" },
+		{ "J\xc3\xbcrgen M", "=?UTF-8?Q?J=C3=BCrgen_M?=" },
+		{ "J\xfcrgen", "=?ISO-8859-1?Q?J=FCrgen?=" },
+		{ "\xe6\x97\xa5\xe6\x9c\xac", "=?UTF-8?B?5pel5pys?=" },
+		{ "\xe6\x97\xa5", "=?UTF-8?B?5pel?=" },
+		{ "\xc3\xbc\xc3\xbc", "=?UTF-8?B?w7zDvA==?=" },
+	};
+	size_t i;
+	char *got;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		got = encoded(row[i].name);
+		assert_string_equal(got, row[i].want);
+		free(got);
+	}
+}
+
+/* Long names: every word at most 75 characters, no character split. */
+static void test_name_words(void **state)
+{
+	static const char *const piece[] = {
+		"\xe6\x97\xa5", "\xf0\x9f\x98\x80", "abcdef\xc3\xbc", "\xfc.,;"
+	};
+	struct buf b = BUF(4096);
+	char *got, *word, *save = NULL;
+	size_t i, k, words;
+
+	(void)state;
+	for (i = 0; i < sizeof(piece) / sizeof(*piece); i++) {
+		for (k = 0; k < 40; k++)
+			buf_adds(&b, piece[i]);
+		got = encoded(buf_text(&b));
+		words = 0;
+		for (word = strtok_r(got, "\r\n ", &save); word;
+		     word = strtok_r(NULL, "\r\n ", &save)) {
+			assert_true(strlen(word) <= 75);
+			assert_memory_equal(word, "=?", 2);
+			words++;
+			/* base64 of whole characters of three bytes */
+			if (i == 0)
+				assert_null(strstr(word, "=?="));
+		}
+		assert_true(words > 1);
+		free(got);
+		buf_release(&b);
+	}
+}
+
+/* The worst input: deep, long, many. */
+static void test_worst(void **state)
+{
+	static const struct {
+		const char *piece, *end, *want;
+	} row[] = {
+		{ "(", "", "!" }, { "<", "", "!" }, { "\"", "", "!" },
+		{ "a.", "b@x", "!" }, { "g:", "", "!" }, { "@x,", "", "!" },
+		{ "(a)", "b@x", "b@x" }, { ",", "b@x", "b@x" },
+		{ "\\", "", "!" }, { "[", "", "!" }, { "a ", "<b@x>", "b@x" },
+		{ "a@", "b", "!" }, { "\"\" ", "<b@x>", "b@x" },
+	};
+	enum { TIMES = 300000 };
+	struct buf b = BUF(1 << 22);
+	size_t i, k;
+	char *got;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		buf_reset(&b);
+		for (k = 0; k < TIMES; k++)
+			buf_adds(&b, row[i].piece);
+		buf_adds(&b, row[i].end);
+		got = parsed(b.data, b.len);
+		if (strcmp(got, row[i].want))
+			fail_msg("%s...: %.80s", row[i].piece, got);
+		free(got);
+	}
+	buf_reset(&b);
+	for (k = 0; k < TIMES; k++)
+		buf_adds(&b, "a@x,");
+	got = parsed(b.data, b.len);
+	assert_int_equal(strlen(got), 4 * TIMES - 1);
+	free(got);
+	buf_release(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_names_and_places),
+		cmocka_unit_test(test_one),
+		cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_domains),
+		cmocka_unit_test(test_name_encode),
+		cmocka_unit_test(test_name_words),
+		cmocka_unit_test(test_worst),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
