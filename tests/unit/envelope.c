@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "mail/envelope.h"
+
+static char aliases_path[] = "/tmp/envelope-XXXXXX";
+
+static char *joined(const struct envelope *e)
+{
+	struct buf b = BUF(1 << 20);
+	size_t i;
+
+	for (i = 0; i < e->n; i++)
+		buf_addf(&b, "%s%s", i ? " " : "", e->rcpt[i].address);
+	return buf_take(&b);
+}
+
+struct row {
+	const char *operand[4];
+	const char *message;    /* NULL: no -t */
+	const char *fallback;
+	bool aliases;
+	const char *want;       /* NULL: fails */
+	int exit;
+};
+
+static void check(const struct row *r, size_t i)
+{
+	struct recipient_rules rules = { .domain = "lab.example",
+		.default_recipient = r->fallback,
+		.aliases = r->aliases ? aliases_path : NULL,
+		.aliases_named = true };
+	char *operand[4];
+	struct envelope e = {0};
+	struct message *m = NULL;
+	struct outcome why = {0};
+	size_t n;
+	char *got;
+	bool ok;
+
+	for (n = 0; n < 4 && r->operand[n]; n++)
+		operand[n] = mem_string(r->operand[n]);
+	if (r->message)
+		assert_true(message_from_text(r->message, strlen(r->message),
+					      &m, &why));
+	ok = envelope_recipients(&e, &rules, operand, n, r->message != NULL, m,
+				 &why);
+	got = joined(&e);
+	if (ok != (r->want != NULL) || (ok && strcmp(got, r->want)))
+		fail_msg("row %zu: %d \"%s\" %s", i, ok, got, why.text);
+	if (!ok)
+		assert_int_equal(why.exit, r->exit);
+	free(got);
+	envelope_release(&e);
+	if (m)
+		message_free(m);
+	while (n)
+		free(operand[--n]);
+}
+
+static void test_recipients(void **state)
+{
+	static const struct row row[] = {
+		{ .operand = { "d@x" }, .want = "d@x" },
+		{ .operand = { "d@x,e@y", "f@z" }, .want = "d@x e@y f@z" },
+		{ .operand = { "d@x", "d@X", "D@x", "d@x" },
+		  .want = "d@x D@x" },
+		{ .operand = { "Name <d@x>", ",," }, .want = "d@x" },
+		{ .operand = { "root" }, .want = "root@lab.example" },
+		{ .operand = { "root" }, .fallback = "admin@x",
+		  .want = "admin@x" },
+		{ .operand = { "root" }, .fallback = "admin",
+		  .want = "admin@lab.example" },
+		{ .operand = { "root", "joe" }, .aliases = true,
+		  .want = "a@x b@x joe@lab.example" },
+		{ .operand = { "root", "joe" }, .aliases = true,
+		  .fallback = "f@x", .want = "a@x b@x f@x" },
+		{ .operand = { "bare" }, .aliases = true, .fallback = "f@x",
+		  .want = "f@x" },
+		{ .operand = { "null" }, .aliases = true,
+		  .want = "null@lab.example" },
+		{ .operand = { "b@@x" }, .exit = EX_USAGE },
+		{ .operand = { "d@x", "b@x\nc@x" }, .exit = EX_USAGE },
+		{ .operand = { "d@x,\r\n e@x" }, .exit = EX_USAGE },
+		{ .operand = { "d\x01@x" }, .exit = EX_USAGE },
+		{ .operand = { "" }, .exit = EX_USAGE },
+		{ .operand = { NULL }, .exit = EX_USAGE },
+		{ .message = "To: a@x\nCC: b@x\nbcc : c@x\nTo: d@x\n\nb\n",
+		  .want = "a@x b@x c@x d@x" },
+		{ .operand = { "o@x", "a@x" },
+		  .message = "To: a@x,\n b@x\n\nTo: no@x\n",
+		  .want = "o@x a@x b@x" },
+		{ .message = "From: f@x\n\n", .exit = EX_USAGE },
+		{ .message = "To: undisclosed-recipients:;\n\n",
+		  .exit = EX_USAGE },
+		{ .message = "To: undisclosed-recipients:;\nBcc: c@x\n\n",
+		  .want = "c@x" },
+		{ .message = "To: b@@x\n\n", .exit = EX_DATAERR },
+		{ .message = "To: a\x01@x\n\n", .exit = EX_DATAERR },
+		{ .message = "To: a@x\nResent-To: r@x\nResent-Cc: s@x\n"
+			     "Resent-To: t@x\nResent-Bcc: u@x\n\n",
+		  .want = "r@x s@x t@x u@x" },
+		{ .message = "Resent-From: f@x\nTo: a@x\n\n",
+		  .exit = EX_USAGE },
+		{ .operand = { "o@x" },
+		  .message = "Resent-From: f@x\nTo: a@x\n\n",
+		  .want = "o@x" },
+		/* not used, so not looked at */
+		{ .message = "To: b@@x\nResent-To: r@x\n\n", .want = "r@x" },
+		{ .message = "To: a@x\nReply-To: @@\n\n", .want = "a@x" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++)
+		check(&row[i], i);
+}
+
+static void test_aliases_missing(void **state)
+{
+	const struct recipient_rules rules = { .domain = "x",
+		.aliases = "/nonexistent/aliases", .aliases_named = true };
+	char root[] = "root", qualified[] = "a@x";
+	char *operand[] = { qualified, root };
+	struct envelope e = {0};
+	struct outcome why = {0};
+
+	(void)state;
+	/* read only where a bare name occurs */
+	assert_true(envelope_recipients(&e, &rules, operand, 1, false, NULL,
+					&why));
+	assert_false(envelope_recipients(&e, &rules, operand, 2, false, NULL,
+					 &why));
+	assert_int_equal(why.exit, EX_CONFIG);
+	envelope_release(&e);
+}
+
+static void test_many(void **state)
+{
+	const struct recipient_rules rules = { .domain = "x" };
+	struct buf b = BUF(1 << 24);
+	struct envelope e = {0};
+	struct outcome why = {0};
+	char *operand[1];
+	int i;
+
+	(void)state;
+	for (i = 0; i < 60000; i++)
+		buf_addf(&b, "u%d@x,u%d@X,", i, i);
+	operand[0] = b.data;
+	assert_true(envelope_recipients(&e, &rules, operand, 1, false, NULL,
+					&why));
+	assert_int_equal(e.n, 60000);
+	for (; i < 70000; i++)
+		buf_addf(&b, "u%d@x,", i);
+	operand[0] = b.data;
+	assert_false(envelope_recipients(&e, &rules, operand, 1, false, NULL,
+					 &why));
+	assert_int_equal(why.exit, EX_USAGE);
+	envelope_release(&e);
+	buf_release(&b);
+}
+
+static void test_add_and_xtext(void **state)
+{
+	struct envelope e = {0};
+	char *s;
+
+	(void)state;
+	envelope_add(&e, "a@x");
+	envelope_add(&e, "a@X");
+	envelope_add(&e, "A@x");
+	assert_int_equal(e.n, 2);
+	assert_int_equal(e.rcpt[0].state, RCPT_PENDING);
+	envelope_release(&e);
+	s = xtext("a+b=c d\xc3\xbc~!");
+	assert_string_equal(s, "a+2Bb+3Dc+20d+C3+BC~!");
+	free(s);
+	s = xtext("");
+	assert_string_equal(s, "");
+	free(s);
+}
+
+static int setup(void **state)
+{
+	static const char text[] = "root: a@x, b@x\nnull: /dev/null\n"
+				   "bare: other\n";
+	int fd = mkstemp(aliases_path);
+
+	(void)state;
+	if (fd < 0)
+		return -1;
+	if (write(fd, text, sizeof(text) - 1) != sizeof(text) - 1)
+		return -1;
+	return close(fd);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	return unlink(aliases_path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_recipients),
+		cmocka_unit_test(test_aliases_missing),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_add_and_xtext),
+	};
+
+	log_open(&(struct log_settings){ .to = "none" });
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
