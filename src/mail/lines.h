@@ -8,15 +8,70 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
+
+/* The longest line of a message, CRLF not counted (RFC 5322 2.1.1). */
+enum { LINE_LONGEST = 998 };
+
+/*
+ * The normaliser: a caller's bytes in, a message out whose lines all end in
+ * CRLF and whose header, possibly empty, is ended by an empty line (SPEC 3).
+ *
+ * A run of CRs before an LF, or before the end of the input, belongs to the
+ * line end. Another CR becomes a blank in the header and a line end in the
+ * body. Leading "From " and ">From " lines are dropped. A line that is no
+ * field ends the header, an empty line put before it. With dot_ends, a line
+ * of the input (not one that a bare CR made) with a lone dot ends it all.
+ */
+enum { FIELD_NAME_MAX = LINE_LONGEST };
+
+struct normaliser {
+	/* set by the caller; put gets the output and returns false to stop */
+	bool (*put)(void *context, const char *data, size_t n);
+	void *context;
+	bool dot_ends;
+
+	/* to be read by the caller */
+	int64_t size;         /* bytes put so far */
+	int64_t header_size;  /* up to and with the empty line; 0: not yet */
+	bool ended;           /* by a lone dot: the rest is not looked at */
+	bool nul;             /* a NUL came: no message */
+	bool stopped;         /* put said so */
+	bool body_wide;       /* the body has a byte outside ASCII */
+	bool body_long;       /* and a line over LINE_LONGEST */
+
+	/* its own */
+	enum {
+		NORMAL_BOL, NORMAL_DOT, NORMAL_NAME, NORMAL_TEXT, NORMAL_SKIP
+	} state;
+	bool fields;          /* a field was there */
+	bool blanks;          /* behind the name that is held */
+	bool look_wide;       /* this buffer has bytes outside ASCII */
+	bool crlf;            /* the last line came with CRLF */
+	size_t crs;           /* CRs whose meaning is still open */
+	size_t line;          /* length of the body's line so far */
+	size_t held;
+	char name[FIELD_NAME_MAX + 2]; /* start of a line not yet judged */
+};
+
+/* Takes n bytes. False: nul or stopped, and nothing more is taken. */
+bool normalise(struct normaliser *s, const char *in, size_t n);
+/* The input is at its end. False: stopped. */
+bool normalise_end(struct normaliser *s);
+
+/* Whether a field's name may hold this character (RFC 5322 3.6.8). */
+bool is_ftext(char c);
+/* Whether any byte is outside ASCII. */
+bool bytes_wide(const char *p, size_t n);
 
 /*
  * Dot-stuffing (RFC 5321 4.5.2) of text whose every line ends in CRLF. {0}
  * is a machine at the beginning of a line.
  */
 struct stuffer {
-	enum { STUFF_BOL, STUFF_TEXT, STUFF_CR } state;
+	enum { STUFF_BOL, STUFF_TEXT } state;
 };
 
 /* The most bytes that n bytes of input can become. */

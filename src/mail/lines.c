@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "mail/lines.h"
+
+#include <string.h>
+
+bool is_ftext(char c)
+{
+	return c > ' ' && c < 0x7f && c != ':';
+}
+
+bool bytes_wide(const char *p, size_t n)
+{
+	const uint64_t high = UINT64_C(0x8080808080808080);
+	uint64_t word[4];
+
+	for (; n >= sizeof(word); p += sizeof(word), n -= sizeof(word)) {
+		memcpy(word, p, sizeof(word));
+		if ((word[0] | word[1] | word[2] | word[3]) & high)
+			return true;
+	}
+	for (; n; p++, n--)
+		if ((unsigned char)*p >= 0x80)
+			return true;
+	return false;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static void put(struct normaliser *s, const char *data, size_t n)
+{
+	if (!n || s->stopped)
+		return;
+	s->size += (int64_t)n;
+	if (!s->put(s->context, data, n))
+		s->stopped = true;
+}
+
+/* The line that was put is over: only the body's length is of interest, a
+ * long line of the header gets refolded. */
+static void line_over(struct normaliser *s)
+{
+	if (s->body_long || !s->header_size)
+		return;
+	s->body_long = s->line > LINE_LONGEST;
+	s->line = 0;
+}
+
+static void end_line(struct normaliser *s)
+{
+	put(s, "\r\n", 2);
+	line_over(s);
+}
+
+static void end_header(struct normaliser *s)
+{
+	put(s, "\r\n", 2);
+	s->header_size = s->size;
+	s->line = 0;
+}
+
+static void put_text(struct normaliser *s, const char *data, size_t n)
+{
+	put(s, data, n);
+	s->line += n;
+	if (s->look_wide && s->header_size && !s->body_wide)
+		s->body_wide = bytes_wide(data, n);
+}
+
+/* So many CRs that no LF follows. */
+static void bare_crs(struct normaliser *s, size_t n)
+{
+	static const char ends[] =
+		"\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n";
+	static const char blanks[] = "                                ";
+	size_t most, part;
+
+	if (n && s->header_size)
+		line_over(s);
+	most = s->header_size ? (sizeof(ends) - 1) / 2 : sizeof(blanks) - 1;
+	for (; n && !s->stopped; n -= part) {
+		part = n < most ? n : most;
+		if (s->header_size)
+			put(s, ends, 2 * part);
+		else
+			put(s, blanks, part);
+	}
+}
+
+/* Text without LF, and without CRs at its end. */
+static void put_line(struct normaliser *s, const char *data, size_t n)
+{
+	const char *cr;
+	size_t len, run;
+
+	while ((cr = memchr(data, '\r', n))) {
+		len = (size_t)(cr - data);
+		for (run = 1; cr[run] == '\r'; run++)
+			;
+		put_text(s, data, len);
+		bare_crs(s, run);
+		data = cr + run;
+		n -= len + run;
+	}
+	put_text(s, data, n);
+}
+
+/* Within a line that has been judged. */
+static size_t take_text(struct normaliser *s, const char *in, size_t n)
+{
+	const char *lf = memchr(in, '\n', n);
+	size_t end = lf ? (size_t)(lf - in) : n;
+	size_t text = end;
+
+	while (text && in[text - 1] == '\r')
+		text--;
+	if (text) {
+		bare_crs(s, s->crs);
+		s->crs = 0;
+		put_line(s, in, text);
+	}
+	if (!lf) {
+		s->crs += end - text;
+		return n;
+	}
+	s->crlf = s->crs + (end - text) == 1;
+	s->crs = 0;
+	end_line(s);
+	s->state = NORMAL_BOL;
+	return end + 1;
+}
+
+/* Whole lines of a body that are as they should be, in one piece: how most
+ * messages with CRLF come. */
+static size_t take_lines(struct normaliser *s, const char *in, size_t n)
+{
+	const char *p = in, *lf;
+	size_t len;
+
+	while ((lf = memchr(p, '\n', (size_t)(in + n - p)))) {
+		len = (size_t)(lf - p);
+		if (!len || lf[-1] != '\r' || (s->dot_ends && *p == '.') ||
+		    memchr(p, '\r', len) != lf - 1)
+			break;
+		s->line = len - 1;
+		line_over(s);
+		p = lf + 1;
+	}
+	put_text(s, in, (size_t)(p - in));
+	s->line = 0;
+	return (size_t)(p - in);
+}
+
+/* The line is no field: dropped if it is an mbox separator before all
+ * fields, else the first of the body. */
+static void not_a_field(struct normaliser *s)
+{
+	s->name[s->held] = '\0';
+	if (!s->fields && (!strncmp(s->name, "From ", 5) ||
+			   !strncmp(s->name, ">From ", 6))) {
+		s->crs = 0;
+		s->state = NORMAL_SKIP;
+		return;
+	}
+	end_header(s);
+	put_line(s, s->name, s->held);
+	s->state = NORMAL_TEXT;
+}
+
+static void a_field(struct normaliser *s)
+{
+	s->name[s->held] = '\0';
+	s->fields = true;
+	put_line(s, s->name, s->held);
+	bare_crs(s, s->crs);
+	s->crs = 0;
+	s->state = NORMAL_TEXT;
+}
+
+/* CRs within what is held are blanks if it is a field's name, and line ends
+ * if it is not, so they are held as they are. */
+static bool hold_crs(struct normaliser *s)
+{
+	if (s->crs > FIELD_NAME_MAX - s->held)
+		return false;
+	memset(s->name + s->held, '\r', s->crs);
+	s->held += s->crs;
+	s->blanks = s->blanks || s->crs;
+	s->crs = 0;
+	return true;
+}
+
+static size_t take_name(struct normaliser *s, char c)
+{
+	if (c == '\r') {
+		s->crs++;
+		return 1;
+	}
+	if (c == ':' && s->held) {
+		a_field(s);
+		return 0;
+	}
+	if (c == '\n' || !hold_crs(s) || s->held == FIELD_NAME_MAX ||
+	    (!is_blank(c) && (s->blanks || !is_ftext(c)))) {
+		not_a_field(s);
+		return 0;
+	}
+	s->blanks = is_blank(c);
+	s->name[s->held++] = c;
+	return 1;
+}
+
+/* At the beginning of a line of the header; CRs may have come before. */
+static size_t take_header_line(struct normaliser *s, char c)
+{
+	if (c == '\r') {
+		s->crs++;
+		return 1;
+	}
+	if (c == '\n') {
+		s->crs = 0;
+		end_header(s);
+		return 1;
+	}
+	if (is_blank(c) || s->crs) {
+		if (!s->fields)
+			end_header(s);
+		s->state = NORMAL_TEXT;
+		return 0;
+	}
+	s->held = 0;
+	s->blanks = false;
+	s->state = NORMAL_NAME;
+	return 0;
+}
+
+static size_t take_start(struct normaliser *s, const char *in, size_t n)
+{
+	size_t used;
+
+	if (*in == '.' && s->dot_ends && !s->crs) {
+		s->state = NORMAL_DOT;
+		return 1;
+	}
+	if (!s->header_size)
+		return take_header_line(s, *in);
+	used = s->crlf ? take_lines(s, in, n) : 0;
+	if (!used)
+		s->state = NORMAL_TEXT;
+	return used;
+}
+
+/* Behind a dot at the beginning of a line. */
+static size_t take_dot(struct normaliser *s, char c)
+{
+	if (c == '\r') {
+		s->crs++;
+		return 1;
+	}
+	if (c == '\n') {
+		s->crs = 0;
+		s->ended = true;
+		return 1;
+	}
+	if (s->header_size) {
+		put_text(s, ".", 1);
+		s->state = NORMAL_TEXT;
+	} else {
+		s->name[0] = '.';
+		s->held = 1;
+		s->blanks = false;
+		s->state = NORMAL_NAME;
+	}
+	return 0;
+}
+
+static size_t skip_line(struct normaliser *s, const char *in, size_t n)
+{
+	const char *lf = memchr(in, '\n', n);
+
+	if (!lf)
+		return n;
+	s->state = NORMAL_BOL;
+	return (size_t)(lf - in) + 1;
+}
+
+static size_t take(struct normaliser *s, const char *in, size_t n)
+{
+	switch (s->state) {
+	case NORMAL_BOL:
+		return take_start(s, in, n);
+	case NORMAL_DOT:
+		return take_dot(s, *in);
+	case NORMAL_NAME:
+		return take_name(s, *in);
+	case NORMAL_SKIP:
+		return skip_line(s, in, n);
+	case NORMAL_TEXT:
+		break;
+	}
+	return take_text(s, in, n);
+}
+
+bool normalise(struct normaliser *s, const char *in, size_t n)
+{
+	const char *nul = memchr(in, '\0', n);
+	size_t used;
+
+	if (nul)
+		n = (size_t)(nul - in);
+	s->look_wide = !s->body_wide && bytes_wide(in, n);
+	for (; n && !s->ended && !s->stopped && !s->nul; in += used, n -= used)
+		used = take(s, in, n);
+	if (nul && !s->ended)
+		s->nul = true;
+	return !s->nul && !s->stopped;
+}
+
+bool normalise_end(struct normaliser *s)
+{
+	/* what is missing of the last line; a lone dot needs no line end */
+	if (!s->ended && s->state == NORMAL_DOT)
+		s->ended = true;
+	else if (!s->ended && (s->state != NORMAL_BOL || s->crs))
+		normalise(s, "\n", 1);
+	if (!s->header_size)
+		end_header(s);
+	return !s->stopped;
+}
+
+size_t stuff(struct stuffer *s, const char *in, size_t n, char *out)
+{
+	const char *end = in + n, *from = in, *p = in;
+	char *start = out;
+
+	while (p < end) {
+		if (s->state == STUFF_BOL && *p == '.') {
+			memcpy(out, from, (size_t)(p - from));
+			out += p - from;
+			*out++ = '.';
+			from = p;
+		}
+		p = memchr(p, '\n', (size_t)(end - p));
+		s->state = p ? STUFF_BOL : STUFF_TEXT;
+		p = p ? p + 1 : end;
+	}
+	memcpy(out, from, (size_t)(end - from));
+	return (size_t)(out - start) + (size_t)(end - from);
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The walk over a message's header, field by field. */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "mail/address.h"
+#include "mail/message_parts.h"
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* Where the fields end and the empty line begins. */
+static int64_t fields_end(const struct message *m)
+{
+	return m->header.size - 2;
+}
+
+/* The end of the field that begins at w->at: behind the first line end that
+ * no white space follows; -1 when the file cannot be read. */
+static int64_t field_end(const struct field_walk *w)
+{
+	const struct part *header = &w->m->header;
+	int64_t at, end = fields_end(w->m);
+	const char *data, *p, *stop;
+	bool line_end = false;
+	long n;
+
+	for (at = w->at; at < end; at += n) {
+		n = part_bytes(header, at, &data);
+		if (n <= 0)
+			return -1;
+		if (line_end && !is_blank(*data))
+			return at;
+		line_end = false;
+		stop = data + n;
+		for (p = data; (p = memchr(p, '\n', (size_t)(stop - p)));) {
+			if (++p == stop)
+				line_end = true;
+			else if (!is_blank(*p))
+				return at + (p - data);
+		}
+	}
+	return end;
+}
+
+/* The bytes of a field, in one piece; at most FIELD_MAX of them. */
+static const char *field_piece(struct field_walk *w, size_t n)
+{
+	const char *data;
+	size_t part;
+	long got;
+
+	got = part_bytes(&w->m->header, w->start, &data);
+	if (got >= (long)n)
+		return data;
+	buf_reset(&w->copy);
+	while (w->copy.len < n) {
+		got = part_bytes(&w->m->header,
+				 w->start + (int64_t)w->copy.len, &data);
+		if (got <= 0)
+			return NULL;
+		part = n - w->copy.len;
+		part = part < (size_t)got ? part : (size_t)got;
+		if (!buf_add(&w->copy, data, part))
+			return NULL;
+	}
+	return w->copy.data;
+}
+
+static void field_split(struct field *f)
+{
+	const char *colon = memchr(f->raw, ':', f->raw_len);
+	size_t line_end = f->cut || f->raw_len < 2 ? 0 : 2;
+	size_t end = f->raw_len - line_end;
+
+	/* what message_open was given need not have one */
+	if (!colon)
+		colon = f->raw + end;
+	f->name = f->raw;
+	f->name_len = (size_t)(colon - f->raw);
+	while (f->name_len && is_blank(f->name[f->name_len - 1]))
+		f->name_len--;
+	f->value = colon < f->raw + end ? colon + 1 : f->raw + end;
+	f->value_len = (size_t)(f->raw + end - f->value);
+}
+
+bool field_next(struct field_walk *w, struct field *f)
+{
+	int64_t end, size;
+
+	if (w->failed || w->at >= fields_end(w->m))
+		return false;
+	w->copy.max = FIELD_MAX;
+	end = field_end(w);
+	size = end - w->at;
+	w->start = w->at;
+	*f = (struct field){ .cut = size > FIELD_MAX };
+	f->raw_len = f->cut ? FIELD_MAX : (size_t)size;
+	f->raw = end < 0 ? NULL : field_piece(w, f->raw_len);
+	if (!f->raw) {
+		w->failed = true;
+		return false;
+	}
+	field_split(f);
+	w->at = end;
+	return true;
+}
+
+void field_walk_release(struct field_walk *w)
+{
+	buf_release(&w->copy);
+}
+
+bool field_is(const struct field *f, const char *name)
+{
+	return strlen(name) == f->name_len &&
+	       !strncasecmp(f->name, name, f->name_len);
+}
+
+bool field_has_addresses(const struct field *f)
+{
+	static const char *const names[] = {
+		"From", "Sender", "Reply-To", "To", "Cc", "Resent-From",
+		"Resent-Sender", "Resent-Reply-To", "Resent-To", "Resent-Cc",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (field_is(f, names[i]))
+			return true;
+	return false;
+}
+
+char *field_unfold(const struct field *f)
+{
+	const char *p = f->value, *end = p + f->value_len;
+	char *text, *to;
+
+	while (p < end && strchr(" \t\r\n", *p))
+		p++;
+	while (end > p && strchr(" \t\r\n", end[-1]))
+		end--;
+	text = to = mem_alloc((size_t)(end - p) + 1);
+	for (; p < end; p++)
+		if (*p != '\r' && *p != '\n')
+			*to++ = *p;
+	return text;
+}
+
+char *field_flatten(const struct field *f)
+{
+	char *text = mem_stringn(f->value, f->value_len);
+	size_t i;
+
+	for (i = 0; i < f->value_len; i++)
+		if (text[i] == '\r' || text[i] == '\n')
+			text[i] = ' ';
+	return text;
+}
+
+bool message_fields(struct message *m, field_visit *visit, void *context,
+		    struct outcome *why)
+{
+	struct field_walk w = { .m = m };
+	struct field f;
+
+	while (field_next(&w, &f) && visit(&f, context))
+		;
+	field_walk_release(&w);
+	return !w.failed || message_unreadable(m->header.store, why);
+}
+
+char *message_field(struct message *m, const char *name)
+{
+	struct field_walk w = { .m = m };
+	char *value = NULL;
+	struct field f;
+
+	while (!value && field_next(&w, &f))
+		if (field_is(&f, name))
+			value = field_unfold(&f);
+	field_walk_release(&w);
+	return value;
+}
+
+char *message_from(struct message *m)
+{
+	char *value = message_field(m, "From"), *address = NULL;
+	struct mailboxes list = {0};
+	struct outcome ignored;
+
+	if (value && address_list(value, strlen(value), &list, &ignored) &&
+	    list.n)
+		address = mem_string(list.box[0].address);
+	mailboxes_release(&list);
+	free(value);
+	return address ? address : mem_string("");
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the files message*.c share, and nobody else: where a message's bytes
+ * lie, and the walk over its fields.
+ */
+#ifndef MAIL_MESSAGE_PARTS_H
+#define MAIL_MESSAGE_PARTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "mail/lines.h"
+#include "mail/message.h"
+
+/* --- store: bytes, the first in memory, the rest in a file --- */
+
+enum {
+	STORE_MEMORY = 1024 * 1024,
+	STORE_WRITE = 256 * 1024,   /* written at once */
+	STORE_WINDOW = 64 * 1024    /* read at once */
+};
+
+struct store {
+	char *mem;          /* its first bytes */
+	size_t mem_len, mem_size;
+	int fd;             /* the rest; -1: none yet */
+	bool own;           /* fd is ours */
+	int64_t base;       /* where in the file the rest begins */
+	int64_t size;       /* bytes in all */
+	char *out;          /* the last of them, not yet written */
+	size_t out_len;
+	char *window;       /* what was read last */
+	int64_t window_at;
+	size_t window_len;
+	int error;          /* errno of what failed; 0: all is well */
+};
+
+struct store *store_new(void);
+/* Over size bytes at an offset of a file that stays the caller's. */
+struct store *store_over(int fd, int64_t offset, int64_t size);
+void store_free(struct store *s);
+/* False: no room or no file; error tells. */
+bool store_add(struct store *s, const void *data, size_t n);
+/* Must be called between the last store_add and the first store_bytes. */
+bool store_flush(struct store *s);
+/* Points *data at bytes from offset (< size) on, as many as lie there in one
+ * piece, good until the next call; -1: error tells. */
+long store_bytes(struct store *s, int64_t offset, const char **data);
+
+/* --- message --- */
+
+struct part {
+	struct store *store;
+	int64_t at, size;
+};
+
+/* Both parts may lie in one store. */
+struct message {
+	struct part header;   /* the empty line included */
+	struct part body;
+	bool body_wide;       /* a byte outside ASCII */
+	bool body_long;       /* a line over LINE_LONGEST */
+	struct message_facts facts;
+};
+
+/* As store_bytes, within the part; 0 at its end. */
+long part_bytes(const struct part *p, int64_t offset, const char **data);
+/* Fills in the facts about the header and those that sum up. False:
+ * EX_IOERR, or EX_UNAVAILABLE for too many Received. */
+bool message_survey(struct message *m, struct outcome *why) MUST_CHECK;
+bool message_unreadable(const struct store *s, struct outcome *why);
+bool message_unwritable(const struct store *s, struct outcome *why);
+
+/* --- the walk over the header --- */
+
+struct field_walk {
+	struct message *m;
+	int64_t at;           /* where the next field begins */
+	int64_t start;        /* where this one did */
+	struct buf copy;      /* of a field that lies in pieces */
+	bool failed;
+};
+/* The next field; false at the end of the header, or failed. */
+bool field_next(struct field_walk *w, struct field *f);
+void field_walk_release(struct field_walk *w);
+/* The value unfolded, blanks at its ends removed. The caller frees. */
+char *field_unfold(const struct field *f);
+/* Whether it is one of the fields whose mailboxes SPEC 3 completes. */
+bool field_has_addresses(const struct field *f);
+/* The same text with CR and LF as blanks, so that offsets stay. The caller
+ * frees. */
+char *field_flatten(const struct field *f);
+
+/* --- filters: put gets the output --- */
+
+/* A refolded header field (RFC 5322 2.2.3): lines over LINE_LONGEST are
+ * broken before white space so that none is over width, where words permit.
+ * Nothing but CRLFs is added. */
+struct refolder {
+	struct store *out;
+	size_t width;
+	bool colon;           /* the field's name is behind us */
+	size_t line;          /* length of the line so far */
+	bool solid;           /* it holds more than white space */
+	bool name_only;       /* and nothing but the field's name */
+	bool word;            /* what is held does, too */
+	size_t held;          /* white space and a word, not yet written */
+	char text[LINE_LONGEST];
+};
+void refold(struct refolder *r, const char *data, size_t n);
+void refold_end(struct refolder *r);
+/* A whole field: lines that are short enough stay as they are. */
+void refold_field(struct store *out, const char *data, size_t n);
+
+/* Quoted-printable (RFC 2045 6.7) of text whose lines end in CRLF. */
+struct qp {
+	struct store *out;
+	size_t line;
+	char blank;           /* a blank or tab whose place is still open */
+	char text[80];
+};
+void qp_encode(struct qp *q, const char *data, size_t n);
+void qp_end(struct qp *q);
+
+#endif

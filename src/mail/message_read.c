@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* From a caller's bytes to a message. */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "mail/lines.h"
+#include "mail/message_parts.h"
+
+enum {
+	READ_SIZE = 64 * 1024,
+	DRAIN_BYTES = 64 * 1024 * 1024,
+	DRAIN_MS = 10 * 1000
+};
+
+struct reading {
+	struct normaliser machine;
+	struct store *store;
+	int64_t max_size;
+	bool too_large;
+};
+
+static bool reading_put(void *context, const char *data, size_t n)
+{
+	struct reading *r = context;
+
+	if (r->max_size && r->machine.size > r->max_size) {
+		r->too_large = true;
+		return false;
+	}
+	return store_add(r->store, data, n);
+}
+
+static void reading_begin(struct reading *r,
+			  const struct message_limits *limits)
+{
+	r->store = store_new();
+	r->max_size = limits->max_size;
+	r->machine.put = reading_put;
+	r->machine.context = r;
+	r->machine.dot_ends = limits->dot_ends;
+}
+
+static bool reading_failed(const struct reading *r, struct outcome *why)
+{
+	if (r->machine.nul)
+		return outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
+				    "the message has a NUL byte");
+	if (r->too_large)
+		return outcome_fail_status(why, STAGE_LOCAL, EX_DATAERR,
+			"5.3.4", "the message is larger than %lld bytes",
+			(long long)r->max_size);
+	return message_unwritable(r->store, why);
+}
+
+/* What was read as a message; the reading is over in either case. */
+static bool reading_end(struct reading *r, struct message **out,
+			struct outcome *why)
+{
+	struct normaliser *n = &r->machine;
+	struct message *m;
+
+	if (n->nul || n->stopped || !normalise_end(n) ||
+	    !store_flush(r->store)) {
+		reading_failed(r, why);
+		store_free(r->store);
+		return false;
+	}
+	m = mem_alloc(sizeof(*m));
+	m->header = (struct part){ .store = r->store,
+				   .size = n->header_size };
+	m->body = (struct part){ .store = r->store, .at = n->header_size,
+				 .size = n->size - n->header_size };
+	m->body_wide = n->body_wide;
+	m->body_long = n->body_long;
+	free(r->store->out);
+	r->store->out = NULL;
+	if (!message_survey(m, why)) {
+		message_free(m);
+		return false;
+	}
+	*out = m;
+	return true;
+}
+
+/* read(2) that waits, also where the descriptor says it would not. */
+static ssize_t read_some(int fd, char *data, size_t n)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	ssize_t got;
+
+	for (;;) {
+		got = read(fd, data, n);
+		if (got >= 0 || (errno != EINTR && errno != EAGAIN &&
+				 errno != EWOULDBLOCK))
+			return got;
+		if (errno != EINTR && poll(&p, 1, -1) < 0 && errno != EINTR)
+			return -1;
+	}
+}
+
+void message_drain(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int64_t deadline = clock_in(DRAIN_MS), left = DRAIN_BYTES;
+	char *data;
+	ssize_t n = 1;
+
+	if (isatty(fd))
+		return;
+	data = mem_resize(NULL, READ_SIZE, 1);
+	while (n > 0 && left > 0 && clock_left(deadline) &&
+	       poll(&p, 1, clock_left(deadline)) > 0) {
+		n = read(fd, data, READ_SIZE);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			n = 1;
+		left -= n;
+	}
+	free(data);
+}
+
+static bool read_failed(bool first, struct outcome *why)
+{
+	return outcome_fail(why, STAGE_LOCAL, first ? EX_NOINPUT : EX_IOERR,
+			    "cannot read the message: %s", strerror(errno));
+}
+
+/* Feeds the machine until the input, or the message, is at its end. False:
+ * the descriptor cannot be read. */
+static bool read_all(int fd, struct reading *r, struct outcome *why)
+{
+	char *data = mem_resize(NULL, READ_SIZE, 1);
+	bool first = true;
+	ssize_t n;
+
+	do {
+		n = read_some(fd, data, READ_SIZE);
+		if (n < 0)
+			read_failed(first, why);
+		first = false;
+	} while (n > 0 && normalise(&r->machine, data, (size_t)n) &&
+		 !r->machine.ended);
+	free(data);
+	return n >= 0;
+}
+
+bool message_read(int fd, const struct message_limits *limits,
+		  struct message **out, struct outcome *why)
+{
+	struct reading r = {0};
+
+	reading_begin(&r, limits);
+	if (!read_all(fd, &r, why)) {
+		store_free(r.store);
+		return false;
+	}
+	/* who writes on behind the dot must not die of it */
+	if (r.machine.ended)
+		message_drain(fd);
+	return reading_end(&r, out, why);
+}
+
+bool message_parse(int fd, int64_t offset, int64_t size,
+		   const struct message_limits *limits, struct message **out,
+		   struct outcome *why)
+{
+	struct store *from = store_over(fd, offset, size);
+	struct part all = { .store = from, .size = size };
+	struct reading r = {0};
+	const char *data;
+	int64_t at;
+	long n;
+
+	reading_begin(&r, limits);
+	for (at = 0; (n = part_bytes(&all, at, &data)) > 0; at += n)
+		if (!normalise(&r.machine, data, (size_t)n) ||
+		    r.machine.ended)
+			break;
+	if (n < 0) {
+		message_unreadable(from, why);
+		store_free(r.store);
+	}
+	store_free(from);
+	return n >= 0 && reading_end(&r, out, why);
+}
+
+bool message_from_text(const char *text, size_t n, struct message **out,
+		       struct outcome *why)
+{
+	const struct message_limits none = {0};
+	struct reading r = {0};
+
+	reading_begin(&r, &none);
+	if (n)
+		normalise(&r.machine, text, n);
+	return reading_end(&r, out, why);
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Where a message's bytes lie. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mail/message_parts.h"
+
+struct store *store_new(void)
+{
+	struct store *s = mem_alloc(sizeof(*s));
+
+	s->fd = -1;
+	return s;
+}
+
+struct store *store_over(int fd, int64_t offset, int64_t size)
+{
+	struct store *s = store_new();
+
+	s->fd = fd;
+	s->base = offset;
+	s->size = size;
+	return s;
+}
+
+void store_free(struct store *s)
+{
+	if (!s)
+		return;
+	if (s->own)
+		close(s->fd);
+	free(s->mem);
+	free(s->out);
+	free(s->window);
+	free(s);
+}
+
+/* Nothing of ours may lie where a library or a child expects its standard
+ * streams. */
+static int above_standard(int fd)
+{
+	int moved;
+
+	if (fd < 0 || fd > STDERR_FILENO)
+		return fd;
+	moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	close(fd);
+	return moved;
+}
+
+static int unlinked_file(const char *directory)
+{
+	char *path;
+	int fd;
+
+	fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		return fd;
+	path = mem_printf("%s/posthaste.XXXXXX", directory);
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd >= 0)
+		unlink(path);
+	free(path);
+	return fd;
+}
+
+static bool store_open(struct store *s)
+{
+	const char *directory = getenv("TMPDIR");
+	int fd = -1;
+
+	if (directory && *directory)
+		fd = unlinked_file(directory);
+	if (fd < 0)
+		fd = unlinked_file("/tmp");
+	s->fd = above_standard(fd);
+	s->own = s->fd >= 0;
+	if (!s->own)
+		s->error = errno;
+	return s->own;
+}
+
+static bool store_write(struct store *s, const char *data, size_t n)
+{
+	ssize_t done;
+
+	if (s->error || (s->fd < 0 && !store_open(s)))
+		return false;
+	for (; n; data += done, n -= (size_t)done) {
+		done = write(s->fd, data, n);
+		if (done < 0 && errno == EINTR) {
+			done = 0;
+		} else if (done <= 0) {
+			s->error = done ? errno : ENOSPC;
+			return false;
+		}
+	}
+	return true;
+}
+
+bool store_flush(struct store *s)
+{
+	if (s->out_len && !store_write(s, s->out, s->out_len))
+		return false;
+	s->out_len = 0;
+	return !s->error;
+}
+
+static size_t add_to_memory(struct store *s, const char *data, size_t n)
+{
+	size_t room = STORE_MEMORY - s->mem_len;
+	size_t size = s->mem_size ? s->mem_size : 8192;
+
+	n = n < room ? n : room;
+	while (size < s->mem_len + n)
+		size *= 2;
+	if (size != s->mem_size)
+		s->mem = mem_resize(s->mem, size, 1);
+	s->mem_size = size;
+	memcpy(s->mem + s->mem_len, data, n);
+	s->mem_len += n;
+	return n;
+}
+
+static bool add_to_file(struct store *s, const char *data, size_t n)
+{
+	size_t part;
+
+	if (!s->out)
+		s->out = mem_resize(NULL, STORE_WRITE, 1);
+	for (; n; data += part, n -= part) {
+		if (s->out_len == STORE_WRITE && !store_flush(s))
+			return false;
+		part = STORE_WRITE - s->out_len;
+		part = n < part ? n : part;
+		memcpy(s->out + s->out_len, data, part);
+		s->out_len += part;
+	}
+	return true;
+}
+
+bool store_add(struct store *s, const void *data, size_t n)
+{
+	const char *p = data;
+	size_t part;
+
+	s->size += (int64_t)n;
+	if (n <= s->mem_size - s->mem_len) {
+		memcpy(s->mem + s->mem_len, p, n);
+		s->mem_len += n;
+		return true;
+	}
+	if (s->out && n <= STORE_WRITE - s->out_len) {
+		memcpy(s->out + s->out_len, p, n);
+		s->out_len += n;
+		return true;
+	}
+	part = add_to_memory(s, p, n);
+	return add_to_file(s, p + part, n - part);
+}
+
+static bool store_read(struct store *s, int64_t offset)
+{
+	int64_t left = s->size - offset;
+	size_t want = left < STORE_WINDOW ? (size_t)left : STORE_WINDOW;
+	off_t at = (off_t)(s->base + offset - (int64_t)s->mem_len);
+	ssize_t n;
+
+	if (!s->window)
+		s->window = mem_resize(NULL, STORE_WINDOW, 1);
+	do
+		n = pread(s->fd, s->window, want, at);
+	while (n < 0 && errno == EINTR);
+	s->window_at = offset;
+	s->window_len = n > 0 ? (size_t)n : 0;
+	if (n <= 0)
+		s->error = n ? errno : EIO; /* the file became shorter */
+	return n > 0;
+}
+
+long store_bytes(struct store *s, int64_t offset, const char **data)
+{
+	int64_t skip;
+
+	if (offset < (int64_t)s->mem_len) {
+		*data = s->mem + offset;
+		return (long)((int64_t)s->mem_len - offset);
+	}
+	skip = offset - s->window_at;
+	if (skip < 0 || skip >= (int64_t)s->window_len) {
+		if (!store_read(s, offset))
+			return -1;
+		skip = 0;
+	}
+	*data = s->window + skip;
+	return (long)((int64_t)s->window_len - skip);
+}
