@@ -108,7 +108,7 @@ static ssize_t read_some(struct peer *p)
 
 static void compact(struct peer *p)
 {
-	if (!p->pos)
+	if (!p->pos || !p->in)
 		return;
 	memmove(p->in, p->in + p->pos, p->len - p->pos);
 	p->len -= p->pos;
@@ -160,7 +160,8 @@ char *peer_line(struct peer *p, size_t *n)
 	unsigned char *end;
 	char *line;
 
-	while (!(end = memchr(p->in + p->pos, '\n', p->len - p->pos)))
+	while (p->pos == p->len ||
+	       !(end = memchr(p->in + p->pos, '\n', p->len - p->pos)))
 		if (p->len - p->pos > LINE_LIMIT || !peer_fill(p))
 			return NULL;
 	*n = (size_t)(end - (p->in + p->pos));

@@ -398,8 +398,10 @@ def strip_added(body, expected):
     header, separator, rest = body.partition(b"\r\n\r\n")
     if body.startswith(b"\r\n"):
         return body
+    named = b"" if expected.startswith(b"\r\n") else \
+        expected.partition(b"\r\n\r\n")[0]
     names = {line.split(b":")[0].strip().lower()
-             for line in expected.partition(b"\r\n\r\n")[0].split(b"\r\n")}
+             for line in named.split(b"\r\n")}
     out, keep = b"", True
     for line in (header + b"\r\n").split(b"\r\n")[:-1]:
         if line[:1] not in b" \t" or not line:

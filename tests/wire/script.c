@@ -100,7 +100,7 @@ static bool parse_action(struct rule *r, char *line)
 		a->verb = verbs[i].verb;
 		if (verbs[i].number)
 			a->number = strtol(word(&line), NULL, 10);
-		a->text = strdup(line);
+		a->text = line;
 		a->len = unescape(a->text);
 		r->actions++;
 		return true;
@@ -126,7 +126,7 @@ static bool parse_rule(struct script *s, char *line)
 		else if (strncmp(w, "tls=", 4) == 0)
 			r->tls = strcmp(w + 4, "yes") == 0;
 		else
-			r->pattern = strdup(w);
+			r->pattern = w;
 	}
 	s->rules++;
 	return *r->event != '\0';
@@ -146,10 +146,9 @@ static bool set_tls(struct script *s, const char *value)
 
 static bool set_version(struct script *s, const char *value)
 {
-	char text[64];
-
-	snprintf(text, sizeof(text), "NORMAL:-VERS-ALL:+VERS-TLS%s", value);
-	s->priority = strdup(text);
+	snprintf(s->version, sizeof(s->version),
+		 "NORMAL:-VERS-ALL:+VERS-TLS%s", value);
+	s->priority = s->version;
 	return true;
 }
 
@@ -243,7 +242,7 @@ static bool set_number(struct script *s, const char *name, const char *value)
 static bool parse_setting(struct script *s, char *line)
 {
 	const char *name = word(&line);
-	char *value = strdup(line);
+	char *value = line;
 
 	unescape(value);
 	if (strcmp(name, "on") == 0)
@@ -292,28 +291,27 @@ static void set_defaults(struct script *s)
 bool script_read(const char *path, struct script *s)
 {
 	FILE *in = fopen(path, "r");
-	char *line = NULL;
 	size_t room = 0;
 	bool good = true;
 	struct rule *rule = NULL;
+	char *next, *line;
 
-	if (!in)
+	if (!in || getdelim(&s->text, &room, '\0', in) < 0)
 		return wrong(path, 0, "cannot be read", "script");
+	fclose(in);
 	set_defaults(s);
-	for (int n = 1; good && getline(&line, &room, in) >= 0; n++) {
+	next = s->text;
+	for (int n = 1; good && (line = strsep(&next, "\n")); n++) {
 		char *text = line + strspn(line, " \t");
 
-		line[strcspn(line, "\n")] = '\0';
 		if (!*text || *text == '#')
 			continue;
 		good = text > line ? rule && parse_action(rule, text) :
 			parse_setting(s, text);
 		rule = s->rules ? &s->rule[s->rules - 1] : NULL;
 		if (!good)
-			wrong(path, n, "not understood", line);
+			wrong(path, n, "not understood", text);
 	}
-	free(line);
-	fclose(in);
 	return good;
 }
 

@@ -59,6 +59,8 @@ struct strings {
 };
 
 struct script {
+	char *text;           /* the file, which everything points into */
+	char version[64];
 	char *listen;         /* inet, inet6, or a path */
 	bool lmtp;
 	enum tls_mode tls;
