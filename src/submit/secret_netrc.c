@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * ~/.netrc, as ftp(1) and curl read it: words separated by white space,
+ * "quoted" ones with backslash escapes, # comments, macdef up to an empty
+ * line.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "submit/secret_parts.h"
+
+enum { NETRC_MAX = 1024 * 1024 };
+
+struct netrc {
+	const char *next;
+	struct buf word;
+	bool quoted;
+};
+
+char *secret_netrc_path(void)
+{
+	const char *home = getenv("HOME");
+	const struct passwd *user;
+
+	if (!home || !*home) {
+		user = getpwuid(getuid());
+		home = user ? user->pw_dir : NULL;
+	}
+	return home && *home ? mem_printf("%s/.netrc", home) : NULL;
+}
+
+static void quoted_word(struct netrc *n)
+{
+	const char *p = n->next + 1;
+
+	for (; *p && *p != '"'; p++) {
+		if (*p == '\\' && p[1])
+			p++;
+		buf_addc(&n->word, *p);
+	}
+	n->next = *p ? p + 1 : p;
+	n->quoted = true;
+}
+
+/* The next word into n->word; false at the end. */
+static bool word(struct netrc *n)
+{
+	size_t len;
+
+	buf_reset(&n->word);
+	n->quoted = false;
+	n->next += strspn(n->next, " \t\r\n");
+	if (!*n->next)
+		return false;
+	if (*n->next == '"') {
+		quoted_word(n);
+		return true;
+	}
+	len = strcspn(n->next, " \t\r\n");
+	buf_add(&n->word, n->next, len);
+	n->next += len;
+	return true;
+}
+
+static bool is(const struct netrc *n, const char *keyword)
+{
+	return !n->quoted && !strcmp(buf_text(&n->word), keyword);
+}
+
+static void skip_line(struct netrc *n)
+{
+	n->next += strcspn(n->next, "\n");
+}
+
+static void skip_macro(struct netrc *n)
+{
+	const char *end = strstr(n->next, "\n\n");
+
+	n->next = end ? end : n->next + strlen(n->next);
+}
+
+/* The words of one entry up to the next. */
+static void entry(struct netrc *n, const char *login, bool wanted, char **out)
+{
+	char *password = NULL;
+	const char *before = n->next;
+
+	for (; word(n); before = n->next) {
+		if (is(n, "machine") || is(n, "default"))
+			break;
+		if (is(n, "macdef")) {
+			skip_macro(n);
+		} else if (n->word.data && *n->word.data == '#') {
+			skip_line(n);
+		} else if (is(n, "login")) {
+			if (!word(n) || strcmp(buf_text(&n->word), login))
+				wanted = false;
+		} else if (is(n, "password") && word(n)) {
+			mem_wipe_string(password);
+			password = mem_string(buf_text(&n->word));
+		} else if (is(n, "account") && !word(n)) {
+			break;
+		}
+	}
+	n->next = before;
+	if (wanted && password && *password && !*out)
+		*out = mem_string(password);
+	mem_wipe_string(password);
+}
+
+static void search(const char *text, const struct list *hosts,
+		   const char *login, char **out)
+{
+	struct netrc n = { .next = text, .word = BUF_SECRET(NETRC_MAX) };
+
+	while (!*out && word(&n)) {
+		if (is(&n, "machine"))
+			entry(&n, login, word(&n) &&
+			      list_has_nocase(hosts, buf_text(&n.word)), out);
+		else if (is(&n, "default"))
+			entry(&n, login, true, out);
+		else if (is(&n, "macdef"))
+			skip_macro(&n);
+		else if (n.word.data && *n.word.data == '#')
+			skip_line(&n);
+	}
+	buf_release(&n.word);
+}
+
+static bool read_netrc(FILE *f, struct buf *text)
+{
+	char *room;
+	size_t n;
+
+	do {
+		room = buf_room(text, 4096);
+		if (!room)
+			return false;
+		n = fread(room, 1, 4096, f);
+		room[n] = '\0';
+		text->len += n;
+	} while (n);
+	return !ferror(f);
+}
+
+bool secret_netrc(const char *path, const struct list *hosts,
+		  const char *login, char **out, struct outcome *why)
+{
+	struct buf text = BUF_SECRET(NETRC_MAX);
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	bool done = true;
+
+	if (!f)
+		return true;
+	/* stdio would keep a copy of what it read */
+	setvbuf(f, NULL, _IONBF, 0);
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && read_netrc(f, &text))
+		search(buf_text(&text), hosts, login, out);
+	fclose(f);
+	buf_release(&text);
+	if (*out && (st.st_mode & S_IROTH)) {
+		mem_wipe_string(*out);
+		*out = NULL;
+		done = outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s has the "
+				    "password and can be read by others: "
+				    "chmod o-r", path);
+	}
+	return done;
+}
