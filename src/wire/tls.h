@@ -64,16 +64,17 @@ void tls_facts_release(struct tls_facts *f);
 
 struct tls;
 
-/* Handshake over fd. False: EX_TEMPFAIL, STAGE_TLS, words that say which:
+/* Handshake over fd; starttls: it was in clear before (for the words alone).
+ * False: EX_TEMPFAIL, STAGE_TLS, words that say which:
  * name, unknown issuer, expired, not yet valid, purpose, no subject
  * alternative name, revoked, pin, local files (EX_CONFIG). *tls is NULL
  * then. */
-bool tls_open(int fd, const struct tls_params *params,
+bool tls_open(int fd, bool starttls, const struct tls_params *params,
 	      struct tls_facts *facts, int64_t deadline, struct tls **tls,
 	      struct outcome *why) MUST_CHECK;
 /* As read(2) and write(2), but -1 with errno: EAGAIN (wait for
- * tls_wants_write ? POLLOUT : POLLIN), ECONNRESET; 0 is a proper end.
- * tls_ended_badly tells an end without close_notify. */
+ * tls_wants_write ? POLLOUT : POLLIN), ECONNRESET, EPROTO (a broken record),
+ * ENODATA (the end came without close_notify); 0 is a proper end. */
 long tls_read(struct tls *t, void *data, size_t n);
 long tls_write(struct tls *t, const void *data, size_t n);
 bool tls_wants_write(const struct tls *t);

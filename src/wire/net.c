@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "wire/net.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "wire/net_parts.h"
+#include "wire/socks.h"
+
+enum {
+	STAGGER = 250,     /* ms, RFC 8305 8, Connection Attempt Delay */
+	RACE_MOST = 64     /* addresses of one host */
+};
+
+bool net_family_allows(enum net_family family, const struct net_address *a)
+{
+	if (family == NET_V4)
+		return a->sa.ss_family == AF_INET;
+	if (family == NET_V6)
+		return a->sa.ss_family == AF_INET6;
+	return true;
+}
+
+void net_interleave(struct net_addresses *a, enum net_family family)
+{
+	struct net_address *sorted;
+	size_t i, n, at[2] = { 0, 0 };
+	int first, turn;
+
+	if (a->n < 2)
+		return;
+	first = family == NET_PREFER_V4 ? AF_INET :
+		family == NET_PREFER_V6 ? AF_INET6 : a->item[0].sa.ss_family;
+	sorted = mem_alloc(a->n * sizeof(*sorted));
+	for (n = 0, turn = 0; n < a->n; turn = !turn) {
+		for (i = at[turn]; i < a->n; i++)
+			if ((a->item[i].sa.ss_family == first) == !turn)
+				break;
+		at[turn] = i + 1;
+		if (i < a->n)
+			sorted[n++] = a->item[i];
+	}
+	free(a->item);
+	a->item = sorted;
+}
+
+int net_socket(int domain)
+{
+	int fd, moved;
+
+	fd = socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0 || fd > 2)
+		return fd;
+	moved = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	close(fd);
+	return moved;
+}
+
+/* --- the race for one host --- */
+
+struct race {
+	const struct net_addresses *list;
+	const struct net_address *source;  /* NULL: any */
+	struct pollfd *pending;            /* one a started address */
+	size_t started;
+	int64_t next;                      /* when to start another */
+	size_t unreachable;                /* ended for want of a route */
+	struct buf words;                  /* what went wrong, by address */
+	bool source_missing;
+};
+
+static void race_lost(struct race *r, size_t i, int error)
+{
+	char text[64];
+
+	if (r->pending[i].fd >= 0)
+		close(r->pending[i].fd);
+	r->pending[i].fd = -1;
+	if (error == ENETUNREACH || error == ENETDOWN ||
+	    (error == EADDRNOTAVAIL && !r->source))
+		r->unreachable++;
+	net_address_text(&r->list->item[i], text);
+	buf_addf(&r->words, "%s%s: %s", r->words.len ? "; " : "", text,
+		 r->source_missing ? "source_address is not here" :
+				     strerror(error));
+}
+
+static bool socket_bound(struct race *r, int fd)
+{
+	if (!r->source)
+		return true;
+	if (bind(fd, (const void *)&r->source->sa, r->source->len) == 0)
+		return true;
+	r->source_missing = errno == EADDRNOTAVAIL;
+	return false;
+}
+
+/* True: connected already (as may happen on loopback). */
+static bool race_start(struct race *r)
+{
+	size_t i = r->started++;
+	const struct net_address *a = &r->list->item[i];
+	int fd = net_socket(a->sa.ss_family), one = 1;
+
+	r->pending[i] = (struct pollfd){ .fd = fd, .events = POLLOUT };
+	if (fd < 0 || !socket_bound(r, fd)) {
+		race_lost(r, i, errno);
+		return false;
+	}
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (connect(fd, (const void *)&a->sa, a->len) == 0)
+		return true;
+	if (errno != EINPROGRESS && errno != EINTR)
+		race_lost(r, i, errno);
+	return false;
+}
+
+/* The index of an address that answered, or -1. */
+static int race_look(struct race *r)
+{
+	socklen_t len;
+	size_t i;
+	int error;
+
+	for (i = 0; i < r->started; i++) {
+		if (r->pending[i].fd < 0 || !r->pending[i].revents)
+			continue;
+		error = 0;
+		len = sizeof(error);
+		/* a loser lets the next one start at once (RFC 8305 5) */
+		r->next = 0;
+		if (getsockopt(r->pending[i].fd, SOL_SOCKET, SO_ERROR, &error,
+			       &len) < 0)
+			error = errno;
+		if (!error)
+			return (int)i;
+		race_lost(r, i, error);
+	}
+	return -1;
+}
+
+static bool race_is_on(const struct race *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->started; i++)
+		if (r->pending[i].fd >= 0)
+			return true;
+	return false;
+}
+
+static int race_run(struct race *r, int64_t deadline)
+{
+	int64_t now;
+	int winner;
+
+	for (;;) {
+		now = clock_now();
+		if (now >= deadline)
+			return -1;
+		while (r->started < r->list->n &&
+		       (now >= r->next || !race_is_on(r))) {
+			r->next = now + STAGGER;
+			if (race_start(r))
+				return (int)r->started - 1;
+		}
+		if (!race_is_on(r))
+			return -1;
+		if (r->started == r->list->n)
+			r->next = deadline;
+		poll(r->pending, r->started,
+		     clock_left(clock_earlier(r->next, deadline)));
+		winner = race_look(r);
+		if (winner >= 0)
+			return winner;
+	}
+}
+
+static bool race_failed(struct race *r, const struct net_dial *dial,
+			const char *host, unsigned port, struct outcome *why)
+{
+	char text[64];
+	size_t i;
+
+	for (i = 0; i < r->started; i++) {
+		if (r->pending[i].fd < 0)
+			continue;
+		net_address_text(&r->list->item[i], text);
+		buf_addf(&r->words, "%s%s: no answer within %lld s",
+			 r->words.len ? "; " : "", text,
+			 ((long long)dial->connect_timeout + 999) / 1000);
+	}
+	outcome_fail(why, STAGE_CONNECT, EX_TEMPFAIL,
+		     "cannot connect to %s port %u (%s)", host, port,
+		     buf_text(&r->words));
+	why->no_network = r->list->n && r->unreachable == r->list->n;
+	return false;
+}
+
+static bool race(const struct net_dial *dial, const char *host, unsigned port,
+		 const struct net_addresses *list,
+		 const struct net_address *source, int64_t deadline, int *fd,
+		 struct net_address *winner, struct outcome *why)
+{
+	struct race r = { .list = list, .source = source,
+			  .words = BUF(400) };
+	size_t i;
+	int won;
+
+	r.pending = mem_alloc(list->n * sizeof(*r.pending));
+	won = race_run(&r, deadline);
+	if (won >= 0) {
+		*fd = r.pending[won].fd;
+		r.pending[won].fd = -1;
+		*winner = list->item[won];
+	} else {
+		race_failed(&r, dial, host, port, why);
+	}
+	for (i = 0; i < r.started; i++)
+		if (r.pending[i].fd >= 0)
+			close(r.pending[i].fd);
+	free(r.pending);
+	buf_release(&r.words);
+	return won >= 0;
+}
+
+/* --- which addresses --- */
+
+static bool is_dual(const struct net_addresses *a)
+{
+	size_t i;
+
+	for (i = 1; i < a->n; i++)
+		if (a->item[i].sa.ss_family != a->item[0].sa.ss_family)
+			return true;
+	return false;
+}
+
+/* Keeps what family and source address admit. */
+static bool addresses_filter(struct net_addresses *a, enum net_family family,
+			     const struct net_address *source)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < a->n && n < RACE_MOST; i++) {
+		if (!net_family_allows(family, &a->item[i]))
+			continue;
+		if (source && source->sa.ss_family != a->item[i].sa.ss_family)
+			continue;
+		a->item[n++] = a->item[i];
+	}
+	a->n = n;
+	return n > 0;
+}
+
+static bool addresses_of(const struct net_dial *dial,
+			 const struct net_address *source, int64_t deadline,
+			 struct net_addresses *out, bool *dual,
+			 struct outcome *why)
+{
+	size_t i;
+
+	*out = (struct net_addresses){ 0 };
+	if (dial->addresses) {
+		for (i = 0; i < dial->addresses->n; i++)
+			net_addresses_add(out, (const void *)
+					  &dial->addresses->item[i].sa,
+					  dial->addresses->item[i].len);
+	} else {
+		if (!net_lookup(dial->host, dial->port, dial->family,
+				deadline, out, why))
+			return false;
+		net_interleave(out, dial->family);
+	}
+	*dual = is_dual(out);
+	if (addresses_filter(out, dial->family, source))
+		return true;
+	net_addresses_release(out);
+	return outcome_fail(why, STAGE_CONNECT, EX_TEMPFAIL,
+			    "%s has no address that ip_family and "
+			    "source_address allow", dial->host);
+}
+
+static bool source_parse(const struct net_dial *dial, struct net_address *a,
+			 const struct net_address **source,
+			 struct outcome *why)
+{
+	*source = NULL;
+	if (!dial->source_address)
+		return true;
+	if (!net_address_parse(dial->source_address, 0, a))
+		return outcome_fail(why, STAGE_CONNECT, EX_CONFIG,
+				    "source_address %s is no address",
+				    dial->source_address);
+	*source = a;
+	return true;
+}
+
+static void peer_set(struct net_peer *peer, const struct net_address *a)
+{
+	net_address_text(a, peer->address);
+	peer->ipv6 = a->sa.ss_family == AF_INET6;
+}
+
+static bool dial_tcp(const struct net_dial *dial, int64_t deadline, int *fd,
+		     struct net_peer *peer, struct outcome *why)
+{
+	const struct net_address *source;
+	struct net_address here, winner;
+	struct net_addresses list;
+	bool done;
+
+	if (!source_parse(dial, &here, &source, why) ||
+	    !addresses_of(dial, source, deadline, &list, &peer->dual_stack,
+			  why))
+		return false;
+	done = race(dial, dial->host, dial->port, &list, source, deadline, fd,
+		    &winner, why);
+	if (done)
+		peer_set(peer, &winner);
+	net_addresses_release(&list);
+	return done;
+}
+
+/* --- a UNIX socket --- */
+
+/* A full backlog is EAGAIN here, and nothing can be polled for. */
+static int connect_unix(int fd, const struct sockaddr_un *sun,
+			int64_t deadline)
+{
+	while (connect(fd, (const void *)sun, sizeof(*sun)) < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			return errno;
+		if (!clock_left(deadline))
+			return ETIMEDOUT;
+		poll(NULL, 0, 20);
+	}
+	return 0;
+}
+
+static bool dial_unix(const struct net_dial *dial, int64_t deadline, int *fd,
+		      struct net_peer *peer, struct outcome *why)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int error;
+
+	if (strlen(dial->host) >= sizeof(sun.sun_path))
+		return outcome_fail(why, STAGE_CONNECT, EX_CONFIG,
+				    "the socket's path %s is longer than %zu "
+				    "bytes", dial->host,
+				    sizeof(sun.sun_path) - 1);
+	memcpy(sun.sun_path, dial->host, strlen(dial->host));
+	*fd = net_socket(AF_UNIX);
+	error = *fd < 0 ? errno : connect_unix(*fd, &sun, deadline);
+	if (error) {
+		if (*fd >= 0)
+			close(*fd);
+		*fd = -1;
+		return outcome_fail(why, STAGE_CONNECT, EX_TEMPFAIL,
+				    "cannot connect to the socket %s: %s",
+				    dial->host, strerror(error));
+	}
+	snprintf(peer->address, sizeof(peer->address), "%s", dial->host);
+	return true;
+}
+
+/* --- through a proxy --- */
+
+static bool proxy_dial(const struct net_dial *dial, int64_t deadline, int *fd,
+		       struct outcome *why)
+{
+	struct net_dial there = {
+		.host = dial->proxy->host, .port = dial->proxy->port,
+		.source_address = dial->source_address,
+		.connect_timeout = dial->connect_timeout,
+	};
+	struct net_peer ignored = { 0 };
+
+	if (dial_tcp(&there, deadline, fd, &ignored, why))
+		return true;
+	/* whatever a proxy does is temporary */
+	if (why->exit == EX_NOHOST)
+		why->exit = EX_TEMPFAIL;
+	outcome_prefix(why, "proxy");
+	return false;
+}
+
+static bool proxy_try(const struct net_dial *dial,
+		      const struct net_address *a, int64_t deadline, int *fd,
+		      struct outcome *why)
+{
+	if (!proxy_dial(dial, deadline, fd, why))
+		return false;
+	if (socks_connect(*fd, dial->proxy, dial->host, a, dial->port,
+			  deadline, why))
+		return true;
+	close(*fd);
+	*fd = -1;
+	return false;
+}
+
+/* One address after the other: a proxy is not to be raced. */
+static bool dial_proxy(const struct net_dial *dial, int64_t deadline, int *fd,
+		       struct net_peer *peer, struct outcome *why)
+{
+	struct net_addresses list;
+	struct net_address numeric;
+	bool done = false;
+	size_t i;
+
+	if (dial->proxy->names && !dial->addresses &&
+	    !net_address_parse(dial->host, dial->port, &numeric))
+		return proxy_try(dial, NULL, deadline, fd, why);
+	if (!addresses_of(dial, NULL, deadline, &list, &peer->dual_stack,
+			  why))
+		return false;
+	for (i = 0; i < list.n && !done; i++) {
+		done = proxy_try(dial, &list.item[i], deadline, fd, why);
+		if (done)
+			peer_set(peer, &list.item[i]);
+		else if (!clock_left(deadline))
+			break;
+	}
+	net_addresses_release(&list);
+	return done;
+}
+
+bool net_dial(const struct net_dial *dial, int *fd, struct net_peer *peer,
+	      struct outcome *why)
+{
+	int64_t deadline = clock_in(dial->connect_timeout);
+
+	*fd = -1;
+	*peer = (struct net_peer){ 0 };
+	if (dial->host[0] == '/' && !dial->addresses)
+		return dial_unix(dial, deadline, fd, peer, why);
+	if (dial->proxy)
+		return dial_proxy(dial, deadline, fd, peer, why);
+	return dial_tcp(dial, deadline, fd, peer, why);
+}

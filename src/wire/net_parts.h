@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files of net share; nobody else includes this. */
+#ifndef WIRE_NET_PARTS_H
+#define WIRE_NET_PARTS_H
+
+#include <stdbool.h>
+
+#include "wire/net.h"
+
+/* No address beyond loopback and link-local on any interface that is up. */
+bool net_is_offline(void);
+/* Whether the family admits such an address (the prefer forms admit all). */
+bool net_family_allows(enum net_family family, const struct net_address *a);
+/* RFC 8305 4: families take turns, beginning with the preferred one (where
+ * none is preferred, that of the first address); the order within a family
+ * stays. */
+void net_interleave(struct net_addresses *a, enum net_family family);
+/* A socket above descriptor 2, non-blocking and close-on-exec; -1 and
+ * errno. */
+int net_socket(int domain);
+
+#endif

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Trust anchors. A system's bundle holds some 150 certificates, and parsing
+ * them costs eight times a handshake; so the bundle is only decoded, and
+ * those are parsed that hold a name which the server's chain names.
+ */
+#include "wire/tls_parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *const system_bundles[] = {
+	"/etc/ssl/certs/ca-certificates.crt",
+	"/etc/pki/tls/certs/ca-bundle.crt",
+	"/etc/ssl/ca-bundle.pem",
+	"/etc/ssl/cert.pem",
+};
+
+enum { BUNDLE_MOST = 64 << 20, DER_MOST = 1 << 20 };
+
+struct search {
+	/* raw names of the chain: issuer and subject of each */
+	gnutls_datum_t name[2 * TLS_CHAIN_MOST];
+	size_t names;
+	bool all;
+	gnutls_x509_trust_list_t list;
+	unsigned char *der;     /* room for one decoded certificate */
+	size_t size;
+	size_t seen;            /* certificates in the file */
+};
+
+static void search_names(struct search *s, const struct tls_chain *c)
+{
+	unsigned i;
+
+	for (i = 0; i < c->n; i++) {
+		if (!gnutls_x509_crt_get_raw_issuer_dn(c->crt[i],
+						       &s->name[s->names]))
+			s->names++;
+		if (!gnutls_x509_crt_get_raw_dn(c->crt[i],
+						&s->name[s->names]))
+			s->names++;
+	}
+}
+
+static void search_release(struct search *s)
+{
+	while (s->names)
+		gnutls_free(s->name[--s->names].data);
+	free(s->der);
+}
+
+static bool search_hits(const struct search *s, const unsigned char *der,
+			size_t n)
+{
+	size_t i;
+
+	if (s->all)
+		return true;
+	for (i = 0; i < s->names; i++)
+		if (memmem(der, n, s->name[i].data, s->name[i].size))
+			return true;
+	return false;
+}
+
+/* One that cannot be parsed is passed over, like the text between. */
+static void search_take(struct search *s, const unsigned char *der, size_t n)
+{
+	gnutls_datum_t data = { .data = (void *)der, .size = (unsigned)n };
+	gnutls_x509_crt_t crt;
+
+	s->seen++;
+	if (!search_hits(s, der, n) || gnutls_x509_crt_init(&crt) < 0)
+		return;
+	if (gnutls_x509_crt_import(crt, &data, GNUTLS_X509_FMT_DER) < 0 ||
+	    gnutls_x509_trust_list_add_cas(s->list, &crt, 1, 0) < 1)
+		gnutls_x509_crt_deinit(crt);
+}
+
+static int base64_value(unsigned char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+static void base64_table(signed char table[256])
+{
+	unsigned c;
+
+	for (c = 0; c < 256; c++)
+		table[c] = (signed char)base64_value((unsigned char)c);
+}
+
+/* Blanks and line ends are passed over; returns the number of bytes. */
+static size_t base64_decode(const signed char table[256], const char *in,
+			    size_t n, unsigned char *out)
+{
+	unsigned char *start = out;
+	unsigned bits = 0, have = 0;
+	int value;
+	size_t i;
+
+	for (i = 0; i < n && in[i] != '='; i++) {
+		value = table[(unsigned char)in[i]];
+		if (value < 0)
+			continue;
+		bits = bits << 6 | (unsigned)value;
+		have += 6;
+		if (have >= 8) {
+			have -= 8;
+			*out++ = (unsigned char)(bits >> have & 0xff);
+		}
+	}
+	return (size_t)(out - start);
+}
+
+static void search_block(struct search *s, const signed char table[256],
+			 const char *text, size_t n)
+{
+	if (n > DER_MOST)
+		return;
+	if (n > s->size) {
+		s->size = n;
+		s->der = mem_resize(s->der, n, 1);
+	}
+	search_take(s, s->der, base64_decode(table, text, n, s->der));
+}
+
+static const char *find(const char *from, const char *end, const char *what)
+{
+	return memmem(from, (size_t)(end - from), what, strlen(what));
+}
+
+static void search_text(struct search *s, const char *text, size_t n)
+{
+	static const char begin[] = "-----BEGIN CERTIFICATE-----";
+	static const char old[] = "-----BEGIN X509 CERTIFICATE-----";
+	const char *end = text + n, *at, *stop, *begins = begin;
+	signed char table[256];
+
+	base64_table(table);
+	if (!find(text, end, begin) && find(text, end, old))
+		begins = old;
+	for (at = find(text, end, begins); at; at = find(stop, end, begins)) {
+		at += strlen(begins);
+		stop = find(at, end, "-----");
+		if (!stop)
+			return;
+		search_block(s, table, at, (size_t)(stop - at));
+	}
+	/* a file of one certificate in binary */
+	if (!s->seen && n && text[0] == 0x30 && n <= DER_MOST)
+		search_take(s, (const void *)text, n);
+}
+
+static bool search_file(struct search *s, const char *path, bool *missing)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	struct stat st;
+	void *text;
+
+	*missing = fd < 0 && (errno == ENOENT || errno == ENOTDIR);
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    st.st_size > BUNDLE_MOST) {
+		close(fd);
+		errno = EINVAL;
+		return false;
+	}
+	text = st.st_size ? mmap(NULL, (size_t)st.st_size, PROT_READ,
+				 MAP_PRIVATE, fd, 0) : MAP_FAILED;
+	close(fd);
+	if (text == MAP_FAILED)
+		return !st.st_size;
+	search_text(s, text, (size_t)st.st_size);
+	munmap(text, (size_t)st.st_size);
+	return true;
+}
+
+static bool search_own(struct search *s, const char *path,
+		       struct outcome *why)
+{
+	bool missing;
+
+	if (!search_file(s, path, &missing))
+		return outcome_fail(why, STAGE_TLS, EX_CONFIG,
+				    "cannot read the ca_file %s: %s", path,
+				    strerror(errno));
+	if (!s->seen)
+		return outcome_fail(why, STAGE_TLS, EX_CONFIG,
+				    "the ca_file %s holds no certificate",
+				    path);
+	return true;
+}
+
+static void search_system(struct search *s)
+{
+	bool missing;
+	size_t i;
+
+	for (i = 0; i < sizeof(system_bundles) / sizeof(*system_bundles); i++)
+		if (search_file(s, system_bundles[i], &missing) && s->seen)
+			return;
+	/* another kind of store (p11-kit's, say): the library knows */
+	gnutls_x509_trust_list_add_system_trust(s->list, 0, 0);
+}
+
+static bool add_crls(gnutls_x509_trust_list_t list, const char *path,
+		     struct outcome *why)
+{
+	int n;
+
+	if (!path)
+		return true;
+	n = gnutls_x509_trust_list_add_trust_file(list, NULL, path,
+						  GNUTLS_X509_FMT_PEM, 0, 0);
+	if (n > 0)
+		return true;
+	return outcome_fail(why, STAGE_TLS, EX_CONFIG,
+			    "cannot read the crl_file %s: %s", path,
+			    n ? gnutls_strerror(n) : "it holds no CRL");
+}
+
+bool tls_trust(struct tls *t, const struct tls_chain *c, bool all,
+	       struct outcome *why)
+{
+	struct search s = { .all = all };
+	bool done = true;
+
+	if (gnutls_x509_trust_list_init(&s.list, 0) < 0)
+		return outcome_fail(why, STAGE_TLS, EX_OSERR,
+				    "no memory for a trust list");
+	search_names(&s, c);
+	if (t->params->ca_file)
+		done = search_own(&s, t->params->ca_file, why);
+	else
+		search_system(&s);
+	search_release(&s);
+	if (!done || !add_crls(s.list, t->params->crl_file, why)) {
+		gnutls_x509_trust_list_deinit(s.list, 1);
+		return false;
+	}
+	/* the credentials own it from here on, and free the one before */
+	gnutls_certificate_set_trust_list(t->credentials, s.list, 0);
+	return true;
+}

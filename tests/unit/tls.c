@@ -1,0 +1,668 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "wire/tls.h"
+
+#include "tls_support.h"
+
+enum who {
+	LEAF, WRONG_NAME, SELF, EXPIRED, FUTURE, CLIENT_ONLY, CN_ONLY, WITH_IP,
+	WILDCARD, NUL_NAME, STAPLE, CHAINED, EMAIL_ONLY, IP_AS_DNS, EVIL,
+	NOT_BY_CA, OLD_CHAINED, LEAVES
+};
+
+static struct cert root, other_root, middle, old_middle, twin_root, evil_root;
+static struct cert leaf[LEAVES];
+static char ca_path[64], bundle_path[64], other_path[64], crl_path[64];
+static char empty_path[64], client_path[64], client_key_path[64];
+static int files[7];
+
+static struct cert leaf_make(const struct cert_spec *spec)
+{
+	return cert_make(spec, &root);
+}
+
+static void make_leaves(void)
+{
+	struct cert_spec good = { 0 };
+	struct cert_spec wrong = { .dns = "other.example.net" };
+	struct cert_spec expired = { .from = -30, .until = -2 };
+	struct cert_spec future = { .from = 2, .until = 30 };
+	struct cert_spec client = { .purpose = GNUTLS_KP_TLS_WWW_CLIENT };
+	struct cert_spec cn_only = { .dns = "" };
+	struct cert_spec email = { .dns = "", .email = "a@example.org" };
+	struct cert_spec ip = { .dns = "", .ip = { 127, 0, 0, 1 } };
+	struct cert_spec ip_dns = { .dns = "127.0.0.1" };
+	struct cert_spec wildcard = { .dns = "*.example.org" };
+	struct cert_spec nul = {
+		.raw_san = "\x30\x1b\x82\x19mx.example.org\0.evil.test",
+		.raw_len = 29,
+	};
+	struct cert_spec staple = { .must_staple = true };
+
+	leaf[LEAF] = leaf_make(&good);
+	leaf[WRONG_NAME] = leaf_make(&wrong);
+	leaf[SELF] = cert_make(&good, NULL);
+	leaf[EXPIRED] = leaf_make(&expired);
+	leaf[FUTURE] = leaf_make(&future);
+	leaf[CLIENT_ONLY] = leaf_make(&client);
+	leaf[CN_ONLY] = leaf_make(&cn_only);
+	leaf[EMAIL_ONLY] = leaf_make(&email);
+	leaf[WITH_IP] = leaf_make(&ip);
+	leaf[IP_AS_DNS] = leaf_make(&ip_dns);
+	leaf[WILDCARD] = leaf_make(&wildcard);
+	leaf[NUL_NAME] = leaf_make(&nul);
+	leaf[STAPLE] = leaf_make(&staple);
+	leaf[CHAINED] = cert_make(&good, &middle);
+	leaf[OLD_CHAINED] = cert_make(&good, &old_middle);
+	leaf[EVIL] = cert_make(&good, &evil_root);
+	leaf[NOT_BY_CA] = cert_make(&good, &leaf[LEAF]);
+}
+
+static void make_crl(void)
+{
+	time_t now = time(NULL);
+	gnutls_x509_crl_t crl;
+	gnutls_datum_t pem;
+
+	GOOD(gnutls_x509_crl_init(&crl));
+	GOOD(gnutls_x509_crl_set_version(crl, 2));
+	GOOD(gnutls_x509_crl_set_this_update(crl, now - 3600));
+	GOOD(gnutls_x509_crl_set_next_update(crl, now + 86400));
+	GOOD(gnutls_x509_crl_set_crt(crl, leaf[LEAF].crt, now - 3600));
+	GOOD(gnutls_x509_crl_set_number(crl, "\1", 1));
+	GOOD(gnutls_x509_crl_sign2(crl, root.crt, root.key,
+				   GNUTLS_DIG_SHA256, 0));
+	GOOD(gnutls_x509_crl_export2(crl, GNUTLS_X509_FMT_PEM, &pem));
+	file_add(files[3], pem.data, pem.size);
+	gnutls_free(pem.data);
+	gnutls_x509_crl_deinit(crl);
+}
+
+/* A bundle as systems have it, and with what none should have. */
+static void make_bundle(int fd)
+{
+	static const char rubbish[] =
+		"# a comment\n-----BEGIN CERTIFICATE-----\nMIIB!!not base64"
+		"\n-----END CERTIFICATE-----\n";
+	static const char cut[] =
+		"\ntrailing garbage\n-----BEGIN CERTIFICATE-----\nMIIB";
+
+	file_add(fd, rubbish, sizeof(rubbish) - 1);
+	file_add_cert(fd, &other_root);
+	file_add_cert(fd, &twin_root);
+	file_add_cert(fd, &root);
+	file_add(fd, cut, sizeof(cut) - 1);
+}
+
+static int setup(void **state)
+{
+	struct cert_spec ca = { .cn = "Test Root", .ca = true };
+	struct cert_spec other = { .cn = "Other Root", .ca = true };
+	struct cert_spec evil = { .cn = "Evil Root", .ca = true };
+	struct cert_spec mid = { .cn = "Test Intermediate", .ca = true };
+	struct cert_spec old = { .cn = "Old Intermediate", .ca = true,
+				 .from = -30, .until = -3 };
+	char *path[] = { ca_path, bundle_path, other_path, crl_path,
+			 empty_path, client_path, client_key_path };
+	size_t i;
+
+	(void)state;
+	root = cert_make(&ca, NULL);
+	twin_root = cert_make(&ca, NULL);
+	other_root = cert_make(&other, NULL);
+	evil_root = cert_make(&evil, NULL);
+	middle = cert_make(&mid, &root);
+	old_middle = cert_make(&old, &root);
+	make_leaves();
+	for (i = 0; i < 7; i++)
+		files[i] = file_new(path[i]);
+	file_add_cert(files[0], &root);
+	make_bundle(files[1]);
+	file_add_cert(files[2], &other_root);
+	make_crl();
+	file_add(files[4], "nothing\n", 8);
+	file_add_cert(files[5], &leaf[CLIENT_ONLY]);
+	file_add_key(files[6], &leaf[CLIENT_ONLY]);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < LEAVES; i++)
+		cert_free(&leaf[i]);
+	cert_free(&root);
+	cert_free(&twin_root);
+	cert_free(&other_root);
+	cert_free(&evil_root);
+	cert_free(&middle);
+	cert_free(&old_middle);
+	for (i = 0; i < 7; i++)
+		close(files[i]);
+	return 0;
+}
+
+static bool handshake(struct server *s, const struct tls_params *p,
+		      struct tls_facts *facts, struct outcome *why)
+{
+	int fd = server_start(s);
+	struct tls *tls;
+	bool done;
+
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	done = tls_open(fd, false, p, facts, clock_in(5000), &tls, why);
+	if (done)
+		tls_close(tls);
+	else
+		assert_null(tls);
+	close(fd);
+	server_wait(s);
+	return done;
+}
+
+static void expect(const char *label, bool done, const char *words,
+		   const struct outcome *why)
+{
+	if (!words) {
+		if (!done)
+			print_error("%s: %s\n", label, why->text);
+		assert_true(done);
+		return;
+	}
+	if (done || !strstr(why->text, words))
+		print_error("%s: %s\n", label, done ? "accepted" : why->text);
+	assert_false(done);
+	assert_int_equal(why->stage, STAGE_TLS);
+	assert_non_null(strstr(why->text, words));
+}
+
+struct fault {
+	const char *label;
+	enum who who;
+	const char *name;         /* NULL: mx.example.org */
+	char *ca;                 /* NULL: ca_path */
+	const char *words;        /* NULL: accepted */
+	struct cert *above;       /* sent, too */
+	struct cert *above_it;
+	bool crl;
+	bool strict;
+};
+
+static const struct fault faults[] = {
+	{ "good", LEAF, .words = NULL },
+	{ "good, case", LEAF, "MX.Example.ORG", .words = NULL },
+	{ "in a bundle", LEAF, .ca = bundle_path, .words = NULL },
+	{ "wrong name", WRONG_NAME, .words = "is not for mx.example.org but "
+	  "for other.example.net" },
+	{ "unknown CA", LEAF, .ca = other_path, .words = "unknown issuer: "
+	  "CN=Test Root" },
+	{ "self-signed", SELF, .words = "is self-signed (to trust it: "
+	  "fingerprint = " },
+	{ "expired", EXPIRED, .words = "expired on 20" },
+	{ "not yet valid", FUTURE, .words = "is not valid before 20" },
+	{ "for clients", CLIENT_ONLY, .words = "is not for servers" },
+	{ "CN alone", CN_ONLY, .words = "no subject alternative name" },
+	{ "CN and e-mail", EMAIL_ONLY, .words = "no subject alternative" },
+	{ "CN and IP", WITH_IP, .words = "is not for mx.example.org but for "
+	  "127.0.0.1" },
+	{ "IP", WITH_IP, "127.0.0.1", .words = NULL },
+	{ "wrong IP", WITH_IP, "127.0.0.2", .words = "is not for 127.0.0.2" },
+	{ "IPv6", WITH_IP, "[::1]", .words = "is not for [::1]" },
+	{ "IP without SAN", LEAF, "127.0.0.1", .words = "is not for" },
+	{ "IP as a DNS name", IP_AS_DNS, "127.0.0.1", .words = "is not for" },
+	{ "wildcard", WILDCARD, .words = NULL },
+	{ "wildcard, deeper", WILDCARD, "a.mx.example.org",
+	  .words = "is not for" },
+	{ "wildcard, base", WILDCARD, "example.org", .words = "is not for" },
+	{ "NUL", NUL_NAME, .words = "is not for" },
+	{ "must-staple", STAPLE, .words = "must-staple" },
+	{ "intermediate", CHAINED, .above = &middle, .words = NULL },
+	{ "intermediate and root", CHAINED, .above = &middle,
+	  .above_it = &root, .words = NULL },
+	{ "bundle, twin names", CHAINED, .ca = bundle_path, .above = &middle,
+	  .words = NULL },
+	{ "intermediate missing", CHAINED, .words = "unknown issuer: "
+	  "CN=Test Intermediate" },
+	{ "intermediate expired", OLD_CHAINED, .above = &old_middle,
+	  .words = "has an issuer, CN=Old Intermediate, which expired on" },
+	{ "signed by no CA", NOT_BY_CA, .above = &leaf[LEAF],
+	  .words = "is no CA" },
+	{ "foreign root sent", EVIL, .above = &evil_root,
+	  .words = "unknown issuer" },
+	{ "revoked", LEAF, .crl = true, .words = "revoked" },
+	{ "another revoked", WILDCARD, .crl = true, .words = NULL },
+};
+
+static void serve(struct server *s, const struct cert *c,
+		  const struct cert *above, const struct cert *above_it)
+{
+	*s = (struct server){ .leaf = c, .chain = { c->crt }, .chain_len = 1 };
+	if (above)
+		s->chain[s->chain_len++] = above->crt;
+	if (above_it)
+		s->chain[s->chain_len++] = above_it->crt;
+}
+
+static void test_faults(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(faults) / sizeof(*faults); i++) {
+		const struct fault *f = &faults[i];
+		struct tls_params p = {
+			.server_name = f->name ? f->name : "mx.example.org",
+			.verify = true,
+			.verify_name = f->name ? f->name : "mx.example.org",
+			.ca_file = f->ca ? f->ca : ca_path,
+			.crl_file = f->crl ? crl_path : NULL,
+		};
+		struct tls_facts facts = { 0 };
+		struct outcome why = { 0 };
+		struct server s;
+		bool done;
+
+		serve(&s, &leaf[f->who], f->above, f->above_it);
+		done = handshake(&s, &p, &facts, &why);
+		expect(f->label, done, f->words, &why);
+		assert_int_equal(facts.verified, done);
+		if (!done)
+			assert_int_equal(why.exit, EX_TEMPFAIL);
+		assert_string_equal(facts.version, "TLS1.3");
+		tls_facts_release(&facts);
+	}
+}
+
+/* Whatever the certificate, nobody asked. */
+static void test_unverified(void **state)
+{
+	struct tls_params p = { .ca_file = other_path };
+	struct tls_facts facts = { 0 };
+	struct outcome why = { 0 };
+	struct server s;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < LEAVES; i++) {
+		serve(&s, &leaf[i], NULL, NULL);
+		assert_true(handshake(&s, &p, &facts, &why));
+		assert_false(facts.verified);
+	}
+}
+
+static void test_system_trust(void **state)
+{
+	struct tls_params p = { .verify = true,
+				.verify_name = "mx.example.org" };
+	struct tls_facts facts = { 0 };
+	struct outcome why = { 0 };
+	struct server s;
+
+	(void)state;
+	serve(&s, &leaf[LEAF], NULL, NULL);
+	expect("system", handshake(&s, &p, &facts, &why), "unknown issuer",
+	       &why);
+}
+
+struct pin_case {
+	const char *label;
+	enum who pinned, who;
+	bool ca;
+	const char *words;
+};
+
+static const struct pin_case pin_cases[] = {
+	{ "right", SELF, SELF, false, NULL },
+	{ "right, expired", EXPIRED, EXPIRED, false, NULL },
+	{ "wrong", LEAF, SELF, false, "another fingerprint" },
+	{ "wrong, good CA", SELF, LEAF, true, "another fingerprint" },
+	{ "right, good CA", LEAF, LEAF, true, NULL },
+	{ "right, bad CA", SELF, SELF, true, "self-signed" },
+	{ "right, good CA, wrong name", WRONG_NAME, WRONG_NAME, true,
+	  "is not for" },
+};
+
+static void test_pins(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(pin_cases) / sizeof(*pin_cases); i++) {
+		const struct pin_case *c = &pin_cases[i];
+		struct list pins = { 0 };
+		struct tls_params p = {
+			.verify = true, .verify_name = "mx.example.org",
+			.pins = &pins, .ca_file = c->ca ? ca_path : NULL,
+		};
+		struct tls_facts facts = { 0 };
+		struct outcome why = { 0 };
+		struct server s;
+		char pin[65];
+
+		list_add(&pins, "00");
+		cert_pin(&leaf[c->pinned], pin);
+		list_add(&pins, pin);
+		serve(&s, &leaf[c->who], NULL, NULL);
+		expect(c->label, handshake(&s, &p, &facts, &why), c->words,
+		       &why);
+		assert_int_equal(facts.verified, !c->words);
+		if (c->words && strstr(c->words, "fingerprint")) {
+			cert_pin(&leaf[c->who], pin);
+			assert_non_null(strstr(why.text, pin));
+		}
+		list_release(&pins);
+	}
+}
+
+/* --- DANE --- */
+
+struct dane_case {
+	const char *label;
+	unsigned char usage, selector, matching;
+	struct cert *record;
+	struct cert *leaf, *above, *above_it;
+	const char *more_name;
+	const char *words;
+};
+
+static const struct dane_case dane_cases[] = {
+	{ "3 0 0", 3, 0, 0, &leaf[SELF], &leaf[SELF], .words = NULL },
+	{ "3 0 1", 3, 0, 1, &leaf[SELF], &leaf[SELF], .words = NULL },
+	{ "3 0 2", 3, 0, 2, &leaf[SELF], &leaf[SELF], .words = NULL },
+	{ "3 1 0", 3, 1, 0, &leaf[SELF], &leaf[SELF], .words = NULL },
+	{ "3 1 1", 3, 1, 1, &leaf[SELF], &leaf[SELF], .words = NULL },
+	{ "3 1 2", 3, 1, 2, &leaf[SELF], &leaf[SELF], .words = NULL },
+	{ "3, expired", 3, 1, 1, &leaf[EXPIRED], &leaf[EXPIRED],
+	  .words = NULL },
+	{ "3, another name", 3, 1, 1, &leaf[WRONG_NAME], &leaf[WRONG_NAME],
+	  .words = NULL },
+	{ "3, another key", 3, 1, 1, &leaf[LEAF], &leaf[SELF],
+	  .words = "matches none" },
+	{ "3, the issuer's", 3, 1, 1, &root, &leaf[LEAF], &root,
+	  .words = "matches none" },
+	{ "3 2 1", 3, 2, 1, &leaf[SELF], &leaf[SELF],
+	  .words = "matches none" },
+	{ "3 1 3", 3, 1, 3, &leaf[SELF], &leaf[SELF],
+	  .words = "matches none" },
+	{ "1 1 1", 1, 1, 1, &leaf[LEAF], &leaf[LEAF],
+	  .words = "matches none" },
+	{ "0 0 1", 0, 0, 1, &root, &leaf[LEAF], &root,
+	  .words = "matches none" },
+	{ "2 0 1", 2, 0, 1, &root, &leaf[LEAF], &root, .words = NULL },
+	{ "2 1 1", 2, 1, 1, &root, &leaf[LEAF], &root, .words = NULL },
+	{ "2 1 1, intermediate", 2, 1, 1, &middle, &leaf[CHAINED], &middle,
+	  .words = NULL },
+	{ "2, root behind", 2, 1, 1, &root, &leaf[CHAINED], &middle, &root,
+	  .words = NULL },
+	{ "2, not sent", 2, 1, 1, &root, &leaf[LEAF],
+	  .words = "matches none" },
+	{ "2 0 0, not sent", 2, 0, 0, &root, &leaf[LEAF], .words = NULL },
+	{ "2, another name", 2, 1, 1, &root, &leaf[WRONG_NAME], &root,
+	  .words = "is not for" },
+	{ "2, the other name", 2, 1, 1, &root, &leaf[WRONG_NAME], &root,
+	  .more_name = "other.example.net", .words = NULL },
+	{ "2, expired", 2, 1, 1, &root, &leaf[EXPIRED], &root,
+	  .words = "expired on" },
+	{ "2, leaf", 2, 1, 1, &leaf[SELF], &leaf[SELF],
+	  .words = "matches none" },
+	{ "2, genuine anchor in a forged chain", 2, 1, 1, &root, &leaf[EVIL],
+	  &evil_root, &root, .words = "does not come from the anchor" },
+	{ "2, genuine anchor, no forged CA", 2, 1, 1, &root, &leaf[EVIL],
+	  &root, .words = "does not come from the anchor" },
+};
+
+static void record_make(const struct dane_case *c, struct tlsa *record)
+{
+	gnutls_datum_t data;
+	gnutls_pubkey_t key;
+
+	*record = (struct tlsa){ .usage = c->usage, .selector = c->selector,
+				 .matching = c->matching };
+	if (c->selector == 0) {
+		GOOD(gnutls_x509_crt_export2(c->record->crt,
+					     GNUTLS_X509_FMT_DER, &data));
+	} else {
+		GOOD(gnutls_pubkey_init(&key));
+		GOOD(gnutls_pubkey_import_x509(key, c->record->crt, 0));
+		GOOD(gnutls_pubkey_export2(key, GNUTLS_X509_FMT_DER, &data));
+		gnutls_pubkey_deinit(key);
+	}
+	record->data = malloc(data.size + 64);
+	assert_non_null(record->data);
+	record->n = c->matching == 1 ? 32 : c->matching == 2 ? 64 : data.size;
+	if (c->matching == 1)
+		GOOD(gnutls_hash_fast(GNUTLS_DIG_SHA256, data.data, data.size,
+				      record->data));
+	else if (c->matching == 2)
+		GOOD(gnutls_hash_fast(GNUTLS_DIG_SHA512, data.data, data.size,
+				      record->data));
+	else
+		memcpy(record->data, data.data, data.size);
+	gnutls_free(data.data);
+}
+
+static void test_dane(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(dane_cases) / sizeof(*dane_cases); i++) {
+		const struct dane_case *c = &dane_cases[i];
+		struct list more = { 0 };
+		struct tlsa record[2] = { { 0 } };
+		struct tls_params p = {
+			.verify = true, .verify_name = "mx.example.org",
+			.more_names = &more, .ca_file = other_path,
+			.tlsa = record, .tlsas = 2,
+		};
+		struct tls_facts facts = { 0 };
+		struct outcome why = { 0 };
+		struct server s;
+
+		/* a useless one in front hides nothing */
+		record[0] = (struct tlsa){ .usage = 3, .selector = 1,
+					   .matching = 1 };
+		record_make(c, &record[1]);
+		if (c->more_name)
+			list_add(&more, c->more_name);
+		serve(&s, c->leaf, c->above, c->above_it);
+		expect(c->label, handshake(&s, &p, &facts, &why), c->words,
+		       &why);
+		assert_int_equal(facts.verified, !c->words);
+		list_release(&more);
+		free(record[1].data);
+	}
+}
+
+/* --- versions, priorities, files --- */
+
+struct version_case {
+	const char *server, *client;
+	bool only_1_3;
+	const char *words, *version;
+};
+
+static const struct version_case version_cases[] = {
+	{ "NORMAL", NULL, false, NULL, "TLS1.3" },
+	{ "NORMAL:-VERS-ALL:+VERS-TLS1.2", NULL, false, NULL, "TLS1.2" },
+	{ "NORMAL:-VERS-ALL:+VERS-TLS1.2", NULL, true, "TLS 1.3", NULL },
+	{ "NORMAL", NULL, true, NULL, "TLS1.3" },
+	{ "NORMAL:-VERS-ALL:+VERS-TLS1.1", NULL, false, "TLS", NULL },
+	{ "NORMAL:-VERS-ALL:+VERS-TLS1.1", "NORMAL", false,
+	  "speaks only TLS1.1", NULL },
+	{ "NORMAL:-VERS-ALL:+VERS-TLS1.2", "NORMAL", true,
+	  "speaks only TLS1.2", NULL },
+	{ "NORMAL", "SECURE128", false, NULL, "TLS1.3" },
+	{ "NORMAL", "NORMAL:+BOGUS", false, "BOGUS", NULL },
+	{ "NORMAL:-GROUP-ALL:+GROUP-SECP256R1", NULL, false, NULL, "TLS1.3" },
+	{ "NORMAL:-GROUP-ALL:+GROUP-FFDHE3072", NULL, false, NULL, "TLS1.3" },
+};
+
+static void test_versions(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(version_cases) / sizeof(*version_cases); i++) {
+		const struct version_case *c = &version_cases[i];
+		struct tls_params p = {
+			.verify = true, .verify_name = "mx.example.org",
+			.ca_file = ca_path, .priorities = c->client,
+			.only_1_3 = c->only_1_3,
+		};
+		struct tls_facts facts = { 0 };
+		struct outcome why = { 0 };
+		struct server s;
+		bool done;
+
+		serve(&s, &leaf[LEAF], NULL, NULL);
+		s.priorities = c->server;
+		done = handshake(&s, &p, &facts, &why);
+		expect(c->server, done, c->words, &why);
+		assert_int_equal(facts.verified, done);
+		if (c->version)
+			assert_string_equal(facts.version, c->version);
+	}
+}
+
+static void test_priorities_valid(void **state)
+{
+	struct outcome why = { 0 };
+
+	(void)state;
+	assert_true(tls_priorities_valid("SECURE128:-VERS-TLS1.2", &why));
+	assert_false(tls_priorities_valid("NORMAL:+BOGUS", &why));
+	assert_int_equal(why.exit, EX_CONFIG);
+	assert_non_null(strstr(why.text, "BOGUS"));
+	assert_non_null(tls_library_version());
+}
+
+static void test_files(void **state)
+{
+	static const struct {
+		const char *ca, *crl, *certificate, *key, *words;
+	} cases[] = {
+		{ "/nonexistent/ca", NULL, NULL, NULL, "/nonexistent/ca" },
+		{ "/", NULL, NULL, NULL, "ca_file /" },
+		{ empty_path, NULL, NULL, NULL, "holds no certificate" },
+		{ ca_path, "/nonexistent/crl", NULL, NULL, "nonexistent/crl" },
+		{ ca_path, empty_path, NULL, NULL, "crl_file" },
+		{ ca_path, NULL, "/nonexistent/cert", NULL,
+		  "/nonexistent/cert" },
+		{ ca_path, NULL, client_path, "/nonexistent/key",
+		  "/nonexistent/key" },
+		{ ca_path, NULL, client_path, NULL, "with the key" },
+		{ ca_path, NULL, "pkcs11:token=none", "pkcs11:token=none",
+		  "pkcs11:token=none" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct tls_params p = {
+			.verify = true, .verify_name = "mx.example.org",
+			.ca_file = cases[i].ca, .crl_file = cases[i].crl,
+			.certificate = cases[i].certificate,
+			.key = cases[i].key,
+		};
+		struct tls_facts facts = { 0 };
+		struct outcome why = { 0 };
+		struct server s;
+
+		serve(&s, &leaf[LEAF], NULL, NULL);
+		expect(cases[i].words, handshake(&s, &p, &facts, &why),
+		       cases[i].words, &why);
+		assert_int_equal(why.exit, EX_CONFIG);
+	}
+}
+
+static void test_client_certificate(void **state)
+{
+	struct tls_params p = { .certificate = client_path,
+				.key = client_key_path };
+	struct tls_facts facts = { 0 };
+	struct outcome why = { 0 };
+	struct server s;
+
+	(void)state;
+	serve(&s, &leaf[LEAF], NULL, NULL);
+	s.ask_certificate = true;
+	assert_true(handshake(&s, &p, &facts, &why));
+	assert_true(facts.client_certificate);
+	assert_int_equal(s.client_certificates, 1);
+
+	/* not asked for */
+	serve(&s, &leaf[LEAF], NULL, NULL);
+	assert_true(handshake(&s, &p, &facts, &why));
+	assert_false(facts.client_certificate);
+
+	/* asked for, and none is there */
+	p.certificate = p.key = NULL;
+	serve(&s, &leaf[LEAF], NULL, NULL);
+	s.ask_certificate = true;
+	assert_true(handshake(&s, &p, &facts, &why));
+	assert_false(facts.client_certificate);
+}
+
+static void test_facts(void **state)
+{
+	struct tls_params p = {
+		.verify = true, .verify_name = "mx.example.org",
+		.ca_file = other_path,
+	};
+	struct tls_facts facts = { .want_certificates = true };
+	struct outcome why = { 0 };
+	struct server s;
+	char pin[65];
+
+	(void)state;
+	serve(&s, &leaf[CHAINED], &middle, NULL);
+	assert_false(handshake(&s, &p, &facts, &why));
+	assert_int_equal(facts.certificates, 2);
+	assert_string_equal(facts.certificate[0].subject, "CN=mx.example.org");
+	assert_string_equal(facts.certificate[0].issuer,
+			    "CN=Test Intermediate");
+	assert_int_equal(facts.certificate[0].names.n, 1);
+	assert_string_equal(facts.certificate[0].names.item[0],
+			    "mx.example.org");
+	cert_pin(&leaf[CHAINED], pin);
+	assert_string_equal(facts.certificate[0].pin, pin);
+	assert_true(facts.certificate[0].not_after > time(NULL));
+	tls_facts_release(&facts);
+
+	p.ca_file = ca_path;
+	serve(&s, &leaf[LEAF], NULL, NULL);
+	assert_true(handshake(&s, &p, &facts, &why));
+	assert_non_null(strstr(facts.cipher, "TLS_"));
+	assert_int_equal(facts.certificates, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_unverified),
+		cmocka_unit_test(test_system_trust),
+		cmocka_unit_test(test_pins),
+		cmocka_unit_test(test_dane),
+		cmocka_unit_test(test_versions),
+		cmocka_unit_test(test_priorities_valid),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_client_certificate),
+		cmocka_unit_test(test_facts),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
