@@ -159,7 +159,7 @@ bool store_add(struct store *s, const void *data, size_t n)
 		return true;
 	}
 	part = add_to_memory(s, p, n);
-	return add_to_file(s, p + part, n - part);
+	return part == n || add_to_file(s, p + part, n - part);
 }
 
 static bool store_read(struct store *s, int64_t offset)

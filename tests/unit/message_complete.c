@@ -1,0 +1,591 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "mail/message.h"
+
+enum { MOST = 64 * 1024 * 1024 };
+
+#define FULL "Date: d\nMessage-ID: <i>\n"
+#define FULL_OUT "Date: d\r\nMessage-ID: <i>\r\n"
+
+static const struct completion usual = {
+	.sender = "s@x.example", .from = "f@x.example",
+	.domain = "d.example", .id_domain = "i.example"
+};
+
+static void all_bytes(struct message *m, struct buf *out)
+{
+	const char *data;
+	int64_t at;
+	long n;
+
+	*out = BUF(MOST);
+	for (at = 0; (n = message_bytes(m, at, &data)) > 0; at += n)
+		assert_true(buf_add(out, data, (size_t)n));
+	assert_int_equal(n, 0);
+	assert_int_equal(at, message_size(m));
+	assert_int_equal(at, message_facts(m)->size);
+}
+
+/* Completes it, and then once more, which must change nothing. */
+static struct message *completed(const char *in, size_t n,
+				 const struct completion *c)
+{
+	struct message *m;
+	struct buf once, twice;
+	struct outcome why;
+
+	assert_true(message_from_text(in, n, &m, &why));
+	assert_true(message_complete(&m, c, &why));
+	all_bytes(m, &once);
+	assert_memory_equal(once.data + message_header_size(m) - 2, "\r\n", 2);
+	assert_true(message_complete(&m, c, &why));
+	all_bytes(m, &twice);
+	assert_string_equal(twice.data, once.data);
+	buf_release(&once);
+	buf_release(&twice);
+	return m;
+}
+
+static void check(const char *in, const struct completion *c, const char *want)
+{
+	struct message *m = completed(in, strlen(in), c);
+	struct buf got;
+
+	all_bytes(m, &got);
+	assert_string_equal(got.data, want);
+	buf_release(&got);
+	message_free(m);
+}
+
+struct row {
+	const char *in, *want;
+};
+
+static void check_rows(const struct row *row, size_t n,
+		       const struct completion *c)
+{
+	struct buf in = BUF(MOST), want = BUF(MOST);
+
+	for (; n; n--, row++) {
+		buf_reset(&in);
+		buf_reset(&want);
+		buf_addf(&in, FULL "%s", row->in);
+		buf_addf(&want, FULL_OUT "%s", row->want);
+		check(in.data, c, want.data);
+	}
+	buf_release(&in);
+	buf_release(&want);
+}
+
+#define ROWS(table) (table), sizeof(table) / sizeof(*(table))
+
+static void test_removed(void **state)
+{
+	static const struct row rows[] = {
+		{ "From: a@b\nBcc: x@y,\n z@y\nTo: c@d\n\nBcc: hi\n",
+		  "From: a@b\r\nTo: c@d\r\n\r\nBcc: hi\r\n" },
+		{ "BCC : x\n \nRESENT-bcc: y\n\t\nReturn-Path: <x>\n"
+		  "content-length: 5\nFrom: a@b\n\nhi\n",
+		  "From: a@b\r\n\r\nhi\r\n" },
+		{ "From: a@b\nBcc2: x\nX-Bcc: y\n\n",
+		  "From: a@b\r\nBcc2: x\r\nX-Bcc: y\r\n\r\n" },
+		{ "From: a@b\nBcc: x@y", "From: a@b\r\n\r\n" },
+		{ "From: a@b\nReply-To:\nX:\n\n",
+		  "From: a@b\r\nReply-To:\r\nX:\r\n\r\n" },
+	};
+
+	(void)state;
+	check_rows(ROWS(rows), &usual);
+}
+
+static unsigned occurrences(const char *text, const char *word)
+{
+	unsigned n = 0;
+
+	for (; (text = strstr(text, word)); text++)
+		n++;
+	return n;
+}
+
+static void check_added(const char *in, const struct completion *c,
+			const char *from, bool date, bool id)
+{
+	struct message *m = completed(in, strlen(in), c);
+	char *value = message_field(m, "From");
+	struct buf got;
+
+	assert_string_equal(value, from);
+	free(value);
+	all_bytes(m, &got);
+	assert_int_equal(occurrences(got.data, "\nDate: ") +
+			 !strncmp(got.data, "Date: ", 6), date);
+	assert_int_equal(occurrences(got.data, "Message-ID: <"), id);
+	assert_int_equal(occurrences(got.data, "@i.example>\r\n"), id);
+	/* all that was there is there, in order */
+	assert_non_null(strstr(got.data, "X: y\r\nZ: z\r\n"));
+	assert_non_null(strstr(got.data, "\r\n\r\nbody\r\n"));
+	buf_release(&got);
+	message_free(m);
+}
+
+static void test_added(void **state)
+{
+	struct completion c = usual;
+
+	(void)state;
+	check_added("X: y\nZ: z\n\nbody\n", &c, "f@x.example", true, true);
+	check_added("dATE : x\nX: y\nZ: z\n\nbody\n", &c, "f@x.example",
+		    false, true);
+	check_added("message-id:\nX: y\nZ: z\n\nbody\n", &c, "f@x.example",
+		    true, false);
+	check_added("X: y\nZ: z\nFROM: a@b\n\nbody\n", &c, "a@b", true, true);
+	check_added("From : a@b\nX: y\nZ: z\n\nbody\n", &c, "a@b",
+		    true, true);
+	check_added("Resent-From: a@b\nResent-Date: q\nX: y\nZ: z\n\nbody\n",
+		    &c, "f@x.example", true, true);
+	c.full_name = "";
+	check_added("X: y\nZ: z\n\nbody\n", &c, "f@x.example", true, true);
+	c.full_name = "Full Name";
+	check_added("X: y\nZ: z\n\nbody\n", &c, "Full Name <f@x.example>",
+		    true, true);
+	c.full_name = "Dr. \"X\", Y";
+	check_added("X: y\nZ: z\n\nbody\n", &c,
+		    "\"Dr. \\\"X\\\", Y\" <f@x.example>", true, true);
+	c.from_header = FROM_KEEP;
+	check_added("X: y\nZ: z\n\nbody\n", &c,
+		    "\"Dr. \\\"X\\\", Y\" <f@x.example>", true, true);
+}
+
+static void test_message_id(void **state)
+{
+	struct message *a = completed("\n", 1, &usual);
+	struct message *b = completed("\n", 1, &usual);
+	char *x = message_field(a, "Message-ID");
+	char *y = message_field(b, "Message-ID");
+	char *date = message_field(a, "Date");
+
+	(void)state;
+	assert_string_not_equal(x, y);
+	assert_true(strlen(date) >= 26);
+	free(x);
+	free(y);
+	free(date);
+	message_free(a);
+	message_free(b);
+}
+
+static void test_qualified(void **state)
+{
+	static const struct row rows[] = {
+		{ "From: root (Cron Daemon)\nTo: root\n\n",
+		  "From: root@d.example (Cron Daemon)\r\n"
+		  "To: root@d.example\r\n\r\n" },
+		{ "From: \"(Cron Daemon)\" <root>\n\n",
+		  "From: \"(Cron Daemon)\" <root@d.example>\r\n\r\n" },
+		{ "From: a@b\nTo:  x ,\n\ty@z,  Z  <w>\n\n",
+		  "From: a@b\r\nTo:  x@d.example ,\r\n\ty@z,"
+		  "  Z  <w@d.example>\r\n\r\n" },
+		{ "From: a@b\nTo:\n x\n\n",
+		  "From: a@b\r\nTo:\r\n x@d.example\r\n\r\n" },
+		{ "From: a@b\nTo: g: x, y@z;, \"q r\"\n\n",
+		  "From: a@b\r\nTo: g: x@d.example, y@z;, "
+		  "\"q r\"@d.example\r\n\r\n" },
+		{ "From: a@b\nTo: undisclosed-recipients:;\n\n",
+		  "From: a@b\r\nTo: undisclosed-recipients:;\r\n\r\n" },
+		{ "From: a\nSENDER : s\nReply-To: r\nTo: t\nCc: c\n"
+		  "Resent-From: a\nResent-Sender: s\nResent-Reply-To: r\n"
+		  "Resent-To: t\nResent-Cc: c\nX-To: x\n\n",
+		  "From: a@d.example\r\nSENDER : s@d.example\r\n"
+		  "Reply-To: r@d.example\r\nTo: t@d.example\r\n"
+		  "Cc: c@d.example\r\nResent-From: a@d.example\r\n"
+		  "Resent-Sender: s@d.example\r\n"
+		  "Resent-Reply-To: r@d.example\r\n"
+		  "Resent-To: t@d.example\r\nResent-Cc: c@d.example\r\n"
+		  "X-To: x\r\n\r\n" },
+		/* no list: it stays as it is */
+		{ "From: a@b\nTo: b@@x, y\n\n",
+		  "From: a@b\r\nTo: b@@x, y\r\n\r\n" },
+		{ "From: <\nTo: (\n\n", "From: <\r\nTo: (\r\n\r\n" },
+	};
+	struct completion c = usual;
+
+	(void)state;
+	check_rows(ROWS(rows), &usual);
+	c.domain = NULL;
+	check(FULL "From: root\n\n", &c, FULL_OUT "From: root\r\n\r\n");
+}
+
+static void test_from_replaced(void **state)
+{
+	static const struct row rows[] = {
+		{ "A: b\nFrom : x@y,\n z@y\nTo: c@d\nFrom: again@y\n\n",
+		  "A: b\r\nFrom: N <f@x.example>\r\nTo: c@d\r\n\r\n" },
+		{ "From: N <f@x.example>\n\n",
+		  "From: N <f@x.example>\r\n\r\n" },
+	};
+	struct completion c = usual;
+
+	(void)state;
+	c.from_header = FROM_REPLACE;
+	c.full_name = "N";
+	check_rows(ROWS(rows), &c);
+	check_added("X: y\nZ: z\n\nbody\n", &c, "N <f@x.example>", true,
+		    true);
+}
+
+static void test_undisclosed(void **state)
+{
+	static const struct row rows[] = {
+		{ "From: a@b\nCc: x@y,\n z\nA: b\nTo: x\ncc: q\n\nhi\n",
+		  "From: a@b\r\nTo: undisclosed-recipients:;\r\nA: b\r\n"
+		  "\r\nhi\r\n" },
+		{ "From: a@b\nResent-To: x@y\n\n",
+		  "From: a@b\r\nResent-To: x@y\r\n"
+		  "To: undisclosed-recipients:;\r\n\r\n" },
+	};
+	struct completion c = usual;
+
+	(void)state;
+	c.undisclosed_recipients = true;
+	check_rows(ROWS(rows), &c);
+}
+
+/* --- long lines --- */
+
+static void add_run(struct buf *b, char c, size_t n)
+{
+	while (n--)
+		buf_addc(b, c);
+}
+
+static size_t longest_line(const char *text)
+{
+	size_t longest = 0, n;
+
+	for (; *text; text += n + 2) {
+		n = strcspn(text, "\r");
+		longest = n > longest ? n : longest;
+		assert_memory_equal(text + n, "\r\n", 2);
+	}
+	return longest;
+}
+
+/* No field has a line of blanks alone, and unfolded the text is the same. */
+static void check_refolded(const struct buf *field, size_t longest)
+{
+	struct buf in = BUF(MOST), got;
+	struct message *m, *before;
+	struct outcome why;
+	char *a, *b, *p;
+
+	buf_addf(&in, FULL "From: a@b\n%s\nLast: x\n\n", field->data);
+	m = completed(in.data, in.len, &usual);
+	all_bytes(m, &got);
+	assert_true(longest_line(got.data) <= longest);
+	assert_int_equal(message_facts(m)->long_lines, longest > 998);
+	for (p = got.data; (p = strstr(p, "\r\n")) && p[2] != '\r'; p += 2)
+		assert_true(strcspn(p + 2, "\r") > strspn(p + 2, " \t"));
+	assert_true(message_from_text(in.data, in.len, &before, &why));
+	a = message_field(m, "Long");
+	b = message_field(before, "Long");
+	assert_string_equal(a, b);
+	free(a);
+	free(b);
+	buf_release(&got);
+	buf_release(&in);
+	message_free(m);
+	message_free(before);
+}
+
+static void test_refolded(void **state)
+{
+	struct buf b = BUF(MOST);
+	size_t i, words;
+
+	(void)state;
+	for (words = 1; words < 2000; words += 1 + words / 2) {
+		buf_reset(&b);
+		buf_adds(&b, "Long :");
+		for (i = 0; i < words; i++)
+			buf_addf(&b, "%s<%zu@x>", i % 3 ? " " : "\t  ", i);
+		check_refolded(&b, 998);
+	}
+	/* one word alone: it helps to break behind the name, or nothing */
+	for (i = 985; i < 1005; i++) {
+		buf_reset(&b);
+		buf_adds(&b, "Long: ");
+		add_run(&b, 'x', i);
+		check_refolded(&b, i <= 997 ? 998 : i + 6);
+		buf_adds(&b, " and more");
+		check_refolded(&b, i <= 997 ? 998 : i + 6);
+	}
+	/* blanks at the end, and many of them within */
+	buf_reset(&b);
+	buf_adds(&b, "Long: x");
+	add_run(&b, ' ', 900);
+	buf_adds(&b, "y\n ");
+	add_run(&b, 'z', 900);
+	add_run(&b, ' ', 97);
+	check_refolded(&b, 998);
+	add_run(&b, ' ', 2000);
+	check_refolded(&b, 2998);
+	buf_adds(&b, "w w w");
+	check_refolded(&b, 2998 + 2);
+	buf_reset(&b);
+	buf_adds(&b, "Long: x\n");
+	add_run(&b, ' ', 3000);
+	buf_adds(&b, "w w w");
+	check_refolded(&b, 3001);
+	buf_release(&b);
+}
+
+/* A field that was in order is not touched; nor a short line beside. */
+static void test_refold_leaves(void **state)
+{
+	struct buf in = BUF(MOST), want = BUF(MOST);
+
+	(void)state;
+	buf_adds(&in, FULL "From: a@b\nX: ");
+	add_run(&in, 'x', 494);
+	buf_addc(&in, ' ');
+	add_run(&in, 'x', 500);
+	buf_adds(&in, "\n\n");
+	buf_adds(&want, FULL_OUT "From: a@b\r\nX: ");
+	add_run(&want, 'x', 494);
+	buf_addc(&want, ' ');
+	add_run(&want, 'x', 500);
+	buf_adds(&want, "\r\n\r\n");
+	check(in.data, &usual, want.data);
+	buf_release(&in);
+	buf_release(&want);
+}
+
+static int digit(char c)
+{
+	const char *digits = "0123456789ABCDEF", *p = strchr(digits, c);
+
+	assert_true(c && p);
+	return (int)(p - digits);
+}
+
+/* RFC 2045 6.7, strictly. */
+static void qp_decode(const char *in, struct buf *out)
+{
+	*out = BUF(MOST);
+	assert_true(longest_line(in) <= 76);
+	for (; *in; in++) {
+		if ((*in == ' ' || *in == '\t') && in[1] == '\r')
+			fail();
+		assert_true((unsigned char)*in < 0x7f);
+		if (*in != '=') {
+			assert_true(*in >= ' ' || strchr("\t\r\n", *in));
+			buf_addc(out, *in);
+		} else if (in[1] == '\r') {
+			in += 2;
+		} else {
+			buf_addc(out, (char)(digit(in[1]) << 4 |
+					     digit(in[2])));
+			in += 2;
+		}
+	}
+}
+
+static void check_encoded(const char *header, const char *body, size_t n,
+			  const char *want_header)
+{
+	struct buf in = BUF(MOST), got, decoded, want;
+	struct message *m, *before;
+	struct outcome why;
+
+	buf_addf(&in, FULL "From: a@b\n%s\n", header);
+	buf_add(&in, body, n);
+	assert_true(message_from_text(in.data, in.len, &before, &why));
+	all_bytes(before, &want);
+	m = completed(in.data, in.len, &usual);
+	all_bytes(m, &got);
+	assert_memory_equal(got.data, want_header, strlen(want_header));
+	qp_decode(got.data + message_header_size(m), &decoded);
+	assert_string_equal(decoded.data,
+			    want.data + message_header_size(before));
+	assert_false(message_facts(m)->long_lines);
+	assert_false(message_facts(m)->eight_bit);
+	message_free(m);
+	message_free(before);
+	buf_release(&in);
+	buf_release(&got);
+	buf_release(&want);
+	buf_release(&decoded);
+}
+
+static void long_body(struct buf *b, unsigned seed)
+{
+	size_t i;
+
+	*b = BUF(MOST);
+	for (i = 0; i < 3000; i++) {
+		seed = seed * 1103515245u + 12345;
+		buf_addc(b, "ab \t=.\xc3\xa4~\x7f\x01\r\n"[seed >> 16 & 7 ||
+			 i % 7 ? (seed >> 20) % 11 : (seed >> 20) % 13]);
+	}
+	buf_adds(b, "\n.\n..x\nFrom y\n ");
+	add_run(b, 'x', 999);
+	buf_adds(b, "\nblanks  \n\t\nend \t");
+}
+
+static void test_encoded(void **state)
+{
+	struct buf b;
+	unsigned seed;
+
+	(void)state;
+	for (seed = 1; seed < 30; seed++) {
+		long_body(&b, seed);
+		check_encoded("", b.data, b.len,
+			"MIME-Version: 1.0\r\n"
+			"Content-Transfer-Encoding: quoted-printable\r\n"
+			FULL_OUT "From: a@b\r\n\r\n");
+		check_encoded("MIME-version: 1.0\nContent-type: Text/html;\n"
+			" charset=utf-8\ncontent-transfer-encoding :\n 8BIT\n"
+			"X: y\n", b.data, b.len,
+			FULL_OUT "From: a@b\r\nMIME-version: 1.0\r\n"
+			"Content-type: Text/html;\r\n charset=utf-8\r\n"
+			"Content-Transfer-Encoding: quoted-printable\r\n"
+			"X: y\r\n\r\n");
+		check_encoded("Content-Transfer-Encoding: binary\n", b.data,
+			b.len, "MIME-Version: 1.0\r\n" FULL_OUT
+			"From: a@b\r\n"
+			"Content-Transfer-Encoding: quoted-printable\r\n"
+			"\r\n");
+		check_encoded("Content-Transfer-Encoding: 7bit\n", b.data,
+			b.len, "MIME-Version: 1.0\r\n");
+		buf_release(&b);
+	}
+}
+
+static void check_untouched(const char *header, const char *body)
+{
+	struct buf in = BUF(MOST), got, want;
+	struct message *m;
+	struct outcome why;
+
+	buf_addf(&in, FULL "From: a@b\n%s\n%s", header, body);
+	assert_true(message_from_text(in.data, in.len, &m, &why));
+	all_bytes(m, &want);
+	message_free(m);
+	m = completed(in.data, in.len, &usual);
+	all_bytes(m, &got);
+	assert_string_equal(got.data, want.data);
+	assert_int_equal(message_facts(m)->long_lines,
+			 strlen(body) > 1001);
+	message_free(m);
+	buf_release(&in);
+	buf_release(&got);
+	buf_release(&want);
+}
+
+static void test_not_encoded(void **state)
+{
+	static const char *const headers[] = {
+		"Content-Type: multipart/mixed; boundary=x\n",
+		"Content-Type: application/pdf\n",
+		"Content-Type: textual/plain\n",
+		"Content-Type: text\n",
+		"Content-Type:\n",
+		"Content-Type: text/plain\nContent-Type: text/html\n",
+		"Content-Transfer-Encoding: base64\n",
+		"Content-Transfer-Encoding: quoted-printable\n",
+		"Content-Transfer-Encoding: x-strange\n",
+		"DKIM-Signature: v=1\n",
+	};
+	struct buf b = BUF(MOST);
+	size_t i;
+
+	(void)state;
+	add_run(&b, 'x', 998);
+	buf_adds(&b, "\n\xe4");
+	check_untouched("", b.data);
+	buf_reset(&b);
+	add_run(&b, 'x', 999);
+	buf_adds(&b, "\n\xe4\n");
+	for (i = 0; i < sizeof(headers) / sizeof(*headers); i++)
+		check_untouched(headers[i], b.data);
+	buf_release(&b);
+}
+
+/* --- the rest --- */
+
+static void test_facts_anew(void **state)
+{
+	static const char in[] = FULL "From: a@b\nBcc: \xc3\xa4@x\n\nhi\n";
+	struct message *m = completed(in, strlen(in), &usual);
+
+	(void)state;
+	assert_false(message_facts(m)->eight_bit);
+	message_free(m);
+}
+
+/* Fields and body that lie in a file. */
+static void test_big(void **state)
+{
+	struct buf in = BUF(MOST), want = BUF(MOST);
+	size_t i;
+
+	(void)state;
+	buf_adds(&in, FULL "From: a@b\nTo: ");
+	buf_adds(&want, FULL_OUT "From: a@b\r\nTo: ");
+	for (i = 0; i < 60000; i++) {
+		buf_addf(&in, "%su%zu", i ? ",\n " : "", i);
+		buf_addf(&want, "%su%zu@d.example", i ? ",\r\n " : "", i);
+	}
+	buf_adds(&in, "\nBcc: u\n\n");
+	buf_adds(&want, "\r\n\r\n");
+	for (i = 0; i < 100000; i++) {
+		buf_addf(&in, "line %zu\n", i);
+		buf_addf(&want, "line %zu\r\n", i);
+	}
+	check(in.data, &usual, want.data);
+	buf_release(&in);
+	buf_release(&want);
+}
+
+static int quiet(void **state)
+{
+	const struct log_settings none = { .to = "none" };
+
+	(void)state;
+	log_open(&none);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_removed),
+		cmocka_unit_test(test_added),
+		cmocka_unit_test(test_message_id),
+		cmocka_unit_test(test_qualified),
+		cmocka_unit_test(test_from_replaced),
+		cmocka_unit_test(test_undisclosed),
+		cmocka_unit_test(test_refolded),
+		cmocka_unit_test(test_refold_leaves),
+		cmocka_unit_test(test_encoded),
+		cmocka_unit_test(test_not_encoded),
+		cmocka_unit_test(test_facts_anew),
+		cmocka_unit_test(test_big),
+	};
+
+	return cmocka_run_group_tests(tests, quiet, NULL);
+}
