@@ -288,15 +288,18 @@ static void remember(struct reader *r, const struct config_key *key)
 }
 
 /* Reads the value in hand into the field. */
-static void read_value(struct reader *r, const struct config_key *key,
+static bool read_value(struct reader *r, const struct config_key *key,
 		       void *field)
 {
 	struct outcome why;
 
 	if (!r->value[0] && !key->type->may_be_empty)
 		config_fault(r->c, r->line, "%s is empty", key->key);
-	else if (!key->type->read(key, r->value, field, &why))
+	else if (key->type->read(key, r->value, field, &why))
+		return true;
+	else
 		config_fault(r->c, r->line, "%s: %s", key->key, why.text);
+	return false;
 }
 
 static void set_key(struct reader *r, const struct config_key *key)
@@ -304,7 +307,6 @@ static void set_key(struct reader *r, const struct config_key *key)
 	void *field = (char *)section_at(r->c, key->section, r->index) +
 		      key->offset;
 	enum store store = key->type->store;
-	size_t faults = r->c->errors;
 	char **string = field, *before;
 
 	if (!first_time(r, key) && store != STORE_LIST) {
@@ -318,13 +320,12 @@ static void set_key(struct reader *r, const struct config_key *key)
 	}
 	before = *string;
 	*string = NULL;
-	read_value(r, key, field);
 	/* what is faulty leaves the default, so that it can be told in the
 	 * ordinary way */
-	if (r->c->errors != faults && !*string)
-		*string = before;
-	else
+	if (read_value(r, key, field))
 		mem_wipe_string(before);
+	else
+		*string = before;
 }
 
 static int take(struct reader *r, const char *name)
