@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "mail/reply.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* --- lines --- */
+
+void reply_reset(struct reply *r)
+{
+	buf_reset(&r->text);
+	r->code = 0;
+	r->lines = 0;
+	r->bytes = 0;
+}
+
+void reply_release(struct reply *r)
+{
+	buf_release(&r->text);
+	*r = (struct reply){0};
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* The code a line begins with; 0: none. */
+static int line_code(const char *line, size_t n)
+{
+	if (n < 3 || line[0] < '2' || line[0] > '5' || !is_digit(line[1]) ||
+	    !is_digit(line[2]))
+		return 0;
+	if (n > 3 && line[3] != ' ' && line[3] != '-')
+		return 0;
+	return (line[0] - '0') * 100 + (line[1] - '0') * 10 + line[2] - '0';
+}
+
+static void text_add(struct reply *r, const char *text, size_t n)
+{
+	size_t i;
+
+	r->text.max = REPLY_BYTES;
+	if (r->lines > 1)
+		buf_addc(&r->text, '\n');
+	/* text is read as a string later, and a NUL must hide nothing */
+	for (i = 0; i < n; i++)
+		buf_addc(&r->text, text[i] && text[i] != '\n' ? text[i] : '?');
+}
+
+enum reply_state reply_line(struct reply *r, const char *line, size_t n)
+{
+	int code = line_code(line, n);
+
+	if (!code || (r->lines && code != r->code))
+		return REPLY_BAD;
+	if (r->lines == REPLY_LINES || n > REPLY_BYTES - r->bytes)
+		return REPLY_BAD;
+	r->code = code;
+	r->lines++;
+	r->bytes += n;
+	text_add(r, line + (n > 3 ? 4 : 3), n - (n > 3 ? 4 : 3));
+	return n > 3 && line[3] == '-' ? REPLY_MORE : REPLY_DONE;
+}
+
+int reply_class(const struct reply *r)
+{
+	return r->code / 100;
+}
+
+/* --- statuses --- */
+
+/* Whether a status is class.subject.detail with these two. */
+static bool status_is(const char *status, int subject, int detail)
+{
+	int class, s, d;
+
+	return sscanf(status, "%d.%d.%d", &class, &s, &d) == 3 &&
+	       s == subject && (detail < 0 || d == detail);
+}
+
+/* A refusal for good of what concerns the recipient or the data. */
+static int exit_by_status(enum stage stage, int code, const char *status)
+{
+	if (status_is(status, 6, 7))
+		return EX_DATAERR;
+	if (stage == STAGE_MAIL)
+		return EX_UNAVAILABLE;
+	if (status_is(status, 1, 10))
+		return EX_NOHOST;
+	if (status_is(status, 1, 7) || status_is(status, 1, 8))
+		return EX_UNAVAILABLE;
+	if (status_is(status, 1, -1))
+		return EX_NOUSER;
+	if (!*status && stage == STAGE_RCPT &&
+	    (code == 550 || code == 551 || code == 553))
+		return EX_NOUSER;
+	return EX_UNAVAILABLE;
+}
+
+int reply_exit(enum stage stage, int code, const char *status)
+{
+	if (code >= 200 && code < 300)
+		return EX_OK;
+	if (code >= 400 && code < 500)
+		return EX_TEMPFAIL;
+	if (code < 500 || code > 599)
+		return EX_PROTOCOL;
+	switch (stage) {
+	case STAGE_TLS:
+		return EX_TEMPFAIL;
+	case STAGE_AUTH:
+		return EX_NOPERM;
+	case STAGE_MAIL:
+	case STAGE_RCPT:
+	case STAGE_DATA:
+	case STAGE_DOT:
+		return exit_by_status(stage, code, status);
+	default:
+		return EX_UNAVAILABLE;
+	}
+}
+
+/* The length of the enhanced status code (RFC 3463 2) that a line begins
+ * with, if it is of this class; 0: none. */
+static size_t status_length(const char *s, size_t n, int class)
+{
+	size_t i = 1, digits, part;
+
+	if (!n || s[0] - '0' != class || class == 3)
+		return 0;
+	for (part = 0; part < 2; part++) {
+		if (i >= n || s[i++] != '.')
+			return 0;
+		for (digits = 0; i < n && is_digit(s[i]); digits++)
+			i++;
+		if (!digits || digits > 3)
+			return 0;
+	}
+	return i == n || s[i] == ' ' ? i : 0;
+}
+
+static void outcome_take_line(struct outcome *o, const char *s, size_t n,
+			      int class)
+{
+	size_t len = class ? status_length(s, n, class) : 0;
+
+	if (len) {
+		memcpy(o->status, s, len);
+		o->status[len] = '\0';
+		s += len;
+		n -= len;
+	}
+	while (n && (*s == ' ' || *s == '\t')) {
+		s++;
+		n--;
+	}
+	if (n)
+		text_printable(o->text, sizeof(o->text), s, n);
+}
+
+void reply_outcome(const struct reply *r, enum stage stage, bool enhanced,
+		   const char *host, struct outcome *o)
+{
+	const char *s = buf_text(&r->text);
+	size_t n;
+
+	*o = (struct outcome){ .stage = stage, .code = r->code };
+	snprintf(o->host, sizeof(o->host), "%s", host);
+	for (;; s += n + 1) {
+		n = strcspn(s, "\n");
+		outcome_take_line(o, s, n, enhanced ? reply_class(r) : 0);
+		if (!s[n])
+			break;
+	}
+	o->exit = reply_exit(stage, r->code, o->status);
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "mail/reply.h"
+
+/* Feeds text line by line; the state of the last line fed. */
+static enum reply_state feed(struct reply *r, const char *text)
+{
+	enum reply_state state = REPLY_MORE;
+	size_t n;
+
+	reply_reset(r);
+	while (*text && state == REPLY_MORE) {
+		n = strcspn(text, "\n");
+		state = reply_line(r, text, n);
+		text += n + (text[n] != '\0');
+	}
+	return state;
+}
+
+static void test_lines(void **state)
+{
+	static const struct {
+		const char *text;
+		enum reply_state state;
+		int code;
+		const char *joined;
+	} row[] = {
+		{ "250 ok", REPLY_DONE, 250, "ok" },
+		{ "250", REPLY_DONE, 250, "" },
+		{ "250 ", REPLY_DONE, 250, "" },
+		{ "250-a\n250 b", REPLY_DONE, 250, "a\nb" },
+		{ "250-a\n250-\n250", REPLY_DONE, 250, "a\n\n" },
+		{ "250-a", REPLY_MORE, 250, "a" },
+		{ "250-a\n251 b", REPLY_BAD, 0, NULL },
+		{ "250-a\nhello", REPLY_BAD, 0, NULL },
+		{ "550 \x1b[2J", REPLY_DONE, 550, "\x1b[2J" },
+		{ "150 a", REPLY_BAD, 0, NULL },
+		{ "600 a", REPLY_BAD, 0, NULL },
+		{ "25", REPLY_BAD, 0, NULL },
+		{ "\n", REPLY_BAD, 0, NULL },
+		{ "2500 a", REPLY_BAD, 0, NULL },
+		{ "250\ta", REPLY_BAD, 0, NULL },
+		{ "2a0 a", REPLY_BAD, 0, NULL },
+		{ " 250 a", REPLY_BAD, 0, NULL },
+		{ "-25 a", REPLY_BAD, 0, NULL },
+		{ "HTTP/1.1 400 Bad", REPLY_BAD, 0, NULL },
+		{ "599 x", REPLY_DONE, 599, "x" },
+	};
+	struct reply r = {0};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		if (feed(&r, row[i].text) != row[i].state)
+			fail_msg("row %zu: %s", i, row[i].text);
+		if (row[i].state == REPLY_BAD)
+			continue;
+		assert_int_equal(r.code, row[i].code);
+		assert_int_equal(reply_class(&r), row[i].code / 100);
+		assert_string_equal(buf_text(&r.text), row[i].joined);
+	}
+	reply_reset(&r);
+	assert_int_equal(reply_line(&r, "250 a\0b", 7), REPLY_DONE);
+	assert_string_equal(buf_text(&r.text), "a?b");
+	reply_release(&r);
+}
+
+static void test_limits(void **state)
+{
+	static char line[REPLY_BYTES + 1];
+	struct reply r = {0};
+	int i;
+
+	(void)state;
+	for (i = 0; i < REPLY_LINES; i++)
+		assert_int_equal(reply_line(&r, "250-x", 5), REPLY_MORE);
+	assert_int_equal(reply_line(&r, "250 x", 5), REPLY_BAD);
+	reply_reset(&r);
+	memset(line, 'x', sizeof(line));
+	memcpy(line, "250-", 4);
+	assert_int_equal(reply_line(&r, line, REPLY_BYTES), REPLY_MORE);
+	assert_int_equal(r.text.len, REPLY_BYTES - 4);
+	assert_int_equal(reply_line(&r, "250 x", 5), REPLY_BAD);
+	reply_reset(&r);
+	assert_int_equal(reply_line(&r, line, REPLY_BYTES + 1), REPLY_BAD);
+	reply_release(&r);
+}
+
+static void test_exit(void **state)
+{
+	static const struct {
+		enum stage stage;
+		int code;
+		const char *status;
+		int exit;
+	} row[] = {
+		{ STAGE_RCPT, 250, "2.1.5", EX_OK },
+		{ STAGE_RCPT, 251, "", EX_OK },
+		{ STAGE_RCPT, 252, "", EX_OK },
+		{ STAGE_RCPT, 354, "", EX_PROTOCOL },
+		{ STAGE_HELLO, 421, "", EX_TEMPFAIL },
+		{ STAGE_HELLO, 554, "", EX_UNAVAILABLE },
+		{ STAGE_HELLO, 502, "", EX_UNAVAILABLE },
+		{ STAGE_CONNECT, 554, "", EX_UNAVAILABLE },
+		{ STAGE_TLS, 554, "", EX_TEMPFAIL },
+		{ STAGE_AUTH, 535, "5.7.8", EX_NOPERM },
+		{ STAGE_AUTH, 504, "", EX_NOPERM },
+		{ STAGE_AUTH, 454, "4.7.0", EX_TEMPFAIL },
+		{ STAGE_MAIL, 451, "", EX_TEMPFAIL },
+		{ STAGE_MAIL, 550, "", EX_UNAVAILABLE },
+		{ STAGE_MAIL, 553, "5.1.8", EX_UNAVAILABLE },
+		{ STAGE_MAIL, 550, "5.1.1", EX_UNAVAILABLE },
+		{ STAGE_MAIL, 552, "5.3.4", EX_UNAVAILABLE },
+		{ STAGE_MAIL, 550, "5.6.7", EX_DATAERR },
+		{ STAGE_RCPT, 450, "4.1.1", EX_TEMPFAIL },
+		{ STAGE_RCPT, 452, "4.5.3", EX_TEMPFAIL },
+		{ STAGE_RCPT, 550, "", EX_NOUSER },
+		{ STAGE_RCPT, 551, "", EX_NOUSER },
+		{ STAGE_RCPT, 553, "", EX_NOUSER },
+		{ STAGE_RCPT, 552, "", EX_UNAVAILABLE },
+		{ STAGE_RCPT, 554, "", EX_UNAVAILABLE },
+		{ STAGE_RCPT, 550, "5.1.1", EX_NOUSER },
+		{ STAGE_RCPT, 554, "5.1.1", EX_NOUSER },
+		{ STAGE_RCPT, 550, "5.1.2", EX_NOUSER },
+		{ STAGE_RCPT, 550, "5.1.7", EX_UNAVAILABLE },
+		{ STAGE_RCPT, 550, "5.1.8", EX_UNAVAILABLE },
+		{ STAGE_RCPT, 556, "5.1.10", EX_NOHOST },
+		{ STAGE_RCPT, 550, "5.7.1", EX_UNAVAILABLE },
+		{ STAGE_RCPT, 550, "5.2.1", EX_UNAVAILABLE },
+		{ STAGE_RCPT, 553, "5.6.7", EX_DATAERR },
+		{ STAGE_DATA, 550, "", EX_UNAVAILABLE },
+		{ STAGE_DATA, 554, "5.7.1", EX_UNAVAILABLE },
+		{ STAGE_DOT, 552, "5.3.4", EX_UNAVAILABLE },
+		{ STAGE_DOT, 550, "5.1.1", EX_NOUSER },
+		{ STAGE_DOT, 550, "5.6.7", EX_DATAERR },
+		{ STAGE_DOT, 451, "4.3.0", EX_TEMPFAIL },
+		{ STAGE_DOT, 421, "4.3.2", EX_TEMPFAIL },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		int got = reply_exit(row[i].stage, row[i].code, row[i].status);
+
+		if (got != row[i].exit)
+			fail_msg("%s %d %s: %d", stage_name(row[i].stage),
+				 row[i].code, row[i].status, got);
+	}
+}
+
+static void test_outcome(void **state)
+{
+	static const struct {
+		const char *text;
+		bool enhanced;
+		const char *status, *words;
+		int exit;
+	} row[] = {
+		{ "550 5.1.1 no such user", true, "5.1.1", "no such user",
+		  EX_NOUSER },
+		{ "550 5.7.1 no", true, "5.7.1", "no", EX_UNAVAILABLE },
+		{ "550 5.7.1 no", false, "", "5.7.1 no", EX_NOUSER },
+		{ "550 4.7.1 no", true, "", "4.7.1 no", EX_NOUSER },
+		{ "550 5.7.1", true, "5.7.1", "", EX_UNAVAILABLE },
+		{ "550 5.7.1no", true, "", "5.7.1no", EX_NOUSER },
+		{ "550 5.7.1234 x", true, "", "5.7.1234 x", EX_NOUSER },
+		{ "550 5.123.456 x", true, "5.123.456", "x",
+		  EX_UNAVAILABLE },
+		{ "550 5.7 x", true, "", "5.7 x", EX_NOUSER },
+		{ "550", true, "", "", EX_NOUSER },
+		{ "550-5.1.1 first\n550-5.1.1 second\n550 5.1.1 ", true,
+		  "5.1.1", "second", EX_NOUSER },
+		{ "550-first\n550 last", true, "", "last", EX_NOUSER },
+		{ "250 2.1.5 fine", true, "2.1.5", "fine", EX_OK },
+		{ "550 5.1.1 \x1b[2J\xff", true, "5.1.1", "?[2J?",
+		  EX_NOUSER },
+	};
+	struct reply r = {0};
+	struct outcome o;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		assert_int_equal(feed(&r, row[i].text), REPLY_DONE);
+		reply_outcome(&r, STAGE_RCPT, row[i].enhanced, "mx.x", &o);
+		assert_string_equal(o.status, row[i].status);
+		assert_string_equal(o.text, row[i].words);
+		assert_string_equal(o.host, "mx.x");
+		assert_int_equal(o.code, r.code);
+		assert_int_equal(o.exit, row[i].exit);
+		assert_int_equal(o.stage, STAGE_RCPT);
+	}
+	reply_release(&r);
+}
+
+static void test_features(void **state)
+{
+	struct reply r = {0};
+	struct features f = {0};
+	char *s;
+
+	(void)state;
+	assert_int_equal(feed(&r, "250-mx.x PIPELINING\n250-pipelining\n"
+		"250-Chunking\n250-8BITMIME\n250-SMTPUTF8\n250-DSN\n"
+		"250-ENHANCEDSTATUSCODES\n250-STARTTLS\n250-REQUIRETLS\n"
+		"250-SIZE 1000\n250-AUTH plain LOGIN\n250-AUTH=LOGIN X-1\n"
+		"250-LIMITS RCPTMAX=20 mailmax=5 RCPTDOMAINMAX=3\n"
+		"250 XODD a b"), REPLY_DONE);
+	features_read(&f, &r);
+	assert_true(f.esmtp && f.pipelining && f.chunking &&
+		    f.eight_bit_mime && f.smtputf8 && f.dsn &&
+		    f.enhanced_status_codes && f.starttls && f.require_tls &&
+		    f.size && f.auth);
+	assert_int_equal(f.size_limit, 1000);
+	assert_int_equal(f.rcpt_max, 20);
+	assert_int_equal(f.mail_max, 5);
+	assert_int_equal(f.rcpt_domain_max, 3);
+	s = list_join(&f.mechanisms, " ");
+	assert_string_equal(s, "PLAIN LOGIN X-1");
+	free(s);
+	assert_int_equal(f.lines.n, 13);
+	assert_string_equal(f.lines.item[12], "XODD a b");
+	/* everything is forgotten when it is read anew */
+	assert_int_equal(feed(&r, "250 STARTTLS"), REPLY_DONE);
+	features_read(&f, &r);
+	assert_true(f.esmtp);
+	assert_false(f.pipelining || f.starttls || f.auth || f.size);
+	assert_int_equal(f.mechanisms.n + f.lines.n, 0);
+	features_release(&f);
+	reply_release(&r);
+}
+
+static void test_feature_values(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t size;
+		unsigned rcpt, mail;
+		size_t mechanisms;
+	} row[] = {
+		{ "250-x\n250 SIZE", 0, 0, 0, 0 },
+		{ "250-x\n250 SIZE 0", 0, 0, 0, 0 },
+		{ "250-x\n250 SIZE -1", 0, 0, 0, 0 },
+		{ "250-x\n250 SIZE 99999999999999999999", 0, 0, 0, 0 },
+		{ "250-x\n250 SIZE 12k", 0, 0, 0, 0 },
+		{ "250-x\n250 LIMITS RCPTMAX=7 RCPTMAX=8 MAILMAX=1", 0, 0, 0,
+		  0 },
+		{ "250-x\n250 LIMITS rcptmax=7 RCPTMAX=7", 0, 0, 0, 0 },
+		{ "250-x\n250 LIMITS RCPTMAX=7 M!=8", 0, 0, 0, 0 },
+		{ "250-x\n250 LIMITS RCPTMAX= MAILMAX=2", 0, 0, 0, 0 },
+		{ "250-x\n250 LIMITS RCPTMAX=a MAILMAX=2", 0, 0, 2, 0 },
+		{ "250-x\n250 LIMITS RCPTMAX=1234567 MAILMAX=2", 0, 0, 2, 0 },
+		{ "250-x\n250 LIMITS RCPTMAX=3 NEW MAILMAX=2", 0, 3, 2, 0 },
+		{ "250-x\n250 LIMITS", 0, 0, 0, 0 },
+		{ "250-x\n250 AUTH", 0, 0, 0, 0 },
+		{ "250-x\n250 AUTH PL\x01IN LOGIN ABCDEFGHIJKLMNOPQRSTU", 0,
+		  0, 0, 1 },
+		{ "250-x\n250 AUTH=", 0, 0, 0, 0 },
+		{ "250-x\n250-\n250   ", 0, 0, 0, 0 },
+	};
+	struct reply r = {0};
+	struct features f = {0};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		assert_int_equal(feed(&r, row[i].text), REPLY_DONE);
+		features_read(&f, &r);
+		if (f.size_limit != row[i].size || f.rcpt_max != row[i].rcpt ||
+		    f.mail_max != row[i].mail ||
+		    f.mechanisms.n != row[i].mechanisms)
+			fail_msg("row %zu: %s", i, row[i].text);
+	}
+	features_release(&f);
+	reply_release(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_exit),
+		cmocka_unit_test(test_outcome),
+		cmocka_unit_test(test_features),
+		cmocka_unit_test(test_feature_values),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
