@@ -29,6 +29,14 @@ def unescape(text):
     return re.sub(r"\\(x[0-9a-fA-F]{2}|.)", one, text)
 
 
+def split(line):
+    """Words quoted as in a shell; backslashes are left for unescape."""
+    words = shlex.shlex(line, posix=True)
+    words.whitespace_split = True
+    words.escape = words.commenters = ""
+    return list(words)
+
+
 def sections(path):
     """[(name, argument, [lines])] of a scenario; a line of blanks at a
     section's end is no part of it."""
@@ -157,8 +165,7 @@ class Run:
     def argv(self):
         argv = []
         for line in self.scenario.part("argv"):
-            argv += [unescape(word) for word in
-                     shlex.split(self.fill(line).replace("\\", "\\\\"))]
+            argv += [unescape(word) for word in split(self.fill(line))]
         if self.scenario.has("config"):
             argv = ["-C", f"{self.folder}/config"] + argv
         return [word.encode("latin-1") for word in argv]
@@ -374,8 +381,8 @@ class Check:
 
     def audit(self):
         for number, events in self.run.events.items():
-            seen = [f"{e['what']} {e['detail']}" for e in events
-                    if e["event"] == "audit"]
+            seen = sorted({f"{e['what']} {e['detail']}" for e in events
+                           if e["event"] == "audit"})
             if self.audits is None:
                 want(not seen, f"server {number} noted {seen}")
             elif number == "1":

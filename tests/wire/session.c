@@ -31,12 +31,14 @@ static void perform(struct peer *p, const struct action *a)
 		break;
 	case DO_SEND:
 		peer_put(p, a->text, a->len);
+		p->last_code = atoi(a->text);
 		break;
 	case DO_DRIP:
 		for (size_t i = 0; i < a->len && !p->gone; i++) {
 			peer_put(p, a->text + i, 1);
 			usleep((useconds_t)a->number * 1000);
 		}
+		p->last_code = atoi(a->text);
 		break;
 	case DO_FLOOD:
 		for (long i = 0; i < a->number && !p->gone; i++)
@@ -120,8 +122,7 @@ static void put_extension(struct peer *p, const char *text, bool last)
 	char line[1100];
 
 	snprintf(line, sizeof(line), "250%c%s", last ? ' ' : '-', text);
-	peer_put(p, line, strlen(line));
-	peer_put(p, "\r\n", 2);
+	peer_reply(p, line);
 }
 
 static void greet_back(struct peer *p)
