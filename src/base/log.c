@@ -67,27 +67,29 @@ static void add_value(struct buf *b, const char *value)
 	json_quote(b, value);
 }
 
+static void add_field(struct buf *b, const struct log_field *field)
+{
+	size_t size = strlen(field->value) + 1;
+	char *clean = mem_alloc(size);
+
+	text_printable(clean, size, field->value, size - 1);
+	buf_addf(b, "%s%s=", b->len ? " " : "", field->name);
+	if (field->form == LOG_ADDRESS && !strpbrk(clean, " \"\\"))
+		buf_addf(b, "<%s>", clean);
+	else if (!strcmp(field->name, "text"))
+		json_quote(b, clean);
+	else
+		add_value(b, clean);
+	free(clean);
+}
+
 static void add_text(struct buf *b, const struct log_field *field, size_t n)
 {
-	char *clean;
-	size_t i, size;
+	size_t i;
 
-	for (i = 0; i < n; i++) {
-		if (!field[i].value)
-			continue;
-		size = strlen(field[i].value) + 1;
-		clean = mem_alloc(size);
-		text_printable(clean, size, field[i].value, size - 1);
-		if (b->len)
-			buf_addc(b, ' ');
-		buf_adds(b, field[i].name);
-		buf_addc(b, '=');
-		if (!strcmp(field[i].name, "text"))
-			json_quote(b, clean);
-		else
-			add_value(b, clean);
-		free(clean);
-	}
+	for (i = 0; i < n; i++)
+		if (field[i].value)
+			add_field(b, &field[i]);
 }
 
 static void add_json(struct buf *b, const struct log_field *field, size_t n)
@@ -105,7 +107,7 @@ static void add_json(struct buf *b, const struct log_field *field, size_t n)
 	for (i = 0; i < n; i++) {
 		if (!field[i].value)
 			continue;
-		if (field[i].bare)
+		if (field[i].form == LOG_NUMBER)
 			json_raw(&j, field[i].name, field[i].value);
 		else
 			json_string(&j, field[i].name, field[i].value);

@@ -17,11 +17,17 @@ struct log_settings {
 	enum log_level level;  /* the least important that is written */
 };
 
+enum log_form {
+	LOG_WORD,
+	LOG_NUMBER,            /* in JSON without quotes */
+	LOG_ADDRESS            /* as text in <> */
+};
+
 struct log_field {
 	const char *name;
 	const char *value;     /* NULL: left out; control characters and
 				* quotes are escaped by the log */
-	bool bare;             /* JSON: a number, written without quotes */
+	enum log_form form;
 };
 
 /* Before the first call, events go to syslog as text. settings->to is

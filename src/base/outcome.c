@@ -70,16 +70,13 @@ bool outcome_fail_status(struct outcome *why, enum stage stage, int exit,
 
 void outcome_prefix(struct outcome *why, const char *format, ...)
 {
-	char raw[sizeof(why->text)];
+	char raw[2 * sizeof(why->text)];
 	va_list ap;
 	size_t n;
-	int len;
 
 	va_start(ap, format);
-	len = vsnprintf(raw, sizeof(raw), format, ap);
+	vsnprintf(raw, sizeof(why->text), format, ap);
 	va_end(ap);
-	if (len < 0)
-		return;
 	n = strlen(raw);
 	snprintf(raw + n, sizeof(raw) - n, ": %s", why->text);
 	text_printable(why->text, sizeof(why->text), raw, strlen(raw));

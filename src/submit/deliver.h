@@ -19,6 +19,7 @@ struct job {
 	struct envelope *envelope;    /* recipients carry state and outcome */
 	struct message *message;      /* NULL until a worker opens entry */
 	struct entry *entry;          /* the journal; NULL: none */
+	uid_t uid;                    /* whose it is, for the log */
 	int64_t queued;               /* wall clock, seconds; 0: just now */
 };
 

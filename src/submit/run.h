@@ -13,6 +13,8 @@
 #include "submit/secret.h"
 #include "wire/dns.h"
 
+struct watch;
+
 struct run {
 	const struct config *config;
 	struct secrets *secrets;
@@ -20,10 +22,8 @@ struct run {
 	struct list dead;          /* destinations that failed to connect */
 	const char *transport;     /* --transport: overrides the routes */
 	struct queue *queue;       /* NULL: what fails for now is not held */
-	bool verbose;              /* transcript on standard error */
-	bool progress;             /* progress line, standard error is a terminal */
+	const struct watch *watch; /* who looks on (-v); NULL: nobody */
 	bool many;                 /* a queue run: destinations in workers */
-	uid_t uid;                 /* the caller's, for the log */
 };
 
 #endif

@@ -19,6 +19,15 @@
 
 struct session;
 
+/* Who looks on (-v); secrets come masked. who is 'C' for our lines, 'S' for
+ * the server's. */
+struct watch {
+	void (*line)(void *context, char who, const char *text, size_t n);
+	/* bytes of the message that are sent so far, out of size */
+	void (*progress)(void *context, int64_t sent, int64_t size);
+	void *context;
+};
+
 /* Who and how; strings must live as long as the session. */
 struct session_params {
 	const char *host;              /* for words, SASL and logs */
@@ -29,18 +38,17 @@ struct session_params {
 	bool implicit_tls;
 	enum tls_demand demand;
 	struct tls_params tls;
-	bool proxied;                  /* a greeting may stand behind the
-					* proxy's answer */
-	bool want_certificates;
+	bool want_certificates;        /* fill facts' certificate list */
 	int64_t timeout;               /* ms, [general] timeout */
 	const struct list *mechanisms; /* configured; NULL or empty: ours */
 	const char *username, *password, *token;
-	bool authenticate;             /* credentials are there: AUTH is a must */
+	bool authenticate;             /* AUTH is a must; without it, EXTERNAL is
+					* used where offered to a client
+					* certificate */
 	/* asks for a fresh token after a refusal; NULL: none to be had */
 	const char *(*renew_token)(void *context);
 	void *context;
-	bool verbose;                  /* transcript on standard error */
-	bool progress;
+	const struct watch *watch;     /* NULL: nobody */
 };
 
 /* What the session found out, for the log and --probe. */
@@ -59,10 +67,10 @@ bool session_open(const struct session_params *params, struct conn *conn,
 		  struct session **out, struct outcome *why) MUST_CHECK;
 const struct session_facts *session_facts(const struct session *s);
 
-/* One message to the pending recipients among rcpt[0..n), with a prefix
+/* One message to rcpt[0..n), with a prefix
  * (DKIM fields; NULL: none) put before its header. Every recipient gets its
  * outcome in outcome[i]; beyond the server's limit further transactions of
- * this connection are made. accepted is called (NULL: not) after each
+ * this connection are made. settled is called (NULL: not) after each
  * transaction's final answer and before anything else is sent: the journal.
  * False when the session is of no further use (why tells; recipients without
  * an answer have it as their outcome). */
@@ -73,9 +81,13 @@ struct delivery {
 	struct message *message;
 	const char *prefix;
 	struct outcome *outcome;
+	/* NULL, or: the final dot or BDAT LAST is about to leave */
+	void (*dot)(void *context);
 	bool (*settled)(void *context);
 	void *context;
 };
+/* What outcome[i].exit is before it is known. */
+enum { OUTCOME_OPEN = -1 };
 bool session_send(struct session *s, struct delivery *d, struct outcome *why)
 	MUST_CHECK;
 /* Says QUIT (not awaited) unless the session is broken; NULL is fine. */

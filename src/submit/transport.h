@@ -19,11 +19,16 @@
 const struct transport *transport_find(const struct config *c,
 				       const char *name);
 
+/* A session with what it stands on; not to be copied while open. */
 struct link {
-	struct session *session;
+	struct session *session;       /* NULL: the dialling failed */
 	struct net_peer peer;
+	struct run *run;
 	const struct transport *transport;
 	const struct host *host;
+	struct session_params params;
+	struct net_proxy proxy;
+	char *proxy_host;
 };
 
 struct link_options {

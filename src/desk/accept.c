@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A message handed in by a command line or a -bs transaction: composed, then
+ * delivered or queued. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "desk/desk.h"
+#include "mail/policy.h"
+#include "submit/deliver.h"
+#include "submit/secret.h"
+
+/* --- the queue --- */
+
+static bool is_system_directory(const struct config *c)
+{
+	return !strcmp(c->queue.directory, QUEUE_DIRECTORY);
+}
+
+bool desk_queue(const struct desk *d, bool explicit, struct queue **out,
+		struct outcome *why)
+{
+	const struct config *c = d->config;
+	bool promised = c->queue.queue == QUEUE_ON_FAILURE ||
+			c->queue.queue == QUEUE_ALWAYS;
+
+	*out = NULL;
+	if (c->queue.queue == QUEUE_NEVER)
+		return true;
+	if (!queue_open(c->queue.directory, promised || explicit,
+			is_system_directory(c) ? DROP_PROGRAM : NULL, out,
+			why)) {
+		*out = NULL;
+		return !promised;
+	}
+	if (!promised && !explicit && !queue_tended(*out)) {
+		queue_close(*out);
+		*out = NULL;
+	}
+	return true;
+}
+
+void desk_run_init(const struct desk *d, struct run *run)
+{
+	*run = (struct run){
+		.config = d->config,
+		.secrets = secrets_new(),
+		.transport = d->options->transport,
+		.watch = d->options->verbose ? &desk_watch : NULL,
+	};
+}
+
+void desk_run_release(struct run *run)
+{
+	secrets_free(run->secrets);
+	if (run->dns)
+		dns_close(run->dns);
+	list_release(&run->dead);
+	if (run->queue)
+		queue_close(run->queue);
+}
+
+struct message_limits desk_limits(const struct desk *d)
+{
+	return (struct message_limits){
+		.dot_ends = d->config->general.dot_ends_message &&
+			    !d->options->ignore_dots,
+		.max_size = d->config->general.max_message_size,
+	};
+}
+
+void desk_request(const struct desk *d, struct request *r)
+{
+	const struct options *o = d->options;
+	const char *name = getenv("NAME");
+
+	*r = (struct request){
+		.caller = d->caller, .account = o->account,
+		.sender = o->sender,
+		.full_name = o->full_name ? o->full_name : name,
+		.from_header = o->recipients_from_header,
+		.operand = o->operand, .operands = o->operands,
+		.notify = o->notify, .dsn_return = o->dsn_return,
+		.envid = o->envid, .body = o->body,
+		.require_tls = o->require_tls,
+	};
+}
+
+/* --- queueing --- */
+
+static void log_queued(const struct desk *d, const struct acceptance *a,
+		       int64_t size)
+{
+	char uid[24], bytes[24];
+	size_t i;
+
+	snprintf(uid, sizeof(uid), "%lu", (unsigned long)d->caller->uid);
+	snprintf(bytes, sizeof(bytes), "%lld", (long long)size);
+	for (i = 0; i < a->envelope.n; i++) {
+		const struct recipient *r = &a->envelope.rcpt[i];
+		const struct log_field fields[] = {
+			{ "id", a->id, LOG_WORD },
+			{ "uid", uid, LOG_NUMBER },
+			{ "from", a->envelope.sender, LOG_ADDRESS },
+			{ "to", r->address, LOG_ADDRESS },
+			{ "account", a->envelope.account, LOG_WORD },
+			{ "size", bytes, LOG_NUMBER },
+			{ "status", "queued", LOG_WORD },
+			{ "text", r->last.text[0] ? r->last.text : NULL,
+			  LOG_WORD },
+		};
+
+		if (r->state == RCPT_PENDING)
+			log_event(LOG_AT_INFO, fields,
+				  sizeof(fields) / sizeof(*fields));
+	}
+}
+
+/* The earliest time at which anything pending is to be tried again. */
+static int64_t next_time(const struct desk *d, const struct envelope *e)
+{
+	uint32_t random = 0;
+	unsigned most = 0;
+	size_t i;
+
+	for (i = 0; i < e->n; i++)
+		if (e->rcpt[i].state == RCPT_PENDING &&
+		    e->rcpt[i].attempts > most)
+			most = e->rcpt[i].attempts;
+	if (!most)
+		return 0;
+	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
+		random = (uint32_t)getpid();
+	return (int64_t)time(NULL) +
+	       policy_delay(d->config, most, random) / 1000;
+}
+
+/* Puts what is pending on disk. Recipients with a final answer stay out of
+ * the entry: the caller gets to know of them here and now. */
+static bool hold(const struct desk *d, struct queue *q, struct acceptance *a,
+		 struct message *m, struct outcome *why)
+{
+	struct envelope pending = a->envelope;
+	struct queue_item item = {
+		.envelope = &pending, .message = m, .uid = d->caller->uid,
+		.next = next_time(d, &a->envelope),
+	};
+	size_t i;
+
+	pending.rcpt = mem_alloc(a->envelope.n * sizeof(*pending.rcpt));
+	for (i = pending.n = 0; i < a->envelope.n; i++)
+		if (a->envelope.rcpt[i].state == RCPT_PENDING)
+			pending.rcpt[pending.n++] = a->envelope.rcpt[i];
+	a->held = queue_add(q, &item, a->id, why);
+	free(pending.rcpt);
+	if (a->held)
+		log_queued(d, a, message_size(m));
+	return a->held;
+}
+
+/* --- the two orders --- */
+
+static void queue_first(const struct desk *d, struct queue *q,
+			struct acceptance *a, struct message *m, bool run)
+{
+	if (!hold(d, q, a, m, &a->why)) {
+		a->refused = true;
+		a->status = a->why.exit;
+		return;
+	}
+	a->status = EX_OK;
+	if (run && !queue_is_remote(q))
+		runner_detach(d, a->id);
+}
+
+static bool any_pending(const struct envelope *e)
+{
+	size_t i;
+
+	for (i = 0; i < e->n; i++)
+		if (e->rcpt[i].state == RCPT_PENDING)
+			return true;
+	return false;
+}
+
+/* If the queue fails us after a delivery that failed for now, that is what
+ * the caller must know, unless somebody has the message already. */
+static void judge(struct acceptance *a, bool queue_failed)
+{
+	struct tally t = { 0 };
+	size_t i;
+
+	for (i = 0; i < a->envelope.n; i++)
+		tally_add(&t, &a->envelope.rcpt[i].last,
+			  a->held && a->envelope.rcpt[i].state ==
+				     RCPT_PENDING);
+	a->status = tally_exit(&t);
+	if (queue_failed && a->status == EX_TEMPFAIL)
+		a->status = a->why.exit;
+}
+
+static void deliver_first(const struct desk *d, struct queue *q,
+			  struct acceptance *a, struct message *m)
+{
+	struct run run;
+	struct job job = {
+		.account = a->account, .envelope = &a->envelope,
+		.message = m, .uid = d->caller->uid,
+	};
+	bool failed = false;
+
+	desk_run_init(d, &run);
+	run.queue = q;
+	deliver(&run, &job, 1);
+	if (q && any_pending(&a->envelope))
+		failed = !hold(d, q, a, m, &a->why);
+	if (failed)
+		desk_complain("%s", a->why.text);
+	judge(a, failed);
+	run.queue = NULL;
+	desk_run_release(&run);
+}
+
+static bool queues_first(const struct desk *d)
+{
+	switch (d->options->mode) {
+	case MODE_NOW:
+		return false;
+	case MODE_BACKGROUND:
+	case MODE_QUEUE:
+		return true;
+	case MODE_UNSET:
+		break;
+	}
+	return d->config->queue.queue == QUEUE_ALWAYS;
+}
+
+/* What is due and has nobody to send it goes along with us. */
+static void tend(const struct desk *d, struct queue *q)
+{
+	struct list due = { 0 };
+	struct outcome ignored;
+
+	if (!queue_is_remote(q) &&
+	    queue_select(q, NULL, 0, &due, &ignored) && due.n)
+		runner_detach(d, NULL);
+	list_release(&due);
+}
+
+static bool composed(const struct desk *d, const struct request *request,
+		     struct message **m, struct acceptance *a)
+{
+	a->refused = !compose(d->config, request, m, &a->envelope,
+			      &a->account, &a->why);
+	a->status = a->refused ? a->why.exit : EX_OK;
+	return !a->refused;
+}
+
+void desk_accept(const struct desk *d, const struct request *request,
+		 struct message **m, struct acceptance *a)
+{
+	bool first = queues_first(d);
+	struct queue *q;
+
+	*a = (struct acceptance){ 0 };
+	if (!composed(d, request, m, a))
+		return;
+	if (!desk_queue(d, first, &q, &a->why)) {
+		a->refused = true;
+		a->status = a->why.exit;
+		return;
+	}
+	if (q && first)
+		queue_first(d, q, a, *m, d->options->mode != MODE_QUEUE);
+	else
+		deliver_first(d, q, a, *m);
+	if (q && !first)
+		tend(d, q);
+	if (q)
+		queue_close(q);
+}
+
+void acceptance_release(struct acceptance *a)
+{
+	envelope_release(&a->envelope);
+	*a = (struct acceptance){ 0 };
+}

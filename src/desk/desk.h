@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What people and programs ask for: one function a command, each in its own
+ * file, each giving the exit status. Only here, in main.c and in options is
+ * anything printed.
+ */
+#ifndef DESK_DESK_H
+#define DESK_DESK_H
+
+#include <stdbool.h>
+
+#include "base/outcome.h"
+#include "mail/compose.h"
+#include "mail/config.h"
+#include "mail/options.h"
+#include "mail/queue.h"
+#include "submit/run.h"
+#include "submit/smtp.h"
+
+struct desk {
+	const struct options *options;
+	const struct config *config;
+	const struct caller *caller;  /* who called, before root stepped down */
+	bool no_input;                /* descriptor 0 was closed */
+};
+
+int desk_send(const struct desk *d);        /* send.c, also --dry-run */
+int desk_smtpd(const struct desk *d);       /* smtpd.c, -bs */
+int desk_list(const struct desk *d);        /* mailq.c, -bp */
+int desk_run(const struct desk *d);         /* runner.c, -q */
+int desk_check(const struct desk *d);       /* check.c */
+int desk_explain(const struct desk *d);     /* explain.c, -bv */
+int desk_probe(const struct desk *d);       /* probe.c */
+int desk_dnscheck(const struct desk *d);    /* dnscheck.c */
+int desk_configure(const struct desk *d);   /* configure.c */
+int desk_administer(const struct desk *d);  /* admin.c, --show and others */
+
+/* --- say.c --- */
+
+/* Prints "posthaste: words" on standard error, control characters replaced,
+ * logs the failure, and gives why->exit. */
+int desk_fail(const struct desk *d, const struct outcome *why);
+/* One such line without logging. */
+void desk_complain(const char *format, ...)
+	__attribute__((format(printf, 1, 2)));
+/* Writes to standard output; false when that fails. */
+bool desk_print(const struct buf *text);
+/* Whether colours are welcome on standard output. */
+bool desk_colour(void);
+/* The transcript and progress line of -v, on standard error. */
+extern const struct watch desk_watch;
+/* Reads and throws away what the caller still writes: at most 64 MiB, at
+ * most 10 s, never from a terminal. */
+void desk_drain(void);
+
+/* --- accept.c --- */
+
+/* The queue as configured. NULL: none (never; not usable; or, where nothing
+ * was said about it, not tended). explicit: it was asked for (-odb, -odq):
+ * tended or not. False (EX_CANTCREAT and the like): the configuration
+ * promises one that cannot be used. */
+bool desk_queue(const struct desk *d, bool explicit, struct queue **out,
+		struct outcome *why) MUST_CHECK;
+void desk_run_init(const struct desk *d, struct run *run);
+void desk_run_release(struct run *run);
+
+/* What became of a message that was handed in. */
+struct acceptance {
+	int status;                   /* sysexits(3) */
+	const struct account *account;
+	struct envelope envelope;
+	struct outcome why;           /* of a failure before any recipient's */
+	bool refused;                 /* why holds: nothing was tried */
+	bool held;                    /* queued, synced; id tells where */
+	char id[QUEUE_ID_SIZE];
+};
+/* Composes, and delivers or queues by the modes of SPEC 2 and 8. */
+void desk_accept(const struct desk *d, const struct request *request,
+		 struct message **m, struct acceptance *a);
+void acceptance_release(struct acceptance *a);
+/* The request that the command line makes. */
+void desk_request(const struct desk *d, struct request *r);
+struct message_limits desk_limits(const struct desk *d);
+
+/* --- runner.c --- */
+
+/* Starts a queue run in a process of its own that holds no descriptor of
+ * the caller. id: only this entry (NULL: all that are due). */
+void runner_detach(const struct desk *d, const char *id);
+
+#endif

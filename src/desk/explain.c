@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "desk/explain.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "mail/address.h"
+#include "mail/policy.h"
+#include "submit/hosts.h"
+#include "submit/sign.h"
+#include "submit/transport.h"
+
+enum { OUTPUT_MAX = 64 * 1024 * 1024 };
+
+/* One line of the answer: a transport that a recipient would take. */
+struct row {
+	const char *recipient;
+	unsigned attempt;             /* the first is 1 */
+	const struct route *route;
+	const char *transport;
+	const struct transport *t;
+	struct hosts hosts;
+	char tls[48];
+	char why[800];
+};
+
+struct explanation {
+	const struct desk *d;
+	struct run run;
+	const struct account *account;
+	const struct envelope *envelope;
+	struct buf out;
+	struct json json;
+};
+
+/* --- finding out --- */
+
+static void describe_route(const struct explanation *x, struct row *row)
+{
+	const struct route *r = row->route;
+	const char *level = r && r->account ? "account" :
+			    r && r->domain ? "domain" : "global";
+
+	if (x->run.transport)
+		snprintf(row->why, sizeof(row->why),
+			 "--transport overrides the routes");
+	else if (!r)
+		snprintf(row->why, sizeof(row->why),
+			 "no route matches: direct delivery");
+	else
+		snprintf(row->why, sizeof(row->why), "route %s (%s%s%s)",
+			 r->name, level, r->minimum_attempts ?
+			 ", minimum_attempts reached" : "",
+			 r->transport.n ? "" : ", empty transport");
+}
+
+static void add_why(struct row *row, const char *words)
+{
+	size_t n = strlen(row->why);
+
+	snprintf(row->why + n, sizeof(row->why) - n, "; %s", words);
+}
+
+static void describe_hosts(struct explanation *x, struct row *row)
+{
+	const struct hosts_query query = {
+		.transport = row->t,
+		.domain = address_domain(row->recipient),
+		.relaxed = x->envelope->tls_required_no,
+		.require_tls = x->envelope->require_tls,
+		.cached_only = true,
+	};
+	struct outcome why;
+
+	if (row->t->kind == KIND_FAIL) {
+		snprintf(row->tls, sizeof(row->tls), "none");
+		add_why(row, row->t->message ? row->t->message :
+			"refuses by configuration");
+	} else if (!hosts_find(&x->run, &query, &row->hosts, &why)) {
+		snprintf(row->tls, sizeof(row->tls), "unknown");
+		add_why(row, why.text);
+	} else if (row->hosts.n) {
+		snprintf(row->tls, sizeof(row->tls), "%s%s",
+			 row->hosts.item[0].implicit_tls ? "implicit " : "",
+			 demand_name(row->hosts.item[0].demand));
+		if (row->hosts.item[0].why[0])
+			add_why(row, row->hosts.item[0].why);
+	}
+}
+
+/* --- saying it --- */
+
+static void host_words(const struct host *h, char *out, size_t size)
+{
+	if (h->name[0] == '/')
+		snprintf(out, size, "%s", h->name);
+	else
+		snprintf(out, size, "%s:%u", h->name, h->port);
+}
+
+static void row_json(struct explanation *x, const struct row *row)
+{
+	struct json *j = &x->json;
+	char host[300];
+	size_t i;
+
+	json_object(j, NULL);
+	json_string(j, "recipient", row->recipient);
+	json_int(j, "attempt", row->attempt);
+	json_string(j, "route", row->route ? row->route->name : NULL);
+	json_string(j, "transport", row->transport);
+	json_string(j, "kind", kind_name((enum kind)row->t->kind));
+	json_array(j, "hosts");
+	for (i = 0; i < row->hosts.n; i++) {
+		host_words(&row->hosts.item[i], host, sizeof(host));
+		json_string(j, NULL, host);
+	}
+	json_end(j);
+	json_string(j, "tls", row->tls);
+	json_string(j, "why", row->why);
+	json_end(j);
+}
+
+static void row_text(struct explanation *x, const struct row *row)
+{
+	bool colour = desk_colour();
+	char host[300];
+	size_t i;
+
+	buf_addf(&x->out, "  from attempt %u  %s%s%s (%s)  TLS %s\n",
+		 row->attempt, colour ? "\033[1m" : "", row->transport,
+		 colour ? "\033[0m" : "", kind_name((enum kind)row->t->kind),
+		 row->tls);
+	for (i = 0; i < row->hosts.n; i++) {
+		host_words(&row->hosts.item[i], host, sizeof(host));
+		buf_addf(&x->out, "      %s %s\n", i ? "then" : "host", host);
+	}
+	buf_addf(&x->out, "      because: %s\n", row->why);
+}
+
+static void show_row(struct explanation *x, const char *recipient,
+		     unsigned attempts, const struct route *route,
+		     const char *name)
+{
+	struct row row = {
+		.recipient = recipient, .attempt = attempts + 1,
+		.route = route, .transport = name,
+		.t = transport_find(x->d->config, name),
+	};
+
+	if (!row.t)
+		return;
+	describe_route(x, &row);
+	describe_hosts(x, &row);
+	if (x->d->options->json)
+		row_json(x, &row);
+	else
+		row_text(x, &row);
+	hosts_release(&row.hosts);
+}
+
+/* --- attempts at which the answer may change --- */
+
+static int by_number(const void *a, const void *b)
+{
+	unsigned x = *(const unsigned *)a, y = *(const unsigned *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static unsigned *thresholds(const struct config *c, size_t *n)
+{
+	unsigned *at = mem_alloc((c->routes + 1) * sizeof(*at));
+	size_t i;
+
+	*n = c->routes + 1;
+	for (i = 0; i < c->routes; i++)
+		at[i + 1] = (unsigned)c->route[i].minimum_attempts;
+	qsort(at, *n, sizeof(*at), by_number);
+	return at;
+}
+
+static void way_at(const struct explanation *x, const char *recipient,
+		   unsigned attempts, struct list *names,
+		   const struct route **route)
+{
+	*route = NULL;
+	if (x->run.transport)
+		list_add(names, x->run.transport);
+	else
+		policy_transports(x->d->config, x->account,
+				  x->envelope->sender, recipient, attempts,
+				  names, route);
+}
+
+static void explain_recipient(struct explanation *x, const char *recipient)
+{
+	const struct route *route, *before = NULL;
+	struct list names = { 0 };
+	unsigned *at;
+	size_t i, j, n;
+
+	if (!x->d->options->json)
+		buf_addf(&x->out, "%s\n", recipient);
+	at = thresholds(x->d->config, &n);
+	for (i = 0; i < n; i++) {
+		way_at(x, recipient, at[i], &names, &route);
+		if (!i || route != before)
+			for (j = 0; j < names.n; j++)
+				show_row(x, recipient, at[i], route,
+					 names.item[j]);
+		before = route;
+		list_release(&names);
+	}
+	free(at);
+}
+
+static void explain_all(struct explanation *x)
+{
+	size_t i;
+
+	for (i = 0; i < x->envelope->n; i++)
+		explain_recipient(x, x->envelope->rcpt[i].address);
+}
+
+static void begin(struct explanation *x, const struct desk *d,
+		  const struct account *account, const struct envelope *e)
+{
+	*x = (struct explanation){
+		.d = d, .account = account, .envelope = e,
+		.out = BUF(OUTPUT_MAX),
+	};
+	x->json = JSON_INTO(&x->out);
+	desk_run_init(d, &x->run);
+}
+
+static int end(struct explanation *x)
+{
+	bool written;
+
+	if (x->d->options->json)
+		buf_addc(&x->out, '\n');
+	written = desk_print(&x->out);
+	buf_release(&x->out);
+	desk_run_release(&x->run);
+	return written ? EX_OK : EX_IOERR;
+}
+
+/* --- the commands --- */
+
+static bool find_recipients(const struct desk *d, struct envelope *e,
+			    const struct account *account,
+			    struct outcome *why)
+{
+	const struct config *c = d->config;
+	const struct recipient_rules rules = {
+		.domain = account && account->domain ? account->domain :
+			  c->general.domain,
+		.default_recipient = c->general.default_recipient,
+		.aliases = c->general.aliases,
+		.aliases_named = c->general.aliases_named,
+	};
+
+	return envelope_recipients(e, &rules, d->options->operand,
+				   d->options->operands, false, NULL, why);
+}
+
+int desk_explain(const struct desk *d)
+{
+	struct explanation x;
+	struct envelope e = { 0 };
+	const struct account *account;
+	struct request request;
+	struct outcome why;
+	int status;
+
+	desk_request(d, &request);
+	e.require_tls = d->options->require_tls;
+	if (!compose_sender(d->config, &request, NULL, &account, &e.sender,
+			    &why) ||
+	    !find_recipients(d, &e, account, &why)) {
+		envelope_release(&e);
+		return desk_fail(d, &why);
+	}
+	begin(&x, d, account, &e);
+	if (d->options->json)
+		json_array(&x.json, NULL);
+	else
+		buf_addf(&x.out, "from <%s>%s%s\n", e.sender,
+			 account ? ", account " : "",
+			 account ? account->name : "");
+	explain_all(&x);
+	if (d->options->json)
+		json_end(&x.json);
+	status = end(&x);
+	envelope_release(&e);
+	return status;
+}
+
+/* The message as it would be sent; to a person with LF line ends. */
+static bool add_message(struct explanation *x, struct message *m,
+			const char *prefix, struct outcome *why)
+{
+	struct buf whole = BUF(OUTPUT_MAX);
+	const char *data;
+	int64_t at = 0;
+	size_t i;
+	long n;
+
+	if (prefix)
+		buf_adds(&whole, prefix);
+	while ((n = message_bytes(m, at, &data)) > 0) {
+		buf_add(&whole, data, (size_t)n);
+		at += n;
+	}
+	if (n < 0 || whole.full) {
+		buf_release(&whole);
+		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+				    "the message cannot be shown");
+	}
+	if (x->d->options->json)
+		json_stringn(&x->json, "message", buf_text(&whole),
+			     whole.len);
+	for (i = 0; !x->d->options->json && i < whole.len; i++)
+		if (whole.data[i] != '\r')
+			buf_addc(&x->out, whole.data[i]);
+	buf_release(&whole);
+	return true;
+}
+
+static bool dry_run(struct explanation *x, struct message *m,
+		    struct outcome *why)
+{
+	char *prefix = NULL;
+	bool done;
+
+	if (!sign_message(x->d->config, m, &prefix, why))
+		return false;
+	if (x->d->options->json) {
+		json_object(&x->json, NULL);
+		json_string(&x->json, "sender", x->envelope->sender);
+		json_array(&x->json, "recipients");
+		explain_all(x);
+		json_end(&x->json);
+		done = add_message(x, m, prefix, why);
+		json_end(&x->json);
+	} else {
+		buf_addf(&x->out, "from <%s>\n", x->envelope->sender);
+		explain_all(x);
+		buf_addc(&x->out, '\n');
+		done = add_message(x, m, prefix, why);
+	}
+	free(prefix);
+	return done;
+}
+
+int explain_dry_run(const struct desk *d, const struct request *request,
+		    struct message **m)
+{
+	struct explanation x;
+	struct envelope e = { 0 };
+	const struct account *account;
+	struct outcome why;
+	int status;
+
+	if (!compose(d->config, request, m, &e, &account, &why)) {
+		envelope_release(&e);
+		return desk_fail(d, &why);
+	}
+	begin(&x, d, account, &e);
+	if (dry_run(&x, *m, &why)) {
+		status = end(&x);
+	} else {
+		buf_reset(&x.out);
+		end(&x);
+		status = desk_fail(d, &why);
+	}
+	envelope_release(&e);
+	return status;
+}

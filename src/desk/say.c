@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "desk/desk.h"
+
+enum { DRAIN_BYTES = 64 * 1024 * 1024, DRAIN_MS = 10 * 1000 };
+
+void desk_complain(const char *format, ...)
+{
+	char raw[2048], clean[2048];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(raw, sizeof(raw), format, ap);
+	va_end(ap);
+	text_printable(clean, sizeof(clean), raw, strlen(raw));
+	fprintf(stderr, "posthaste: %s\n", clean);
+}
+
+int desk_fail(const struct desk *d, const struct outcome *why)
+{
+	char uid[24];
+	const struct log_field fields[] = {
+		{ "uid", uid, LOG_NUMBER },
+		{ "status", "failed", LOG_WORD },
+		{ "text", why->text, LOG_WORD },
+	};
+
+	snprintf(uid, sizeof(uid), "%lu", (unsigned long)d->caller->uid);
+	log_event(LOG_AT_ERROR, fields, sizeof(fields) / sizeof(*fields));
+	desk_complain("%s", why->text);
+	return why->exit;
+}
+
+bool desk_print(const struct buf *text)
+{
+	return fwrite(buf_text(text), 1, text->len, stdout) == text->len &&
+	       fflush(stdout) == 0;
+}
+
+bool desk_colour(void)
+{
+	const char *no = getenv("NO_COLOR");
+
+	return isatty(STDOUT_FILENO) && !(no && *no);
+}
+
+static void watch_line(void *context, char who, const char *text, size_t n)
+{
+	char clean[4096];
+
+	(void)context;
+	text_printable(clean, sizeof(clean), text, n);
+	fprintf(stderr, "%c: %s\n", who, clean);
+}
+
+/* Only on a terminal, and only for a message that takes its time. */
+static void watch_progress(void *context, int64_t sent, int64_t size)
+{
+	(void)context;
+	if (size < 1024 * 1024 || !isatty(STDERR_FILENO))
+		return;
+	fprintf(stderr, "\r%lld of %lld KiB (%d %%)%s",
+		(long long)sent / 1024, (long long)size / 1024,
+		(int)(sent * 100 / size), sent == size ? "\n" : "");
+}
+
+const struct watch desk_watch = { watch_line, watch_progress, NULL };
+
+void desk_drain(void)
+{
+	int64_t deadline = clock_in(DRAIN_MS);
+	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
+	static char waste[64 * 1024];
+	size_t got = 0;
+	ssize_t n;
+
+	if (isatty(STDIN_FILENO))
+		return;
+	while (got < DRAIN_BYTES && clock_left(deadline)) {
+		if (poll(&p, 1, clock_left(deadline)) <= 0)
+			continue;
+		n = read(STDIN_FILENO, waste, sizeof(waste));
+		if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
+			return;
+		got += n > 0 ? (size_t)n : 0;
+	}
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The common way: one message from standard input. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "desk/desk.h"
+#include "desk/explain.h"
+#include "mail/policy.h"
+
+static const char *config_path(const struct desk *d)
+{
+	return d->config->path ? d->config->path : "no configuration file";
+}
+
+/* The transports that a recipient's last attempt took. */
+static char *last_way(const struct desk *d, const struct acceptance *a,
+		      const struct recipient *r)
+{
+	unsigned before = r->attempts ? r->attempts - 1 : 0;
+	struct list names = { 0 };
+	char *way;
+
+	if (d->options->transport)
+		list_add(&names, d->options->transport);
+	else
+		policy_transports(d->config, a->account, a->envelope.sender,
+				  r->address, before, &names, NULL);
+	way = list_join(&names, ", ");
+	list_release(&names);
+	return way;
+}
+
+static bool has_failed(const struct acceptance *a, const struct recipient *r)
+{
+	return r->state == RCPT_FAILED ||
+	       (r->state == RCPT_PENDING && !a->held);
+}
+
+static void name_failed(const struct acceptance *a)
+{
+	char words[1200];
+	size_t i;
+
+	for (i = 0; i < a->envelope.n; i++) {
+		const struct recipient *r = &a->envelope.rcpt[i];
+
+		if (!has_failed(a, r))
+			continue;
+		outcome_words(&r->last, words, sizeof(words));
+		desk_complain("%s: %s%s", r->address, words,
+			      r->last.in_doubt ? " (its final answer was lost: "
+			      "it may have been delivered)" : "");
+	}
+}
+
+static void summarise(const struct desk *d, const struct acceptance *a)
+{
+	const struct recipient *first = NULL;
+	char *way, where[600];
+	size_t i, failed = 0;
+
+	for (i = 0; i < a->envelope.n; i++) {
+		if (!has_failed(a, &a->envelope.rcpt[i]))
+			continue;
+		if (!failed++)
+			first = &a->envelope.rcpt[i];
+	}
+	if (!first)
+		return;
+	way = last_way(d, a, first);
+	snprintf(where, sizeof(where), "%s%s%stransport %s, %s",
+		 a->account ? "account " : "",
+		 a->account ? a->account->name : "", a->account ? ", " : "",
+		 way, config_path(d));
+	if (failed == a->envelope.n)
+		desk_complain("not sent (%s)", where);
+	else
+		desk_complain("not sent to %zu of %zu recipients (%s)", failed,
+			      a->envelope.n, where);
+	free(way);
+}
+
+static int report(const struct desk *d, const struct acceptance *a)
+{
+	if (a->refused)
+		return desk_fail(d, &a->why);
+	name_failed(a);
+	summarise(d, a);
+	return a->status;
+}
+
+static int send_message(const struct desk *d, struct message **m)
+{
+	struct request request;
+	struct acceptance a;
+	int status;
+
+	desk_request(d, &request);
+	if (d->options->dry_run)
+		return explain_dry_run(d, &request, m);
+	desk_accept(d, &request, m, &a);
+	status = report(d, &a);
+	acceptance_release(&a);
+	return status;
+}
+
+int desk_send(const struct desk *d)
+{
+	const struct message_limits limits = desk_limits(d);
+	struct message *m = NULL;
+	struct outcome why;
+	int status;
+
+	if (d->no_input) {
+		outcome_fail(&why, STAGE_LOCAL, EX_NOINPUT,
+			     "standard input is closed: no message");
+		return desk_fail(d, &why);
+	}
+	if (!message_read(STDIN_FILENO, &limits, &m, &why)) {
+		status = desk_fail(d, &why);
+		desk_drain();
+		return status;
+	}
+	status = send_message(d, &m);
+	message_free(m);
+	return status;
+}

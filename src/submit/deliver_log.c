@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "submit/deliver_parts.h"
+
+static const char *status_word(const struct run *run,
+			       const struct outcome *o)
+{
+	if (o->in_doubt)
+		return "duplicate_possible";
+	switch (policy_verdict(o, run->queue)) {
+	case VERDICT_SENT:
+		return "sent";
+	case VERDICT_DEFERRED:
+		return "deferred";
+	case VERDICT_FAILED:
+		break;
+	}
+	return "failed";
+}
+
+static const char *or_null(const char *s)
+{
+	return s && *s ? s : NULL;
+}
+
+void log_attempt(const struct run *run, const struct part *p, size_t i)
+{
+	const struct job *job = p->job;
+	const struct outcome *o = &p->outcome[i];
+	const struct trace *t = &p->trace[i];
+	const struct recipient *r = &job->envelope->rcpt[p->rcpt[i]];
+	char uid[24], size[24], attempt[16], delay[24], code[8];
+	const struct log_field fields[] = {
+		{ "id", job->id ? job->id : "-", LOG_WORD },
+		{ "uid", uid, LOG_NUMBER },
+		{ "from", job->envelope->sender, LOG_ADDRESS },
+		{ "to", r->address, LOG_ADDRESS },
+		{ "account", job->envelope->account, LOG_WORD },
+		{ "transport", or_null(t->transport), LOG_WORD },
+		{ "host", or_null(o->host), LOG_WORD },
+		{ "ip", or_null(t->ip), LOG_WORD },
+		{ "tls", or_null(t->tls), LOG_WORD },
+		{ "auth", or_null(t->auth), LOG_WORD },
+		{ "size", size, LOG_NUMBER },
+		{ "attempt", attempt, LOG_NUMBER },
+		{ "delay", delay, LOG_NUMBER },
+		{ "status", status_word(run, o), LOG_WORD },
+		{ "code", o->code ? code : NULL, LOG_NUMBER },
+		{ "dsn", or_null(o->status), LOG_WORD },
+		{ "text", o->text, LOG_WORD },
+	};
+	int64_t waited = job->queued ? (int64_t)time(NULL) - job->queued : 0;
+
+	snprintf(uid, sizeof(uid), "%lu", (unsigned long)job->uid);
+	snprintf(size, sizeof(size), "%lld", job->message ?
+		 (long long)message_size(job->message) : 0);
+	snprintf(attempt, sizeof(attempt), "%u", r->attempts +
+		 (job->entry && !o->no_network ? 0 : 1));
+	snprintf(delay, sizeof(delay), "%lld", (long long)waited);
+	snprintf(code, sizeof(code), "%d", o->code);
+	log_event(o->exit == EX_OK ? LOG_AT_INFO : LOG_AT_ERROR, fields,
+		  sizeof(fields) / sizeof(*fields));
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "submit/smtp.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "submit/smtp_session.h"
+
+enum { COMMAND_MAX = 16 * 1024 };
+
+/* RFC 5321 4.5.3.2, in minutes; [general] timeout caps each. */
+static const int stage_minutes[] = {
+	[STAGE_TLS] = 5, [STAGE_HELLO] = 5, [STAGE_AUTH] = 5,
+	[STAGE_MAIL] = 5, [STAGE_RCPT] = 5, [STAGE_DATA] = 2,
+	[STAGE_DOT] = 10,
+};
+
+/* No wait outlasts the stage's time, and all of them together (the message's
+ * bytes apart) not twice the timeout: a drip of bytes stretches neither. */
+static int64_t stage_deadline(const struct session *s, enum stage stage)
+{
+	int64_t timeout = s->params->timeout;
+	int64_t limit = (int64_t)stage_minutes[stage] * 60 * 1000;
+	int64_t left = 2 * timeout - s->spent;
+
+	limit = clock_earlier(limit, timeout);
+	return clock_in(clock_earlier(limit, left > 0 ? left : 0));
+}
+
+void session_watch(struct session *s, char who, const char *text, size_t n)
+{
+	const struct watch *w = s->params->watch;
+
+	if (w && w->line)
+		w->line(w->context, who, text, n);
+}
+
+void session_put(struct session *s, const char *format, ...)
+{
+	struct buf line = BUF(COMMAND_MAX);
+	va_list ap;
+
+	va_start(ap, format);
+	buf_addv(&line, format, ap);
+	va_end(ap);
+	session_watch(s, 'C', buf_text(&line), line.len);
+	buf_adds(&line, "\r\n");
+	conn_put(s->conn, line.data, line.len);
+	buf_release(&line);
+}
+
+static bool session_break(struct session *s, enum stage stage,
+			  struct outcome *why)
+{
+	s->broken = true;
+	why->stage = stage;
+	snprintf(why->host, sizeof(why->host), "%s", s->params->host);
+	return false;
+}
+
+static bool read_reply(struct session *s, enum stage stage, int64_t deadline,
+		       struct outcome *why)
+{
+	enum reply_state state = REPLY_MORE;
+	const char *line;
+	size_t n;
+
+	reply_reset(&s->reply);
+	while (state == REPLY_MORE) {
+		if (!conn_line(s->conn, &line, &n, deadline, why))
+			return session_break(s, stage, why);
+		session_watch(s, 'S', line, n);
+		state = reply_line(&s->reply, line, n);
+	}
+	if (state == REPLY_DONE)
+		return true;
+	outcome_fail(why, stage, EX_PROTOCOL,
+		     "the server's answer is not SMTP: \"%.*s\"",
+		     (int)(n > 80 ? 80 : n), line);
+	return session_break(s, stage, why);
+}
+
+void session_outcome(const struct session *s, enum stage stage,
+		     struct outcome *o)
+{
+	reply_outcome(&s->reply, stage,
+		      s->facts.features.enhanced_status_codes,
+		      s->params->host, o);
+}
+
+bool session_reply(struct session *s, enum stage stage, struct outcome *why)
+{
+	int64_t began = clock_now();
+	bool done = read_reply(s, stage, stage_deadline(s, stage), why);
+
+	s->spent += clock_now() - began;
+	if (!done || s->reply.code != 421)
+		return done;
+	session_outcome(s, stage, why);
+	s->broken = true;
+	return false;
+}
+
+/* Something came before we spoke. */
+static bool unasked(struct session *s, enum stage stage, struct outcome *why)
+{
+	if (!session_reply(s, stage, why))
+		return false;
+	outcome_fail(why, stage, EX_PROTOCOL,
+		     "the server spoke out of turn: \"%.80s\"",
+		     buf_text(&s->reply.text));
+	return session_break(s, stage, why);
+}
+
+bool session_flush(struct session *s, enum stage stage, struct outcome *why)
+{
+	int64_t began = clock_now(), deadline;
+	bool done;
+
+	if (conn_pending(s->conn))
+		return unasked(s, stage, why);
+	deadline = stage_deadline(s, stage);
+	done = conn_flush(s->conn, s->params->timeout, deadline, why);
+	s->spent += clock_now() - began;
+	/* whoever hangs up may have said why */
+	if (!done && conn_pending(s->conn) &&
+	    session_reply(s, stage, why) && reply_class(&s->reply) > 3)
+		session_outcome(s, stage, why);
+	return done || session_break(s, stage, why);
+}
+
+bool session_ask(struct session *s, enum stage stage, const char *command,
+		 struct outcome *why)
+{
+	session_put(s, "%s", command);
+	return session_flush(s, stage, why) && session_reply(s, stage, why);
+}
+
+bool session_is_verified(const struct session *s)
+{
+	return s->facts.tls.version[0] && s->facts.tls.verified;
+}
+
+static bool refused(struct session *s, enum stage stage, struct outcome *why)
+{
+	session_outcome(s, stage, why);
+	if (why->exit == EX_OK)
+		outcome_fail(why, stage, EX_PROTOCOL,
+			     "unexpected answer %d \"%.80s\"", s->reply.code,
+			     buf_text(&s->reply.text));
+	snprintf(why->host, sizeof(why->host), "%s", s->params->host);
+	return false;
+}
+
+static bool greeting(struct session *s, struct outcome *why)
+{
+	if (!session_reply(s, STAGE_HELLO, why))
+		return false;
+	text_printable(s->facts.banner, sizeof(s->facts.banner),
+		       buf_text(&s->reply.text), s->reply.text.len);
+	return s->reply.code == 220 || refused(s, STAGE_HELLO, why);
+}
+
+/* EHLO, or HELO where that is not known; LMTP has only LHLO. What an earlier
+ * EHLO said is forgotten (RFC 3207 4.2). */
+static bool hello(struct session *s, struct outcome *why)
+{
+	char command[300];
+
+	features_release(&s->facts.features);
+	snprintf(command, sizeof(command), "%s %s",
+		 s->params->lmtp ? "LHLO" : "EHLO", s->params->helo);
+	if (!session_ask(s, STAGE_HELLO, command, why))
+		return false;
+	if (reply_class(&s->reply) == 2) {
+		features_read(&s->facts.features, &s->reply);
+		return true;
+	}
+	if (reply_class(&s->reply) != 5 || s->params->lmtp)
+		return refused(s, STAGE_HELLO, why);
+	snprintf(command, sizeof(command), "HELO %s", s->params->helo);
+	if (!session_ask(s, STAGE_HELLO, command, why))
+		return false;
+	return reply_class(&s->reply) == 2 || refused(s, STAGE_HELLO, why);
+}
+
+static bool handshake(struct session *s, struct outcome *why)
+{
+	int64_t began = clock_now();
+	bool done;
+
+	s->facts.tls.want_certificates = s->params->want_certificates;
+	done = conn_tls(s->conn, &s->params->tls, &s->facts.tls,
+			stage_deadline(s, STAGE_TLS), why);
+	s->spent += clock_now() - began;
+	return done || session_break(s, STAGE_TLS, why);
+}
+
+static bool tls_is_required(const struct session *s)
+{
+	return s->params->demand >= DEMAND_ENCRYPTED;
+}
+
+/* Until the handshake has ended, all that goes wrong where TLS is required
+ * may be somebody in the middle: it is for now, whatever they say. */
+static bool required_tls_failed(const struct session *s, struct outcome *why)
+{
+	if (tls_is_required(s) && why->exit != EX_CONFIG)
+		why->exit = EX_TEMPFAIL;
+	return false;
+}
+
+static bool no_starttls(struct session *s, struct outcome *why)
+{
+	if (!tls_is_required(s))
+		return true;
+	outcome_fail(why, STAGE_TLS, EX_TEMPFAIL, "TLS is required but the "
+		     "server does not offer STARTTLS (it may have been removed "
+		     "on the way)");
+	snprintf(why->host, sizeof(why->host), "%s", s->params->host);
+	return false;
+}
+
+static bool starttls(struct session *s, struct outcome *why)
+{
+	if (!s->facts.features.starttls)
+		return no_starttls(s, why);
+	if (!session_ask(s, STAGE_TLS, "STARTTLS", why))
+		return required_tls_failed(s, why);
+	if (s->reply.code != 220) {
+		if (!tls_is_required(s))
+			return true;
+		refused(s, STAGE_TLS, why);
+		return required_tls_failed(s, why);
+	}
+	if (!handshake(s, why))
+		return required_tls_failed(s, why);
+	return hello(s, why);
+}
+
+static bool wants_starttls(const struct session *s)
+{
+	return !s->params->implicit_tls && s->params->demand != DEMAND_NONE;
+}
+
+static bool wants_auth(const struct session *s)
+{
+	return s->params->authenticate ||
+	       (s->params->tls.certificate &&
+		list_has(&s->facts.features.mechanisms, "EXTERNAL"));
+}
+
+static bool introduce(struct session *s, struct outcome *why)
+{
+	if (s->params->implicit_tls && !handshake(s, why))
+		return required_tls_failed(s, why);
+	if (!greeting(s, why))
+		return false;
+	if (!hello(s, why))
+		return false;
+	if (wants_starttls(s) && !starttls(s, why))
+		return false;
+	return !wants_auth(s) || session_authenticate(s, why);
+}
+
+bool session_open(const struct session_params *params, struct conn *conn,
+		  struct session **out, struct outcome *why)
+{
+	struct session *s = mem_alloc(sizeof(*s));
+
+	s->params = params;
+	s->conn = conn;
+	*out = s;
+	return introduce(s, why);
+}
+
+const struct session_facts *session_facts(const struct session *s)
+{
+	return &s->facts;
+}
+
+void session_close(struct session *s)
+{
+	struct outcome ignored;
+
+	if (!s)
+		return;
+	if (!s->broken) {
+		session_put(s, "QUIT");
+		/* its answer tells us nothing that would be worth waiting for */
+		if (!conn_flush(s->conn, 0, clock_now(), &ignored))
+			s->broken = true;
+	}
+	conn_close(s->conn);
+	features_release(&s->facts.features);
+	tls_facts_release(&s->facts.tls);
+	reply_release(&s->reply);
+	free(s);
+}

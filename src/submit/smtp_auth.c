@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* AUTH (RFC 4954). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "submit/smtp_session.h"
+#include "wire/sasl.h"
+
+enum {
+	AUTH_LINE = 12288,  /* RFC 4954 4 */
+	AUTH_ROUNDS = 20
+};
+
+struct attempt {
+	struct session *s;
+	const char *mechanism;
+	const char *token;
+	const char *binding_kind;
+	unsigned char binding[64];
+	size_t binding_len;
+	struct sasl *sasl;
+	struct buf answer;      /* base64, secret */
+	bool refused;           /* by the server, with a reply */
+};
+
+static bool is_oauth(const char *mechanism)
+{
+	return !strcmp(mechanism, "OAUTHBEARER") ||
+	       !strcmp(mechanism, "XOAUTH2");
+}
+
+static bool is_plus(const char *mechanism)
+{
+	size_t n = strlen(mechanism);
+
+	return n > 5 && !strcmp(mechanism + n - 5, "-PLUS");
+}
+
+static void put_answer(struct attempt *a, const char *before)
+{
+	char shown[64];
+	int n = snprintf(shown, sizeof(shown), "%s%s", before,
+			 a->answer.len ? "********" : "");
+
+	session_watch(a->s, 'C', shown, n > 0 ? (size_t)n : 0);
+	conn_puts(a->s->conn, before);
+	conn_put_secret(a->s->conn, buf_text(&a->answer), a->answer.len);
+	conn_puts(a->s->conn, "\r\n");
+	buf_reset(&a->answer);
+}
+
+/* AUTH with the initial response where the mechanism has one and it fits. */
+static bool begin(struct attempt *a, struct outcome *why)
+{
+	char command[64];
+	bool first = sasl_client_first(a->sasl);
+
+	if (first && !sasl_step(a->sasl, NULL, &a->answer, why))
+		return false;
+	snprintf(command, sizeof(command), "AUTH %s", a->mechanism);
+	if (!first || strlen(command) + a->answer.len + 3 > AUTH_LINE) {
+		/* too long a response waits in a->answer for the first 334 */
+		session_put(a->s, "%s", command);
+		return session_flush(a->s, STAGE_AUTH, why);
+	}
+	strcat(command, a->answer.len ? " " : " =");
+	put_answer(a, command);
+	return session_flush(a->s, STAGE_AUTH, why);
+}
+
+static bool cancel(struct attempt *a)
+{
+	struct outcome ignored;
+
+	if (!a->s->broken && !session_ask(a->s, STAGE_AUTH, "*", &ignored))
+		a->s->broken = true;
+	return false;
+}
+
+static bool challenge(struct attempt *a, struct outcome *why)
+{
+	const char *text = buf_text(&a->s->reply.text);
+
+	if (a->s->reply.lines > 1) {
+		outcome_fail(why, STAGE_AUTH, EX_NOPERM,
+			     "a challenge of several lines");
+		return cancel(a);
+	}
+	/* the initial response that was too long for the first line */
+	if (!a->answer.len && !sasl_step(a->sasl, text, &a->answer, why))
+		return cancel(a);
+	put_answer(a, "");
+	return session_flush(a->s, STAGE_AUTH, why);
+}
+
+static bool accepted(struct attempt *a, struct outcome *why)
+{
+	if (sasl_complete(a->sasl))
+		return true;
+	outcome_fail(why, STAGE_AUTH, EX_NOPERM, "the server accepted %s "
+		     "before it had proved that it knows the password: not "
+		     "trusted", a->mechanism);
+	a->s->broken = true;
+	return false;
+}
+
+static void explain_refusal(struct attempt *a, struct outcome *why)
+{
+	char more[400] = "";
+	size_t n = strlen(why->text);
+
+	if (is_plus(a->mechanism))
+		snprintf(more, sizeof(more), " (%s is bound to the TLS "
+			 "connection: a TLS offloader before the server makes "
+			 "it fail; then set \"mechanisms = %.*s\")",
+			 a->mechanism, (int)strlen(a->mechanism) - 5,
+			 a->mechanism);
+	else if (*sasl_server_words(a->sasl))
+		snprintf(more, sizeof(more), " (%.300s)",
+			 sasl_server_words(a->sasl));
+	else
+		snprintf(more, sizeof(more), " (%s as %s)", a->mechanism,
+			 a->s->params->username ? a->s->params->username :
+			 "nobody");
+	text_printable(why->text + n, sizeof(why->text) - n, more,
+		       strlen(more));
+}
+
+static bool refusal(struct attempt *a, struct outcome *why)
+{
+	session_outcome(a->s, STAGE_AUTH, why);
+	if (why->exit == EX_OK)
+		return outcome_fail(why, STAGE_AUTH, EX_PROTOCOL,
+				    "unexpected answer %d to AUTH",
+				    a->s->reply.code);
+	a->refused = a->s->reply.code >= 500;
+	explain_refusal(a, why);
+	return false;
+}
+
+static bool converse(struct attempt *a, struct outcome *why)
+{
+	unsigned round;
+
+	if (!begin(a, why))
+		return false;
+	for (round = 0; round < AUTH_ROUNDS; round++) {
+		if (!session_reply(a->s, STAGE_AUTH, why))
+			return false;
+		if (a->s->reply.code == 235)
+			return accepted(a, why);
+		if (a->s->reply.code != 334)
+			return refusal(a, why);
+		if (!challenge(a, why))
+			return false;
+	}
+	outcome_fail(why, STAGE_AUTH, EX_NOPERM, "no end of challenges");
+	a->s->broken = true;
+	return false;
+}
+
+/* One exchange of one mechanism from AUTH to its answer. */
+static bool exchange(struct attempt *a, struct outcome *why)
+{
+	const struct session_params *p = a->s->params;
+	const struct sasl_params params = {
+		.mechanism = a->mechanism, .username = p->username,
+		.password = p->password, .token = a->token,
+		.service = p->lmtp ? "lmtp" : "smtp", .host = p->host,
+		.port = p->port, .binding_kind = a->binding_kind,
+		.binding = a->binding, .binding_len = a->binding_len,
+	};
+	bool done;
+
+	a->refused = false;
+	a->answer = BUF_SECRET(256 * 1024);
+	if (!sasl_start(&params, &a->sasl, why))
+		return false;
+	done = converse(a, why);
+	if (done) {
+		a->s->facts.mechanism = a->mechanism;
+		a->s->facts.authenticated = true;
+	}
+	buf_release(&a->answer);
+	sasl_free(a->sasl);
+	a->sasl = NULL;
+	return done;
+}
+
+static void gather_facts(struct attempt *a, struct auth_facts *f)
+{
+	struct session *s = a->s;
+	const struct session_params *p = s->params;
+
+	*f = (struct auth_facts){
+		.tls = s->facts.tls.version[0] != '\0',
+		.verified = session_is_verified(s),
+		.username = p->username != NULL,
+		.password = p->password != NULL,
+		.token = p->token != NULL,
+		.certificate = p->tls.certificate != NULL,
+	};
+	f->binding = f->tls && conn_binding(s->conn, &a->binding_kind,
+					    a->binding, &a->binding_len);
+	/* the look-up loads Kerberos: only where it could matter */
+	if (!f->password && !f->token &&
+	    list_has(&s->facts.features.mechanisms, "GSSAPI"))
+		f->ticket = sasl_has_ticket(p->lmtp ? "lmtp" : "smtp",
+					    p->host);
+}
+
+/* After a refusal: once more with a fresh token, or by the one mechanism
+ * that may follow another. */
+static bool second_try(struct attempt *a, const struct auth_facts *facts,
+		       struct outcome *why)
+{
+	const struct session_params *p = a->s->params;
+	const char *next;
+
+	if (!a->refused || a->s->broken)
+		return false;
+	if (is_oauth(a->mechanism)) {
+		a->token = p->renew_token ? p->renew_token(p->context) : NULL;
+		return a->token && exchange(a, why);
+	}
+	next = policy_second_mechanism(a->mechanism,
+				       &a->s->facts.features.mechanisms,
+				       p->mechanisms, facts);
+	if (!next)
+		return false;
+	a->mechanism = next;
+	return exchange(a, why);
+}
+
+bool session_authenticate(struct session *s, struct outcome *why)
+{
+	static const struct list none;
+	struct attempt a = { .s = s, .token = s->params->token };
+	struct auth_facts facts;
+	const struct list *configured = s->params->mechanisms;
+	bool done;
+
+	gather_facts(&a, &facts);
+	a.mechanism = policy_mechanism(&s->facts.features.mechanisms,
+				       configured ? configured : &none,
+				       &facts, why);
+	done = a.mechanism &&
+	       (exchange(&a, why) || second_try(&a, &facts, why));
+	mem_wipe(a.binding, sizeof(a.binding));
+	if (!done)
+		snprintf(why->host, sizeof(why->host), "%s", s->params->host);
+	return done;
+}

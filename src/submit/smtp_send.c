@@ -1,0 +1,587 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Transactions: MAIL, RCPT, DATA or BDAT (RFC 5321 3.3, RFC 2920, RFC 3030,
+ * RFC 2033). Pipelining is a loop that gathers a bounded burst and then reads
+ * its answers; without PIPELINING the burst is one command.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "mail/lines.h"
+#include "submit/smtp_session.h"
+
+enum {
+	BURST = 100,               /* unanswered commands under way, at most */
+	ONE_FLIGHT = 64 * 1024     /* largest message that goes with BDAT */
+};
+
+enum fate {
+	FATE_OPEN,      /* not asked about, or to be asked again */
+	FATE_ASKED,     /* part of the transaction under way */
+	FATE_ACCEPTED,  /* RCPT was accepted, the message not yet */
+	FATE_DECIDED    /* its outcome stands */
+};
+
+enum step { STEP_RSET, STEP_MAIL, STEP_RCPT, STEP_DATA };
+
+struct transaction {
+	struct session *s;
+	struct delivery *d;
+	enum fate *fate;        /* of d->rcpt[i] */
+	size_t *batch;          /* indexes of this transaction's recipients */
+	size_t n;               /* of them */
+	size_t accepted;
+	bool rset;              /* it begins with RSET */
+	bool mail_refused;
+	bool chunked;           /* BDAT LAST goes in the burst */
+	bool go;                /* 354 came */
+	bool data_sent;         /* final dot or BDAT LAST left */
+	bool data_decided;      /* and was answered */
+	struct outcome answer;  /* to MAIL, DATA or the message */
+	int64_t size;
+};
+
+static int64_t delivery_size(const struct delivery *d)
+{
+	return message_size(d->message) +
+	       (d->prefix ? (int64_t)strlen(d->prefix) : 0);
+}
+
+/* --- commands --- */
+
+static void add_notify(struct buf *b, unsigned notify)
+{
+	static const struct { unsigned bit; const char *word; } words[] = {
+		{ NOTIFY_NEVER, "NEVER" }, { NOTIFY_SUCCESS, "SUCCESS" },
+		{ NOTIFY_FAILURE, "FAILURE" }, { NOTIFY_DELAY, "DELAY" },
+	};
+	const char *before = " NOTIFY=";
+	size_t i;
+
+	for (i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		if (!(notify & words[i].bit))
+			continue;
+		buf_addf(b, "%s%s", before, words[i].word);
+		before = ",";
+	}
+}
+
+static void put_mail(struct transaction *t)
+{
+	const struct envelope *e = t->d->envelope;
+	const struct features *f = &t->s->facts.features;
+	struct buf b = BUF(8192);
+
+	buf_addf(&b, "MAIL FROM:<%s>", e->sender);
+	if (f->size)
+		buf_addf(&b, " SIZE=%lld", (long long)t->size);
+	if (e->eight_bit && f->eight_bit_mime)
+		buf_adds(&b, " BODY=8BITMIME");
+	else if (e->seven_bit && !e->eight_bit && f->eight_bit_mime)
+		buf_adds(&b, " BODY=7BIT");
+	if (e->utf8)
+		buf_adds(&b, " SMTPUTF8");
+	if (e->require_tls)
+		buf_adds(&b, " REQUIRETLS");
+	if (f->dsn && e->dsn_return != RETURN_UNSET)
+		buf_addf(&b, " RET=%s",
+			 e->dsn_return == RETURN_FULL ? "FULL" : "HDRS");
+	if (f->dsn && e->envid)
+		buf_addf(&b, " ENVID=%s", e->envid);
+	session_put(t->s, "%s", buf_text(&b));
+	buf_release(&b);
+}
+
+static void put_rcpt(struct transaction *t, const struct recipient *r)
+{
+	struct buf b = BUF(8192);
+
+	buf_addf(&b, "RCPT TO:<%s>", r->address);
+	if (t->s->facts.features.dsn) {
+		add_notify(&b, r->notify);
+		if (r->orcpt)
+			buf_addf(&b, " ORCPT=%s", r->orcpt);
+	}
+	session_put(t->s, "%s", buf_text(&b));
+	buf_release(&b);
+}
+
+static bool unreadable(struct outcome *why)
+{
+	return outcome_fail(why, STAGE_DATA, EX_IOERR,
+			    "the message can no longer be read from disk");
+}
+
+/* BDAT with the whole message behind it. */
+static bool put_chunk(struct transaction *t, struct outcome *why)
+{
+	struct conn *c = t->s->conn;
+	const char *data;
+	int64_t at = 0;
+	long n;
+
+	session_put(t->s, "BDAT %lld LAST", (long long)t->size);
+	if (t->d->prefix)
+		conn_puts(c, t->d->prefix);
+	while ((n = message_bytes(t->d->message, at, &data)) > 0) {
+		conn_put(c, data, (size_t)n);
+		at += n;
+	}
+	if (at != message_size(t->d->message))
+		return unreadable(why);
+	return true;
+}
+
+/* --- the burst --- */
+
+static size_t steps(const struct transaction *t)
+{
+	return t->n + (t->rset ? 3 : 2);
+}
+
+/* What the i-th command is; *which gets the place in batch of a RCPT. */
+static enum step step_at(const struct transaction *t, size_t i, size_t *which)
+{
+	if (t->rset && i == 0)
+		return STEP_RSET;
+	i -= t->rset ? 1U : 0U;
+	if (i == 0)
+		return STEP_MAIL;
+	*which = i - 1;
+	return i <= t->n ? STEP_RCPT : STEP_DATA;
+}
+
+/* Whether the answers so far leave the i-th command any sense. */
+static bool worth_sending(const struct transaction *t, size_t i,
+			  size_t answered)
+{
+	size_t which;
+
+	if (t->mail_refused)
+		return false;
+	return step_at(t, i, &which) != STEP_DATA || t->accepted ||
+	       answered < i;
+}
+
+static bool put_step(struct transaction *t, size_t i, struct outcome *why)
+{
+	size_t which = 0;
+
+	switch (step_at(t, i, &which)) {
+	case STEP_RSET:
+		session_put(t->s, "RSET");
+		return true;
+	case STEP_MAIL:
+		put_mail(t);
+		return true;
+	case STEP_RCPT:
+		put_rcpt(t, t->d->rcpt[t->batch[which]]);
+		return true;
+	case STEP_DATA:
+		break;
+	}
+	if (t->chunked)
+		return put_chunk(t, why);
+	session_put(t->s, "DATA");
+	return true;
+}
+
+static void decide(struct transaction *t, size_t i, const struct outcome *o)
+{
+	t->d->outcome[i] = *o;
+	t->fate[i] = FATE_DECIDED;
+}
+
+/* "Too many recipients" in its two spellings (RFC 5321 4.5.3.1.10). */
+static bool is_too_many(const struct transaction *t)
+{
+	int code = t->s->reply.code;
+
+	return t->accepted && (code == 452 || code == 552);
+}
+
+/* An answer that is neither success nor refusal where one of them is due. */
+static void must_refuse(struct transaction *t, struct outcome *o,
+			const char *command)
+{
+	if (o->exit == EX_OK || reply_class(&t->s->reply) == 3)
+		outcome_fail(o, o->stage, EX_PROTOCOL,
+			     "unexpected answer %d to %s", t->s->reply.code,
+			     command);
+}
+
+static void on_rcpt(struct transaction *t, size_t i)
+{
+	struct outcome o;
+
+	if (t->mail_refused)
+		return;
+	session_outcome(t->s, STAGE_RCPT, &o);
+	if (reply_class(&t->s->reply) == 2) {
+		t->fate[i] = FATE_ACCEPTED;
+		t->accepted++;
+	} else if (is_too_many(t)) {
+		t->fate[i] = FATE_OPEN;
+		if (!t->s->rcpt_limit || t->accepted < t->s->rcpt_limit)
+			t->s->rcpt_limit = t->accepted;
+	} else {
+		must_refuse(t, &o, "RCPT");
+		decide(t, i, &o);
+	}
+}
+
+static void on_mail(struct transaction *t)
+{
+	session_outcome(t->s, STAGE_MAIL, &t->answer);
+	t->mail_refused = reply_class(&t->s->reply) != 2;
+	t->s->dirty = !t->mail_refused;
+	if (t->mail_refused)
+		must_refuse(t, &t->answer, "MAIL");
+}
+
+static void on_data(struct transaction *t)
+{
+	session_outcome(t->s, STAGE_DATA, &t->answer);
+	t->go = t->s->reply.code == 354;
+	if (!t->go)
+		must_refuse(t, &t->answer, "DATA");
+}
+
+static void on_chunk(struct transaction *t)
+{
+	session_outcome(t->s, STAGE_DOT, &t->answer);
+	t->data_decided = true;
+	if (reply_class(&t->s->reply) == 2)
+		t->s->dirty = false;
+	else
+		must_refuse(t, &t->answer, "BDAT");
+}
+
+static bool read_answer(struct transaction *t, size_t i, struct outcome *why)
+{
+	static const enum stage stages[] = {
+		[STEP_RSET] = STAGE_MAIL, [STEP_MAIL] = STAGE_MAIL,
+		[STEP_RCPT] = STAGE_RCPT, [STEP_DATA] = STAGE_DATA,
+	};
+	size_t which = 0;
+	enum step step = step_at(t, i, &which);
+	enum stage stage = step == STEP_DATA && t->chunked ? STAGE_DOT :
+			   stages[step];
+
+	if (!session_reply(t->s, stage, why))
+		return false;
+	if (step == STEP_MAIL)
+		on_mail(t);
+	else if (step == STEP_RCPT)
+		on_rcpt(t, t->batch[which]);
+	else if (step == STEP_DATA && !t->mail_refused)
+		(t->chunked ? on_chunk : on_data)(t);
+	return true;
+}
+
+static void announce_dot(struct transaction *t)
+{
+	if (t->d->dot)
+		t->d->dot(t->d->context);
+}
+
+/* Sends and answers everything up to DATA or BDAT LAST. */
+static bool negotiate(struct transaction *t, struct outcome *why)
+{
+	size_t window = t->s->facts.features.pipelining ? BURST : 1;
+	size_t total = steps(t), sent = 0, answered = 0;
+
+	while (answered < total) {
+		while (sent < total && sent - answered < window &&
+		       worth_sending(t, sent, answered))
+			if (!put_step(t, sent++, why))
+				return false;
+		if (sent == answered)
+			return true;
+		t->data_sent = t->chunked && sent == total;
+		if (t->data_sent)
+			announce_dot(t);
+		if (!session_flush(t->s, STAGE_MAIL, why)) {
+			t->data_sent = false;
+			return false;
+		}
+		for (; answered < sent; answered++)
+			if (!read_answer(t, answered, why))
+				return false;
+	}
+	return true;
+}
+
+/* --- the message's bytes after 354 --- */
+
+static void show_progress(struct transaction *t, int64_t sent)
+{
+	const struct watch *w = t->s->params->watch;
+
+	if (w && w->progress)
+		w->progress(w->context, sent, t->size);
+}
+
+static bool write_stuffed(struct transaction *t, struct stuffer *stuffer,
+			  const char *data, size_t n, char *room,
+			  struct outcome *why)
+{
+	int64_t progress = t->s->params->timeout;
+	size_t stuffed;
+
+	stuffed = stuff(stuffer, data, n, room);
+	return conn_write(t->s->conn, room, stuffed, progress, CLOCK_NEVER,
+			  why);
+}
+
+static bool write_body(struct transaction *t, char *room, struct outcome *why)
+{
+	struct stuffer stuffer = { 0 };
+	const char *data;
+	int64_t at = 0;
+	long n;
+
+	/* a field's line never begins with a dot */
+	if (t->d->prefix)
+		conn_puts(t->s->conn, t->d->prefix);
+	while ((n = message_bytes(t->d->message, at, &data)) > 0) {
+		at += n;
+		if (at == message_size(t->d->message))
+			break;
+		if (!write_stuffed(t, &stuffer, data, (size_t)n, room, why))
+			return false;
+		show_progress(t, at);
+	}
+	if (at != message_size(t->d->message))
+		return unreadable(why);
+	/* the last piece and the dot leave together */
+	n = n > 0 ? (long)stuff(&stuffer, data, (size_t)n, room) : 0;
+	announce_dot(t);
+	memcpy(room + n, ".\r\n", 3);
+	return conn_write(t->s->conn, room, (size_t)n + 3,
+			  t->s->params->timeout, CLOCK_NEVER, why);
+}
+
+/* The server hung up while we wrote: it may have said why. */
+static bool last_words(struct transaction *t, struct outcome *why)
+{
+	struct session *s = t->s;
+
+	s->broken = true;
+	why->stage = STAGE_DATA;
+	snprintf(why->host, sizeof(why->host), "%s", s->params->host);
+	if (conn_pending(s->conn)) {
+		struct outcome said;
+
+		if (!session_reply(s, STAGE_DATA, &said)) {
+			if (said.code)
+				*why = said;
+		} else if (reply_class(&s->reply) > 3) {
+			session_outcome(s, STAGE_DATA, why);
+		}
+	}
+	return false;
+}
+
+static bool send_body(struct transaction *t, struct outcome *why)
+{
+	char *room = mem_alloc(STUFFED_MAX(64 * 1024) + 3);
+	bool done;
+
+	session_watch(t->s, 'C', "(the message)", 13);
+	done = write_body(t, room, why);
+	free(room);
+	if (!done)
+		return last_words(t, why);
+	t->data_sent = true;
+	show_progress(t, t->size);
+	return true;
+}
+
+/* One answer for all, or in LMTP one for each accepted recipient, in the
+ * order of their RCPTs (RFC 2033 4.2). */
+static bool read_verdicts(struct transaction *t, struct outcome *why)
+{
+	struct outcome o;
+	size_t i;
+
+	for (i = 0; i < t->n; i++) {
+		if (t->fate[t->batch[i]] != FATE_ACCEPTED)
+			continue;
+		if (!session_reply(t->s, STAGE_DOT, why))
+			return false;
+		session_outcome(t->s, STAGE_DOT, &o);
+		if (reply_class(&t->s->reply) != 2)
+			must_refuse(t, &o, "the message");
+		if (!t->s->params->lmtp) {
+			t->answer = o;
+			t->data_decided = true;
+			return true;
+		}
+		decide(t, t->batch[i], &o);
+	}
+	t->data_decided = true;
+	return true;
+}
+
+/* Nobody was accepted and yet 354 came: a lone dot ends it. */
+static bool send_nothing(struct transaction *t, struct outcome *why)
+{
+	session_put(t->s, ".");
+	return session_flush(t->s, STAGE_DATA, why) &&
+	       session_reply(t->s, STAGE_DOT, why);
+}
+
+static bool send_data(struct transaction *t, struct outcome *why)
+{
+	if (!t->accepted)
+		return send_nothing(t, why);
+	if (conn_pending(t->s->conn))
+		/* words before we spoke could pass for the dot's answer */
+		return session_flush(t->s, STAGE_DATA, why);
+	if (!send_body(t, why) || !read_verdicts(t, why))
+		return false;
+	t->s->dirty = false;
+	return true;
+}
+
+/* --- a transaction as a whole --- */
+
+static void choose_batch(struct transaction *t)
+{
+	size_t limit = t->s->rcpt_limit, i;
+	unsigned announced = t->s->facts.features.rcpt_max;
+
+	if (announced && (!limit || announced < limit))
+		limit = announced;
+	for (i = 0; i < t->d->n && (!limit || t->n < limit); i++) {
+		if (t->fate[i] != FATE_OPEN)
+			continue;
+		t->fate[i] = FATE_ASKED;
+		t->batch[t->n++] = i;
+	}
+}
+
+/* Whoever has no answer yet gets this one. In doubt are those whose message
+ * left whole without an answer. */
+static void give_up(struct transaction *t, const struct outcome *why)
+{
+	struct outcome o;
+	size_t i;
+
+	for (i = 0; i < t->d->n; i++) {
+		if (t->fate[i] == FATE_DECIDED)
+			continue;
+		o = *why;
+		if (!o.code && t->data_sent && !t->data_decided &&
+		    (t->fate[i] == FATE_ACCEPTED ||
+		     (t->chunked && t->fate[i] == FATE_ASKED)))
+			o.in_doubt = true;
+		decide(t, i, &o);
+	}
+}
+
+/* The transaction's one answer (to MAIL, DATA or the message) is that of
+ * every recipient of it whose RCPT was not refused. */
+static void close_transaction(struct transaction *t)
+{
+	size_t i;
+
+	for (i = 0; i < t->n; i++)
+		if (t->fate[t->batch[i]] == FATE_ASKED ||
+		    t->fate[t->batch[i]] == FATE_ACCEPTED)
+			decide(t, t->batch[i], &t->answer);
+}
+
+static bool transact(struct transaction *t, struct outcome *why)
+{
+	bool done;
+
+	choose_batch(t);
+	t->rset = t->s->dirty;
+	done = negotiate(t, why) && (!t->go || send_data(t, why));
+	/* a refused MAIL stands whatever became of the line afterwards */
+	if (done || t->mail_refused || t->data_decided)
+		close_transaction(t);
+	if (!done)
+		give_up(t, why);
+	if (t->d->settled && !t->d->settled(t->d->context)) {
+		t->s->broken = true;
+		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+				    "the journal cannot be written");
+	}
+	return done && !t->s->broken;
+}
+
+static bool any_open(const struct transaction *t)
+{
+	size_t i;
+
+	for (i = 0; i < t->d->n; i++)
+		if (t->fate[i] == FATE_OPEN)
+			return true;
+	return false;
+}
+
+/* --- what forbids sending at all --- */
+
+static bool permitted(struct session *s, const struct delivery *d,
+		      int64_t size, struct outcome *why)
+{
+	const struct features *f = &s->facts.features;
+	const struct envelope *e = d->envelope;
+
+	if (f->size && f->size_limit > 0 && size > f->size_limit)
+		outcome_fail_status(why, STAGE_MAIL, EX_DATAERR, "5.3.4",
+				    "the message has %lld bytes, the server "
+				    "takes %lld", (long long)size,
+				    (long long)f->size_limit);
+	else if (e->utf8 && !f->smtputf8)
+		outcome_fail_status(why, STAGE_MAIL, EX_DATAERR, "5.6.7",
+				    "an address has a non-ASCII local part, "
+				    "and the server lacks SMTPUTF8");
+	else if (e->require_tls &&
+		 (!f->require_tls || !session_is_verified(s)))
+		outcome_fail_status(why, STAGE_MAIL, EX_UNAVAILABLE, "5.7.30",
+				    "REQUIRETLS was asked for, and the server "
+				    "%s", f->require_tls ?
+				    "was not verified" : "lacks it");
+	else
+		return true;
+	snprintf(why->host, sizeof(why->host), "%s", s->params->host);
+	return false;
+}
+
+bool session_send(struct session *s, struct delivery *d, struct outcome *why)
+{
+	struct transaction first = { .s = s, .d = d }, t;
+	bool usable = true;
+	size_t i;
+
+	first.size = delivery_size(d);
+	first.fate = mem_alloc(d->n * sizeof(*first.fate));
+	first.batch = mem_alloc(d->n * sizeof(*first.batch));
+	first.chunked = s->facts.features.chunking && !s->params->lmtp &&
+			s->facts.features.pipelining &&
+			first.size <= ONE_FLIGHT;
+	if (s->sent++)
+		s->spent = 0;
+	for (i = 0; i < d->n; i++)
+		d->outcome[i].exit = OUTCOME_OPEN;
+	t = first;
+	if (!permitted(s, d, first.size, why)) {
+		for (i = 0; i < d->n; i++)
+			decide(&t, i, why);
+	} else {
+		while (usable && any_open(&t)) {
+			t = first;
+			usable = transact(&t, why);
+		}
+	}
+	free(first.fate);
+	free(first.batch);
+	return usable;
+}

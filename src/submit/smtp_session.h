@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What smtp.c, smtp_auth.c and smtp_send.c share, and nobody else sees. */
+#ifndef SUBMIT_SMTP_SESSION_H
+#define SUBMIT_SMTP_SESSION_H
+
+#include "submit/smtp.h"
+
+struct session {
+	const struct session_params *params;
+	struct conn *conn;
+	struct session_facts facts;
+	struct reply reply;      /* the last one read */
+	bool broken;             /* of no further use, not even for QUIT */
+	bool dirty;              /* a transaction was begun and not ended */
+	int64_t spent;           /* ms waited so far for this message, its
+				  * bytes not counted */
+	size_t rcpt_limit;       /* learned from the server; 0: none */
+	unsigned sent;           /* messages */
+};
+
+/* Shows a line of ours to whoever looks on. */
+void session_watch(struct session *s, char who, const char *text, size_t n);
+/* Gathers a command, CRLF added. */
+void session_put(struct session *s, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* Writes what was gathered. Before that, nothing may have come unasked:
+ * a 421 is taken at its word, anything else means that replies and commands
+ * are out of step (EX_PROTOCOL). */
+bool session_flush(struct session *s, enum stage stage, struct outcome *why)
+	MUST_CHECK;
+/* Reads one reply within the stage's deadline. False: the connection or the
+ * protocol failed, or it was a 421; the session is broken then. */
+bool session_reply(struct session *s, enum stage stage, struct outcome *why)
+	MUST_CHECK;
+/* The reply as an outcome. */
+void session_outcome(const struct session *s, enum stage stage,
+		     struct outcome *o);
+/* One command and its reply. */
+bool session_ask(struct session *s, enum stage stage, const char *command,
+		 struct outcome *why) MUST_CHECK;
+/* Whether the server's certificate was verified. */
+bool session_is_verified(const struct session *s);
+/* The authentication (smtp_auth.c). */
+bool session_authenticate(struct session *s, struct outcome *why) MUST_CHECK;
+
+#endif

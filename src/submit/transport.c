@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "submit/transport.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/conn.h"
+
+enum { SOCKS_PORT = 1080 };
+
+const struct transport *transport_find(const struct config *c,
+				       const char *name)
+{
+	if (!strcmp(name, "direct"))
+		return config_direct();
+	return config_transport(c, name);
+}
+
+/* --- the small parameter structs of the layers below --- */
+
+static enum net_family dial_family(const struct transport *t,
+				   const struct link_options *o)
+{
+	static const enum net_family families[] = {
+		[IP_ANY] = NET_ANY, [IP_V4] = NET_V4, [IP_V6] = NET_V6,
+		[IP_PREFER_V4] = NET_PREFER_V4, [IP_PREFER_V6] = NET_PREFER_V6,
+	};
+
+	if (o->avoid_family)
+		return o->avoid_ipv6 ? NET_V4 : NET_V6;
+	return families[t->ip_family];
+}
+
+static bool fill_proxy(struct link *link, struct outcome *why)
+{
+	const struct transport *t = link->transport;
+	const char *where = t->kind == KIND_SOCKS ? t->address : t->proxy;
+
+	if (!where)
+		return true;
+	if (!net_split(where, SOCKS_PORT, &link->proxy_host,
+		       &link->proxy.port))
+		return outcome_fail(why, STAGE_CONNECT, EX_CONFIG,
+				    "\"%s\" is no address of a proxy", where);
+	link->proxy.host = link->proxy_host;
+	link->proxy.username = t->proxy_username;
+	link->proxy.password = t->proxy_password;
+	link->proxy.names = transport_proxy_dns(t);
+	return true;
+}
+
+static void fill_tls(struct link *link, bool want_certificates)
+{
+	const struct config *c = link->run->config;
+	const struct transport *t = link->transport;
+	const struct host *h = link->host;
+	struct session_params *p = &link->params;
+
+	p->want_certificates = want_certificates;
+	p->tls = (struct tls_params){
+		.server_name = h->tls_name,
+		.verify = p->demand == DEMAND_VERIFIED,
+		.verify_name = h->tls_name,
+		.more_names = &h->more_names,
+		/* a pin stands alone unless its own transport names a CA */
+		.ca_file = t->ca_file || t->fingerprint.n ? t->ca_file :
+			   c->tls.ca_file,
+		.crl_file = c->tls.crl_file,
+		.pins = &t->fingerprint,
+		.tlsa = h->tlsa,
+		.tlsas = h->tlsas,
+		.certificate = t->certificate,
+		.key = t->key ? t->key : t->certificate,
+		.priorities = c->tls.priorities,
+		.only_1_3 = c->tls.minimum == TLS_1_3,
+	};
+}
+
+static const char *renew_token(void *context)
+{
+	struct link *link = context;
+	const struct secret *secret;
+	struct outcome ignored;
+
+	if (!secrets_renew_token(link->run->secrets, link->transport, &secret,
+				 &ignored))
+		return NULL;
+	return secret->token;
+}
+
+static bool fill_credentials(struct link *link, struct outcome *why)
+{
+	const struct transport *t = link->transport;
+	struct session_params *p = &link->params;
+	const struct secret *secret;
+
+	if (!secrets_get(link->run->secrets, t, &secret, why))
+		return false;
+	p->username = secret->username;
+	p->password = secret->password;
+	p->token = secret->token;
+	p->mechanisms = &t->mechanisms;
+	p->authenticate = p->username || p->password || p->token ||
+			  t->mechanisms.n;
+	p->renew_token = t->token_command ? renew_token : NULL;
+	p->context = link;
+	return true;
+}
+
+static void fill_session(struct link *link)
+{
+	const struct config *c = link->run->config;
+	const struct transport *t = link->transport;
+	struct session_params *p = &link->params;
+
+	*p = (struct session_params){
+		.host = link->host->name,
+		.port = link->host->port,
+		.helo = t->remote_hostname ? t->remote_hostname :
+			t->hostname ? t->hostname : c->general.hostname,
+		.lmtp = t->kind == KIND_LMTP,
+		.local = link->host->name[0] == '/',
+		.implicit_tls = link->host->implicit_tls,
+		.demand = link->host->demand,
+		.timeout = c->general.timeout,
+		.watch = link->run->watch,
+	};
+}
+
+/* --- opening --- */
+
+static bool dial(struct link *link, const struct link_options *o, int *fd,
+		 struct outcome *why)
+{
+	const struct transport *t = link->transport;
+	const struct net_dial d = {
+		.host = link->host->name,
+		.port = link->host->port,
+		.addresses = link->host->have_addresses ?
+			     &link->host->addresses : NULL,
+		.family = dial_family(t, o),
+		.source_address = t->source_address,
+		.proxy = link->proxy.host ? &link->proxy : NULL,
+		.connect_timeout = link->run->config->general.connect_timeout,
+	};
+
+	return net_dial(&d, fd, &link->peer, why);
+}
+
+static bool open_session(struct link *link, const struct link_options *o,
+			 struct outcome *why)
+{
+	int fd;
+
+	if (!dial(link, o, &fd, why))
+		return false;
+	return session_open(&link->params, conn_new(fd), &link->session, why);
+}
+
+bool link_open(struct run *run, const struct transport *t,
+	       const struct host *host, const struct link_options *options,
+	       struct link *link, struct outcome *why)
+{
+	*link = (struct link){ .run = run, .transport = t, .host = host };
+	fill_session(link);
+	fill_tls(link, options->want_certificates);
+	if (!fill_proxy(link, why) || !fill_credentials(link, why))
+		return false;
+	if (open_session(link, options, why))
+		return true;
+	if (link->params.demand != DEMAND_OPPORTUNISTIC ||
+	    why->stage != STAGE_TLS)
+		return false;
+	/* clear text is what we would have had without STARTTLS */
+	session_close(link->session);
+	link->session = NULL;
+	link->params.demand = DEMAND_NONE;
+	return open_session(link, options, why);
+}
+
+void link_close(struct link *link)
+{
+	session_close(link->session);
+	free(link->proxy_host);
+	*link = (struct link){ 0 };
+}
