@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Any bytes at all: what is kept is a message in the strict sense, however
+ * the input came in pieces; completing it twice changes nothing more; and
+ * stuffed for the wire it comes back as it was, with no early end. The
+ * first two bytes choose how.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "mail/lines.h"
+#include "mail/message.h"
+
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n);
+
+enum { MOST = 16 * 1024 * 1024 };
+
+static void want(int condition)
+{
+	if (!condition)
+		abort();
+}
+
+static void all_bytes(struct message *m, struct buf *out)
+{
+	const char *data;
+	int64_t at;
+	long n;
+
+	*out = BUF(MOST);
+	for (at = 0; (n = message_bytes(m, at, &data)) > 0; at += n)
+		want(buf_add(out, data, (size_t)n));
+	want(n == 0 && at == message_size(m) &&
+	     at == message_facts(m)->size);
+}
+
+static size_t line_length(const char *p, const char *end)
+{
+	const char *lf = memchr(p, '\n', (size_t)(end - p));
+
+	want(lf && lf > p && lf[-1] == '\r');
+	want(!memchr(p, '\r', (size_t)(lf - p) - 1));
+	return (size_t)(lf - p) - 1;
+}
+
+static void check_header(const char *p, const char *end)
+{
+	size_t n, name;
+	int fields = 0;
+
+	for (; (n = line_length(p, end)); p += n + 2) {
+		if (*p == ' ' || *p == '\t') {
+			want(fields);
+			continue;
+		}
+		for (name = 0; is_ftext(p[name]); name++)
+			;
+		want(name > 0);
+		while (p[name] == ' ' || p[name] == '\t')
+			name++;
+		want(p[name] == ':');
+		fields++;
+	}
+	want(p + 2 == end);
+}
+
+static void check_strict(struct message *m, const struct buf *b)
+{
+	const char *header_end = b->data + message_header_size(m);
+	const char *end = b->data + b->len, *p;
+	int wide = bytes_wide(b->data, b->len), is_long = 0;
+	size_t n;
+
+	want(!memchr(b->data, '\0', b->len));
+	check_header(b->data, header_end);
+	for (p = b->data; p < end; p += n + 2) {
+		n = line_length(p, end);
+		is_long = is_long || n > LINE_LONGEST;
+	}
+	want(message_facts(m)->eight_bit == wide);
+	want(message_facts(m)->long_lines == is_long);
+}
+
+/* As a server would: the first line with a lone dot is the end. */
+static void check_wire(const struct buf *b, size_t step)
+{
+	char *wire = mem_alloc(STUFFED_MAX(b->len) + 4), *p, *end;
+	struct stuffer s = {0};
+	struct buf back = BUF(MOST);
+	size_t at, part, n = 0;
+
+	for (at = 0; at < b->len; at += part) {
+		part = step < b->len - at ? step : b->len - at;
+		n += stuff(&s, b->data + at, part, wire + n);
+	}
+	memcpy(wire + n, ".\r\n", 3);
+	for (p = wire; strncmp(p, ".\r\n", 3); p = end) {
+		end = strchr(p, '\n') + 1;
+		p += *p == '.';
+		buf_add(&back, p, (size_t)(end - p));
+	}
+	want(p == wire + n);
+	want(back.len == b->len && !memcmp(back.data, b->data, b->len));
+	buf_release(&back);
+	free(wire);
+}
+
+static bool put(void *context, const char *data, size_t n)
+{
+	return buf_add(context, data, n);
+}
+
+/* The machine alone, fed in steps, gives the same as the whole at once. */
+static void check_steps(const char *text, size_t n, bool dots, size_t step,
+			const struct buf *whole)
+{
+	struct buf out = BUF(MOST);
+	struct normaliser s = { .put = put, .context = &out,
+				.dot_ends = dots };
+	size_t at, part;
+
+	for (at = 0; at < n && !s.ended && !s.nul; at += part) {
+		part = step < n - at ? step : n - at;
+		normalise(&s, text + at, part);
+	}
+	want(s.nul == !whole);
+	if (whole) {
+		want(normalise_end(&s));
+		want(out.len == whole->len);
+		want(!memcmp(out.data, whole->data, out.len));
+	}
+	buf_release(&out);
+}
+
+static struct message *read_message(const char *text, size_t n, bool dots)
+{
+	const struct message_limits limits = { .dot_ends = dots };
+	int fd = memfd_create("message", MFD_CLOEXEC);
+	struct message *m = NULL;
+	struct outcome why;
+
+	want(fd >= 0 && write(fd, text, n) == (ssize_t)n);
+	if (!message_parse(fd, 0, (int64_t)n, &limits, &m, &why))
+		m = NULL;
+	close(fd);
+	return m;
+}
+
+static void check_completed(struct message **m, unsigned char how)
+{
+	const struct completion c = {
+		.sender = "s@x.example", .from = "f@x.example",
+		.full_name = how & 1 ? "F. N" : NULL,
+		.domain = how & 2 ? "d.example" : "",
+		.id_domain = "i.example",
+		.from_header = how & 4 ? FROM_REPLACE : FROM_ADD,
+		.undisclosed_recipients = how & 8,
+	};
+	struct buf once, twice;
+	struct outcome why;
+
+	want(message_complete(m, &c, &why));
+	all_bytes(*m, &once);
+	check_strict(*m, &once);
+	want(message_complete(m, &c, &why));
+	all_bytes(*m, &twice);
+	want(once.len == twice.len &&
+	     !memcmp(once.data, twice.data, once.len));
+	buf_release(&once);
+	buf_release(&twice);
+}
+
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
+{
+	const struct log_settings none = { .to = "none" };
+	const char *text = (const char *)data + 2;
+	struct message *m;
+	struct outcome why;
+	size_t step;
+	bool dots;
+	struct buf b;
+
+	if (n < 2)
+		return 0;
+	log_open(&none);
+	n -= 2;
+	dots = data[0] & 16;
+	step = 1 + data[1];
+	m = read_message(text, n, dots);
+	if (!m && n)
+		check_steps(text, n, dots, step,
+			    memchr(text, 0, n) ? NULL : &(struct buf){0});
+	if (!m)
+		return 0;
+	all_bytes(m, &b);
+	check_strict(m, &b);
+	check_wire(&b, step);
+	check_steps(text, n, dots, step, &b);
+	check_completed(&m, data[0]);
+	message_free(m);
+	/* what was kept reads back as it is */
+	if (message_from_text(b.data, b.len, &m, &why)) {
+		struct buf again;
+
+		all_bytes(m, &again);
+		want(again.len == b.len && !memcmp(again.data, b.data, b.len));
+		buf_release(&again);
+		message_free(m);
+	}
+	buf_release(&b);
+	return 0;
+}
