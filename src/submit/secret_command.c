@@ -45,7 +45,7 @@ static _Noreturn void become_shell(const char *command, int out,
 	static const int back[] = { SIGPIPE, SIGXFSZ, SIGCHLD, SIGINT, SIGHUP,
 				    SIGTERM, SIGQUIT };
 	struct sigaction plain = { .sa_handler = SIG_DFL };
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int null = open("/dev/null", O_RDONLY);
 	size_t i;
 
 	for (i = 0; i < sizeof(back) / sizeof(*back); i++)
