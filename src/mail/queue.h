@@ -92,7 +92,8 @@ struct queue_item {
 	bool held;
 };
 
-/* True: it is on disk, synced. id gets its id. With item->id of an entry
+/* True: it is on disk, synced. id gets its id. Recipients that have failed
+ * already count as reported: whoever called was told. With item->id of an entry
  * that is there already (also in corrupt/): true without doing anything.
  * False: EX_CANTCREAT or EX_IOERR, and nothing is left behind. */
 bool queue_add(struct queue *q, const struct queue_item *item,
@@ -133,7 +134,7 @@ struct entry {
 	int64_t queued;             /* wall clock, seconds */
 	int64_t next;               /* 0: at once */
 	int64_t size;               /* the message's bytes */
-	struct entry_file *file;    /* NULL: not taken, not to be changed */
+	struct entry_file *file;    /* NULL: facts alone, as for queue_list */
 };
 
 /* Adds the names of entries to visit, first due first: those due (not held,
@@ -191,8 +192,9 @@ bool entry_record(struct entry *e, size_t rcpt, const struct outcome *o,
 /* All that was recorded is on disk. False as for entry_record. Never tried
  * again for the same entry. */
 bool entry_sync(struct entry *e, struct outcome *why) MUST_CHECK;
-/* What a worker recorded, read again once it has ended; an attempt that it
- * left open is treated as by queue_take. */
+/* What workers recorded, read again once all those of this entry have ended;
+ * an attempt that they left open is treated as by queue_take. Recipients
+ * keep their places and strings; transport is freed. */
 bool entry_reload(struct entry *e, struct outcome *why) MUST_CHECK;
 
 /* Report ids: never the same for two reports, always the same for one. */
@@ -212,7 +214,8 @@ bool entry_reported(struct entry *e, enum report_kind kind,
 /* Not to be tried before this time (seconds; 0: at once). */
 bool entry_schedule(struct entry *e, int64_t next,
 		    struct outcome *why) MUST_CHECK;
-/* Removes it, if no recipient is pending and the journal is synced. */
+/* Syncs the journal and removes it. False: EX_SOFTWARE where a recipient is
+ * pending, or failed and not marked by entry_reported; EX_IOERR. */
 bool entry_finish(struct entry *e, struct outcome *why) MUST_CHECK;
 /* Moves it to corrupt/ and logs these words. */
 void entry_quarantine(struct entry *e, const char *words);

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * posthaste-drop (SPEC 12): the way of an unprivileged caller into the
+ * system's queue. Set-group-id, linked with libc alone, and knows only the
+ * directory it was compiled for. mail/drop.h says what it reads and writes.
+ * What it accepts is checked for form and size; the runner believes none of
+ * it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "helper/drop_limits.h"
+#include "mail/queue_order.h"
+#include "mail/queue_parts.h"
+#include "mail/queue_scan.h"
+#include "mail/queue_store.h"
+#include "mail/queue_text.h"
+
+enum { BLOCK = 64 * 1024 };
+
+/* --- a clean start --- */
+
+static bool open_standard(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= 2);
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}
+
+static void clean_signals(void)
+{
+	struct sigaction plain = { .sa_handler = SIG_DFL };
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	sigset_t none;
+	int i;
+
+	for (i = 1; i < NSIG; i++)
+		sigaction(i, &plain, NULL);
+	sigaction(SIGPIPE, &ignore, NULL);
+	sigaction(SIGXFSZ, &ignore, NULL);
+	sigaction(SIGHUP, &ignore, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	alarm(0);
+}
+
+/* A limit that the caller lowered is raised as far as that is possible; a
+ * file must not end where it says. */
+static void clean_limit(int which, rlim_t wanted)
+{
+	struct rlimit limit;
+
+	if (getrlimit(which, &limit) < 0)
+		return;
+	limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+	setrlimit(which, &limit);
+}
+
+static bool clean(void)
+{
+	if (clearenv() != 0 || !open_standard())
+		return false;
+	clean_signals();
+	clean_limit(RLIMIT_CORE, 0);
+	clean_limit(RLIMIT_FSIZE, RLIM_INFINITY);
+	clean_limit(RLIMIT_NOFILE, 256);
+	clean_limit(RLIMIT_CPU, RLIM_INFINITY);
+	clean_limit(RLIMIT_AS, RLIM_INFINITY);
+	umask(0);
+	return chdir("/") == 0;
+}
+
+/* --- write --- */
+
+static bool read_number(const char *text, int64_t most, int64_t *value)
+{
+	struct scan s = { text, text + strlen(text) };
+
+	return scan_number(&s, most, value);
+}
+
+/* The line before the entry, byte by byte so that nothing behind it is
+ * read. */
+static bool read_intro(int64_t *total, struct outcome *why)
+{
+	static const char intro[] = "posthaste-drop 1 ";
+	char line[64];
+	size_t n = 0;
+
+	while (n < sizeof(line) - 1 && read(STDIN_FILENO, &line[n], 1) == 1 &&
+	       line[n] != '\n')
+		n++;
+	line[n] = '\0';
+	if (strncmp(line, intro, sizeof(intro) - 1) != 0 ||
+	    !read_number(line + sizeof(intro) - 1, INT64_MAX / 2, total))
+		return outcome_fail(why, STAGE_LOCAL, EX_USAGE,
+				    "standard input is no queue entry");
+	return true;
+}
+
+static bool enough_room(int fd, int64_t more, struct outcome *why)
+{
+	struct statvfs v;
+
+	if (fstatvfs(fd, &v) < 0)
+		return outcome_fail(why, STAGE_LOCAL, EX_CANTCREAT,
+				    "queue: %s", strerror(errno));
+	if (drop_room(v.f_frsize, v.f_blocks, v.f_bavail, more) &&
+	    drop_room(1, v.f_files, v.f_files ? v.f_favail : 0, 1))
+		return true;
+	return outcome_fail(why, STAGE_LOCAL, EX_CANTCREAT,
+			    "the queue's disk is nearly full");
+}
+
+static bool copy(struct store_writer *w, int64_t total, struct outcome *why)
+{
+	char block[BLOCK];
+	size_t want;
+	ssize_t n;
+
+	while (total > 0) {
+		want = total < BLOCK ? (size_t)total : BLOCK;
+		n = read(STDIN_FILENO, block, want);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			store_abandon(w);
+			return outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
+					    "the entry is cut short");
+		}
+		if (!store_add(w, block, (size_t)n, why))
+			return false;
+		total -= n;
+	}
+	return true;
+}
+
+/* Reads what was written as the runner will. */
+static bool check(struct store *s, struct store_writer *w, const char *name,
+		  struct outcome *why)
+{
+	struct stat st;
+	struct entry e;
+	int64_t torn = 0;
+	bool good;
+
+	if (fstat(w->fd, &st) < 0)
+		good = outcome_fail(why, STAGE_LOCAL, EX_IOERR, "queue: %s",
+				    strerror(errno));
+	else if ((good = entry_read(s, name, w->fd, &st, true, &e, &torn,
+				    why))) {
+		free(e.file);
+		text_release(&e);
+	}
+	if (good && torn)
+		good = outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
+				    "the entry is cut short");
+	if (!good)
+		store_abandon(w);
+	return good;
+}
+
+static bool do_write(struct store *s, char **argv, struct outcome *why)
+{
+	char name[QUEUE_NAME_SIZE];
+	struct store_writer w;
+	bool held = !strcmp(argv[0], "h");
+	int64_t next = 0, total;
+
+	if (!held && !read_number(argv[0], INT64_MAX, &next))
+		return outcome_fail(why, STAGE_LOCAL, EX_USAGE,
+				    "%s: no time", argv[0]);
+	if (!read_intro(&total, why))
+		return false;
+	if (total > DROP_ENTRY_MAX)
+		return outcome_fail_status(why, STAGE_LOCAL, EX_DATAERR,
+					   "5.3.4", "larger than the queue "
+					   "takes");
+	if (!enough_room(s->tmp, total, why) ||
+	    !store_begin(s, NULL, &w, why))
+		return false;
+	text_name(name, w.id, next, held);
+	if (!copy(&w, total, why) || !check(s, &w, name, why) ||
+	    !store_commit(&w, name, why))
+		return false;
+	printf("%s\n", w.id);
+	return true;
+}
+
+/* --- list --- */
+
+static bool print_range(int fd, int64_t offset, int64_t n)
+{
+	char block[16 * 1024];
+	size_t part;
+
+	for (; n > 0; n -= (int64_t)part, offset += (int64_t)part) {
+		part = n < (int64_t)sizeof(block) ? (size_t)n : sizeof(block);
+		if (!store_read(fd, offset, block, part) ||
+		    fwrite(block, 1, part, stdout) != part)
+			return false;
+	}
+	return true;
+}
+
+/* Only what can be read whole is begun to be printed; lines that are added
+ * meanwhile are not part of it. */
+static bool list_one(struct store *s, const char *name, struct outcome *why)
+{
+	struct outcome ignored;
+	struct entry e;
+	struct stat st;
+	int64_t torn, journal;
+	int fd;
+	bool good = true;
+
+	if (fstatat(s->mess, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    st.st_uid != getuid() ||
+	    !store_look(s, name, &fd, &st, &ignored))
+		return true;
+	if (st.st_uid == getuid() &&
+	    entry_read(s, name, fd, &st, false, &e, &torn, &ignored)) {
+		journal = st.st_size - torn - e.file->journal;
+		printf("%s %" PRId64 " %" PRId64 "\n", name, e.file->header,
+		       journal);
+		good = print_range(fd, 0, e.file->header) &&
+		       print_range(fd, e.file->journal, journal);
+		free(e.file);
+		text_release(&e);
+	}
+	close(fd);
+	return good || outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+				    "cannot print the list");
+}
+
+static bool do_list(struct store *s, char **argv, struct outcome *why)
+{
+	struct list names = { 0 };
+	bool good = store_names(s, &names, why);
+	size_t i;
+
+	(void)argv;
+	for (i = 0; good && i < names.n; i++)
+		good = list_one(s, names.item[i], why);
+	list_release(&names);
+	return good;
+}
+
+/* --- orders --- */
+
+static bool do_hold(struct store *s, char **argv, struct outcome *why)
+{
+	return store_hold(s, argv[0], getuid(), why);
+}
+
+static bool do_release(struct store *s, char **argv, struct outcome *why)
+{
+	return store_unhold(s, argv[0], getuid(), why);
+}
+
+static bool do_withdraw(struct store *s, char **argv, struct outcome *why)
+{
+	return store_withdraw(s, argv[0], getuid(), why);
+}
+
+static bool do_retry(struct store *s, char **argv, struct outcome *why)
+{
+	return store_retry(s, argv[0], getuid(), argv[1], why);
+}
+
+static const struct order {
+	const char *name;
+	int least, most;     /* arguments */
+	bool (*run)(struct store *s, char **argv, struct outcome *why);
+} orders[] = {
+	{ "write", 1, 1, do_write },
+	{ "list", 0, 0, do_list },
+	{ "hold", 1, 1, do_hold },
+	{ "release", 1, 1, do_release },
+	{ "withdraw", 1, 1, do_withdraw },
+	{ "retry", 1, 2, do_retry },
+};
+
+static const struct order *find_order(int argc, char **argv)
+{
+	size_t i;
+
+	for (i = 0; argc > 1 && i < sizeof(orders) / sizeof(*orders); i++)
+		if (!strcmp(argv[1], orders[i].name) &&
+		    argc - 2 >= orders[i].least &&
+		    argc - 2 <= orders[i].most)
+			return &orders[i];
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	const struct order *order;
+	struct outcome why;
+	struct store store;
+	bool good;
+
+	if (!clean())
+		return EX_OSERR;
+	order = find_order(argc, argv);
+	if (!order) {
+		fprintf(stderr, "posthaste-drop is run by posthaste\n");
+		return EX_USAGE;
+	}
+	good = store_open(QUEUE_DIRECTORY, false, &store, &why) &&
+	       order->run(&store, argv + 2, &why);
+	if (fflush(stdout) != 0 && good)
+		good = outcome_fail(&why, STAGE_LOCAL, EX_IOERR,
+				    "cannot print: %s", strerror(errno));
+	if (!good)
+		fprintf(stderr, "%s\n", why.text);
+	return good ? EX_OK : why.exit;
+}

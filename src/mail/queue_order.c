@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "mail/queue_order.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "mail/queue_text.h"
+
+/* An entry locked for an order. */
+struct target {
+	char name[QUEUE_NAME_SIZE];
+	int64_t next;
+	bool held;
+	int fd;
+};
+
+static bool no_entry(const char *id, struct outcome *why)
+{
+	return outcome_fail(why, STAGE_LOCAL, EX_NOINPUT, "%s: no such entry",
+			    id);
+}
+
+static bool target_open(struct store *s, const char *id, uid_t uid,
+			struct target *t, struct outcome *why)
+{
+	char found[QUEUE_ID_SIZE];
+	struct stat st;
+
+	if (!text_id_ok(id) || !store_find(s, id, t->name) ||
+	    !text_read_name(t->name, found, &t->next, &t->held))
+		return no_entry(id, why);
+	/* whose it is comes first: a stranger must not even wait for it */
+	if (uid != STORE_ANY &&
+	    (fstatat(s->mess, t->name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	     st.st_uid != uid))
+		return no_entry(id, why);
+	if (!store_lock(s, t->name, &t->fd, &st, why))
+		return false;
+	if (uid != STORE_ANY && st.st_uid != uid) {
+		close(t->fd);
+		return no_entry(id, why);
+	}
+	return true;
+}
+
+static bool rename_target(struct store *s, struct target *t, const char *id,
+			  int64_t next, bool held, struct outcome *why)
+{
+	char to[QUEUE_NAME_SIZE];
+
+	text_name(to, id, next, held);
+	return store_rename(s, t->name, to, true, why);
+}
+
+bool store_hold(struct store *s, const char *id, uid_t uid,
+		struct outcome *why)
+{
+	struct target t;
+	bool good;
+
+	if (!target_open(s, id, uid, &t, why))
+		return false;
+	good = rename_target(s, &t, id, 0, true, why);
+	close(t.fd);
+	return good;
+}
+
+bool store_unhold(struct store *s, const char *id, uid_t uid,
+		   struct outcome *why)
+{
+	struct target t;
+	bool good;
+
+	if (!target_open(s, id, uid, &t, why))
+		return false;
+	good = !t.held || rename_target(s, &t, id, 0, false, why);
+	close(t.fd);
+	return good;
+}
+
+bool store_withdraw(struct store *s, const char *id, uid_t uid,
+		    struct outcome *why)
+{
+	struct target t;
+	bool good;
+
+	if (!target_open(s, id, uid, &t, why))
+		return false;
+	good = store_unlink(s, t.name, true, why);
+	close(t.fd);
+	return good;
+}
+
+/* What a write that was cut short left at the end must not stand before the
+ * next line; no whole line of the entry is without its line end. */
+static bool cut_torn(int fd)
+{
+	char tail[TEXT_LINE_MAX];
+	struct stat st;
+	const char *end;
+	size_t n;
+
+	if (fstat(fd, &st) < 0)
+		return false;
+	n = st.st_size < (off_t)sizeof(tail) ? (size_t)st.st_size :
+	    sizeof(tail);
+	if (!store_read(fd, st.st_size - (off_t)n, tail, n))
+		return false;
+	end = memrchr(tail, '\n', n);
+	if (!end)
+		return false;
+	n -= (size_t)(end + 1 - tail);
+	return !n || ftruncate(fd, st.st_size - (off_t)n) == 0;
+}
+
+static bool write_transport(int fd, const char *transport,
+			    struct outcome *why)
+{
+	struct buf line = BUF(TEXT_LINE_MAX);
+	bool good;
+
+	if (!cut_torn(fd))
+		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+				    "queue: cannot write the journal");
+	text_transport(&line, time(NULL), transport);
+	good = store_append(fd, buf_text(&line), line.len, why);
+	buf_release(&line);
+	if (good && fdatasync(fd) < 0)
+		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+				    "queue: cannot sync the journal: %s",
+				    strerror(errno));
+	return good;
+}
+
+bool store_retry(struct store *s, const char *id, uid_t uid,
+		 const char *transport, struct outcome *why)
+{
+	struct target t;
+	bool good;
+
+	if (!target_open(s, id, uid, &t, why))
+		return false;
+	good = (!transport || write_transport(t.fd, transport, why)) &&
+	       rename_target(s, &t, id, 0, t.held, why);
+	close(t.fd);
+	return good;
+}

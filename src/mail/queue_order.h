@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Administration of entries; for posthaste-drop too. */
+#ifndef MAIL_QUEUE_ORDER_H
+#define MAIL_QUEUE_ORDER_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/outcome.h"
+#include "mail/queue_store.h"
+
+/* Whose entries may be touched, instead of a user's number: anybody's. */
+#define STORE_ANY ((uid_t)-1)
+
+/* As queue_hold and so on; an entry of another user is no entry. */
+bool store_hold(struct store *s, const char *id, uid_t uid,
+		struct outcome *why) MUST_CHECK;
+bool store_unhold(struct store *s, const char *id, uid_t uid,
+		   struct outcome *why) MUST_CHECK;
+bool store_withdraw(struct store *s, const char *id, uid_t uid,
+		    struct outcome *why) MUST_CHECK;
+bool store_retry(struct store *s, const char *id, uid_t uid,
+		 const char *transport, struct outcome *why) MUST_CHECK;
+
+#endif

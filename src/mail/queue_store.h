@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The queue's files: directories, names, locks, and the order of writes and
+ * syncs that SPEC 8 promises. libc alone: posthaste-drop uses it too.
+ */
+#ifndef MAIL_QUEUE_STORE_H
+#define MAIL_QUEUE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "base/list.h"
+#include "base/outcome.h"
+#include "mail/queue.h"
+
+struct store {
+	int root, tmp, mess, corrupt;  /* directories; -1: not open */
+	uid_t owner;                   /* of the directory */
+	mode_t mode;                   /* of new entries: 0600 or 0660 */
+};
+
+/* False: EX_CANTCREAT, EX_NOPERM. root may be open even so (-1: no). */
+bool store_open(const char *directory, bool create, struct store *s,
+		struct outcome *why) MUST_CHECK;
+void store_close(struct store *s);
+void store_fresh_id(char id[QUEUE_ID_SIZE]);
+
+/* --- an entry that is being written --- */
+
+struct store_writer {
+	struct store *store;
+	char id[QUEUE_ID_SIZE];
+	int fd;
+	uint64_t sum;      /* text_sum of all that was added */
+};
+
+/* Each: EX_CANTCREAT, EX_IOERR; the writer is then abandoned and its file
+ * gone. */
+bool store_begin(struct store *s, const char *id, struct store_writer *w,
+		 struct outcome *why) MUST_CHECK;
+bool store_add(struct store_writer *w, const char *data, size_t n,
+	       struct outcome *why) MUST_CHECK;
+/* Durable acceptance under this name in mess. The writer is closed. */
+bool store_commit(struct store_writer *w, const char *name,
+		  struct outcome *why) MUST_CHECK;
+void store_abandon(struct store_writer *w);
+
+/* --- accepted entries --- */
+
+/* Adds every name in mess that has the form of one. */
+bool store_names(struct store *s, struct list *names,
+		 struct outcome *why) MUST_CHECK;
+/* The name of an entry by its id. */
+bool store_find(struct store *s, const char *id, char name[QUEUE_NAME_SIZE]);
+bool store_is_corrupt(struct store *s, const char *id);
+/* Opens an entry to read it, without a lock. False: EX_NOINPUT (not there,
+ * not a plain file with one link), EX_NOPERM, EX_IOERR. */
+bool store_look(struct store *s, const char *name, int *fd, struct stat *st,
+		struct outcome *why) MUST_CHECK;
+/* The same to change it, locked. False also: EX_TEMPFAIL (somebody else has
+ * the lock). */
+bool store_lock(struct store *s, const char *name, int *fd, struct stat *st,
+		struct outcome *why) MUST_CHECK;
+/* All n bytes at offset. */
+bool store_read(int fd, int64_t offset, void *data, size_t n);
+/* The checksum of the first n bytes. */
+bool store_sum(int fd, int64_t n, uint64_t *sum);
+/* Appends whole or not at all. */
+bool store_append(int fd, const char *data, size_t n, struct outcome *why)
+	MUST_CHECK;
+/* Reserves room for n bytes behind the end; a file system that cannot is
+ * fine, a full one is not. */
+bool store_reserve(int fd, size_t n, struct outcome *why) MUST_CHECK;
+/* Of a locked entry. sync: the new name is durable when this is true. */
+bool store_rename(struct store *s, const char *from, const char *to,
+		  bool sync, struct outcome *why) MUST_CHECK;
+bool store_unlink(struct store *s, const char *name, bool sync,
+		  struct outcome *why) MUST_CHECK;
+bool store_quarantine(struct store *s, const char *name, const char *id);
+
+/* Removes what dead writers left in tmp. */
+void store_sweep(struct store *s);
+
+#endif
