@@ -76,6 +76,9 @@ struct auth_facts {
 	bool token;
 	bool certificate;      /* a client certificate is used */
 	bool ticket;           /* Kerberos credentials are there */
+	bool downgraded;       /* in clear by chance (DEMAND_OPPORTUNISTIC),
+				* not by configuration: then no mechanism
+				* that shows the secret, even if named */
 };
 /* Row i of the table of mechanisms in our order; NULL behind the last. */
 const char *mechanism_known(size_t i);
@@ -110,6 +113,8 @@ struct tally {
 	bool any_queued;    /* held on disk, synced */
 	bool any_deferred;  /* failed for now and not held */
 	int worst;          /* worst permanent exit status; EX_OK: none */
+	int deferred;       /* exit status of what failed for now: 75, or
+			     * 71, 73, 74 if any had it */
 };
 void tally_add(struct tally *t, const struct outcome *o, bool held);
 /* The exit status of a run (SPEC 7, "Several recipients"). */
@@ -123,7 +128,9 @@ int64_t policy_delay(const struct config *c, unsigned attempts,
 		     uint32_t random);
 /* Whether a message queued so long ago (ms of run time, >= 0) has had its
  * time: only after an attempt, and a jump of the clock alone expires
- * nothing (the schedule up to this attempt must fit in the lifetime). */
+ * nothing: the waits of the schedule up to this attempt, or about twenty
+ * attempts, must have filled the lifetime, too (unless that is under an
+ * hour). */
 bool policy_expired(const struct config *c, unsigned attempts, int64_t age);
 
 #endif
