@@ -26,4 +26,7 @@ struct run {
 	bool many;                 /* a queue run: destinations in workers */
 };
 
+/* The run's DNS, opened by the configuration at the first call. */
+struct dns *run_dns(struct run *run);
+
 #endif
