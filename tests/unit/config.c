@@ -1,0 +1,677 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "mail/config.h"
+
+/* A directory of its own for each test, and the file in it. */
+struct place {
+	char dir[64];
+	char file[96];
+};
+
+static int set_up(void **state)
+{
+	struct place *p = mem_alloc(sizeof(*p));
+
+	strcpy(p->dir, "/tmp/posthaste-config-XXXXXX");
+	assert_non_null(mkdtemp(p->dir));
+	snprintf(p->file, sizeof(p->file), "%s/c.conf", p->dir);
+	*state = p;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct place *p = *state;
+
+	unlink(p->file);
+	rmdir(p->dir);
+	free(p);
+	return 0;
+}
+
+static void write_to(const char *path, const void *text, size_t n,
+		     mode_t mode)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(text, 1, n, f), n);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(chmod(path, mode), 0);
+}
+
+static bool load(const char *file, struct config *c)
+{
+	struct config_place place = {
+		.file = file, .system_file = "/nonexistent/posthaste.conf",
+		.queue_directory = "/var/spool/posthaste",
+	};
+	struct outcome why = { 0 };
+	bool good = config_load(&place, c, &why);
+
+	if (!good) {
+		assert_int_equal(why.exit, EX_CONFIG);
+		assert_int_equal(why.stage, STAGE_LOCAL);
+		assert_true(why.text[0]);
+		assert_true(c->errors > 0);
+	} else {
+		assert_int_equal(c->errors, 0);
+	}
+	return good;
+}
+
+static bool load_bytes(struct place *p, const void *text, size_t n,
+		       struct config *c)
+{
+	write_to(p->file, text, n, 0600);
+	return load(p->file, c);
+}
+
+static void load_good(struct place *p, const char *text, struct config *c)
+{
+	if (!load_bytes(p, text, strlen(text), c))
+		fail_msg("line %u: %s", c->error[0].line,
+			 c->error[0].message);
+}
+
+/* "LINE: words" of every fault, one a line */
+static char *faults(const struct config *c)
+{
+	struct buf b = BUF(1 << 20);
+	size_t i;
+
+	for (i = 0; i < c->errors; i++)
+		buf_addf(&b, "%u: %s\n", c->error[i].line,
+			 c->error[i].message);
+	return buf_take(&b);
+}
+
+static void check_faults(struct place *p, const char *text,
+			 const char *expected)
+{
+	struct config c;
+	char *got;
+
+	load_bytes(p, text, strlen(text), &c);
+	got = faults(&c);
+	assert_string_equal(got, expected);
+	free(got);
+	config_release(&c);
+}
+
+static void test_durations(void **state)
+{
+	static const struct { const char *text; int64_t ms; } rows[] = {
+		{ "0", 0 }, { "0s", 0 }, { "30s", 30000 }, { "10m", 600000 },
+		{ "1h30m", 5400000 }, { "7m30s", 450000 },
+		{ "5d", 432000000 }, { "1w", 604800000 }, { "250ms", 250 },
+		{ "1H", 3600000 },
+		{ "", -1 }, { "10", -1 }, { "m", -1 }, { "1x", -1 },
+		{ "-1s", -1 }, { "1 h", -1 }, { "1.5h", -1 },
+		{ "99999999999999999999s", -1 },
+		{ "9223372036854775807w", -1 },
+		{ "9223372036854775807ms1ms", -1 },
+	};
+	int64_t ms;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		ms = -1;
+		if (duration_parse(rows[i].text, &ms) !=
+		    (rows[i].ms >= 0) || ms != rows[i].ms)
+			fail_msg("%s gives %lld", rows[i].text, (long long)ms);
+	}
+}
+
+static void test_sizes(void **state)
+{
+	static const struct { const char *text; int64_t bytes; } rows[] = {
+		{ "0", 0 }, { "1000", 1000 }, { "500K", 512000 },
+		{ "25M", 26214400 }, { "1g", 1073741824 },
+		{ "", -1 }, { "M", -1 }, { "1T", -1 }, { "1M5K", -1 },
+		{ "-1", -1 }, { "9223372036854775807K", -1 },
+	};
+	int64_t bytes;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		bytes = -1;
+		if (size_parse(rows[i].text, &bytes) !=
+		    (rows[i].bytes >= 0) || bytes != rows[i].bytes)
+			fail_msg("%s gives %lld", rows[i].text,
+				 (long long)bytes);
+	}
+}
+
+static void test_defaults(void **state)
+{
+	struct place *p = *state;
+	struct config c;
+
+	load_good(p, "", &c);
+	assert_string_equal(c.path, p->file);
+	assert_false(c.user_file);
+	assert_true(c.general.hostname[0]);
+	assert_string_equal(c.general.domain, c.general.hostname);
+	assert_true(c.general.dot_ends_message);
+	assert_int_equal(c.general.timeout, 600000);
+	assert_int_equal(c.general.connect_timeout, 30000);
+	assert_int_equal(c.general.max_message_size, 0);
+	assert_string_equal(c.general.cache, "/var/spool/posthaste/mta-sts");
+	assert_string_equal(c.log.to, "syslog");
+	assert_int_equal(c.log.level, LOG_AT_INFO);
+	assert_int_equal(c.queue.queue, QUEUE_UNSET);
+	assert_string_equal(c.queue.directory, "/var/spool/posthaste");
+	assert_int_equal(c.queue.steps, 7);
+	assert_int_equal(c.queue.step[0], 450000);
+	assert_int_equal(c.queue.step[6], 28800000);
+	assert_int_equal(c.queue.lifetime, 432000000);
+	assert_int_equal(c.queue.delay_report_after, 5);
+	assert_int_equal(c.queue.concurrency, 10);
+	assert_int_equal(c.queue.connections, 4);
+	assert_int_equal(c.dns.dnssec, DNSSEC_AUTO);
+	assert_int_equal(c.tls.minimum, TLS_1_2);
+	assert_true(c.tls.mta_sts && c.tls.dane);
+	assert_int_equal(c.tls.mta_sts_port, 443);
+	config_release(&c);
+}
+
+static void test_values(void **state)
+{
+	static const char text[] =
+		"[general]\n"
+		"hostname = Mail.B\xc3\xbc" "cher.example\n"
+		"domain=Example.ORG\n"
+		"aliases =\n"
+		"default_recipient = root\n"
+		"[queue]\nqueue = always\nschedule = 0s\nschedule=1m,2m\n"
+		"directory = /q\n"
+		"[dns]\nresolver = 127.0.0.1:53, ::1 [::1]:5353\n"
+		"[account web]\n"
+		"user = www-data ann\nuser = bob\n"
+		"match_from = A@Example.org .example.net . example.com\n"
+		"from = joe\nfull_name = Joe ; Bloggs # x\n"
+		"from_header = replace\nnotify = failure,delay\n"
+		"return = hdrs\ndomain = sub.example.org\n"
+		"[route a b]\n"
+		"account = web\ndomain = X.example\nto_domain = .Example.org\n"
+		"minimum_attempts = 1\ntransport = out, direct\n"
+		"[route direct-one]\ntransport =\n"
+		"[domain Example.org]\n"
+		"dkim_selector = a b\ndkim_key = /k1 /k2\n"
+		"[transport out]\n"
+		"kind = submission\nhost = a.example [2001:db8::1] 192.0.2.1\n"
+		"mechanisms = scram-sha-256 ntlm\n"
+		"proxy = [::1]\nproxy_dns = no\n"
+		"fingerprint = "
+		"AA:bb:AA:bb:AA:bb:AA:bb:AA:bb:AA:bb:AA:bb:AA:bb:"
+		"AA:bb:AA:bb:AA:bb:AA:bb:AA:bb:AA:bb:AA:bb:AA:bb\n";
+	struct place *p = *state;
+	struct config c;
+
+	load_good(p, text, &c);
+	assert_string_equal(c.general.hostname, "mail.xn--bcher-kva.example");
+	assert_string_equal(c.general.domain, "example.org");
+	assert_null(c.general.aliases);
+	assert_string_equal(c.general.default_recipient, "root@example.org");
+	assert_string_equal(c.queue.postmaster, "postmaster@example.org");
+	assert_int_equal(c.queue.queue, QUEUE_ALWAYS);
+	assert_int_equal(c.queue.steps, 3);
+	assert_int_equal(c.queue.step[0], 0);
+	assert_int_equal(c.queue.step[2], 120000);
+	assert_string_equal(c.queue.directory, "/q");
+	assert_string_equal(c.general.cache, "/q/mta-sts");
+	assert_int_equal(c.dns.resolver.n, 3);
+	assert_int_equal(c.account[0].user.n, 3);
+	assert_string_equal(c.account[0].match_from.item[0], "A@example.org");
+	assert_string_equal(c.account[0].match_from.item[1], ".example.net");
+	assert_string_equal(c.account[0].match_from.item[2], ".");
+	assert_string_equal(c.account[0].from, "joe@sub.example.org");
+	assert_string_equal(c.account[0].full_name, "Joe ; Bloggs # x");
+	assert_int_equal(c.account[0].from_header, FROM_REPLACE);
+	assert_int_equal(c.account[0].notify, NOTIFY_FAILURE | NOTIFY_DELAY);
+	assert_int_equal(c.account[0].dsn_return, RETURN_HDRS);
+	assert_string_equal(c.route[0].name, "a b");
+	assert_string_equal(c.route[0].domain, "x.example");
+	assert_string_equal(c.route[0].to_domain.item[0], ".example.org");
+	assert_int_equal(c.route[0].minimum_attempts, 1);
+	assert_int_equal(c.route[0].transport.n, 2);
+	assert_true(c.route[1].transport_set);
+	assert_int_equal(c.route[1].transport.n, 0);
+	assert_string_equal(c.domain[0].name, "example.org");
+	assert_ptr_equal(config_domain(&c, "example.org"), &c.domain[0]);
+	assert_ptr_equal(config_transport(&c, "out"), &c.transport[0]);
+	assert_null(config_transport(&c, "direct"));
+	assert_null(config_account(&c, "nobody"));
+	assert_string_equal(c.transport[0].host.item[1], "2001:db8::1");
+	assert_string_equal(c.transport[0].mechanisms.item[1], "NTLM");
+	assert_string_equal(c.transport[0].proxy, "[::1]:1080");
+	assert_false(transport_proxy_dns(&c.transport[0]));
+	assert_int_equal(transport_port(&c.transport[0]), 587);
+	assert_int_equal(strlen(c.transport[0].fingerprint.item[0]), 64);
+	assert_int_equal(strspn(c.transport[0].fingerprint.item[0], "ab"),
+			 64);
+	config_release(&c);
+}
+
+static void test_kinds(void **state)
+{
+	static const struct { enum kind kind; unsigned port; bool dns; } rows[]
+		= {
+		{ KIND_DIRECT, 25, true }, { KIND_SUBMISSIONS, 465, true },
+		{ KIND_SUBMISSION, 587, true }, { KIND_SMTP, 25, true },
+		{ KIND_SOCKS, 25, false }, { KIND_LMTP, 24, true },
+	};
+	struct transport t;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		t = *config_direct();
+		t.kind = (int)rows[i].kind;
+		assert_int_equal(transport_port(&t), rows[i].port);
+		assert_int_equal(transport_proxy_dns(&t), rows[i].dns);
+		t.port = 2525;
+		assert_int_equal(transport_port(&t), 2525);
+	}
+	assert_string_equal(config_direct()->name, "direct");
+	assert_string_equal(kind_name(KIND_LMTP), "lmtp");
+}
+
+static void test_all_faults_at_once(void **state)
+{
+	check_faults(*state,
+		"x = 1\n[general\ny = 2\n[general] junk\n[nope x]\na = b\n"
+		"[general x]\n[account]\n[route direct]\ntransport =\n"
+		"[general]\nhostname = a b\nbogus = 1\ntimeout = soon\n"
+		"timeout = 3s\nindented\n = 5\nBad:key = 1\n"
+		"dot_ends_message = maybe\nmax_message_size = big\n"
+		"[log]\nto = here\nlevel = loud\n"
+		"[route r]\naccount = who\ntransport = gone direct\n"
+		"[route q]\n[queue]\nlifetime =\n",
+		"1: a key before any section\n"
+		"2: not a section: it ends with one \"]\" and nothing behind "
+		"it\n"
+		"4: not a section: it ends with one \"]\" and nothing behind "
+		"it\n"
+		"5: unknown section [nope]\n"
+		"7: [general] has no name\n"
+		"8: [account] needs a name: [account NAME]\n"
+		"9: no section may be named \"direct\"\n"
+		"12: hostname: \"a b\" is not a domain\n"
+		"13: unknown key \"bogus\" in [general]\n"
+		"14: timeout: \"soon\" is not a duration (30s, 10m, 1h30m, "
+		"5d)\n"
+		"15: timeout is set again\n"
+		"16: neither \"key = value\" nor \"[section]\"\n"
+		"17: neither \"key = value\" nor \"[section]\"\n"
+		"18: unknown key \"Bad:key\"\n"
+		"19: dot_ends_message: \"maybe\" is not yes or no\n"
+		"20: max_message_size: \"big\" is not a size (bytes, or as "
+		"500K, 25M, 1G)\n"
+		"22: to: \"here\" is not syslog, stderr, none or the path of "
+		"a file (from / on)\n"
+		"23: level: \"loud\" is not one of error, info, debug\n"
+		"25: account: there is no [account who]\n"
+		"26: transport: there is no [transport gone]\n"
+		"27: [route q] has no transport (empty, or direct, for direct "
+		"delivery)\n"
+		"29: lifetime is empty\n");
+}
+
+static void test_transport_faults(void **state)
+{
+	check_faults(*state,
+		"[transport a]\nkind = submissions\nno_starttls = no\n"
+		"starttls_insecure_skip_verify = yes\n"
+		"[transport b]\nkind = direct\nhost = a.example\n"
+		"[transport c]\nkind = fail\ncode = 399\nport = 25\n"
+		"[transport d]\nkind = fail\ncode = 600\n"
+		"[transport e]\nkind = socks\n"
+		"[transport f]\nkind = smtp\nhost =\nport = 0\n"
+		"[transport g]\nkind = lmtp\nhost = /run/lmtp\n"
+		"proxy = localhost:99999\n"
+		"[transport h]\nkind = submission\nhost = /run/smtp\n"
+		"[transport i]\nkind = smtp\nhost = a.example:25\n"
+		"fingerprint = abcd\nmechanisms = PLAIN FOO\nkey = /k\n"
+		"source_address = lo\nip_family = ipv5\n"
+		"[transport j k]\n"
+		"[transport l]\nhost = a.example\n"
+		"[domain example.org]\ndkim_selector = a b\ndkim_key = /k\n"
+		"[domain a..b]\n"
+		"[account x]\nmatch_from = a@b@\nfrom = <>\nnotify = never "
+		"delay\n",
+		"1: [transport a] has no host\n"
+		"3: no_starttls has no use with kind submissions\n"
+		"4: starttls_insecure_skip_verify has no use with kind "
+		"submissions\n"
+		"7: host has no use with kind direct\n"
+		"10: code: \"399\" is not within 400 and 599\n"
+		"11: port has no use with kind fail\n"
+		"14: code: \"600\" is not within 400 and 599\n"
+		"15: [transport e] has no address (of the SOCKS proxy)\n"
+		"19: host names no host\n"
+		"20: port: \"0\" is not within 1 and 65535\n"
+		"24: proxy: \"localhost:99999\" is not HOST:PORT (IPv6 in "
+		"brackets)\n"
+		"27: host: a UNIX socket is for kinds smtp and lmtp\n"
+		"30: host: \"a.example:25\" is not a host (its port has a key "
+		"of its own)\n"
+		"31: fingerprint: \"abcd\" is not a SHA-256 fingerprint (64 "
+		"hexadecimal digits)\n"
+		"32: mechanisms: \"FOO\" is not a known SASL mechanism\n"
+		"33: key without certificate\n"
+		"34: source_address: \"lo\" is not an IP address\n"
+		"35: ip_family: \"ipv5\" is not one of any, ipv4, ipv6, "
+		"prefer_ipv4, prefer_ipv6\n"
+		"36: a transport's name has no blanks and no commas\n"
+		"38: host has no use with kind direct\n"
+		"39: [domain example.org] has 2 of dkim_selector and 1 of "
+		"dkim_key\n"
+		"42: \"a..b\" is not a domain\n"
+		"44: match_from: \"a@b@\" is not an address\n"
+		"45: from: \"<>\" is not an address\n"
+		"46: notify: \"never delay\" is not \"never\" or a list of "
+		"success, failure, delay\n");
+}
+
+static void test_sections_go_on(void **state)
+{
+	struct place *p = *state;
+	struct config c;
+
+	load_good(p, "[account a]\nuser = x\n[general]\n[account a]\n"
+		     "user = y\nfull_name = n\n", &c);
+	assert_int_equal(c.accounts, 1);
+	assert_int_equal(c.account[0].user.n, 2);
+	assert_int_equal(c.account[0].line, 1);
+	config_release(&c);
+	check_faults(p, "[account a]\nfull_name = x\n[account a]\n"
+			"full_name = y\n", "4: full_name is set again\n");
+}
+
+static void test_line_shapes(void **state)
+{
+	static const char text[] =
+		"\xef\xbb\xbf; comment\r\n# another\r\n"
+		"  [transport t]  \r\n"
+		"kind=smtp\r\n   host =  a.example  \t\r\n"
+		"username = a:b;c ;d #e = f\r\n"
+		"; latin-1 in a comment: \xe9\r\n"
+		"message_less";
+	struct place *p = *state;
+	struct config c;
+	char *got;
+
+	load_bytes(p, text, sizeof(text) - 1, &c);
+	assert_string_equal(c.transport[0].host.item[0], "a.example");
+	assert_string_equal(c.transport[0].username, "a:b;c ;d #e = f");
+	got = faults(&c);
+	assert_string_equal(got, "8: neither \"key = value\" nor "
+				 "\"[section]\"\n");
+	free(got);
+	config_release(&c);
+}
+
+static void test_bad_bytes(void **state)
+{
+	static const char text[] =
+		"[account a]\nfull_name = a\0b\n[account b]\n"
+		"full_name = a\033[31m\n[account c]\nfull_name = caf\xe9\n"
+		"[account \1d]\nfull_name = a\rb\n";
+	struct config c;
+	char *got;
+
+	assert_false(load_bytes(*state, text, sizeof(text) - 1, &c));
+	got = faults(&c);
+	assert_string_equal(got,
+			    "2: a control character (octal 000)\n"
+			    "4: a control character (octal 033)\n"
+			    "6: not valid UTF-8\n"
+			    "7: a control character (octal 001)\n"
+			    "8: a control character (octal 015)\n");
+	free(got);
+	config_release(&c);
+}
+
+/* Longer by far than any buffer of a parser. */
+static void test_long_lines(void **state)
+{
+	enum { LONG = 3 << 20 };
+	struct buf text = BUF(LONG + 4096);
+	char name[201];
+	struct config c;
+	size_t i;
+
+	memset(name, 'n', 200);
+	name[200] = '\0';
+	for (i = 0; i < 3; i++)
+		buf_addf(&text, "[account %s%zu]\nfull_name = %zu\n", name, i,
+			 i);
+	buf_adds(&text, "[transport t]\nkind = fail\nmessage = ");
+	memset(buf_room(&text, LONG), 'x', LONG);
+	text.len += LONG;
+	buf_adds(&text, "\n[log]\nto = none");
+	assert_true(load_bytes(*state, text.data, text.len, &c));
+	assert_int_equal(c.accounts, 3);
+	assert_string_equal(c.account[2].full_name, "2");
+	assert_int_equal(strlen(c.account[2].name), 201);
+	assert_int_equal(strlen(c.transport[0].message), LONG);
+	assert_string_equal(c.log.to, "none");
+	config_release(&c);
+	buf_release(&text);
+}
+
+static void test_many_faults(void **state)
+{
+	struct buf text = BUF(1 << 20);
+	struct config c;
+	size_t i;
+
+	for (i = 0; i < 5000; i++)
+		buf_adds(&text, "junk\n");
+	assert_false(load_bytes(*state, text.data, text.len, &c));
+	assert_int_equal(c.errors, 1001);
+	config_release(&c);
+	buf_release(&text);
+}
+
+static void test_permissions(void **state)
+{
+	static const char text[] =
+		"[transport t]\nkind = smtp\nhost = a.example\n"
+		"password = x\nproxy = p\nproxy_password = y\n";
+	struct place *p = *state;
+	char other[256], *got, secret[128];
+	struct config c;
+
+	load_good(p, text, &c);
+	config_release(&c);
+	write_to(p->file, text, sizeof(text) - 1, 0640);
+	assert_true(load(p->file, &c));
+	config_release(&c);
+	write_to(p->file, text, sizeof(text) - 1, 0604);
+	assert_false(load(p->file, &c));
+	got = faults(&c);
+	assert_string_equal(got,
+			    "4: password: this file can be read by others "
+			    "(chmod o-r)\n"
+			    "6: proxy_password: this file can be read by "
+			    "others (chmod o-r)\n");
+	free(got);
+	config_release(&c);
+
+	snprintf(secret, sizeof(secret), "%s/secret", p->dir);
+	snprintf(other, sizeof(other), "[transport t]\nkind = smtp\n"
+		 "host = a.example\npassword_file = %s\n", secret);
+	write_to(p->file, other, strlen(other), 0644);
+	assert_true(load(p->file, &c));
+	config_release(&c);
+	write_to(secret, "x", 1, 0644);
+	assert_false(load(p->file, &c));
+	assert_int_equal(c.error[0].line, 4);
+	config_release(&c);
+	write_to(secret, "x", 1, 0640);
+	assert_true(load(p->file, &c));
+	config_release(&c);
+	unlink(secret);
+}
+
+static void test_no_file(void **state)
+{
+	struct config c;
+	char *got;
+
+	(void)state;
+	assert_false(load("/nonexistent/c.conf", &c));
+	got = faults(&c);
+	assert_string_equal(got, "0: No such file or directory\n");
+	free(got);
+	config_release(&c);
+	assert_false(load("/", &c));
+	config_release(&c);
+	assert_true(load("/dev/null", &c));
+	config_release(&c);
+}
+
+static void test_search(void **state)
+{
+	struct place *p = *state;
+	char user[128], system[128], expected[160];
+	struct config_place place = { .system_file = system,
+				      .queue_directory = "/q" };
+	struct outcome why;
+	struct config c;
+
+	snprintf(user, sizeof(user), "%s/posthaste.conf", p->dir);
+	snprintf(system, sizeof(system), "%s/system.conf", p->dir);
+	setenv("XDG_CONFIG_HOME", p->dir, 1);
+	setenv("XDG_STATE_HOME", p->dir, 1);
+	setenv("XDG_CACHE_HOME", "relative", 1);
+	setenv("HOME", p->dir, 1);
+
+	assert_true(config_load(&place, &c, &why));
+	assert_null(c.path);
+	assert_string_equal(c.queue.directory, "/q");
+	config_release(&c);
+
+	write_to(system, "", 0, 0644);
+	assert_true(config_load(&place, &c, &why));
+	assert_string_equal(c.path, system);
+	assert_false(c.user_file);
+	config_release(&c);
+
+	write_to(user, "", 0, 0644);
+	assert_true(config_load(&place, &c, &why));
+	assert_string_equal(c.path, user);
+	assert_true(c.user_file);
+	snprintf(expected, sizeof(expected), "%s/posthaste/queue", p->dir);
+	assert_string_equal(c.queue.directory, expected);
+	snprintf(expected, sizeof(expected), "%s/.cache/posthaste", p->dir);
+	assert_string_equal(c.general.cache, expected);
+	config_release(&c);
+
+	place.file = user;
+	assert_true(config_load(&place, &c, &why));
+	assert_false(c.user_file);
+	assert_string_equal(c.queue.directory, "/q");
+	config_release(&c);
+	unlink(user);
+	unlink(system);
+}
+
+static void test_reads_back(void **state)
+{
+	static const char text[] =
+		"[general]\nhostname = h.example\nmax_message_size = 25M\n"
+		"aliases =\ntimeout = 90s\n[queue]\nqueue = never\n"
+		"[account a]\nuser = x y\nnotify = never\nreturn = full\n"
+		"[domain d.example]\ndkim_selector = s\ndkim_key = /k\n"
+		"[route r]\ntransport =\n[route s]\ntransport = t u v\n"
+		"[transport t]\nkind = submissions\nhost = a.example ::1\n"
+		"password = geheim\nproxy = p\nproxy_password = streng\n"
+		"[transport u]\nkind = socks\naddress = p:99\n"
+		"[transport v]\nkind = fail\ncode = 450\nmessage = a ; b\n"
+		"[transport w]\nkind = lmtp\nhost = /run/lmtp\n"
+		"no_starttls = yes\n[transport x]\n";
+	struct buf one = BUF(1 << 16), two = BUF(1 << 16);
+	struct place *p = *state;
+	struct config c;
+
+	load_good(p, text, &c);
+	config_print(&c, &one);
+	config_release(&c);
+	assert_null(strstr(buf_text(&one), "geheim"));
+	assert_null(strstr(buf_text(&one), "streng"));
+	load_good(p, buf_text(&one), &c);
+	config_print(&c, &two);
+	assert_string_equal(buf_text(&one), buf_text(&two));
+	assert_non_null(strstr(buf_text(&two), "\nmessage = a ; b\n"));
+	assert_non_null(strstr(buf_text(&two), "\ntimeout = 1m30s\n"));
+	buf_reset(&two);
+	config_print_json(&c, &two);
+	assert_null(strstr(buf_text(&two), "geheim"));
+	assert_non_null(strstr(buf_text(&two), "\"code\":450"));
+	assert_non_null(strstr(buf_text(&two), "\"host\":[\"a.example\","));
+	assert_non_null(strstr(buf_text(&two), "\"errors\":[]}"));
+	config_release(&c);
+	buf_release(&one);
+	buf_release(&two);
+}
+
+/* What the manual page is held against. */
+static void test_table(void **state)
+{
+	struct config_row row;
+	size_t i;
+
+	(void)state;
+	for (i = 0; config_row(i, &row); i++) {
+		assert_true(row.section[0] && row.key[0]);
+		assert_true(row.help[0]);
+		assert_non_null(row.fallback);
+	}
+	assert_true(i > 70);
+}
+
+#define TEST(function) \
+	cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_durations),
+		cmocka_unit_test(test_sizes),
+		TEST(test_defaults),
+		TEST(test_values),
+		cmocka_unit_test(test_kinds),
+		TEST(test_all_faults_at_once),
+		TEST(test_transport_faults),
+		TEST(test_sections_go_on),
+		TEST(test_line_shapes),
+		TEST(test_bad_bytes),
+		TEST(test_long_lines),
+		TEST(test_many_faults),
+		TEST(test_permissions),
+		cmocka_unit_test(test_no_file),
+		TEST(test_search),
+		TEST(test_reads_back),
+		cmocka_unit_test(test_table),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
