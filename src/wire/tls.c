@@ -161,6 +161,9 @@ static bool handshake_words(struct tls *t, int error, struct outcome *why)
 	case GNUTLS_E_PUSH_ERROR:
 	case GNUTLS_E_SESSION_EOF:
 		return closed_words(why);
+	case GNUTLS_E_UNEXPECTED_PACKET:
+	case GNUTLS_E_UNEXPECTED_PACKET_LENGTH:
+		return no_tls_words(t, why);
 	case GNUTLS_E_UNSUPPORTED_VERSION_PACKET:
 		return tls_fail(why, t->params->only_1_3 ?
 				"the server has no TLS 1.3" :
@@ -186,22 +189,15 @@ static bool wait_for(const struct tls *t, short events, int64_t deadline,
 	return true;
 }
 
-/* The library's error for a server that talks in clear is one that it has
- * for other things, too: so look at the first byte. */
-static bool first_record(const struct tls *t, int64_t deadline,
-			 struct outcome *why)
+/* The library's errors for a server that talks in clear are such as it has
+ * for other things, too: so look at the first byte, if there is one. */
+static bool first_record(const struct tls *t, struct outcome *why)
 {
 	enum { ALERT = 21, HANDSHAKE = 22 };
 	unsigned char type;
-	ssize_t n;
 
-	if (!wait_for(t, POLLIN, deadline, why))
-		return false;
-	n = recv(t->fd, &type, 1, MSG_PEEK | MSG_DONTWAIT);
-	if (n < 0 && errno == EAGAIN)
+	if (recv(t->fd, &type, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
 		return true;
-	if (n <= 0)
-		return closed_words(why);
 	return type == ALERT || type == HANDSHAKE || no_tls_words(t, why);
 }
 
@@ -210,6 +206,9 @@ static bool handshake(struct tls *t, int64_t deadline, struct outcome *why)
 	bool heard = false, writes;
 	int error;
 
+	/* one that speaks first has spoken by now, or will be found below */
+	if (!first_record(t, why))
+		return false;
 	for (;;) {
 		error = gnutls_handshake(t->session);
 		if (!error)
@@ -222,14 +221,11 @@ static bool handshake(struct tls *t, int64_t deadline, struct outcome *why)
 		if (error != GNUTLS_E_AGAIN)
 			continue;
 		writes = gnutls_record_get_direction(t->session) == 1;
-		if (!writes && !heard) {
-			heard = true;
-			if (!first_record(t, deadline, why))
-				return false;
-		} else if (!wait_for(t, writes ? POLLOUT : POLLIN, deadline,
-				     why)) {
+		if (!wait_for(t, writes ? POLLOUT : POLLIN, deadline, why))
 			return false;
-		}
+		if (!writes && !heard && !first_record(t, why))
+			return false;
+		heard = heard || !writes;
 	}
 	handshake_words(t, error, why);
 	/* without waiting: the server may want to know why */
