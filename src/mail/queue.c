@@ -27,7 +27,7 @@ bool queue_open(const char *directory, bool create, const char *helper,
 	struct queue *q = mem_alloc(sizeof(*q));
 
 	*out = NULL;
-	if (!store_open(directory, create, &q->store, why)) {
+	if (!spool_open(directory, create, &q->spool, why)) {
 		if (why->exit != EX_NOPERM || !helper ||
 		    access(helper, X_OK) < 0) {
 			queue_close(q);
@@ -43,7 +43,7 @@ void queue_close(struct queue *q)
 {
 	if (!q)
 		return;
-	store_close(&q->store);
+	spool_close(&q->spool);
 	free(q->helper);
 	free(q);
 }
@@ -60,15 +60,15 @@ bool queue_tended(const struct queue *q)
 	struct stat st;
 	time_t now = time(NULL);
 
-	return q->store.root >= 0 &&
-	       fstatat(q->store.root, run_file, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	return q->spool.root >= 0 &&
+	       fstatat(q->spool.root, run_file, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       S_ISREG(st.st_mode) && st.st_mtime > now - DAY &&
 	       st.st_mtime < now + DAY;
 }
 
 void queue_mark_run(struct queue *q)
 {
-	int fd = openat(q->store.root, run_file, O_WRONLY | O_CREAT |
+	int fd = openat(q->spool.root, run_file, O_WRONLY | O_CREAT |
 			O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
 
 	if (fd < 0 || futimens(fd, NULL) < 0)
@@ -81,7 +81,7 @@ void queue_mark_run(struct queue *q)
 void queue_sweep(struct queue *q)
 {
 	if (!q->helper)
-		store_sweep(&q->store);
+		spool_sweep(&q->spool);
 }
 
 static bool not_permitted(struct outcome *why)
@@ -149,7 +149,7 @@ static bool parts_make(struct parts *p, const struct queue_item *item,
 			    "the envelope cannot be queued");
 }
 
-static bool add_message(struct store_writer *w, struct message *m,
+static bool add_message(struct spool_writer *w, struct message *m,
 			struct outcome *why)
 {
 	int64_t offset = 0, size = message_size(m);
@@ -159,11 +159,11 @@ static bool add_message(struct store_writer *w, struct message *m,
 	for (; offset < size; offset += n) {
 		n = message_bytes(m, offset, &data);
 		if (n <= 0) {
-			store_abandon(w);
+			spool_abandon(w);
 			return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
 					    "cannot read the message");
 		}
-		if (!store_add(w, data, (size_t)n, why))
+		if (!spool_add(w, data, (size_t)n, why))
 			return false;
 	}
 	return true;
@@ -175,20 +175,20 @@ static bool add_local(struct queue *q, const struct queue_item *item,
 {
 	struct buf sum = BUF(TEXT_CHECKSUM_SIZE);
 	char name[QUEUE_NAME_SIZE];
-	struct store_writer w;
+	struct spool_writer w;
 	bool good;
 
-	if (!store_begin(&q->store, item->id, &w, why))
+	if (!spool_begin(&q->spool, item->id, &w, why))
 		return false;
 	text_name(name, w.id, item->next, item->held);
-	good = store_add(&w, p->header.data, p->header.len, why) &&
+	good = spool_add(&w, p->header.data, p->header.len, why) &&
 	       add_message(&w, item->message, why);
 	if (good) {
 		text_checksum(&sum, w.sum);
-		good = store_add(&w, sum.data, sum.len, why) &&
-		       store_add(&w, buf_text(&p->journal), p->journal.len,
+		good = spool_add(&w, sum.data, sum.len, why) &&
+		       spool_add(&w, buf_text(&p->journal), p->journal.len,
 				 why) &&
-		       store_commit(&w, name, why);
+		       spool_commit(&w, name, why);
 	}
 	buf_release(&sum);
 	memcpy(id, w.id, QUEUE_ID_SIZE);
@@ -204,8 +204,8 @@ bool queue_add(struct queue *q, const struct queue_item *item,
 
 	if (item->id && q->helper)
 		return not_permitted(why);
-	if (item->id && (store_find(&q->store, item->id, name) ||
-			 store_is_corrupt(&q->store, item->id))) {
+	if (item->id && (spool_find(&q->spool, item->id, name) ||
+			 spool_is_corrupt(&q->spool, item->id))) {
 		strncpy(id, item->id, QUEUE_ID_SIZE - 1);
 		id[QUEUE_ID_SIZE - 1] = '\0';
 		return true;
@@ -231,9 +231,9 @@ static bool look_at(struct queue *q, const char *name, struct entry *e,
 	int64_t torn;
 	int fd;
 
-	if (!store_look(&q->store, name, &fd, &st, why))
+	if (!spool_look(&q->spool, name, &fd, &st, why))
 		return false;
-	if (entry_read(&q->store, name, fd, &st, false, e, &torn, why))
+	if (entry_read(&q->spool, name, fd, &st, false, e, &torn, why))
 		return true;
 	close(fd);
 	return false;
@@ -256,7 +256,7 @@ bool queue_look(struct queue *q, const char *id, struct entry **out,
 	*out = NULL;
 	if (q->helper)
 		return not_permitted(why);
-	if (!store_find(&q->store, id, name))
+	if (!spool_find(&q->spool, id, name))
 		return outcome_fail(why, STAGE_LOCAL, EX_NOINPUT,
 				    "%s: no such entry", id);
 	e = mem_alloc(sizeof(*e));
@@ -345,7 +345,7 @@ bool queue_select(struct queue *q, const struct selection *s,
 
 	if (q->helper)
 		return not_permitted(why);
-	good = store_names(&q->store, &all, why);
+	good = spool_names(&q->spool, &all, why);
 	if (good)
 		choose(q, s, longest_wait, &all, names);
 	list_release(&all);
@@ -368,7 +368,7 @@ bool queue_list(struct queue *q, entry_visit *visit, void *context,
 
 	if (q->helper)
 		return drop_list(q->helper, visit, context, why);
-	if (!store_names(&q->store, &names, why)) {
+	if (!spool_names(&q->spool, &names, why)) {
 		list_release(&names);
 		return false;
 	}
@@ -393,21 +393,21 @@ bool queue_hold(struct queue *q, const char *id, struct outcome *why)
 {
 	if (q->helper)
 		return drop_order(q->helper, "hold", id, NULL, why);
-	return store_hold(&q->store, id, STORE_ANY, why);
+	return spool_hold(&q->spool, id, SPOOL_ANY, why);
 }
 
 bool queue_release(struct queue *q, const char *id, struct outcome *why)
 {
 	if (q->helper)
 		return drop_order(q->helper, "release", id, NULL, why);
-	return store_unhold(&q->store, id, STORE_ANY, why);
+	return spool_unhold(&q->spool, id, SPOOL_ANY, why);
 }
 
 bool queue_remove(struct queue *q, const char *id, struct outcome *why)
 {
 	if (q->helper)
 		return drop_order(q->helper, "withdraw", id, NULL, why);
-	return store_withdraw(&q->store, id, STORE_ANY, why);
+	return spool_withdraw(&q->spool, id, SPOOL_ANY, why);
 }
 
 bool queue_retry(struct queue *q, const char *id, const char *transport,
@@ -415,5 +415,5 @@ bool queue_retry(struct queue *q, const char *id, const char *transport,
 {
 	if (q->helper)
 		return drop_order(q->helper, "retry", id, transport, why);
-	return store_retry(&q->store, id, STORE_ANY, transport, why);
+	return spool_retry(&q->spool, id, SPOOL_ANY, transport, why);
 }

@@ -10,16 +10,16 @@
 #include "mail/queue_store.h"
 
 /* Whose entries may be touched, instead of a user's number: anybody's. */
-#define STORE_ANY ((uid_t)-1)
+#define SPOOL_ANY ((uid_t)-1)
 
 /* As queue_hold and so on; an entry of another user is no entry. */
-bool store_hold(struct store *s, const char *id, uid_t uid,
+bool spool_hold(struct spool *s, const char *id, uid_t uid,
 		struct outcome *why) MUST_CHECK;
-bool store_unhold(struct store *s, const char *id, uid_t uid,
+bool spool_unhold(struct spool *s, const char *id, uid_t uid,
 		   struct outcome *why) MUST_CHECK;
-bool store_withdraw(struct store *s, const char *id, uid_t uid,
+bool spool_withdraw(struct spool *s, const char *id, uid_t uid,
 		    struct outcome *why) MUST_CHECK;
-bool store_retry(struct store *s, const char *id, uid_t uid,
+bool spool_retry(struct spool *s, const char *id, uid_t uid,
 		 const char *transport, struct outcome *why) MUST_CHECK;
 
 #endif
