@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Holds the tables of options and keys, the manual pages, --help and the
+sample configuration together: what one of them has, all have.
+
+TOP_SRCDIR  the source tree
+POSTHASTE   the program; without it --help and the sample are not tried
+ROWS        the program that prints the tables (tests/unit/rows.c); by default
+            tests/unit/rows beside POSTHASTE, or below the working directory
+"""
+import os
+import re
+import subprocess
+import sys
+
+TOP = os.environ.get("TOP_SRCDIR", ".")
+PROGRAM = os.environ.get("POSTHASTE")
+COUNT = 0
+FAILED = 0
+
+
+def ok(good, what, *details):
+    global COUNT, FAILED
+    COUNT += 1
+    print("%s %d - %s" % ("ok" if good else "not ok", COUNT, what))
+    if not good:
+        FAILED += 1
+        for line in details:
+            print("# %s" % (line,))
+
+
+def same(what, wanted, found):
+    """Two lists that must be one, in any order."""
+    missing = sorted(set(wanted) - set(found))
+    extra = sorted(set(found) - set(wanted))
+    twice = sorted({x for x in found if list(found).count(x) > 1})
+    ok(not (missing or extra or twice), what,
+       "missing: %s" % (missing,), "not in the table: %s" % (extra,),
+       "twice: %s" % (twice,))
+
+
+def run(*argv):
+    return subprocess.run(argv, stdin=subprocess.DEVNULL, timeout=60,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          universal_newlines=True, check=False)
+
+
+def text_of(*path):
+    with open(os.path.join(TOP, *path), encoding="utf-8") as file:
+        return file.read()
+
+
+def rows_program():
+    if "ROWS" in os.environ:
+        return os.environ["ROWS"]
+    base = os.path.dirname(os.path.abspath(PROGRAM)) if PROGRAM else "."
+    return os.path.join(base, "tests", "unit", "rows")
+
+
+def tables():
+    options, keys = {}, {}
+    for line in run(rows_program()).stdout.splitlines():
+        field = line.split("\t")
+        if field[0] == "option":
+            options[field[1]] = field[2]
+        else:
+            keys[field[1], field[2]] = field[3]
+    return options, keys
+
+
+def manual_options(page):
+    """name -> argument, of the lists under OPTIONS."""
+    found = []
+    for line in section(page, "OPTIONS").splitlines():
+        m = re.match(r"\.It Fl (Fl )?(\S+)(?: (?:Ns )?(?:Op )?Ar (\S+))?$",
+                     line)
+        if m:
+            found.append(("--" if m.group(1) else "-") + m.group(2) +
+                         " " + (m.group(3) or ""))
+    return found
+
+
+def section(page, title):
+    m = re.search(r"^\.Sh %s\n(.*?)(?=^\.Sh |\Z)" % title, page,
+                  re.M | re.S)
+    return m.group(1) if m else ""
+
+
+TITLES = {"general": "GENERAL", "log": "LOG", "queue": "QUEUE", "dns": "DNS",
+          "tls": "TLS", "account": "ACCOUNTS", "domain": "DOMAINS",
+          "route": "ROUTES", "transport": "TRANSPORTS"}
+
+
+def manual_keys(page):
+    found = []
+    for name, title in TITLES.items():
+        for line in section(page, title).splitlines():
+            m = re.match(r"\.It Ic (\S+)(?: Pq (.*))?$", line)
+            if m:
+                found.append((name, m.group(1), m.group(2) or ""))
+    return found
+
+
+def sample_keys(text):
+    """(section, key, value) of every line, commented or not."""
+    found, name = [], None
+    for line in text.splitlines():
+        line = re.sub(r"^; ", "", line)
+        m = re.match(r"\[(\w+).*\]$", line)
+        if m:
+            name = m.group(1)
+        m = re.match(r"(\w+) = (.*)$", line)
+        if m:
+            found.append((name, m.group(1), m.group(2)))
+    return found
+
+
+def check_sample(keys):
+    sample = sample_keys(text_of("contrib", "posthaste.conf"))
+    same("the sample has every key", list(keys), [x[:2] for x in sample])
+    wrong = ["[%s] %s = %s" % x for x in sample
+             if keys.get(x[:2]) and keys[x[:2]] != x[2]]
+    ok(not wrong, "the sample shows the defaults", *wrong)
+
+
+def check_help(options):
+    result = run(PROGRAM, "--help")
+    ok(result.returncode == 0 and not result.stderr, "--help works",
+       result.stderr)
+    named = re.findall(r"(?:^ +|, )(--?[A-Za-z][\w-]*)", result.stdout, re.M)
+    same("--help has every option", list(options), named)
+    ok(max(map(len, result.stdout.splitlines() or [""])) < 80,
+       "--help fits a terminal")
+
+
+def check_program():
+    sample = os.path.join(TOP, "contrib", "posthaste.conf")
+    result = run(PROGRAM, "-C", sample, "--check")
+    ok(result.returncode == 0, "the sample is a configuration without fault",
+       *result.stderr.splitlines())
+
+
+def main():
+    options, keys = tables()
+    ok(len(options) > 50 and len(keys) > 70, "the tables can be read",
+       rows_program())
+    same("posthaste(1) has every option with its argument",
+         ["%s %s" % x for x in options.items()],
+         manual_options(text_of("man", "posthaste.1")))
+    same("posthaste.conf(5) has every key with its default",
+         [(s, k, v) for (s, k), v in keys.items()],
+         manual_keys(text_of("man", "posthaste.conf.5")))
+    check_sample(keys)
+    if PROGRAM:
+        check_help(options)
+        check_program()
+    print("1..%d" % COUNT)
+    return 1 if FAILED else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
