@@ -55,16 +55,17 @@ struct net_peer {
 	bool ipv6;
 };
 
-/* A connected non-blocking descriptor with TCP_NODELAY, or false: EX_TEMPFAIL
- * (no answer, no address for now, any failure of a proxy), EX_NOHOST (the
+/* A connected non-blocking descriptor with TCP_NODELAY, or false: EX_CONFIG
+ * (a source_address or path that can never work), EX_TEMPFAIL (no answer, no address for now, any failure of a proxy), EX_NOHOST (the
  * name does not exist). why->no_network is set where this host has no
  * address, route or resolver at all. The words name host, address and port
  * and say what to look at. */
 bool net_dial(const struct net_dial *dial, int *fd, struct net_peer *peer,
 	      struct outcome *why) MUST_CHECK;
 
-/* The addresses of a name, by getaddrinfo_a with a deadline; the caller
- * releases. False as above. */
+/* The addresses of a name, by getaddrinfo in a thread under the deadline
+ * (none is started for a numeric address); the caller releases. False as
+ * above, STAGE_DNS. */
 bool net_lookup(const char *host, unsigned port, enum net_family family,
 		int64_t deadline, struct net_addresses *out,
 		struct outcome *why) MUST_CHECK;
@@ -84,7 +85,8 @@ bool net_split(const char *text, unsigned fallback, char **host,
 	       unsigned *port);
 
 /* A fresh pipe or opened file may have landed on 0-2 if those were closed:
- * call this once, before anything is opened. */
+ * call this once, before anything is opened. They are opened the wrong way
+ * round, so that reading 0 and writing 1 and 2 still fail with EBADF. */
 void net_reserve_standard_descriptors(void);
 
 #endif
