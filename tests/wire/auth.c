@@ -212,10 +212,11 @@ static bool by_library(struct auth *a, const char *initial)
 	return good;
 }
 
-/* The initial response or the answer to an empty challenge, decoded. */
+/* The initial response or the answer to an empty challenge, decoded, which
+ * the caller frees. */
 static char *first_word(struct auth *a, const char *initial, size_t *n)
 {
-	char *line = NULL, *plain = NULL;
+	char *line = NULL, *plain = NULL, *text = NULL;
 
 	if (!a->initial) {
 		challenge(a->peer, "");
@@ -229,7 +230,14 @@ static char *first_word(struct auth *a, const char *initial, size_t *n)
 	if (gsasl_base64_from(initial, strlen(initial), &plain, n) != GSASL_OK)
 		plain = NULL;
 	free(line);
-	return plain;
+	if (plain) {
+		text = calloc(1, *n + 1);
+		if (!text)
+			abort();
+		memcpy(text, plain, *n);
+		gsasl_free(plain);
+	}
+	return text;
 }
 
 static bool by_token(struct auth *a, const char *initial)
@@ -248,7 +256,7 @@ static bool by_token(struct auth *a, const char *initial)
 		memmem(plain, n, a->peer->script->user,
 		       strlen(a->peer->script->user));
 	a->identity = strndup(plain, strcspn(plain, "\1"));
-	gsasl_free(plain);
+	free(plain);
 	if (!good) {
 		if (gsasl_base64_to(error, strlen(error), &text, NULL) !=
 		    GSASL_OK)

@@ -157,9 +157,12 @@ class Run:
                 out += [text] * int(count)
             else:
                 out.append(line)
+        whole = not out or not out[-1].endswith("\\c")
+        if not whole:
+            out[-1] = out[-1][:-2]
         text = "".join(unescape(line) + "\n" for line in out)
-        if text.endswith("\\c\n"):
-            text = text[:-3]
+        if not whole:
+            text = text[:-1]
         return self.fill(text).encode("latin-1")
 
     def argv(self):
@@ -353,6 +356,10 @@ class Check:
     def check_connections(self, rest):
         seen = len(self.events("connect"))
         want(seen == int(rest), f"{seen} connections")
+
+    def check_socks(self, rest):
+        seen = [e["target"] for e in self.events("socks")]
+        want(seen == rest.split(), f"the proxy was asked for {seen}")
 
     def check_audit(self, rest):
         self.audits = rest

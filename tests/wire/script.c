@@ -185,6 +185,7 @@ static bool set_flag(struct script *s, const char *name)
 		bool value;
 	} flags[] = {
 		{ "lmtp", &s->lmtp, true },
+		{ "socks", &s->socks, true },
 		{ "ask-certificate", &s->ask_certificate, true },
 		{ "wrong-signature", &s->wrong_signature, true },
 		{ "early-success", &s->early_success, true },
@@ -210,6 +211,7 @@ static bool set_text(struct script *s, const char *name, char *value)
 		{ "certificate", &s->certificate }, { "user", &s->user },
 		{ "password", &s->password }, { "token", &s->token },
 		{ "hostname", &s->hostname },
+		{ "socks-user", &s->socks_user },
 	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)

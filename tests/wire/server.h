@@ -62,7 +62,8 @@ struct script {
 	char *text;           /* the file, which everything points into */
 	char version[64];
 	char *listen;         /* inet, inet6, or a path */
-	bool lmtp;
+	bool lmtp, socks;
+	char *socks_user;     /* its password is password */
 	enum tls_mode tls;
 	char *priority;       /* GnuTLS */
 	char *certificate;    /* a name of certs.c */
@@ -166,6 +167,11 @@ bool content_chunk(struct peer *p, long n, FILE *to, long *size);
 
 /* AUTH with its argument; true: the client is authenticated. */
 bool auth_run(struct peer *p, const char *argument);
+
+/* --- socks.c --- */
+
+/* The proxy's part of a connection; false: it comes to nothing. */
+bool socks_run(struct peer *p);
 
 /* --- certs.c --- */
 

@@ -259,7 +259,7 @@ static void finish_each(struct session *s)
 
 	for (size_t i = 0; i < s->recipients && !s->peer->gone; i++) {
 		answer(s->peer, "dot", s->to[i], "250 2.0.0 saved");
-		if (accepted(s->peer)) {
+		if (accepted(s->peer) && !s->peer->gone) {
 			taken[n] = s->to[i];
 			params[n++] = s->to_params[i];
 		}
@@ -281,7 +281,8 @@ static void finish(struct session *s, bool whole)
 			answer(s->peer, "dot", s->path, s->recipients ?
 			       "250 2.0.0 queued as 4711" :
 			       "554 5.5.1 no valid recipients");
-			taken = accepted(s->peer) && s->recipients;
+			taken = accepted(s->peer) && s->recipients &&
+				!s->peer->gone;
 		}
 		record_message(s, taken, s->to, s->to_params, s->recipients);
 	}
@@ -434,7 +435,9 @@ void session_run(struct peer *p, const char *messages)
 
 	snprintf(greeting, sizeof(greeting), "220 %s ESMTP ready",
 		 p->script->hostname);
-	if (!session_rule(p, "connect", "") && !p->gone) {
+	if (p->script->socks && !socks_run(p))
+		peer_close(p, false);
+	if (!p->gone && !session_rule(p, "connect", "") && !p->gone) {
 		if (p->script->tls != TLS_IMPLICIT || peer_handshake(p)) {
 			if (peer_pending(p, 0))
 				audit(p, "spoke before the greeting", "");
