@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "mail/policy.h"
+
+static struct list words(const char *s)
+{
+	struct list l = {0};
+
+	list_split(&l, s, " ");
+	return l;
+}
+
+/* --- accounts and routes --- */
+
+static void test_domain_matches(void **state)
+{
+	static const struct {
+		const char *list, *domain;
+		bool want;
+	} row[] = {
+		{ "", "x", true }, { "", "", true },
+		{ "example.org", "example.org", true },
+		{ "example.org", "EXAMPLE.org", true },
+		{ "example.org", "a.example.org", false },
+		{ ".example.org", "example.org", true },
+		{ ".example.org", "a.b.example.org", true },
+		{ ".example.org", "badexample.org", false },
+		{ ".example.org", "org", false },
+		{ ".example.org", "", false },
+		{ ".", "", true }, { ".", "x", false },
+		{ ".", "[192.0.2.1]", true },
+		{ "[192.0.2.1]", "[192.0.2.1]", false },
+		{ "a.x b.x", "b.x", true }, { "a.x b.x", "c.x", false },
+		{ ".xn--bcher-kva.de", "www.xn--bcher-kva.de", true },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		struct list l = words(row[i].list);
+
+		if (policy_domain_matches(&l, row[i].domain) != row[i].want)
+			fail_msg("row %zu", i);
+		list_release(&l);
+	}
+}
+
+static void test_account(void **state)
+{
+	static char names[][8] = { "web", "byname", "default", "any", "null" };
+	struct account a[5] = {0};
+	struct config c = { .account = a, .accounts = 5 };
+	static const struct {
+		const char *user, *sender, *want;
+	} row[] = {
+		{ "www", "a@x.org", "web" }, { "www", "a@sub.x.org", "web" },
+		{ "www", "b@y.org", "web" }, { "www", "B@y.org", "default" },
+		{ "joe", "a@x.org", "default" }, { "joe", "a@z.org", "any" },
+		{ "joe", "", "null" }, { "joe", "a@[192.0.2.1]", "null" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 5; i++)
+		a[i].name = names[i];
+	a[0].user = words("root www");
+	a[0].match_from = words(".x.org b@y.org");
+	a[3].match_from = words("z.org");
+	a[4].user = words("joe");
+	a[4].match_from = words(".");
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++)
+		assert_string_equal(policy_account(&c, row[i].user,
+						   row[i].sender)->name,
+				    row[i].want);
+	names[2][0] = 'D';
+	assert_null(policy_account(&c, "joe", "a@x.org"));
+	for (i = 0; i < 5; i++) {
+		list_release(&a[i].user);
+		list_release(&a[i].match_from);
+	}
+}
+
+static void test_route(void **state)
+{
+	static char names[][4] = { "g1", "d1", "a1", "ad", "g2", "a0" };
+	char work[] = "work", other[] = "other", dom[] = "x.org";
+	struct route r[6] = {0};
+	struct config c = { .route = r, .routes = 6 };
+	struct account acc = { .name = work };
+	static const struct {
+		bool account;
+		const char *from, *to;
+		unsigned attempts;
+		const char *want, *transports;
+	} row[] = {
+		{ true, "a@x.org", "r@t.org", 0, "ad", "three" },
+		{ true, "a@x.org", "r@t.org", 1, "a1", "one two" },
+		{ true, "a@x.org", "r@t.org", 3, "a1", "one two" },
+		{ true, "a@y.org", "r@t.org", 0, "g2", "direct" },
+		{ true, "a@y.org", "r@t.org", 1, "a1", "one two" },
+		{ false, "a@x.org", "r@t.org", 0, "d1", "direct" },
+		{ false, "a@X.ORG", "r@t.org", 0, "d1", "direct" },
+		{ false, "a@y.org", "r@t.org", 0, "g2", "direct" },
+		{ false, "", "r@t.org", 0, "g1", "direct" },
+		{ false, "a@[192.0.2.1]", "r@t.org", 0, "g1", "direct" },
+		{ false, "a@y.org", "r@sub.t.org", 0, "g2", "direct" },
+		{ false, "a@y.org", "r@u.org", 0, NULL, "direct" },
+		{ false, "a@y.org", "r@[192.0.2.1]", 0, NULL, "direct" },
+	};
+	const struct route *got;
+	struct list names_got = {0};
+	char *s;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 6; i++)
+		r[i].name = names[i];
+	r[0].from_domain = words(".");          /* g1: null sender */
+	r[1].domain = dom;
+	r[2].account = work;
+	r[2].minimum_attempts = 1;
+	r[2].transport = words("one two");
+	r[3].account = work;
+	r[3].domain = dom;
+	r[3].transport = words("three");
+	r[4].to_domain = words(".t.org");
+	r[5].account = other;
+	/* a1 comes before ad in the file, and applies from attempt 1 */
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		policy_transports(&c, row[i].account ? &acc : NULL,
+				  row[i].from, row[i].to, row[i].attempts,
+				  &names_got, &got);
+		s = list_join(&names_got, " ");
+		if (!!got != !!row[i].want ||
+		    (got && strcmp(got->name, row[i].want)) ||
+		    strcmp(s, row[i].transports))
+			fail_msg("row %zu: %s, %s", i, got ? got->name : "-",
+				 s);
+		free(s);
+		list_release(&names_got);
+	}
+	for (i = 0; i < 6; i++) {
+		list_release(&r[i].from_domain);
+		list_release(&r[i].to_domain);
+		list_release(&r[i].transport);
+	}
+}
+
+/* --- TLS --- */
+
+static char letter(enum tls_demand demand)
+{
+	return "NOEV"[demand];
+}
+
+static void test_tls_relays(void **state)
+{
+	static const struct {
+		int kind;
+		/* plain, skip_verify, no_starttls; on a host, a socket */
+		char host[3], socket[3];
+	} row[] = {
+		{ KIND_SUBMISSIONS, { 'V', 'V', 'V' }, { 'V', 'V', 'V' } },
+		{ KIND_SUBMISSION, { 'V', 'E', 'N' }, { 'V', 'E', 'N' } },
+		{ KIND_SMTP, { 'V', 'E', 'N' }, { 'N', 'E', 'N' } },
+		{ KIND_LMTP, { 'O', 'E', 'N' }, { 'N', 'N', 'N' } },
+		{ KIND_FAIL, { 'N', 'N', 'N' }, { 'N', 'N', 'N' } },
+	};
+	struct tls_evidence all = { true, true, true };
+	char name[] = "mx.x";
+	size_t i, k, relaxed;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		struct transport t = { .kind = row[i].kind };
+
+		assert_true(policy_tls_implicit(&t) ==
+			    (t.kind == KIND_SUBMISSIONS));
+		for (k = 0; k < 3; k++) {
+			t.starttls_insecure_skip_verify = k == 1;
+			t.no_starttls = k == 2;
+			for (relaxed = 0; relaxed < 2; relaxed++) {
+				assert_int_equal(letter(policy_tls(&t, false,
+					&all, relaxed)), row[i].host[k]);
+				assert_int_equal(letter(policy_tls(&t, true,
+					NULL, relaxed)), row[i].socket[k]);
+			}
+		}
+	}
+	/* who says what a certificate must be wants one */
+	assert_int_equal(policy_tls(&(struct transport){ .kind = KIND_LMTP,
+		.tls_name = name }, false, NULL, true), DEMAND_VERIFIED);
+	assert_int_equal(policy_tls(&(struct transport){ .kind = KIND_SMTP,
+		.tls_name = name }, true, NULL, true), DEMAND_VERIFIED);
+}
+
+static void test_tls_direct(void **state)
+{
+	static const int kind[] = { KIND_DIRECT, KIND_SOCKS };
+	enum tls_demand want, base;
+	unsigned bits, k, how;
+
+	(void)state;
+	for (bits = 0; bits < 16; bits++) {
+		struct tls_evidence e = { .dane_records = bits & 1,
+			.dane_usable = bits & 2, .sts_enforce = bits & 4 };
+		bool relaxed = bits & 8;
+
+		for (k = 0; k < 2; k++) for (how = 0; how < 3; how++) {
+			struct transport t = { .kind = kind[k],
+				.no_starttls = how == 1,
+				.starttls_insecure_skip_verify = how == 2 };
+
+			base = how == 0 ? DEMAND_OPPORTUNISTIC :
+			       how == 1 ? DEMAND_NONE : DEMAND_ENCRYPTED;
+			want = DEMAND_NONE;
+			if (!relaxed && (bits & 6))
+				want = DEMAND_VERIFIED;
+			else if (!relaxed && (bits & 1))
+				want = DEMAND_ENCRYPTED;
+			if (base > want)
+				want = base;
+			assert_int_equal(policy_tls(&t, false, &e, relaxed),
+					 want);
+			assert_int_equal(policy_tls(&t, false, NULL, relaxed),
+					 base);
+		}
+	}
+	assert_string_equal(demand_name(DEMAND_VERIFIED), "verified");
+	assert_string_equal(demand_name(DEMAND_NONE), "none");
+}
+
+/* --- mechanisms --- */
+
+static const char everything[] =
+	"LOGIN PLAIN NTLM DIGEST-MD5 CRAM-MD5 GSSAPI SCRAM-SHA-1 "
+	"SCRAM-SHA-256 SCRAM-SHA-1-PLUS SCRAM-SHA-256-PLUS EXTERNAL XOAUTH2 "
+	"OAUTHBEARER";
+
+static struct auth_facts facts_of(unsigned bits)
+{
+	return (struct auth_facts){ .tls = bits & 1, .verified = bits & 2,
+		.binding = bits & 4, .username = bits & 8,
+		.password = bits & 16, .token = bits & 32,
+		.certificate = bits & 64, .ticket = bits & 128 };
+}
+
+/* The best of everything, said by the SPEC's words and not by a table. */
+static const char *best(const struct auth_facts *f)
+{
+	bool safe = f->tls && f->verified, pass = f->username && f->password;
+
+	if (f->token && safe)
+		return "OAUTHBEARER";
+	if (f->certificate && !f->password && f->tls)
+		return "EXTERNAL";
+	if (pass && f->binding && f->tls)
+		return "SCRAM-SHA-256-PLUS";
+	if (pass)
+		return "SCRAM-SHA-256";
+	if (f->ticket && !f->password && f->tls)
+		return "GSSAPI";
+	return NULL;
+}
+
+static void test_mechanism_facts(void **state)
+{
+	struct list offered = words(everything), none = {0};
+	struct outcome why;
+	const char *got, *want;
+	unsigned bits;
+
+	(void)state;
+	for (bits = 0; bits < 256; bits++) {
+		struct auth_facts f = facts_of(bits);
+
+		got = policy_mechanism(&offered, &none, &f, &why);
+		want = best(&f);
+		if (!!got != !!want || (got && strcmp(got, want)))
+			fail_msg("facts %u: %s, not %s", bits,
+				 got ? got : "-", want ? want : "-");
+		if (!got) {
+			assert_int_equal(why.exit, EX_NOPERM);
+			assert_int_equal(why.stage, STAGE_AUTH);
+			assert_non_null(strstr(why.text, "OAUTHBEARER"));
+		}
+	}
+	list_release(&offered);
+}
+
+static void test_mechanism_choice(void **state)
+{
+	enum { CLEAR = 8 + 16, TLS = 1 + CLEAR, SAFE = 2 + TLS,
+	       BOUND = 4 + SAFE };
+	static const struct {
+		const char *offered, *configured;
+		unsigned facts;
+		const char *want;
+	} row[] = {
+		{ "plain login", "", SAFE, "PLAIN" },
+		{ "LOGIN PLAIN", "", SAFE, "PLAIN" },
+		{ "LOGIN", "", SAFE, "LOGIN" },
+		{ "PLAIN LOGIN", "", TLS, NULL },
+		{ "PLAIN LOGIN", "", CLEAR, NULL },
+		{ "PLAIN CRAM-MD5", "", SAFE, "CRAM-MD5" },
+		{ "PLAIN CRAM-MD5", "", CLEAR, "CRAM-MD5" },
+		{ "DIGEST-MD5", "", CLEAR, "DIGEST-MD5" },
+		{ "DIGEST-MD5 CRAM-MD5 scram-sha-1", "", SAFE,
+		  "SCRAM-SHA-1" },
+		{ "SCRAM-SHA-1-PLUS SCRAM-SHA-256", "", BOUND,
+		  "SCRAM-SHA-1-PLUS" },
+		{ "SCRAM-SHA-1-PLUS SCRAM-SHA-256", "", SAFE,
+		  "SCRAM-SHA-256" },
+		{ "SCRAM-SHA-1-PLUS", "", SAFE, NULL },
+		{ "XOAUTH2 PLAIN", "", SAFE + 32, "XOAUTH2" },
+		{ "XOAUTH2 PLAIN", "", SAFE, "PLAIN" },
+		{ "XOAUTH2", "", TLS + 32, NULL },
+		{ "XOAUTH2", "XOAUTH2", TLS + 32, "XOAUTH2" },
+		{ "NTLM", "", SAFE, NULL },
+		{ "ntlm", "NTLM", SAFE, "NTLM" },
+		{ "PLAIN", "NTLM", SAFE, NULL },
+		{ "PLAIN SCRAM-SHA-256", "PLAIN", SAFE, "PLAIN" },
+		{ "PLAIN", "PLAIN", TLS, "PLAIN" },
+		{ "PLAIN", "PLAIN", CLEAR, "PLAIN" },
+		{ "LOGIN PLAIN", "LOGIN PLAIN", SAFE, "LOGIN" },
+		{ "PLAIN LOGIN", "LOGIN PLAIN", SAFE, "LOGIN" },
+		{ "EXTERNAL PLAIN", "EXTERNAL", SAFE + 64, "EXTERNAL" },
+		{ "EXTERNAL", "EXTERNAL", SAFE, NULL },
+		{ "EXTERNAL PLAIN", "", SAFE + 64, "PLAIN" },
+		{ "GSSAPI", "GSSAPI", CLEAR + 128, "GSSAPI" },
+		{ "", "", SAFE, NULL },
+		{ "FOO BAR", "", SAFE, NULL },
+	};
+	struct outcome why;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		struct list offered = words(row[i].offered);
+		struct list configured = words(row[i].configured);
+		struct auth_facts f = facts_of(row[i].facts);
+		const char *got = policy_mechanism(&offered, &configured, &f,
+						   &why);
+
+		if (!!got != !!row[i].want ||
+		    (got && strcmp(got, row[i].want)))
+			fail_msg("row %zu: %s", i, got ? got : "-");
+		f.downgraded = true;
+		got = policy_mechanism(&offered, &configured, &f, &why);
+		if (got && !f.tls)
+			assert_false(mechanism_is_plain(got));
+		list_release(&offered);
+		list_release(&configured);
+	}
+}
+
+static void test_second_mechanism(void **state)
+{
+	static const struct {
+		const char *refused, *offered, *configured;
+		unsigned facts;
+		const char *want;
+	} row[] = {
+		{ "CRAM-MD5", "CRAM-MD5 LOGIN PLAIN", "", 27, "PLAIN" },
+		{ "DIGEST-MD5", "DIGEST-MD5 login", "", 27, "LOGIN" },
+		{ "CRAM-MD5", "CRAM-MD5", "", 27, NULL },
+		{ "CRAM-MD5", "CRAM-MD5 PLAIN", "", 25, NULL },
+		{ "CRAM-MD5", "CRAM-MD5 PLAIN", "", 24, NULL },
+		{ "CRAM-MD5", "CRAM-MD5 PLAIN", "CRAM-MD5 PLAIN", 27, NULL },
+		{ "SCRAM-SHA-1", "SCRAM-SHA-1 PLAIN", "", 27, NULL },
+		{ "PLAIN", "PLAIN LOGIN", "", 27, NULL },
+		{ "XOAUTH2", "XOAUTH2 PLAIN", "", 59, NULL },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		struct list offered = words(row[i].offered);
+		struct list configured = words(row[i].configured);
+		struct auth_facts f = facts_of(row[i].facts);
+		const char *got = policy_second_mechanism(row[i].refused,
+			&offered, &configured, &f);
+
+		if (!!got != !!row[i].want ||
+		    (got && strcmp(got, row[i].want)))
+			fail_msg("row %zu: %s", i, got ? got : "-");
+		list_release(&offered);
+		list_release(&configured);
+	}
+	assert_string_equal(mechanism_known(0), "OAUTHBEARER");
+	assert_string_equal(mechanism_known(11), "LOGIN");
+	assert_null(mechanism_known(12));
+	assert_true(mechanism_is_plain("plain"));
+	assert_false(mechanism_is_plain("SCRAM-SHA-1"));
+}
+
+/* --- results --- */
+
+static void test_verdict(void **state)
+{
+	static const enum verdict verdict[] = {
+		['S'] = VERDICT_SENT, ['D'] = VERDICT_DEFERRED,
+		['F'] = VERDICT_FAILED,
+	};
+	static const struct {
+		struct outcome o;
+		char without, with;
+		bool elsewhere;
+	} row[] = {
+		{ { STAGE_DOT, EX_OK, 250, .status = "" }, 'S', 'S', false },
+		{ { STAGE_CONNECT, EX_TEMPFAIL, .code = 0 }, 'D', 'D', true },
+		{ { STAGE_DOT, EX_TEMPFAIL, 0, .in_doubt = true }, 'D', 'D',
+		  false },
+		{ { STAGE_RCPT, EX_TEMPFAIL, 450, .status = "" }, 'D', 'D', true },
+		{ { STAGE_LOCAL, EX_CANTCREAT, .code = 0 }, 'D', 'D', true },
+		{ { STAGE_HELLO, EX_UNAVAILABLE, 554, .status = "" }, 'F', 'D',
+		  true },
+		{ { STAGE_HELLO, EX_PROTOCOL, .code = 0 }, 'F', 'D', true },
+		{ { STAGE_RCPT, EX_PROTOCOL, .code = 0 }, 'F', 'D', true },
+		{ { STAGE_AUTH, EX_NOPERM, 535, .status = "5.7.8" }, 'F', 'D',
+		  true },
+		{ { STAGE_LOCAL, EX_CONFIG, .code = 0 }, 'F', 'D', true },
+		{ { STAGE_MAIL, EX_UNAVAILABLE, 550, .status = "" }, 'F', 'F',
+		  false },
+		{ { STAGE_RCPT, EX_NOUSER, 550, .status = "" }, 'F', 'F', false },
+		{ { STAGE_DATA, EX_UNAVAILABLE, 554, .status = "" }, 'F', 'F',
+		  false },
+		{ { STAGE_DOT, EX_UNAVAILABLE, 554, .status = "" }, 'F', 'F',
+		  false },
+		{ { STAGE_DNS, EX_NOHOST, .code = 0 }, 'F', 'F', false },
+		{ { STAGE_LOCAL, EX_DATAERR, .code = 0 }, 'F', 'F', false },
+		{ { STAGE_LOCAL, EX_UNAVAILABLE, 550, .status = "" }, 'F', 'F',
+		  false },
+		{ { STAGE_HELLO, EX_UNAVAILABLE, 0, .status = "5.7.30" }, 'F',
+		  'F', false },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++)
+		if (policy_verdict(&row[i].o, false) !=
+		    verdict[(int)row[i].without] ||
+		    policy_verdict(&row[i].o, true) !=
+		    verdict[(int)row[i].with] ||
+		    policy_try_elsewhere(&row[i].o) != row[i].elsewhere)
+			fail_msg("row %zu", i);
+}
+
+static void test_tally(void **state)
+{
+	static const struct {
+		int exit[4];     /* 0: sent; -75: failed for now, held */
+		int n, want;
+	} row[] = {
+		{ { 0 }, 0, 0 }, { { 0, 0 }, 2, 0 }, { { 75 }, 1, 75 },
+		{ { -75 }, 1, 0 }, { { 0, -75 }, 2, 0 }, { { -77 }, 1, 0 },
+		{ { 0, 75 }, 2, 69 }, { { 75, 0 }, 2, 69 },
+		{ { -75, 75 }, 2, 69 }, { { 67 }, 1, 67 },
+		{ { 0, 67 }, 2, 67 }, { { 67, 68 }, 2, 68 },
+		{ { 68, 67 }, 2, 68 }, { { 69, 68 }, 2, 69 },
+		{ { 65, 67, 68, 69 }, 4, 69 }, { { 65 }, 1, 65 },
+		{ { 75, 69 }, 2, 75 }, { { 0, 75, 67 }, 3, 69 },
+		{ { -75, 67 }, 2, 67 }, { { 77, 69 }, 2, 77 },
+		{ { 69, 76 }, 2, 76 }, { { 78, 69 }, 2, 78 },
+		{ { 77 }, 1, 77 }, { { 0, 77 }, 2, 77 },
+		{ { 73 }, 1, 73 }, { { 75, 73 }, 2, 73 },
+		{ { 73, 75 }, 2, 73 }, { { 0, 73 }, 2, 69 },
+		{ { 74, 67 }, 2, 74 },
+	};
+	size_t i;
+	int k;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		struct tally t = {0};
+
+		for (k = 0; k < row[i].n; k++) {
+			struct outcome o = { .stage = STAGE_LOCAL,
+				.exit = abs(row[i].exit[k]) };
+
+			tally_add(&t, &o, row[i].exit[k] < 0);
+		}
+		if (tally_exit(&t) != row[i].want)
+			fail_msg("row %zu: %d", i, tally_exit(&t));
+	}
+}
+
+static void test_schedule(void **state)
+{
+	int64_t step[] = { 450000, 900000, 1800000, 3600000, 7200000,
+			   14400000, 28800000 };
+	const int64_t day = 24 * 3600 * 1000LL;
+	struct config c = { .queue = { .step = step, .steps = 7,
+				       .lifetime = 5 * day } };
+	unsigned i;
+	int64_t d;
+
+	(void)state;
+	for (i = 0; i < 2000; i++) {
+		d = policy_delay(&c, 1, i * 2654435761U);
+		assert_true(d >= 450000 - 13500 && d <= 450000 + 13500);
+	}
+	assert_int_equal(policy_delay(&c, 2, 300), 900000);
+	assert_int_equal(policy_delay(&c, 7, 300), 28800000);
+	assert_int_equal(policy_delay(&c, 4000000000U, 300), 28800000);
+	assert_true(policy_delay(&c, 1, 0) != policy_delay(&c, 1, 600));
+	/* the regular end */
+	assert_false(policy_expired(&c, 20, 5 * day - 1));
+	assert_true(policy_expired(&c, 21, 5 * day));
+	/* a jump of the clock */
+	assert_false(policy_expired(&c, 0, 4000 * day));
+	assert_false(policy_expired(&c, 1, 4000 * day));
+	assert_false(policy_expired(&c, 5, 4000 * day));
+	/* no wait at all is a schedule */
+	step[6] = 0;
+	c.queue.step = step + 6;
+	c.queue.steps = 1;
+	assert_int_equal(policy_delay(&c, 3, 7), 0);
+	assert_true(policy_expired(&c, 21, 5 * day));
+	c.queue.lifetime = 2000;
+	assert_true(policy_expired(&c, 1, 2000));
+	assert_false(policy_expired(&c, 1, 1999));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_domain_matches),
+		cmocka_unit_test(test_account),
+		cmocka_unit_test(test_route),
+		cmocka_unit_test(test_tls_relays),
+		cmocka_unit_test(test_tls_direct),
+		cmocka_unit_test(test_mechanism_facts),
+		cmocka_unit_test(test_mechanism_choice),
+		cmocka_unit_test(test_second_mechanism),
+		cmocka_unit_test(test_verdict),
+		cmocka_unit_test(test_tally),
+		cmocka_unit_test(test_schedule),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
