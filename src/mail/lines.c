@@ -323,7 +323,7 @@ bool normalise_end(struct normaliser *s)
 	/* what is missing of the last line; a lone dot needs no line end */
 	if (!s->ended && s->state == NORMAL_DOT)
 		s->ended = true;
-	else if (!s->ended && (s->state != NORMAL_BOL || s->crs))
+	else if (!s->ended && s->state != NORMAL_BOL)
 		normalise(s, "\n", 1);
 	if (!s->header_size)
 		end_header(s);

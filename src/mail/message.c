@@ -109,8 +109,8 @@ static bool says_no(const struct field *f)
 
 static void survey_field(struct message_facts *facts, const struct field *f)
 {
-	if (!f->cut && field_has_addresses(f) && !facts->utf8_address &&
-	    bytes_wide(f->value, f->value_len))
+	if (!facts->utf8_address && !f->cut &&
+	    bytes_wide(f->value, f->value_len) && field_has_addresses(f))
 		facts->utf8_address = has_utf8_address(f);
 	else if (field_is(f, "TLS-Required"))
 		facts->tls_required_no = says_no(f);

@@ -116,6 +116,9 @@ void field_walk_release(struct field_walk *w)
 
 bool field_is(const struct field *f, const char *name)
 {
+	/* most are told apart by their first letter, and quickly */
+	if (!f->name_len || ((*f->name ^ *name) & ~0x20))
+		return false;
 	return strlen(name) == f->name_len &&
 	       !strncasecmp(f->name, name, f->name_len);
 }

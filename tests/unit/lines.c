@@ -66,6 +66,7 @@ static const struct row rows[] = {
 	{ "A: b\n\n\r.\nc\n", "A: b\r\n", "\r\n.\r\nc\r\n", false },
 	{ "A: b\r\n\r\nx\r\n\r.\r\nc\r\n", "A: b\r\n",
 	  "x\r\n\r\n.\r\nc\r\n", false },
+	{ "A: b\n\r.\nC: d\n\n", "A: b\r\n .\r\nC: d\r\n", "", false },
 	{ "A: b\n.\rC: d\n.\n", "A: b\r\n", ".\r\nC: d\r\n", false },
 	/* a lone dot */
 	{ "A: b\n\nhi\n.\nmore\n", "A: b\r\n", "hi\r\n", false },
@@ -91,6 +92,7 @@ static const struct row rows[] = {
 	{ "\r", "", "", false },
 	{ "A: b", "A: b\r\n", "", false },
 	{ "A: b\r", "A: b\r\n", "", false },
+	{ "A: b\n\r", "A: b\r\n", "", false },
 	{ "A: b\n", "A: b\r\n", "", false },
 	{ "A: b\n\n\n", "A: b\r\n", "\r\n", false },
 	{ "A: b\n\nhi", "A: b\r\n", "hi\r\n", false },

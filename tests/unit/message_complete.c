@@ -352,7 +352,30 @@ static void test_refolded(void **state)
 	buf_release(&b);
 }
 
-/* A field that was in order is not touched; nor a short line beside. */
+/* The first word stays beside the name, though it is longer than one would
+ * like; a line that was short enough stays as it was. */
+static void test_refold_exactly(void **state)
+{
+	struct buf word = BUF(MOST), in = BUF(MOST), want = BUF(MOST);
+	size_t i;
+
+	(void)state;
+	add_run(&word, 'x', 99);
+	buf_addf(&in, FULL "From: a@b\nX: %s", word.data);
+	buf_addf(&want, FULL_OUT "From: a@b\r\nX: %s", word.data);
+	for (i = 0; i < 10; i++) {
+		buf_addf(&in, " %s", word.data);
+		buf_addf(&want, "\r\n %s", word.data);
+	}
+	buf_addf(&in, "\n\t%s %s\n\n", word.data, word.data);
+	buf_addf(&want, "\r\n\t%s %s\r\n\r\n", word.data, word.data);
+	check(in.data, &usual, want.data);
+	buf_release(&word);
+	buf_release(&in);
+	buf_release(&want);
+}
+
+/* A field that was in order is not touched. */
 static void test_refold_leaves(void **state)
 {
 	struct buf in = BUF(MOST), want = BUF(MOST);
@@ -580,6 +603,7 @@ int main(void)
 		cmocka_unit_test(test_from_replaced),
 		cmocka_unit_test(test_undisclosed),
 		cmocka_unit_test(test_refolded),
+		cmocka_unit_test(test_refold_exactly),
 		cmocka_unit_test(test_refold_leaves),
 		cmocka_unit_test(test_encoded),
 		cmocka_unit_test(test_not_encoded),
