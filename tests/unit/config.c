@@ -389,6 +389,26 @@ static void test_transport_faults(void **state)
 		"success, failure, delay\n");
 }
 
+#define HEX16 "0123456789abcdef"
+#define NOT_HEX " is not a SHA-256 fingerprint (64 hexadecimal digits)\n"
+
+static void test_fingerprints(void **state)
+{
+	check_faults(*state,
+		"[transport a]\nkind = smtp\nhost = a.example\n"
+		"fingerprint = " HEX16 HEX16 HEX16 HEX16 "\n"
+		"fingerprint = " HEX16 HEX16 HEX16 HEX16 "0\n"
+		"fingerprint = " HEX16 HEX16 HEX16 "0123456789abcde\n"
+		"fingerprint = " HEX16 HEX16 HEX16 "0123456789abcdeg\n"
+		"fingerprint = :" HEX16 HEX16 HEX16 HEX16 "\n",
+		"5: fingerprint: \"" HEX16 HEX16 HEX16 HEX16 "0\"" NOT_HEX
+		"6: fingerprint: \"" HEX16 HEX16 HEX16 "0123456789abcde\""
+		NOT_HEX
+		"7: fingerprint: \"" HEX16 HEX16 HEX16 "0123456789abcdeg\""
+		NOT_HEX
+		"8: fingerprint: \":" HEX16 HEX16 HEX16 HEX16 "\"" NOT_HEX);
+}
+
 static void test_sections_go_on(void **state)
 {
 	struct place *p = *state;
@@ -661,6 +681,7 @@ int main(void)
 		cmocka_unit_test(test_kinds),
 		TEST(test_all_faults_at_once),
 		TEST(test_transport_faults),
+		TEST(test_fingerprints),
 		TEST(test_sections_go_on),
 		TEST(test_line_shapes),
 		TEST(test_bad_bytes),
