@@ -33,9 +33,16 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
+	static const char *const names[] = { "c.conf", "secret",
+					     "posthaste.conf", "system.conf" };
 	struct place *p = *state;
+	char path[128];
+	size_t i;
 
-	unlink(p->file);
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", p->dir, names[i]);
+		unlink(path);
+	}
 	rmdir(p->dir);
 	free(p);
 	return 0;
@@ -548,7 +555,6 @@ static void test_permissions(void **state)
 	write_to(secret, "x", 1, 0640);
 	assert_true(load(p->file, &c));
 	config_release(&c);
-	unlink(secret);
 }
 
 static void test_no_file(void **state)
@@ -610,8 +616,6 @@ static void test_search(void **state)
 	assert_false(c.user_file);
 	assert_string_equal(c.queue.directory, "/q");
 	config_release(&c);
-	unlink(user);
-	unlink(system);
 }
 
 static void test_reads_back(void **state)
