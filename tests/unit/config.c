@@ -404,11 +404,12 @@ static void test_fingerprints(void **state)
 	check_faults(*state,
 		"[transport a]\nkind = smtp\nhost = a.example\n"
 		"fingerprint = " HEX16 HEX16 HEX16 HEX16 "\n"
-		"fingerprint = " HEX16 HEX16 HEX16 HEX16 "0\n"
+		"fingerprint = " HEX16 HEX16 HEX16 HEX16 HEX16 "\n"
 		"fingerprint = " HEX16 HEX16 HEX16 "0123456789abcde\n"
 		"fingerprint = " HEX16 HEX16 HEX16 "0123456789abcdeg\n"
 		"fingerprint = :" HEX16 HEX16 HEX16 HEX16 "\n",
-		"5: fingerprint: \"" HEX16 HEX16 HEX16 HEX16 "0\"" NOT_HEX
+		"5: fingerprint: \"" HEX16 HEX16 HEX16 HEX16 HEX16 "\" is "
+		"not a SHA-256 fingerprint (64 hexadecimal digits)\n"
 		"6: fingerprint: \"" HEX16 HEX16 HEX16 "0123456789abcde\""
 		NOT_HEX
 		"7: fingerprint: \"" HEX16 HEX16 HEX16 "0123456789abcdeg\""
