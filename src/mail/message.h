@@ -65,6 +65,9 @@ struct field {
 	bool cut;           /* longer than FIELD_MAX: the rest is not here */
 };
 enum { FIELD_MAX = 4 * 1024 * 1024 };
+/* An address field longer than this is not parsed here: its mailboxes would
+ * take many times its room in memory. It is left as it is. */
+enum { ADDRESSES_MAX = 1024 * 1024 };
 
 /* Whether the field's name is this, without case. */
 bool field_is(const struct field *f, const char *name);

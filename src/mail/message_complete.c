@@ -276,7 +276,8 @@ static bool put_fields(struct completing *s)
 			continue;
 		if (f.cut)
 			w.failed = !put_huge(s, w.start, w.at);
-		else if (domain && *domain && field_has_addresses(&f))
+		else if (domain && *domain && f.raw_len <= ADDRESSES_MAX &&
+			 field_has_addresses(&f))
 			put_addresses(s, &f);
 		else
 			refold_field(s->out, f.raw, f.raw_len);

@@ -569,7 +569,7 @@ static void test_big(void **state)
 	(void)state;
 	buf_adds(&in, FULL "From: a@b\nTo: ");
 	buf_adds(&want, FULL_OUT "From: a@b\r\nTo: ");
-	for (i = 0; i < 60000; i++) {
+	for (i = 0; i < 60000; i++) { /* 0.5 MB become 1.2 */
 		buf_addf(&in, "%su%zu", i ? ",\n " : "", i);
 		buf_addf(&want, "%su%zu@d.example", i ? ",\r\n " : "", i);
 	}
