@@ -58,7 +58,8 @@ bool domain_normalise(const char *text, size_t n, char **out,
 bool domain_is_literal(const char *domain);
 
 /* Adds a display name to b as RFC 5322 and RFC 2047 want it: as atoms, a
- * quoted string, or encoded words; control characters become blanks. */
+ * quoted string, or encoded words (folded by CRLF and a blank between two);
+ * control characters become blanks. */
 struct buf;
 void name_encode(struct buf *b, const char *name);
 

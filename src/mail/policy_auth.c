@@ -158,10 +158,12 @@ const char *policy_second_mechanism(const char *refused,
 	static const char *const second[] = { "PLAIN", "LOGIN" };
 	size_t i;
 
-	if ((configured && configured->n) || !facts->tls || !facts->verified)
+	if (configured && configured->n)
 		return NULL;
-	if (strcasecmp(refused, "CRAM-MD5") && strcasecmp(refused, "DIGEST-MD5"))
+	if (strcasecmp(refused, "CRAM-MD5") &&
+	    strcasecmp(refused, "DIGEST-MD5"))
 		return NULL;
+	/* which asks for verified TLS, too */
 	for (i = 0; i < 2; i++)
 		if (list_has_nocase(offered, second[i]) &&
 		    acceptable(second[i], facts, false))
