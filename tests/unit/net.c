@@ -23,99 +23,6 @@
 
 #include "base/clock.h"
 #include "wire/net.h"
-#include "wire/net_parts.h"
-
-/* --- text --- */
-
-static void test_parse(void **state)
-{
-	static const struct {
-		const char *in, *out;   /* NULL: no address */
-		bool local;
-	} cases[] = {
-		{ "192.0.2.1", "192.0.2.1", false },
-		{ "[192.0.2.1]", "192.0.2.1", false },
-		{ "127.0.0.1", "127.0.0.1", true },
-		{ "127.255.3.4", "127.255.3.4", true },
-		{ "0.0.0.0", "0.0.0.0", true },
-		{ "169.254.9.9", "169.254.9.9", true },
-		{ "10.0.0.1", "10.0.0.1", false },
-		{ "2001:DB8::1", "2001:db8::1", false },
-		{ "[2001:db8::1]", "2001:db8::1", false },
-		{ "[IPv6:2001:db8::1]", "2001:db8::1", false },
-		{ "IPv6:::1", "::1", true },
-		{ "::", "::", true },
-		{ "fe80::1%lo", "fe80::1", true },
-		{ "fe80::1", "fe80::1", true },
-		{ "::ffff:127.0.0.1", "::ffff:127.0.0.1", true },
-		{ "::ffff:0.0.0.0", "::ffff:0.0.0.0", true },
-		{ "::ffff:169.254.0.1", "::ffff:169.254.0.1", true },
-		{ "::ffff:192.0.2.1", "::ffff:192.0.2.1", false },
-		{ "::127.0.0.1", "::127.0.0.1", true },
-		{ "", NULL, false }, { "[]", NULL, false },
-		{ "1.2.3", NULL, false }, { "1.2.3.4.5", NULL, false },
-		{ "1.2.3.256", NULL, false }, { " 1.2.3.4", NULL, false },
-		{ "localhost", NULL, false }, { "1", NULL, false },
-		{ "0x7f.1", NULL, false }, { "::1::", NULL, false },
-		{ "fe80::1%nosuchif", NULL, false }, { "[::1", NULL, false },
-		{ "fe80::1%", NULL, false },
-	};
-	struct net_address a;
-	char text[64];
-	size_t i;
-
-	(void)state;
-	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		bool done = net_address_parse(cases[i].in, 25, &a);
-
-		if (done != !!cases[i].out)
-			print_error("%s\n", cases[i].in);
-		assert_int_equal(done, !!cases[i].out);
-		if (!done)
-			continue;
-		net_address_text(&a, text);
-		assert_string_equal(text, cases[i].out);
-		assert_int_equal(net_address_is_local(&a), cases[i].local);
-	}
-	assert_false(net_address_parse("::1", 65536, &a));
-}
-
-static void test_split(void **state)
-{
-	static const struct {
-		const char *in, *host;  /* NULL: refused */
-		unsigned port;
-	} cases[] = {
-		{ "host", "host", 7 }, { "host:25", "host", 25 },
-		{ "192.0.2.1:1", "192.0.2.1", 1 },
-		{ "[::1]:65535", "::1", 65535 }, { "[::1]", "::1", 7 },
-		{ "::1", "::1", 7 }, { "2001:db8::1", "2001:db8::1", 7 },
-		{ "", NULL, 0 }, { ":25", NULL, 0 }, { "host:", NULL, 0 },
-		{ "host:0", NULL, 0 }, { "host:65536", NULL, 0 },
-		{ "host:99999999999999999999", NULL, 0 },
-		{ "host:2x", NULL, 0 }, { "a:b:c", NULL, 0 },
-		{ "[::1", NULL, 0 }, { "[]", NULL, 0 },
-		{ "[::1]x", NULL, 0 }, { "[::1]:", NULL, 0 },
-		{ "[host]:25", NULL, 0 },
-	};
-	unsigned port;
-	char *host;
-	size_t i;
-
-	(void)state;
-	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		bool done = net_split(cases[i].in, 7, &host, &port);
-
-		if (done != !!cases[i].host)
-			print_error("%s\n", cases[i].in);
-		assert_int_equal(done, !!cases[i].host);
-		if (!done)
-			continue;
-		assert_string_equal(host, cases[i].host);
-		assert_int_equal(port, cases[i].port);
-		free(host);
-	}
-}
 
 static void add(struct net_addresses *list, const char *text, unsigned port)
 {
@@ -123,42 +30,6 @@ static void add(struct net_addresses *list, const char *text, unsigned port)
 
 	assert_true(net_address_parse(text, port, &a));
 	net_addresses_add(list, (const void *)&a.sa, a.len);
-}
-
-static void test_interleave(void **state)
-{
-	static const struct {
-		const char *in[6];
-		enum net_family family;
-		const char *out[6];
-	} cases[] = {
-		{ { "::1", "::2", "::3", "1.0.0.1", "1.0.0.2" }, NET_ANY,
-		  { "::1", "1.0.0.1", "::2", "1.0.0.2", "::3" } },
-		{ { "::1", "::2", "::3", "1.0.0.1" }, NET_PREFER_V4,
-		  { "1.0.0.1", "::1", "::2", "::3" } },
-		{ { "1.0.0.1", "1.0.0.2", "::1" }, NET_PREFER_V6,
-		  { "::1", "1.0.0.1", "1.0.0.2" } },
-		{ { "1.0.0.1", "1.0.0.2" }, NET_PREFER_V6,
-		  { "1.0.0.1", "1.0.0.2" } },
-		{ { "::1" }, NET_ANY, { "::1" } },
-	};
-	size_t i, j;
-
-	(void)state;
-	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct net_addresses list = { 0 };
-		char text[64];
-
-		for (j = 0; cases[i].in[j]; j++)
-			add(&list, cases[i].in[j], 25);
-		net_interleave(&list, cases[i].family);
-		assert_int_equal(list.n, j);
-		for (j = 0; j < list.n; j++) {
-			net_address_text(&list.item[j], text);
-			assert_string_equal(text, cases[i].out[j]);
-		}
-		net_addresses_release(&list);
-	}
 }
 
 /* --- look-up --- */
@@ -594,9 +465,6 @@ static void test_standard_descriptors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parse),
-		cmocka_unit_test(test_split),
-		cmocka_unit_test(test_interleave),
 		cmocka_unit_test(test_lookup),
 		cmocka_unit_test(test_lookup_forked),
 		cmocka_unit_test(test_dial),

@@ -19,7 +19,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef UNUSED
 #define UNUSED __attribute__((unused))
+#endif
 
 struct cert {
 	gnutls_x509_crt_t crt;
