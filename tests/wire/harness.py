@@ -41,7 +41,7 @@ class Server:
         self.record = self.folder / f"{name}.record"
         self.messages = self.folder / f"{name}.message-"
         path = self.folder / f"{name}.script"
-        path.write_text(script)
+        path.write_text(script, "latin-1")
         self.errors = open(self.folder / f"{name}.stderr", "wb")
         self.process = subprocess.Popen(
             [SERVER, str(path), str(self.record), str(self.messages),

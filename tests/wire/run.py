@@ -41,7 +41,7 @@ def sections(path):
     """[(name, argument, [lines])] of a scenario; a line of blanks at a
     section's end is no part of it."""
     found = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(path.read_text("latin-1").split("\n"), 1):
         match = SECTION.match(line)
         if match and match.group(1).rstrip("0123456789") in (
                 "about", "server", "config", "argv", "stdin", "env", "run",
@@ -107,10 +107,13 @@ class Run:
             if word.startswith("PIN "):
                 return pathlib.Path(
                     f"{self.certificates}/{word[4:]}.pin").read_text()
+            if word.startswith("PEM "):
+                return pathlib.Path(
+                    f"{self.certificates}/{word[4:]}.pem").read_text()
             if word not in self.words:
                 raise Failure(f"%{word}% is not known")
             return self.words[word]
-        return re.sub(r"%([A-Z][^%\n]*)%", one, text)
+        return re.sub(r"%([A-Z][A-Z0-9]*(?: [^%\n]*)?)%", one, text)
 
     def base(self, general):
         return "\n".join(
