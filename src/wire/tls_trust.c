@@ -101,6 +101,21 @@ static void base64_table(signed char table[256])
 		table[c] = (signed char)base64_value((unsigned char)c);
 }
 
+/* Four characters at once, if they are such: that is nearly always so. */
+static bool base64_quad(const signed char table[256], const char *in,
+			unsigned char *out)
+{
+	const unsigned char *c = (const void *)in;
+	int a = table[c[0]], b = table[c[1]], d = table[c[2]], e = table[c[3]];
+
+	if ((a | b | d | e) < 0)
+		return false;
+	out[0] = (unsigned char)((a << 2 | b >> 4) & 0xff);
+	out[1] = (unsigned char)((b << 4 | d >> 2) & 0xff);
+	out[2] = (unsigned char)((d << 6 | e) & 0xff);
+	return true;
+}
+
 /* Blanks and line ends are passed over; returns the number of bytes. */
 static size_t base64_decode(const signed char table[256], const char *in,
 			    size_t n, unsigned char *out)
@@ -110,8 +125,13 @@ static size_t base64_decode(const signed char table[256], const char *in,
 	int value;
 	size_t i;
 
-	for (i = 0; i < n && in[i] != '='; i++) {
-		value = table[(unsigned char)in[i]];
+	for (i = 0; i < n && in[i] != '=';) {
+		if (!have && n - i >= 4 && base64_quad(table, in + i, out)) {
+			i += 4;
+			out += 3;
+			continue;
+		}
+		value = table[(unsigned char)in[i++]];
 		if (value < 0)
 			continue;
 		bits = bits << 6 | (unsigned)value;

@@ -88,6 +88,29 @@ static void make_crl(void)
 	gnutls_x509_crl_deinit(crl);
 }
 
+/* Lines of 61 characters that end in CRLF. */
+static void file_add_ragged(int fd, const struct cert *c)
+{
+	gnutls_datum_t pem;
+	const char *at, *end;
+	size_t column = 0;
+
+	GOOD(gnutls_x509_crt_export2(c->crt, GNUTLS_X509_FMT_PEM, &pem));
+	at = strchr((char *)pem.data, '\n');
+	end = strstr(at, "-----END");
+	file_add(fd, pem.data, (size_t)(at - (char *)pem.data));
+	for (; at < end; at++) {
+		if (*at == '\n')
+			continue;
+		if (column++ % 61 == 0)
+			file_add(fd, "\r\n", 2);
+		file_add(fd, at, 1);
+	}
+	file_add(fd, "\r\n", 2);
+	file_add(fd, end, strlen(end));
+	gnutls_free(pem.data);
+}
+
 /* A bundle as systems have it, and with what none should have. */
 static void make_bundle(int fd)
 {
@@ -100,7 +123,7 @@ static void make_bundle(int fd)
 	file_add(fd, rubbish, sizeof(rubbish) - 1);
 	file_add_cert(fd, &other_root);
 	file_add_cert(fd, &twin_root);
-	file_add_cert(fd, &root);
+	file_add_ragged(fd, &root);
 	file_add(fd, cut, sizeof(cut) - 1);
 }
 
