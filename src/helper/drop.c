@@ -127,7 +127,7 @@ static bool enough_room(int fd, int64_t more, struct outcome *why)
 			    "the queue's disk is nearly full");
 }
 
-static bool copy(struct spool_writer *w, int64_t total, struct outcome *why)
+static bool copy(struct qdir_writer *w, int64_t total, struct outcome *why)
 {
 	char block[BLOCK];
 	size_t want;
@@ -139,11 +139,11 @@ static bool copy(struct spool_writer *w, int64_t total, struct outcome *why)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
-			spool_abandon(w);
+			qdir_abandon(w);
 			return outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
 					    "the entry is cut short");
 		}
-		if (!spool_add(w, block, (size_t)n, why))
+		if (!qdir_add(w, block, (size_t)n, why))
 			return false;
 		total -= n;
 	}
@@ -151,7 +151,7 @@ static bool copy(struct spool_writer *w, int64_t total, struct outcome *why)
 }
 
 /* Reads what was written as the runner will. */
-static bool check(struct spool *s, struct spool_writer *w, const char *name,
+static bool check(struct qdir *s, struct qdir_writer *w, const char *name,
 		  struct outcome *why)
 {
 	struct stat st;
@@ -171,14 +171,14 @@ static bool check(struct spool *s, struct spool_writer *w, const char *name,
 		good = outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
 				    "the entry is cut short");
 	if (!good)
-		spool_abandon(w);
+		qdir_abandon(w);
 	return good;
 }
 
-static bool do_write(struct spool *s, char **argv, struct outcome *why)
+static bool do_write(struct qdir *s, char **argv, struct outcome *why)
 {
 	char name[QUEUE_NAME_SIZE];
-	struct spool_writer w;
+	struct qdir_writer w;
 	bool held = !strcmp(argv[0], "h");
 	int64_t next = 0, total;
 
@@ -192,11 +192,11 @@ static bool do_write(struct spool *s, char **argv, struct outcome *why)
 					   "5.3.4", "larger than the queue "
 					   "takes");
 	if (!enough_room(s->tmp, total, why) ||
-	    !spool_begin(s, NULL, &w, why))
+	    !qdir_begin(s, NULL, &w, why))
 		return false;
 	text_name(name, w.id, next, held);
 	if (!copy(&w, total, why) || !check(s, &w, name, why) ||
-	    !spool_commit(&w, name, why))
+	    !qdir_commit(&w, name, why))
 		return false;
 	printf("%s\n", w.id);
 	return true;
@@ -211,7 +211,7 @@ static bool print_range(int fd, int64_t offset, int64_t n)
 
 	for (; n > 0; n -= (int64_t)part, offset += (int64_t)part) {
 		part = n < (int64_t)sizeof(block) ? (size_t)n : sizeof(block);
-		if (!spool_read(fd, offset, block, part) ||
+		if (!qdir_read(fd, offset, block, part) ||
 		    fwrite(block, 1, part, stdout) != part)
 			return false;
 	}
@@ -220,7 +220,7 @@ static bool print_range(int fd, int64_t offset, int64_t n)
 
 /* Only what can be read whole is begun to be printed; lines that are added
  * meanwhile are not part of it. */
-static bool list_one(struct spool *s, const char *name, struct outcome *why)
+static bool list_one(struct qdir *s, const char *name, struct outcome *why)
 {
 	struct outcome ignored;
 	struct entry e;
@@ -231,7 +231,7 @@ static bool list_one(struct spool *s, const char *name, struct outcome *why)
 
 	if (fstatat(s->mess, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    st.st_uid != getuid() ||
-	    !spool_look(s, name, &fd, &st, &ignored))
+	    !qdir_look(s, name, &fd, &st, &ignored))
 		return true;
 	if (st.st_uid == getuid() &&
 	    entry_read(s, name, fd, &st, false, &e, &torn, &ignored)) {
@@ -248,10 +248,10 @@ static bool list_one(struct spool *s, const char *name, struct outcome *why)
 				    "cannot print the list");
 }
 
-static bool do_list(struct spool *s, char **argv, struct outcome *why)
+static bool do_list(struct qdir *s, char **argv, struct outcome *why)
 {
 	struct list names = { 0 };
-	bool good = spool_names(s, &names, why);
+	bool good = qdir_names(s, &names, why);
 	size_t i;
 
 	(void)argv;
@@ -263,30 +263,30 @@ static bool do_list(struct spool *s, char **argv, struct outcome *why)
 
 /* --- orders --- */
 
-static bool do_hold(struct spool *s, char **argv, struct outcome *why)
+static bool do_hold(struct qdir *s, char **argv, struct outcome *why)
 {
-	return spool_hold(s, argv[0], getuid(), why);
+	return qdir_hold(s, argv[0], getuid(), why);
 }
 
-static bool do_release(struct spool *s, char **argv, struct outcome *why)
+static bool do_release(struct qdir *s, char **argv, struct outcome *why)
 {
-	return spool_unhold(s, argv[0], getuid(), why);
+	return qdir_unhold(s, argv[0], getuid(), why);
 }
 
-static bool do_withdraw(struct spool *s, char **argv, struct outcome *why)
+static bool do_withdraw(struct qdir *s, char **argv, struct outcome *why)
 {
-	return spool_withdraw(s, argv[0], getuid(), why);
+	return qdir_withdraw(s, argv[0], getuid(), why);
 }
 
-static bool do_retry(struct spool *s, char **argv, struct outcome *why)
+static bool do_retry(struct qdir *s, char **argv, struct outcome *why)
 {
-	return spool_retry(s, argv[0], getuid(), argv[1], why);
+	return qdir_retry(s, argv[0], getuid(), argv[1], why);
 }
 
 static const struct order {
 	const char *name;
 	int least, most;     /* arguments */
-	bool (*run)(struct spool *s, char **argv, struct outcome *why);
+	bool (*run)(struct qdir *s, char **argv, struct outcome *why);
 } orders[] = {
 	{ "write", 1, 1, do_write },
 	{ "list", 0, 0, do_list },
@@ -312,7 +312,7 @@ int main(int argc, char **argv)
 {
 	const struct order *order;
 	struct outcome why;
-	struct spool spool;
+	struct qdir dir;
 	bool good;
 
 	if (!clean())
@@ -322,8 +322,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "posthaste-drop is run by posthaste\n");
 		return EX_USAGE;
 	}
-	good = spool_open(QUEUE_DIRECTORY, false, &spool, &why) &&
-	       order->run(&spool, argv + 2, &why);
+	good = qdir_open(QUEUE_DIRECTORY, false, &dir, &why) &&
+	       order->run(&dir, argv + 2, &why);
 	if (fflush(stdout) != 0 && good)
 		good = outcome_fail(&why, STAGE_LOCAL, EX_IOERR,
 				    "cannot print: %s", strerror(errno));

@@ -27,7 +27,7 @@ bool queue_open(const char *directory, bool create, const char *helper,
 	struct queue *q = mem_alloc(sizeof(*q));
 
 	*out = NULL;
-	if (!spool_open(directory, create, &q->spool, why)) {
+	if (!qdir_open(directory, create, &q->dir, why)) {
 		if (why->exit != EX_NOPERM || !helper ||
 		    access(helper, X_OK) < 0) {
 			queue_close(q);
@@ -43,7 +43,7 @@ void queue_close(struct queue *q)
 {
 	if (!q)
 		return;
-	spool_close(&q->spool);
+	qdir_close(&q->dir);
 	free(q->helper);
 	free(q);
 }
@@ -60,15 +60,15 @@ bool queue_tended(const struct queue *q)
 	struct stat st;
 	time_t now = time(NULL);
 
-	return q->spool.root >= 0 &&
-	       fstatat(q->spool.root, run_file, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	return q->dir.root >= 0 &&
+	       fstatat(q->dir.root, run_file, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       S_ISREG(st.st_mode) && st.st_mtime > now - DAY &&
 	       st.st_mtime < now + DAY;
 }
 
 void queue_mark_run(struct queue *q)
 {
-	int fd = openat(q->spool.root, run_file, O_WRONLY | O_CREAT |
+	int fd = openat(q->dir.root, run_file, O_WRONLY | O_CREAT |
 			O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
 
 	if (fd < 0 || futimens(fd, NULL) < 0)
@@ -81,7 +81,7 @@ void queue_mark_run(struct queue *q)
 void queue_sweep(struct queue *q)
 {
 	if (!q->helper)
-		spool_sweep(&q->spool);
+		qdir_sweep(&q->dir);
 }
 
 static bool not_permitted(struct outcome *why)
@@ -149,7 +149,7 @@ static bool parts_make(struct parts *p, const struct queue_item *item,
 			    "the envelope cannot be queued");
 }
 
-static bool add_message(struct spool_writer *w, struct message *m,
+static bool add_message(struct qdir_writer *w, struct message *m,
 			struct outcome *why)
 {
 	int64_t offset = 0, size = message_size(m);
@@ -159,11 +159,11 @@ static bool add_message(struct spool_writer *w, struct message *m,
 	for (; offset < size; offset += n) {
 		n = message_bytes(m, offset, &data);
 		if (n <= 0) {
-			spool_abandon(w);
+			qdir_abandon(w);
 			return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
 					    "cannot read the message");
 		}
-		if (!spool_add(w, data, (size_t)n, why))
+		if (!qdir_add(w, data, (size_t)n, why))
 			return false;
 	}
 	return true;
@@ -175,20 +175,20 @@ static bool add_local(struct queue *q, const struct queue_item *item,
 {
 	struct buf sum = BUF(TEXT_CHECKSUM_SIZE);
 	char name[QUEUE_NAME_SIZE];
-	struct spool_writer w;
+	struct qdir_writer w;
 	bool good;
 
-	if (!spool_begin(&q->spool, item->id, &w, why))
+	if (!qdir_begin(&q->dir, item->id, &w, why))
 		return false;
 	text_name(name, w.id, item->next, item->held);
-	good = spool_add(&w, p->header.data, p->header.len, why) &&
+	good = qdir_add(&w, p->header.data, p->header.len, why) &&
 	       add_message(&w, item->message, why);
 	if (good) {
 		text_checksum(&sum, w.sum);
-		good = spool_add(&w, sum.data, sum.len, why) &&
-		       spool_add(&w, buf_text(&p->journal), p->journal.len,
+		good = qdir_add(&w, sum.data, sum.len, why) &&
+		       qdir_add(&w, buf_text(&p->journal), p->journal.len,
 				 why) &&
-		       spool_commit(&w, name, why);
+		       qdir_commit(&w, name, why);
 	}
 	buf_release(&sum);
 	memcpy(id, w.id, QUEUE_ID_SIZE);
@@ -204,8 +204,8 @@ bool queue_add(struct queue *q, const struct queue_item *item,
 
 	if (item->id && q->helper)
 		return not_permitted(why);
-	if (item->id && (spool_find(&q->spool, item->id, name) ||
-			 spool_is_corrupt(&q->spool, item->id))) {
+	if (item->id && (qdir_find(&q->dir, item->id, name) ||
+			 qdir_is_corrupt(&q->dir, item->id))) {
 		strncpy(id, item->id, QUEUE_ID_SIZE - 1);
 		id[QUEUE_ID_SIZE - 1] = '\0';
 		return true;
@@ -231,9 +231,9 @@ static bool look_at(struct queue *q, const char *name, struct entry *e,
 	int64_t torn;
 	int fd;
 
-	if (!spool_look(&q->spool, name, &fd, &st, why))
+	if (!qdir_look(&q->dir, name, &fd, &st, why))
 		return false;
-	if (entry_read(&q->spool, name, fd, &st, false, e, &torn, why))
+	if (entry_read(&q->dir, name, fd, &st, false, e, &torn, why))
 		return true;
 	close(fd);
 	return false;
@@ -256,7 +256,7 @@ bool queue_look(struct queue *q, const char *id, struct entry **out,
 	*out = NULL;
 	if (q->helper)
 		return not_permitted(why);
-	if (!spool_find(&q->spool, id, name))
+	if (!qdir_find(&q->dir, id, name))
 		return outcome_fail(why, STAGE_LOCAL, EX_NOINPUT,
 				    "%s: no such entry", id);
 	e = mem_alloc(sizeof(*e));
@@ -345,7 +345,7 @@ bool queue_select(struct queue *q, const struct selection *s,
 
 	if (q->helper)
 		return not_permitted(why);
-	good = spool_names(&q->spool, &all, why);
+	good = qdir_names(&q->dir, &all, why);
 	if (good)
 		choose(q, s, longest_wait, &all, names);
 	list_release(&all);
@@ -368,7 +368,7 @@ bool queue_list(struct queue *q, entry_visit *visit, void *context,
 
 	if (q->helper)
 		return drop_list(q->helper, visit, context, why);
-	if (!spool_names(&q->spool, &names, why)) {
+	if (!qdir_names(&q->dir, &names, why)) {
 		list_release(&names);
 		return false;
 	}
@@ -393,21 +393,21 @@ bool queue_hold(struct queue *q, const char *id, struct outcome *why)
 {
 	if (q->helper)
 		return drop_order(q->helper, "hold", id, NULL, why);
-	return spool_hold(&q->spool, id, SPOOL_ANY, why);
+	return qdir_hold(&q->dir, id, QDIR_ANY, why);
 }
 
 bool queue_release(struct queue *q, const char *id, struct outcome *why)
 {
 	if (q->helper)
 		return drop_order(q->helper, "release", id, NULL, why);
-	return spool_unhold(&q->spool, id, SPOOL_ANY, why);
+	return qdir_unhold(&q->dir, id, QDIR_ANY, why);
 }
 
 bool queue_remove(struct queue *q, const char *id, struct outcome *why)
 {
 	if (q->helper)
 		return drop_order(q->helper, "withdraw", id, NULL, why);
-	return spool_withdraw(&q->spool, id, SPOOL_ANY, why);
+	return qdir_withdraw(&q->dir, id, QDIR_ANY, why);
 }
 
 bool queue_retry(struct queue *q, const char *id, const char *transport,
@@ -415,5 +415,5 @@ bool queue_retry(struct queue *q, const char *id, const char *transport,
 {
 	if (q->helper)
 		return drop_order(q->helper, "retry", id, transport, why);
-	return spool_retry(&q->spool, id, SPOOL_ANY, transport, why);
+	return qdir_retry(&q->dir, id, QDIR_ANY, transport, why);
 }

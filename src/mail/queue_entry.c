@@ -19,7 +19,7 @@ static bool append(struct entry *e, struct buf *lines, struct outcome *why)
 	bool good;
 
 	e->file->synced = false;
-	good = spool_append(e->file->fd, buf_text(lines), lines->len, why);
+	good = qdir_append(e->file->fd, buf_text(lines), lines->len, why);
 	buf_release(lines);
 	return good;
 }
@@ -94,7 +94,7 @@ static bool cause_unsettled(struct queue *q, const struct entry *e)
 	bool unsettled = false;
 	size_t i;
 
-	if (!e->cause || !spool_find(&q->spool, e->cause, name) ||
+	if (!e->cause || !qdir_find(&q->dir, e->cause, name) ||
 	    !queue_look(q, e->cause, &cause, &why))
 		return false;
 	for (i = 0; i < cause->envelope.n; i++)
@@ -110,14 +110,14 @@ static bool cause_unsettled(struct queue *q, const struct entry *e)
 	return unsettled;
 }
 
-static void quarantine(struct spool *s, const char *name, const char *words)
+static void quarantine(struct qdir *s, const char *name, const char *words)
 {
 	char id[QUEUE_ID_SIZE];
 	int64_t next;
 	bool held, moved;
 
 	moved = text_read_name(name, id, &next, &held) &&
-		spool_quarantine(s, name, id);
+		qdir_quarantine(s, name, id);
 	log_say(LOG_AT_ERROR, "queue: %s: %s; %s", name, words,
 		moved ? "moved to corrupt" : "cannot be moved to corrupt");
 }
@@ -148,18 +148,18 @@ bool queue_take(struct queue *q, const char *name, struct entry **out,
 	*out = NULL;
 	if (strchr(name, ','))
 		snprintf(found, sizeof(found), "%s", name);
-	else if (!spool_find(&q->spool, name, found)) {
+	else if (!qdir_find(&q->dir, name, found)) {
 		free(e);
 		return outcome_fail(why, STAGE_LOCAL, EX_NOINPUT,
 				    "%s: no such entry", name);
 	}
-	if (!spool_lock(&q->spool, found, &fd, &st, why)) {
+	if (!qdir_lock(&q->dir, found, &fd, &st, why)) {
 		free(e);
 		return false;
 	}
-	if (!entry_read(&q->spool, found, fd, &st, true, e, &torn, why)) {
+	if (!entry_read(&q->dir, found, fd, &st, true, e, &torn, why)) {
 		if (why->exit == EX_DATAERR)
-			quarantine(&q->spool, found, why->text);
+			quarantine(&q->dir, found, why->text);
 		close(fd);
 		free(e);
 		return false;
@@ -206,7 +206,7 @@ bool entry_begin(struct entry *e, const size_t *rcpt, size_t n,
 		if (e->envelope.rcpt[i].state == RCPT_PENDING)
 			room += RESULT_ROOM;
 	text_begin(&line, time(NULL), rcpt, n);
-	if (!spool_reserve(e->file->fd, 2 * line.len + room, why)) {
+	if (!qdir_reserve(e->file->fd, 2 * line.len + room, why)) {
 		buf_release(&line);
 		return false;
 	}
@@ -354,7 +354,7 @@ bool entry_schedule(struct entry *e, int64_t next, struct outcome *why)
 
 	/* not synced: if the old name comes back, it is tried too early */
 	text_name(name, e->id, next, false);
-	if (!spool_rename(e->file->spool, e->name, name, false, why))
+	if (!qdir_rename(e->file->dir, e->name, name, false, why))
 		return false;
 	snprintf(e->name, sizeof(e->name), "%s", name);
 	e->next = next > 0 ? next : 0;
@@ -377,10 +377,10 @@ bool entry_finish(struct entry *e, struct outcome *why)
 					    "%s: a report is due", e->id);
 	}
 	return entry_sync(e, why) &&
-	       spool_unlink(e->file->spool, e->name, false, why);
+	       qdir_unlink(e->file->dir, e->name, false, why);
 }
 
 void entry_quarantine(struct entry *e, const char *words)
 {
-	quarantine(e->file->spool, e->name, words);
+	quarantine(e->file->dir, e->name, words);
 }

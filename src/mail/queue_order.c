@@ -24,39 +24,39 @@ static bool no_entry(const char *id, struct outcome *why)
 			    id);
 }
 
-static bool target_open(struct spool *s, const char *id, uid_t uid,
+static bool target_open(struct qdir *s, const char *id, uid_t uid,
 			struct target *t, struct outcome *why)
 {
 	char found[QUEUE_ID_SIZE];
 	struct stat st;
 
-	if (!text_id_ok(id) || !spool_find(s, id, t->name) ||
+	if (!text_id_ok(id) || !qdir_find(s, id, t->name) ||
 	    !text_read_name(t->name, found, &t->next, &t->held))
 		return no_entry(id, why);
 	/* whose it is comes first: a stranger must not even wait for it */
-	if (uid != SPOOL_ANY &&
+	if (uid != QDIR_ANY &&
 	    (fstatat(s->mess, t->name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 	     st.st_uid != uid))
 		return no_entry(id, why);
-	if (!spool_lock(s, t->name, &t->fd, &st, why))
+	if (!qdir_lock(s, t->name, &t->fd, &st, why))
 		return false;
-	if (uid != SPOOL_ANY && st.st_uid != uid) {
+	if (uid != QDIR_ANY && st.st_uid != uid) {
 		close(t->fd);
 		return no_entry(id, why);
 	}
 	return true;
 }
 
-static bool rename_target(struct spool *s, struct target *t, const char *id,
+static bool rename_target(struct qdir *s, struct target *t, const char *id,
 			  int64_t next, bool held, struct outcome *why)
 {
 	char to[QUEUE_NAME_SIZE];
 
 	text_name(to, id, next, held);
-	return spool_rename(s, t->name, to, true, why);
+	return qdir_rename(s, t->name, to, true, why);
 }
 
-bool spool_hold(struct spool *s, const char *id, uid_t uid,
+bool qdir_hold(struct qdir *s, const char *id, uid_t uid,
 		struct outcome *why)
 {
 	struct target t;
@@ -69,7 +69,7 @@ bool spool_hold(struct spool *s, const char *id, uid_t uid,
 	return good;
 }
 
-bool spool_unhold(struct spool *s, const char *id, uid_t uid,
+bool qdir_unhold(struct qdir *s, const char *id, uid_t uid,
 		   struct outcome *why)
 {
 	struct target t;
@@ -82,7 +82,7 @@ bool spool_unhold(struct spool *s, const char *id, uid_t uid,
 	return good;
 }
 
-bool spool_withdraw(struct spool *s, const char *id, uid_t uid,
+bool qdir_withdraw(struct qdir *s, const char *id, uid_t uid,
 		    struct outcome *why)
 {
 	struct target t;
@@ -90,7 +90,7 @@ bool spool_withdraw(struct spool *s, const char *id, uid_t uid,
 
 	if (!target_open(s, id, uid, &t, why))
 		return false;
-	good = spool_unlink(s, t.name, true, why);
+	good = qdir_unlink(s, t.name, true, why);
 	close(t.fd);
 	return good;
 }
@@ -108,7 +108,7 @@ static bool cut_torn(int fd)
 		return false;
 	n = st.st_size < (off_t)sizeof(tail) ? (size_t)st.st_size :
 	    sizeof(tail);
-	if (!spool_read(fd, st.st_size - (off_t)n, tail, n))
+	if (!qdir_read(fd, st.st_size - (off_t)n, tail, n))
 		return false;
 	end = memrchr(tail, '\n', n);
 	if (!end)
@@ -127,7 +127,7 @@ static bool write_transport(int fd, const char *transport,
 		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
 				    "queue: cannot write the journal");
 	text_transport(&line, time(NULL), transport);
-	good = spool_append(fd, buf_text(&line), line.len, why);
+	good = qdir_append(fd, buf_text(&line), line.len, why);
 	buf_release(&line);
 	if (good && fdatasync(fd) < 0)
 		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
@@ -136,7 +136,7 @@ static bool write_transport(int fd, const char *transport,
 	return good;
 }
 
-bool spool_retry(struct spool *s, const char *id, uid_t uid,
+bool qdir_retry(struct qdir *s, const char *id, uid_t uid,
 		 const char *transport, struct outcome *why)
 {
 	struct target t;

@@ -10,16 +10,16 @@
 #include "mail/queue_store.h"
 
 /* Whose entries may be touched, instead of a user's number: anybody's. */
-#define SPOOL_ANY ((uid_t)-1)
+#define QDIR_ANY ((uid_t)-1)
 
 /* As queue_hold and so on; an entry of another user is no entry. */
-bool spool_hold(struct spool *s, const char *id, uid_t uid,
+bool qdir_hold(struct qdir *s, const char *id, uid_t uid,
 		struct outcome *why) MUST_CHECK;
-bool spool_unhold(struct spool *s, const char *id, uid_t uid,
+bool qdir_unhold(struct qdir *s, const char *id, uid_t uid,
 		   struct outcome *why) MUST_CHECK;
-bool spool_withdraw(struct spool *s, const char *id, uid_t uid,
+bool qdir_withdraw(struct qdir *s, const char *id, uid_t uid,
 		    struct outcome *why) MUST_CHECK;
-bool spool_retry(struct spool *s, const char *id, uid_t uid,
+bool qdir_retry(struct qdir *s, const char *id, uid_t uid,
 		 const char *transport, struct outcome *why) MUST_CHECK;
 
 #endif

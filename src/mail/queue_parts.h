@@ -7,12 +7,12 @@
 #include "mail/queue_store.h"
 
 struct queue {
-	struct spool spool;
+	struct qdir dir;
 	char *helper;      /* posthaste-drop, if the queue is used through it */
 };
 
 struct entry_file {
-	struct spool *spool;
+	struct qdir *dir;
 	int fd;
 	int64_t header;    /* the message begins here */
 	int64_t journal;   /* and its journal here */
@@ -25,7 +25,7 @@ struct entry_file {
  * e->file (with fd, which it closes) where this is true; else fd stays open.
  * whole: the message's checksum is held against it. torn gets the length of
  * what was cut short at the journal's end. False: EX_DATAERR, EX_IOERR. */
-bool entry_read(struct spool *s, const char *name, int fd,
+bool entry_read(struct qdir *s, const char *name, int fd,
 		const struct stat *st, bool whole, struct entry *e,
 		int64_t *torn, struct outcome *why) MUST_CHECK;
 /* The journal alone, again. */

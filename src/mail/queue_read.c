@@ -38,7 +38,7 @@ static bool read_header(int fd, int64_t size, struct buf *text,
 		room = buf_room(text, want - text->len);
 		if (!room)
 			return damaged(why, "an endless envelope");
-		if (!spool_read(fd, (int64_t)text->len, room,
+		if (!qdir_read(fd, (int64_t)text->len, room,
 				want - text->len))
 			return unreadable(why);
 		text->len = want;
@@ -55,8 +55,8 @@ static bool check_sum(int fd, int64_t length, struct outcome *why)
 	char line[TEXT_CHECKSUM_SIZE];
 	uint64_t sum;
 
-	if (!spool_sum(fd, length, &sum) ||
-	    !spool_read(fd, length, line, sizeof(line)))
+	if (!qdir_sum(fd, length, &sum) ||
+	    !qdir_read(fd, length, line, sizeof(line)))
 		return unreadable(why);
 	return text_is_checksum(line, sum) || damaged(why, "checksum");
 }
@@ -78,7 +78,7 @@ bool entry_read_journal(struct entry *e, int64_t size, int64_t *torn,
 		buf_release(&text);
 		return damaged(why, "an endless journal");
 	}
-	if (spool_read(e->file->fd, e->file->journal, room, (size_t)length))
+	if (qdir_read(e->file->fd, e->file->journal, room, (size_t)length))
 		good = text_read_journal(room, (size_t)length, e, &whole, why);
 	else
 		good = unreadable(why);
@@ -108,12 +108,12 @@ static bool read_facts(struct entry *e, int64_t size, bool whole,
 	       entry_read_journal(e, size, torn, why);
 }
 
-bool entry_read(struct spool *s, const char *name, int fd,
+bool entry_read(struct qdir *s, const char *name, int fd,
 		const struct stat *st, bool whole, struct entry *e,
 		int64_t *torn, struct outcome *why)
 {
 	*e = (struct entry){ .file = mem_alloc(sizeof(*e->file)) };
-	*e->file = (struct entry_file){ .spool = s, .fd = fd };
+	*e->file = (struct entry_file){ .dir = s, .fd = fd };
 	if (!text_read_name(name, e->id, &e->next, &e->held)) {
 		damaged(why, "its name");
 	} else if (read_facts(e, st->st_size, whole, torn, why)) {

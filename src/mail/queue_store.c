@@ -46,7 +46,7 @@ static bool make_path(const char *directory)
 	return made;
 }
 
-static bool open_part(struct spool *s, const char *name, bool create,
+static bool open_part(struct qdir *s, const char *name, bool create,
 		      bool *made, int *fd)
 {
 	if (create && mkdirat(s->root, name, 0700) == 0)
@@ -59,13 +59,13 @@ static bool open_part(struct spool *s, const char *name, bool create,
 	return *fd >= 0;
 }
 
-bool spool_open(const char *directory, bool create, struct spool *s,
+bool qdir_open(const char *directory, bool create, struct qdir *s,
 		struct outcome *why)
 {
 	struct stat root, mess;
 	bool made = false;
 
-	*s = (struct spool){ -1, -1, -1, -1, 0, 0 };
+	*s = (struct qdir){ -1, -1, -1, -1, 0, 0 };
 	s->root = open(directory, OPEN_DIRECTORY);
 	if (s->root < 0 && create && errno == ENOENT && make_path(directory))
 		s->root = open(directory, OPEN_DIRECTORY);
@@ -84,7 +84,7 @@ bool spool_open(const char *directory, bool create, struct spool *s,
 	return true;
 }
 
-void spool_close(struct spool *s)
+void qdir_close(struct qdir *s)
 {
 	int *fd[] = { &s->root, &s->tmp, &s->mess, &s->corrupt };
 	size_t i;
@@ -99,7 +99,7 @@ void spool_close(struct spool *s)
 /* --- writing --- */
 
 /* Twelve digits of time, so that ids sort by age, and four of chance. */
-void spool_fresh_id(char id[QUEUE_ID_SIZE])
+void qdir_fresh_id(char id[QUEUE_ID_SIZE])
 {
 	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
 	struct timespec now;
@@ -128,20 +128,20 @@ static bool is_at(int directory, const char *name, int fd, struct stat *st)
 	       there.st_dev == st->st_dev && there.st_ino == st->st_ino;
 }
 
-bool spool_begin(struct spool *s, const char *id, struct spool_writer *w,
+bool qdir_begin(struct qdir *s, const char *id, struct qdir_writer *w,
 		 struct outcome *why)
 {
 	struct stat st;
 	int tries;
 
-	*w = (struct spool_writer){ .spool = s, .fd = -1 };
+	*w = (struct qdir_writer){ .dir = s, .fd = -1 };
 	/* a sweep may have taken the file for a dead writer's before it was
 	 * locked */
 	for (tries = 0; tries < 10; tries++) {
 		if (id)
 			snprintf(w->id, sizeof(w->id), "%s", id);
 		else
-			spool_fresh_id(w->id);
+			qdir_fresh_id(w->id);
 		w->fd = openat(s->tmp, w->id, O_RDWR | O_CREAT | O_EXCL |
 			       OPEN_FILE, s->mode);
 		if (w->fd < 0)
@@ -156,7 +156,7 @@ bool spool_begin(struct spool *s, const char *id, struct spool_writer *w,
 		return failed(why, EX_CANTCREAT, "cannot create an entry");
 	if (fchmod(w->fd, s->mode) < 0) {
 		failed(why, EX_CANTCREAT, "cannot create an entry");
-		spool_abandon(w);
+		qdir_abandon(w);
 		return false;
 	}
 	return true;
@@ -178,12 +178,12 @@ static bool write_all(int fd, const char *data, size_t n)
 	return true;
 }
 
-bool spool_add(struct spool_writer *w, const char *data, size_t n,
+bool qdir_add(struct qdir_writer *w, const char *data, size_t n,
 	       struct outcome *why)
 {
 	if (!write_all(w->fd, data, n)) {
 		failed(why, EX_IOERR, "cannot write an entry");
-		spool_abandon(w);
+		qdir_abandon(w);
 		return false;
 	}
 	w->sum = text_sum(w->sum, data, n);
@@ -202,19 +202,19 @@ static int rename_new(int from_fd, const char *from, int to_fd,
 	return renameat(from_fd, from, to_fd, to);
 }
 
-bool spool_commit(struct spool_writer *w, const char *name,
+bool qdir_commit(struct qdir_writer *w, const char *name,
 		  struct outcome *why)
 {
-	struct spool *s = w->spool;
+	struct qdir *s = w->dir;
 
 	if (fsync(w->fd) < 0) {
 		failed(why, EX_IOERR, "cannot sync an entry");
-		spool_abandon(w);
+		qdir_abandon(w);
 		return false;
 	}
 	if (rename_new(s->tmp, w->id, s->mess, name) < 0) {
 		failed(why, EX_CANTCREAT, "cannot name an entry");
-		spool_abandon(w);
+		qdir_abandon(w);
 		return false;
 	}
 	if (fsync(s->mess) < 0) {
@@ -230,11 +230,11 @@ bool spool_commit(struct spool_writer *w, const char *name,
 	return true;
 }
 
-void spool_abandon(struct spool_writer *w)
+void qdir_abandon(struct qdir_writer *w)
 {
 	if (w->fd < 0)
 		return;
-	unlinkat(w->spool->tmp, w->id, 0);
+	unlinkat(w->dir->tmp, w->id, 0);
 	close(w->fd);
 	w->fd = -1;
 }
@@ -253,7 +253,7 @@ static DIR *read_directory(int directory)
 	return dir;
 }
 
-bool spool_names(struct spool *s, struct list *names, struct outcome *why)
+bool qdir_names(struct qdir *s, struct list *names, struct outcome *why)
 {
 	char id[QUEUE_ID_SIZE];
 	struct dirent *d;
@@ -276,7 +276,7 @@ bool spool_names(struct spool *s, struct list *names, struct outcome *why)
 	return true;
 }
 
-bool spool_find(struct spool *s, const char *id, char name[QUEUE_NAME_SIZE])
+bool qdir_find(struct qdir *s, const char *id, char name[QUEUE_NAME_SIZE])
 {
 	char found[QUEUE_ID_SIZE];
 	DIR *dir = read_directory(s->mess);
@@ -295,14 +295,14 @@ bool spool_find(struct spool *s, const char *id, char name[QUEUE_NAME_SIZE])
 	return there;
 }
 
-bool spool_is_corrupt(struct spool *s, const char *id)
+bool qdir_is_corrupt(struct qdir *s, const char *id)
 {
 	struct stat st;
 
 	return fstatat(s->corrupt, id, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static bool open_entry(struct spool *s, const char *name, int flags, int *fd,
+static bool open_entry(struct qdir *s, const char *name, int flags, int *fd,
 		       struct stat *st, struct outcome *why)
 {
 	*fd = openat(s->mess, name, flags | OPEN_FILE);
@@ -324,13 +324,13 @@ static bool open_entry(struct spool *s, const char *name, int flags, int *fd,
 			    "entry: not a plain file with one name", name);
 }
 
-bool spool_look(struct spool *s, const char *name, int *fd, struct stat *st,
+bool qdir_look(struct qdir *s, const char *name, int *fd, struct stat *st,
 		struct outcome *why)
 {
 	return open_entry(s, name, O_RDONLY, fd, st, why);
 }
 
-bool spool_lock(struct spool *s, const char *name, int *fd, struct stat *st,
+bool qdir_lock(struct qdir *s, const char *name, int *fd, struct stat *st,
 		struct outcome *why)
 {
 	if (!open_entry(s, name, O_RDWR | O_APPEND, fd, st, why))
@@ -353,7 +353,7 @@ bool spool_lock(struct spool *s, const char *name, int *fd, struct stat *st,
 	return false;
 }
 
-bool spool_read(int fd, int64_t offset, void *data, size_t n)
+bool qdir_read(int fd, int64_t offset, void *data, size_t n)
 {
 	char *p = data;
 	ssize_t done;
@@ -371,7 +371,7 @@ bool spool_read(int fd, int64_t offset, void *data, size_t n)
 	return true;
 }
 
-bool spool_sum(int fd, int64_t n, uint64_t *sum)
+bool qdir_sum(int fd, int64_t n, uint64_t *sum)
 {
 	char block[32 * 1024];
 	int64_t offset;
@@ -381,7 +381,7 @@ bool spool_sum(int fd, int64_t n, uint64_t *sum)
 	for (offset = 0; offset < n; offset += (int64_t)part) {
 		part = n - offset < (int64_t)sizeof(block) ?
 		       (size_t)(n - offset) : sizeof(block);
-		if (!spool_read(fd, offset, block, part))
+		if (!qdir_read(fd, offset, block, part))
 			return false;
 		*sum = text_sum(*sum, block, part);
 	}
@@ -390,7 +390,7 @@ bool spool_sum(int fd, int64_t n, uint64_t *sum)
 
 /* --- changing --- */
 
-bool spool_append(int fd, const char *data, size_t n, struct outcome *why)
+bool qdir_append(int fd, const char *data, size_t n, struct outcome *why)
 {
 	struct stat st, now;
 	int error;
@@ -410,7 +410,7 @@ bool spool_append(int fd, const char *data, size_t n, struct outcome *why)
 	return failed(why, EX_IOERR, "cannot write the journal");
 }
 
-bool spool_reserve(int fd, size_t n, struct outcome *why)
+bool qdir_reserve(int fd, size_t n, struct outcome *why)
 {
 	struct stat st;
 
@@ -423,7 +423,7 @@ bool spool_reserve(int fd, size_t n, struct outcome *why)
 		      "cannot reserve room for the journal");
 }
 
-bool spool_rename(struct spool *s, const char *from, const char *to,
+bool qdir_rename(struct qdir *s, const char *from, const char *to,
 		  bool sync, struct outcome *why)
 {
 	if (strcmp(from, to) != 0 &&
@@ -434,7 +434,7 @@ bool spool_rename(struct spool *s, const char *from, const char *to,
 	return true;
 }
 
-bool spool_unlink(struct spool *s, const char *name, bool sync,
+bool qdir_unlink(struct qdir *s, const char *name, bool sync,
 		  struct outcome *why)
 {
 	if (unlinkat(s->mess, name, 0) < 0 && errno != ENOENT)
@@ -444,7 +444,7 @@ bool spool_unlink(struct spool *s, const char *name, bool sync,
 	return true;
 }
 
-bool spool_quarantine(struct spool *s, const char *name, const char *id)
+bool qdir_quarantine(struct qdir *s, const char *name, const char *id)
 {
 	char to[QUEUE_ID_SIZE + 8];
 	int i, moved = -1;
@@ -460,7 +460,7 @@ bool spool_quarantine(struct spool *s, const char *name, const char *id)
 
 /* --- sweeping --- */
 
-static void sweep_one(struct spool *s, const char *name)
+static void sweep_one(struct qdir *s, const char *name)
 {
 	int fd = openat(s->tmp, name, O_RDONLY | OPEN_FILE);
 	struct stat st;
@@ -473,7 +473,7 @@ static void sweep_one(struct spool *s, const char *name)
 	close(fd);
 }
 
-void spool_sweep(struct spool *s)
+void qdir_sweep(struct qdir *s)
 {
 	DIR *dir = read_directory(s->tmp);
 	struct dirent *d;

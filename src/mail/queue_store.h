@@ -16,22 +16,22 @@
 #include "base/outcome.h"
 #include "mail/queue.h"
 
-struct spool {
+struct qdir {
 	int root, tmp, mess, corrupt;  /* directories; -1: not open */
 	uid_t owner;                   /* of the directory */
 	mode_t mode;                   /* of new entries: 0600 or 0660 */
 };
 
 /* False: EX_CANTCREAT, EX_NOPERM. root may be open even so (-1: no). */
-bool spool_open(const char *directory, bool create, struct spool *s,
+bool qdir_open(const char *directory, bool create, struct qdir *s,
 		struct outcome *why) MUST_CHECK;
-void spool_close(struct spool *s);
-void spool_fresh_id(char id[QUEUE_ID_SIZE]);
+void qdir_close(struct qdir *s);
+void qdir_fresh_id(char id[QUEUE_ID_SIZE]);
 
 /* --- an entry that is being written --- */
 
-struct spool_writer {
-	struct spool *spool;
+struct qdir_writer {
+	struct qdir *dir;
 	char id[QUEUE_ID_SIZE];
 	int fd;
 	uint64_t sum;      /* text_sum of all that was added */
@@ -39,49 +39,49 @@ struct spool_writer {
 
 /* Each: EX_CANTCREAT, EX_IOERR; the writer is then abandoned and its file
  * gone. */
-bool spool_begin(struct spool *s, const char *id, struct spool_writer *w,
+bool qdir_begin(struct qdir *s, const char *id, struct qdir_writer *w,
 		 struct outcome *why) MUST_CHECK;
-bool spool_add(struct spool_writer *w, const char *data, size_t n,
+bool qdir_add(struct qdir_writer *w, const char *data, size_t n,
 	       struct outcome *why) MUST_CHECK;
 /* Durable acceptance under this name in mess. The writer is closed. */
-bool spool_commit(struct spool_writer *w, const char *name,
+bool qdir_commit(struct qdir_writer *w, const char *name,
 		  struct outcome *why) MUST_CHECK;
-void spool_abandon(struct spool_writer *w);
+void qdir_abandon(struct qdir_writer *w);
 
 /* --- accepted entries --- */
 
 /* Adds every name in mess that has the form of one. */
-bool spool_names(struct spool *s, struct list *names,
+bool qdir_names(struct qdir *s, struct list *names,
 		 struct outcome *why) MUST_CHECK;
 /* The name of an entry by its id. */
-bool spool_find(struct spool *s, const char *id, char name[QUEUE_NAME_SIZE]);
-bool spool_is_corrupt(struct spool *s, const char *id);
+bool qdir_find(struct qdir *s, const char *id, char name[QUEUE_NAME_SIZE]);
+bool qdir_is_corrupt(struct qdir *s, const char *id);
 /* Opens an entry to read it, without a lock. False: EX_NOINPUT (not there,
  * not a plain file with one link), EX_NOPERM, EX_IOERR. */
-bool spool_look(struct spool *s, const char *name, int *fd, struct stat *st,
+bool qdir_look(struct qdir *s, const char *name, int *fd, struct stat *st,
 		struct outcome *why) MUST_CHECK;
 /* The same to change it, locked. False also: EX_TEMPFAIL (somebody else has
  * the lock). */
-bool spool_lock(struct spool *s, const char *name, int *fd, struct stat *st,
+bool qdir_lock(struct qdir *s, const char *name, int *fd, struct stat *st,
 		struct outcome *why) MUST_CHECK;
 /* All n bytes at offset. */
-bool spool_read(int fd, int64_t offset, void *data, size_t n);
+bool qdir_read(int fd, int64_t offset, void *data, size_t n);
 /* The checksum of the first n bytes. */
-bool spool_sum(int fd, int64_t n, uint64_t *sum);
+bool qdir_sum(int fd, int64_t n, uint64_t *sum);
 /* Appends whole or not at all. */
-bool spool_append(int fd, const char *data, size_t n, struct outcome *why)
+bool qdir_append(int fd, const char *data, size_t n, struct outcome *why)
 	MUST_CHECK;
 /* Reserves room for n bytes behind the end; a file system that cannot is
  * fine, a full one is not. */
-bool spool_reserve(int fd, size_t n, struct outcome *why) MUST_CHECK;
+bool qdir_reserve(int fd, size_t n, struct outcome *why) MUST_CHECK;
 /* Of a locked entry. sync: the new name is durable when this is true. */
-bool spool_rename(struct spool *s, const char *from, const char *to,
+bool qdir_rename(struct qdir *s, const char *from, const char *to,
 		  bool sync, struct outcome *why) MUST_CHECK;
-bool spool_unlink(struct spool *s, const char *name, bool sync,
+bool qdir_unlink(struct qdir *s, const char *name, bool sync,
 		  struct outcome *why) MUST_CHECK;
-bool spool_quarantine(struct spool *s, const char *name, const char *id);
+bool qdir_quarantine(struct qdir *s, const char *name, const char *id);
 
 /* Removes what dead writers left in tmp. */
-void spool_sweep(struct spool *s);
+void qdir_sweep(struct qdir *s);
 
 #endif
