@@ -25,6 +25,14 @@ static int newaliases(const struct desk *d)
 	return EX_OK;
 }
 
+static int not_built_in(const struct desk *d)
+{
+	struct outcome why;
+
+	outcome_fail(&why, STAGE_LOCAL, EX_UNAVAILABLE, "not built in yet");
+	return desk_fail(d, &why);
+}
+
 static int help(const struct desk *d)
 {
 	struct buf out = BUF(256 * 1024);
@@ -61,15 +69,15 @@ static const struct {
 	bool unconfigured;
 } commands[] = {
 	[COMMAND_SEND] = { desk_send, false },
-	[COMMAND_SMTPD] = { desk_smtpd, false },
+	[COMMAND_SMTPD] = { not_built_in, false },
 	[COMMAND_LIST] = { desk_list, false },
 	[COMMAND_NEWALIASES] = { newaliases, true },
 	[COMMAND_RUN] = { desk_run, false },
 	[COMMAND_CHECK] = { desk_check, true },
 	[COMMAND_EXPLAIN] = { desk_explain, false },
 	[COMMAND_PROBE] = { desk_probe, false },
-	[COMMAND_DNSCHECK] = { desk_dnscheck, false },
-	[COMMAND_CONFIGURE] = { desk_configure, true },
+	[COMMAND_DNSCHECK] = { not_built_in, false },
+	[COMMAND_CONFIGURE] = { not_built_in, true },
 	[COMMAND_SHOW] = { desk_administer, false },
 	[COMMAND_HOLD] = { desk_administer, false },
 	[COMMAND_RELEASE] = { desk_administer, false },

@@ -150,56 +150,78 @@ static void expire(struct runner *r, struct entry *e)
 	}
 }
 
-/* A report is on disk before its cause may go. One about a message from
- * nobody, or one that nobody wants, is not made. */
-static bool make_report(struct runner *r, struct entry *e,
-			const struct job *job, enum report_kind kind,
-			const size_t *rcpt, size_t n, struct outcome *why)
+static void place_of(const struct runner *r, const struct entry *e,
+		     struct report_place *place)
 {
-	struct report report = {
-		.kind = kind, .config = r->d->config, .entry = e,
-		.message = job->message, .rcpt = rcpt, .n = n,
+	const struct config *c = r->d->config;
+
+	*place = (struct report_place){
+		.hostname = c->general.hostname,
+		.from = c->queue.postmaster,
+		.now = (int64_t)time(NULL),
+		.retry_until = e->queued + c->queue.lifetime / 1000,
 	};
+}
+
+/* A report is on disk before its cause may go. */
+static bool queue_report(struct runner *r, struct entry *e,
+			 const struct job *job, enum report_kind kind,
+			 const size_t *rcpt, size_t n, struct outcome *why)
+{
 	struct envelope envelope = { 0 };
+	struct report_place place;
 	struct message *m = NULL;
 	char id[QUEUE_ID_SIZE];
 	struct queue_item item = {
 		.id = id, .cause = e->id, .envelope = &envelope,
 		.uid = e->uid,
 	};
-	bool done = true;
+	bool done;
 
-	entry_report_id(e, kind, rcpt[0], id);
-	if (report_make(&report, &m, &envelope, why)) {
-		item.message = m;
-		done = queue_add(r->q, &item, id, why);
-		r->reported = r->reported || done;
-	} else {
-		done = why->exit == EX_OK;
-	}
+	place_of(r, e, &place);
+	done = report_make(e, job->message, &place, kind, rcpt, n, id, &m,
+			   &envelope, why);
+	item.message = m;
+	done = done && queue_add(r->q, &item, id, why);
+	r->reported = r->reported || done;
 	message_free(m);
 	envelope_release(&envelope);
-	return done && entry_reported(e, kind, rcpt, n, why);
+	return done;
+}
+
+/* Tells the sender about the recipients that he wants to hear of, and notes
+ * for all that this is done. */
+static bool report_kind_of(struct runner *r, struct entry *e,
+			   const struct job *job, enum report_kind kind,
+			   struct outcome *why)
+{
+	size_t *rcpt = mem_alloc(e->envelope.n * sizeof(*rcpt));
+	size_t *wanted = mem_alloc(e->envelope.n * sizeof(*wanted));
+	size_t n = entry_unreported(e, kind, rcpt), many, at = 0, part;
+	bool done = true;
+
+	many = report_wanted(e, kind, rcpt, n, wanted);
+	for (; done && at < many; at += part) {
+		part = many - at > REPORT_RECIPIENTS ? REPORT_RECIPIENTS :
+		       many - at;
+		done = queue_report(r, e, job, kind, wanted + at, part, why);
+	}
+	if (done && n)
+		done = entry_reported(e, kind, rcpt, n, why);
+	free(wanted);
+	free(rcpt);
+	return done;
 }
 
 static bool report_all(struct runner *r, struct entry *e,
 		       const struct job *job, struct outcome *why)
 {
-	size_t *rcpt = mem_alloc(e->envelope.n * sizeof(*rcpt)), n;
-	bool done = true;
+	const struct config *c = r->d->config;
 
-	n = entry_unreported(e, REPORT_FAILURE, rcpt);
-	if (n)
-		done = make_report(r, e, job, REPORT_FAILURE, rcpt, n, why);
-	if (done && e->attempts >=
-		    (unsigned)r->d->config->queue.delay_report_after) {
-		n = entry_unreported(e, REPORT_DELAY, rcpt);
-		if (n)
-			done = make_report(r, e, job, REPORT_DELAY, rcpt, n,
-					   why);
-	}
-	free(rcpt);
-	return done;
+	if (!report_kind_of(r, e, job, REPORT_FAILURE, why))
+		return false;
+	return e->attempts < (unsigned)c->queue.delay_report_after ||
+	       report_kind_of(r, e, job, REPORT_DELAY, why);
 }
 
 static bool any_pending(const struct entry *e)

@@ -16,9 +16,9 @@ void message_free(struct message *m)
 {
 	if (!m)
 		return;
-	store_free(m->header.store);
+	spool_free(m->header.store);
 	if (m->body.store != m->header.store)
-		store_free(m->body.store);
+		spool_free(m->body.store);
 	free(m);
 }
 
@@ -44,7 +44,7 @@ long part_bytes(const struct part *p, int64_t offset, const char **data)
 
 	if (left <= 0)
 		return 0;
-	n = store_bytes(p->store, p->at + offset, data);
+	n = spool_bytes(p->store, p->at + offset, data);
 	return n < left ? n : (long)left;
 }
 
@@ -68,14 +68,14 @@ long message_bytes(struct message *m, int64_t offset, const char **data)
 	return n < STORE_WINDOW ? n : STORE_WINDOW;
 }
 
-bool message_unreadable(const struct store *s, struct outcome *why)
+bool message_unreadable(const struct spool *s, struct outcome *why)
 {
 	return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
 			    "cannot read the message back: %s",
 			    strerror(s->error));
 }
 
-bool message_unwritable(const struct store *s, struct outcome *why)
+bool message_unwritable(const struct spool *s, struct outcome *why)
 {
 	return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
 			    "cannot write a temporary file: %s",
@@ -163,7 +163,7 @@ bool message_survey(struct message *m, struct outcome *why)
 }
 
 /* Where the header ends: behind the first empty line; 0: it does not. */
-static int64_t header_end(struct store *s)
+static int64_t header_end(struct spool *s)
 {
 	struct part whole = { .store = s, .size = s->size };
 	int64_t at, line = 0;
@@ -187,7 +187,7 @@ static int64_t header_end(struct store *s)
 bool message_open(int fd, int64_t offset, int64_t size, struct message **out,
 		  struct outcome *why)
 {
-	struct store *s = store_over(fd, offset, size);
+	struct spool *s = spool_over(fd, offset, size);
 	struct message *m = mem_alloc(sizeof(*m));
 	int64_t header = header_end(s);
 	bool done = false;

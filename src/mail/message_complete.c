@@ -27,7 +27,7 @@ struct completing {
 	struct present has;
 	bool encode;            /* the body becomes quoted-printable */
 	bool from_done, to_done, encoding_done;
-	struct store *out;
+	struct spool *out;
 };
 
 /* --- what is there --- */
@@ -107,10 +107,10 @@ static void put_from(struct completing *s)
 	s->from_done = true;
 }
 
-static void put_line(struct store *out, const char *format, ...)
+static void put_line(struct spool *out, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-static void put_line(struct store *out, const char *format, ...)
+static void put_line(struct spool *out, const char *format, ...)
 {
 	struct buf b = BUF(4096);
 	va_list ap;
@@ -119,7 +119,7 @@ static void put_line(struct store *out, const char *format, ...)
 	buf_addv(&b, format, ap);
 	va_end(ap);
 	buf_adds(&b, "\r\n");
-	store_add(out, buf_text(&b), b.len);
+	spool_add(out, buf_text(&b), b.len);
 	buf_release(&b);
 }
 
@@ -306,14 +306,14 @@ static bool put_encoded_body(struct completing *s)
 static bool assemble(struct completing *s, struct message *done,
 		     struct outcome *why)
 {
-	struct store *out = s->out;
+	struct spool *out = s->out;
 
 	put_missing(s);
 	if (!put_fields(s))
 		return message_unreadable(s->m->header.store, why);
 	if (s->c->undisclosed_recipients)
 		put_undisclosed(s);
-	store_add(out, "\r\n", 2);
+	spool_add(out, "\r\n", 2);
 	done->header = (struct part){ .store = out, .size = out->size };
 	done->body = s->m->body;
 	done->body_wide = s->m->body_wide;
@@ -326,7 +326,7 @@ static bool assemble(struct completing *s, struct message *done,
 			.size = out->size - done->header.size };
 		done->body_wide = done->body_long = false;
 	}
-	return store_flush(out) || message_unwritable(out, why);
+	return spool_flush(out) || message_unwritable(out, why);
 }
 
 /* The old message's body has a new owner. */
@@ -352,10 +352,10 @@ bool message_complete(struct message **m, const struct completion *c,
 	if (!message_fields(*m, note_field, &s.has, why))
 		return false;
 	s.encode = (*m)->body_long && !s.has.opaque;
-	s.out = store_new();
+	s.out = spool_new();
 	done = mem_alloc(sizeof(*done));
 	if (!assemble(&s, done, why) || !message_survey(done, why)) {
-		store_free(s.out);
+		spool_free(s.out);
 		free(done);
 		return false;
 	}

@@ -22,7 +22,7 @@ enum {
 	STORE_WINDOW = 64 * 1024    /* read at once */
 };
 
-struct store {
+struct spool {
 	char *mem;          /* its first bytes */
 	size_t mem_len, mem_size;
 	int fd;             /* the rest; -1: none yet */
@@ -37,22 +37,22 @@ struct store {
 	int error;          /* errno of what failed; 0: all is well */
 };
 
-struct store *store_new(void);
+struct spool *spool_new(void);
 /* Over size bytes at an offset of a file that stays the caller's. */
-struct store *store_over(int fd, int64_t offset, int64_t size);
-void store_free(struct store *s);
+struct spool *spool_over(int fd, int64_t offset, int64_t size);
+void spool_free(struct spool *s);
 /* False: no room or no file; error tells. */
-bool store_add(struct store *s, const void *data, size_t n);
-/* Must be called between the last store_add and the first store_bytes. */
-bool store_flush(struct store *s);
+bool spool_add(struct spool *s, const void *data, size_t n);
+/* Must be called between the last spool_add and the first spool_bytes. */
+bool spool_flush(struct spool *s);
 /* Points *data at bytes from offset (< size) on, as many as lie there in one
  * piece, good until the next call; -1: error tells. */
-long store_bytes(struct store *s, int64_t offset, const char **data);
+long spool_bytes(struct spool *s, int64_t offset, const char **data);
 
 /* --- message --- */
 
 struct part {
-	struct store *store;
+	struct spool *store;
 	int64_t at, size;
 };
 
@@ -65,13 +65,13 @@ struct message {
 	struct message_facts facts;
 };
 
-/* As store_bytes, within the part; 0 at its end. */
+/* As spool_bytes, within the part; 0 at its end. */
 long part_bytes(const struct part *p, int64_t offset, const char **data);
 /* Fills in the facts about the header and those that sum up. False:
  * EX_IOERR, or EX_UNAVAILABLE for too many Received. */
 bool message_survey(struct message *m, struct outcome *why) MUST_CHECK;
-bool message_unreadable(const struct store *s, struct outcome *why);
-bool message_unwritable(const struct store *s, struct outcome *why);
+bool message_unreadable(const struct spool *s, struct outcome *why);
+bool message_unwritable(const struct spool *s, struct outcome *why);
 
 /* --- the walk over the header --- */
 
@@ -99,7 +99,7 @@ char *field_flatten(const struct field *f);
  * broken before white space so that none is over width, where words permit.
  * Nothing but CRLFs is added. */
 struct refolder {
-	struct store *out;
+	struct spool *out;
 	size_t width;
 	bool colon;           /* the field's name is behind us */
 	size_t line;          /* length of the line so far */
@@ -112,11 +112,11 @@ struct refolder {
 void refold(struct refolder *r, const char *data, size_t n);
 void refold_end(struct refolder *r);
 /* A whole field: lines that are short enough stay as they are. */
-void refold_field(struct store *out, const char *data, size_t n);
+void refold_field(struct spool *out, const char *data, size_t n);
 
 /* Quoted-printable (RFC 2045 6.7) of text whose lines end in CRLF. */
 struct qp {
-	struct store *out;
+	struct spool *out;
 	size_t line;
 	char blank;           /* a blank or tab whose place is still open */
 	char text[80];

@@ -11,7 +11,7 @@ static void put_line(struct qp *q, const char *end)
 	size_t n = strlen(end);
 
 	memcpy(q->text + q->line, end, n);
-	store_add(q->out, q->text, q->line + n);
+	spool_add(q->out, q->text, q->line + n);
 	q->line = 0;
 }
 

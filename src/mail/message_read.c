@@ -18,7 +18,7 @@ enum {
 
 struct reading {
 	struct normaliser machine;
-	struct store *store;
+	struct spool *store;
 	int64_t max_size;
 	bool too_large;
 };
@@ -31,13 +31,13 @@ static bool reading_put(void *context, const char *data, size_t n)
 		r->too_large = true;
 		return false;
 	}
-	return store_add(r->store, data, n);
+	return spool_add(r->store, data, n);
 }
 
 static void reading_begin(struct reading *r,
 			  const struct message_limits *limits)
 {
-	r->store = store_new();
+	r->store = spool_new();
 	r->max_size = limits->max_size;
 	r->machine.put = reading_put;
 	r->machine.context = r;
@@ -64,9 +64,9 @@ static bool reading_end(struct reading *r, struct message **out,
 	struct message *m;
 
 	if (n->nul || n->stopped || !normalise_end(n) ||
-	    !store_flush(r->store)) {
+	    !spool_flush(r->store)) {
 		reading_failed(r, why);
-		store_free(r->store);
+		spool_free(r->store);
 		return false;
 	}
 	m = mem_alloc(sizeof(*m));
@@ -154,7 +154,7 @@ bool message_read(int fd, const struct message_limits *limits,
 
 	reading_begin(&r, limits);
 	if (!read_all(fd, &r, why)) {
-		store_free(r.store);
+		spool_free(r.store);
 		return false;
 	}
 	/* who writes on behind the dot must not die of it */
@@ -167,7 +167,7 @@ bool message_parse(int fd, int64_t offset, int64_t size,
 		   const struct message_limits *limits, struct message **out,
 		   struct outcome *why)
 {
-	struct store *from = store_over(fd, offset, size);
+	struct spool *from = spool_over(fd, offset, size);
 	struct part all = { .store = from, .size = size };
 	struct reading r = {0};
 	const char *data;
@@ -181,9 +181,9 @@ bool message_parse(int fd, int64_t offset, int64_t size,
 			break;
 	if (n < 0) {
 		message_unreadable(from, why);
-		store_free(r.store);
+		spool_free(r.store);
 	}
-	store_free(from);
+	spool_free(from);
 	return n >= 0 && reading_end(&r, out, why);
 }
 

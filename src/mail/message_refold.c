@@ -21,11 +21,11 @@ static void put_held(struct refolder *r)
 		return;
 	if (r->solid && r->word && is_blank(*r->text) &&
 	    r->line + r->held > most) {
-		store_add(r->out, "\r\n", 2);
+		spool_add(r->out, "\r\n", 2);
 		r->line = 0;
 		r->solid = false;
 	}
-	store_add(r->out, r->text, r->held);
+	spool_add(r->out, r->text, r->held);
 	r->line += r->held;
 	r->solid = r->solid || r->word;
 	r->name_only = false;
@@ -36,7 +36,7 @@ static void put_held(struct refolder *r)
 static void line_end(struct refolder *r)
 {
 	put_held(r);
-	store_add(r->out, "\r\n", 2);
+	spool_add(r->out, "\r\n", 2);
 	r->line = 0;
 	r->solid = r->name_only = false;
 }
@@ -44,7 +44,7 @@ static void line_end(struct refolder *r)
 /* The name and its colon stay together. */
 static void take_name(struct refolder *r, char c)
 {
-	store_add(r->out, &c, 1);
+	spool_add(r->out, &c, 1);
 	r->line++;
 	r->colon = r->solid = r->name_only = c == ':';
 }
@@ -86,14 +86,14 @@ static bool has_long_line(const char *data, size_t n)
 	return end - data > LINE_LONGEST;
 }
 
-void refold_field(struct store *out, const char *data, size_t n)
+void refold_field(struct spool *out, const char *data, size_t n)
 {
 	struct refolder r = { .out = out, .width = LINE_WANTED };
 	const char *end = data + n, *lf;
 	size_t len;
 
 	if (!has_long_line(data, n)) {
-		store_add(out, data, n);
+		spool_add(out, data, n);
 		return;
 	}
 	for (; (lf = memchr(data, '\n', (size_t)(end - data))); data += len) {
@@ -101,7 +101,7 @@ void refold_field(struct store *out, const char *data, size_t n)
 		if (len > LINE_LONGEST + 2) {
 			refold(&r, data, len);
 		} else {
-			store_add(out, data, len);
+			spool_add(out, data, len);
 			r.colon = true;
 		}
 	}

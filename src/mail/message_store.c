@@ -8,17 +8,17 @@
 
 #include "mail/message_parts.h"
 
-struct store *store_new(void)
+struct spool *spool_new(void)
 {
-	struct store *s = mem_alloc(sizeof(*s));
+	struct spool *s = mem_alloc(sizeof(*s));
 
 	s->fd = -1;
 	return s;
 }
 
-struct store *store_over(int fd, int64_t offset, int64_t size)
+struct spool *spool_over(int fd, int64_t offset, int64_t size)
 {
-	struct store *s = store_new();
+	struct spool *s = spool_new();
 
 	s->fd = fd;
 	s->base = offset;
@@ -26,7 +26,7 @@ struct store *store_over(int fd, int64_t offset, int64_t size)
 	return s;
 }
 
-void store_free(struct store *s)
+void spool_free(struct spool *s)
 {
 	if (!s)
 		return;
@@ -67,7 +67,7 @@ static int unlinked_file(const char *directory)
 	return fd;
 }
 
-static bool store_open(struct store *s)
+static bool spool_open(struct spool *s)
 {
 	const char *directory = getenv("TMPDIR");
 	int fd = -1;
@@ -83,11 +83,11 @@ static bool store_open(struct store *s)
 	return s->own;
 }
 
-static bool store_write(struct store *s, const char *data, size_t n)
+static bool spool_write(struct spool *s, const char *data, size_t n)
 {
 	ssize_t done;
 
-	if (s->error || (s->fd < 0 && !store_open(s)))
+	if (s->error || (s->fd < 0 && !spool_open(s)))
 		return false;
 	for (; n; data += done, n -= (size_t)done) {
 		done = write(s->fd, data, n);
@@ -101,15 +101,15 @@ static bool store_write(struct store *s, const char *data, size_t n)
 	return true;
 }
 
-bool store_flush(struct store *s)
+bool spool_flush(struct spool *s)
 {
-	if (s->out_len && !store_write(s, s->out, s->out_len))
+	if (s->out_len && !spool_write(s, s->out, s->out_len))
 		return false;
 	s->out_len = 0;
 	return !s->error;
 }
 
-static size_t add_to_memory(struct store *s, const char *data, size_t n)
+static size_t add_to_memory(struct spool *s, const char *data, size_t n)
 {
 	size_t room = STORE_MEMORY - s->mem_len;
 	size_t size = s->mem_size ? s->mem_size : 8192;
@@ -125,14 +125,14 @@ static size_t add_to_memory(struct store *s, const char *data, size_t n)
 	return n;
 }
 
-static bool add_to_file(struct store *s, const char *data, size_t n)
+static bool add_to_file(struct spool *s, const char *data, size_t n)
 {
 	size_t part;
 
 	if (!s->out)
 		s->out = mem_resize(NULL, STORE_WRITE, 1);
 	for (; n; data += part, n -= part) {
-		if (s->out_len == STORE_WRITE && !store_flush(s))
+		if (s->out_len == STORE_WRITE && !spool_flush(s))
 			return false;
 		part = STORE_WRITE - s->out_len;
 		part = n < part ? n : part;
@@ -142,7 +142,7 @@ static bool add_to_file(struct store *s, const char *data, size_t n)
 	return true;
 }
 
-bool store_add(struct store *s, const void *data, size_t n)
+bool spool_add(struct spool *s, const void *data, size_t n)
 {
 	const char *p = data;
 	size_t part;
@@ -162,7 +162,7 @@ bool store_add(struct store *s, const void *data, size_t n)
 	return part == n || add_to_file(s, p + part, n - part);
 }
 
-static bool store_read(struct store *s, int64_t offset)
+static bool spool_read(struct spool *s, int64_t offset)
 {
 	int64_t left = s->size - offset;
 	size_t want = left < STORE_WINDOW ? (size_t)left : STORE_WINDOW;
@@ -181,7 +181,7 @@ static bool store_read(struct store *s, int64_t offset)
 	return n > 0;
 }
 
-long store_bytes(struct store *s, int64_t offset, const char **data)
+long spool_bytes(struct spool *s, int64_t offset, const char **data)
 {
 	int64_t skip;
 
@@ -191,7 +191,7 @@ long store_bytes(struct store *s, int64_t offset, const char **data)
 	}
 	skip = offset - s->window_at;
 	if (skip < 0 || skip >= (int64_t)s->window_len) {
-		if (!store_read(s, offset))
+		if (!spool_read(s, offset))
 			return -1;
 		skip = 0;
 	}

@@ -61,6 +61,14 @@ static bool session_break(struct session *s, enum stage stage,
 	return false;
 }
 
+static void watch_reply(struct session *s, const char *line, size_t n)
+{
+	if (s->masked && n > 4 && !memcmp(line, "334", 3))
+		session_watch(s, 'S', "334 ********", 12);
+	else
+		session_watch(s, 'S', line, n);
+}
+
 static bool read_reply(struct session *s, enum stage stage, int64_t deadline,
 		       struct outcome *why)
 {
@@ -72,7 +80,7 @@ static bool read_reply(struct session *s, enum stage stage, int64_t deadline,
 	while (state == REPLY_MORE) {
 		if (!conn_line(s->conn, &line, &n, deadline, why))
 			return session_break(s, stage, why);
-		session_watch(s, 'S', line, n);
+		watch_reply(s, line, n);
 		state = reply_line(&s->reply, line, n);
 	}
 	if (state == REPLY_DONE)

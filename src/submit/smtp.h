@@ -66,6 +66,9 @@ struct session_facts {
 bool session_open(const struct session_params *params, struct conn *conn,
 		  struct session **out, struct outcome *why) MUST_CHECK;
 const struct session_facts *session_facts(const struct session *s);
+/* The mechanism that it used, or would use with the credentials that are set
+ * (where none are: with a user name and a password). NULL: none. */
+const char *session_mechanism(struct session *s);
 
 /* One message to rcpt[0..n), with a prefix
  * (DKIM fields; NULL: none) put before its header. Every recipient gets its

@@ -196,6 +196,8 @@ static void gather_facts(struct attempt *a, struct auth_facts *f)
 	*f = (struct auth_facts){
 		.tls = s->facts.tls.version[0] != '\0',
 		.verified = session_is_verified(s),
+		.downgraded = !s->facts.tls.version[0] &&
+			      p->demand == DEMAND_OPPORTUNISTIC,
 		.username = p->username != NULL,
 		.password = p->password != NULL,
 		.token = p->token != NULL,
@@ -233,21 +235,52 @@ static bool second_try(struct attempt *a, const struct auth_facts *facts,
 	return exchange(a, why);
 }
 
-bool session_authenticate(struct session *s, struct outcome *why)
+static const char *choose(struct session *s, const struct auth_facts *facts,
+			  struct outcome *why)
 {
 	static const struct list none;
+	const struct list *configured = s->params->mechanisms;
+
+	return policy_mechanism(&s->facts.features.mechanisms,
+				configured ? configured : &none, facts, why);
+}
+
+const char *session_mechanism(struct session *s)
+{
+	struct attempt a = { .s = s };
+	struct auth_facts facts;
+	struct outcome ignored;
+
+	if (s->facts.mechanism)
+		return s->facts.mechanism;
+	gather_facts(&a, &facts);
+	mem_wipe(a.binding, sizeof(a.binding));
+	if (!facts.password && !facts.token && !facts.certificate &&
+	    !facts.ticket)
+		facts.username = facts.password = true;
+	return choose(s, &facts, &ignored);
+}
+
+bool session_authenticate(struct session *s, struct outcome *why)
+{
 	struct attempt a = { .s = s, .token = s->params->token };
 	struct auth_facts facts;
-	const struct list *configured = s->params->mechanisms;
 	bool done;
 
+	if (!s->facts.features.auth) {
+		outcome_fail(why, STAGE_AUTH, EX_NOPERM, "the server offers no "
+			     "AUTH%s, and credentials are set",
+			     s->facts.tls.version[0] ? "" : " without TLS");
+		snprintf(why->host, sizeof(why->host), "%s", s->params->host);
+		return false;
+	}
+	s->masked = true;
 	gather_facts(&a, &facts);
-	a.mechanism = policy_mechanism(&s->facts.features.mechanisms,
-				       configured ? configured : &none,
-				       &facts, why);
+	a.mechanism = choose(s, &facts, why);
 	done = a.mechanism &&
 	       (exchange(&a, why) || second_try(&a, &facts, why));
 	mem_wipe(a.binding, sizeof(a.binding));
+	s->masked = false;
 	if (!done)
 		snprintf(why->host, sizeof(why->host), "%s", s->params->host);
 	return done;

@@ -536,8 +536,8 @@ static bool permitted(struct session *s, const struct delivery *d,
 
 	if (f->size && f->size_limit > 0 && size > f->size_limit)
 		outcome_fail_status(why, STAGE_MAIL, EX_DATAERR, "5.3.4",
-				    "the message has %lld bytes, the server "
-				    "takes %lld", (long long)size,
+				    "too large: the message has %lld bytes, "
+				    "the server takes %lld", (long long)size,
 				    (long long)f->size_limit);
 	else if (e->utf8 && !f->smtputf8)
 		outcome_fail_status(why, STAGE_MAIL, EX_DATAERR, "5.6.7",

@@ -11,6 +11,7 @@ struct session {
 	struct session_facts facts;
 	struct reply reply;      /* the last one read */
 	bool broken;             /* of no further use, not even for QUIT */
+	bool masked;             /* challenges are not for whoever looks on */
 	bool dirty;              /* a transaction was begun and not ended */
 	int64_t spent;           /* ms waited so far for this message, its
 				  * bytes not counted */

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* --probe: what a server is and offers, on one screen; no mail is sent. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/json.h"
+#include "desk/desk.h"
+#include "mail/address.h"
+#include "mail/policy.h"
+#include "submit/hosts.h"
+#include "submit/transport.h"
+
+enum { OUTPUT_MAX = 4 * 1024 * 1024 };
+
+struct probe {
+	const struct desk *d;
+	struct run run;
+	const struct transport *t;
+	char *domain;              /* of the recipient, "" without one */
+	struct hosts hosts;
+	struct link link;
+	bool open;
+	struct outcome why;
+	struct buf out;
+};
+
+/* --- which transport --- */
+
+static bool by_recipient(struct probe *p, const char *recipient)
+{
+	const struct account *account;
+	struct list names = { 0 };
+	struct request request;
+	char *sender;
+
+	desk_request(p->d, &request);
+	if (!compose_sender(p->d->config, &request, NULL, &account, &sender,
+			    &p->why))
+		return false;
+	policy_transports(p->d->config, account, sender, recipient, 0, &names,
+			  NULL);
+	p->t = transport_find(p->d->config, names.item[0]);
+	p->domain = mem_string(address_domain(recipient));
+	list_release(&names);
+	free(sender);
+	return true;
+}
+
+static bool choose(struct probe *p)
+{
+	const struct config *c = p->d->config;
+	const char *word = p->d->options->argument;
+	char *address;
+	bool qualified, done;
+
+	if (p->d->options->transport)
+		word = p->d->options->transport;
+	if (word && strchr(word, '@')) {
+		if (!address_one(word, &address, &qualified, &p->why))
+			return false;
+		done = by_recipient(p, address);
+		free(address);
+		return done;
+	}
+	if (word)
+		p->t = transport_find(c, word);
+	else if (c->transports)
+		p->t = &c->transport[0];
+	if (p->t)
+		return true;
+	return outcome_fail(&p->why, STAGE_LOCAL, EX_CONFIG, word ?
+			    "there is no transport \"%s\"" :
+			    "no transport is configured", word);
+}
+
+/* --- connecting --- */
+
+static bool can_connect(struct probe *p)
+{
+	bool direct = p->t->kind == KIND_DIRECT || p->t->kind == KIND_SOCKS;
+
+	if (p->t->kind == KIND_FAIL)
+		return outcome_fail(&p->why, STAGE_LOCAL, EX_UNAVAILABLE,
+				    "transport %s connects to nothing",
+				    p->t->name);
+	if (direct && !p->domain)
+		return outcome_fail(&p->why, STAGE_LOCAL, EX_USAGE,
+				    "transport %s delivers directly: probe a "
+				    "recipient's address instead", p->t->name);
+	return true;
+}
+
+static void connect_to(struct probe *p)
+{
+	const struct hosts_query query = {
+		.transport = p->t, .domain = p->domain ? p->domain : "",
+	};
+	const struct link_options o = { .want_certificates = true };
+	size_t i;
+
+	if (!can_connect(p) ||
+	    !hosts_find(&p->run, &query, &p->hosts, &p->why))
+		return;
+	for (i = 0; i < p->hosts.n && !p->open; i++) {
+		if (i)
+			link_close(&p->link);
+		p->open = link_open(&p->run, p->t, &p->hosts.item[i], &o,
+				    &p->link, &p->why);
+	}
+}
+
+/* --- showing --- */
+
+static const struct session_facts *facts(const struct probe *p)
+{
+	static const struct session_facts none;
+
+	return p->link.session ? session_facts(p->link.session) : &none;
+}
+
+static void date(time_t t, char out[32])
+{
+	struct tm tm = { 0 };
+
+	gmtime_r(&t, &tm);
+	strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+static void list_json(struct json *j, const char *name, const struct list *l)
+{
+	size_t i;
+
+	json_array(j, name);
+	for (i = 0; i < l->n; i++)
+		json_string(j, NULL, l->item[i]);
+	json_end(j);
+}
+
+static void tls_json(struct json *j, const struct tls_facts *f)
+{
+	char until[32];
+	size_t i;
+
+	json_object(j, "tls");
+	json_string(j, "version", f->version[0] ? f->version : NULL);
+	json_string(j, "cipher", f->cipher[0] ? f->cipher : NULL);
+	json_array(j, "certificates");
+	for (i = 0; i < f->certificates; i++) {
+		const struct tls_certificate *c = &f->certificate[i];
+
+		date(c->not_after, until);
+		json_object(j, NULL);
+		json_string(j, "subject", c->subject);
+		list_json(j, "names", &c->names);
+		json_string(j, "issuer", c->issuer);
+		json_string(j, "not_after", until);
+		json_string(j, "pin", c->pin);
+		json_end(j);
+	}
+	json_end(j);
+	json_end(j);
+}
+
+static const char *would_use(const struct probe *p)
+{
+	return p->link.session ? session_mechanism(p->link.session) : NULL;
+}
+
+static void show_json(struct probe *p)
+{
+	struct json j = JSON_INTO(&p->out);
+	const struct session_facts *f = facts(p);
+
+	json_object(&j, NULL);
+	json_string(&j, "transport", p->t ? p->t->name : NULL);
+	json_string(&j, "host", p->link.host ? p->link.host->name : NULL);
+	json_string(&j, "address", p->link.peer.address);
+	tls_json(&j, &f->tls);
+	list_json(&j, "extensions", &f->features.lines);
+	list_json(&j, "mechanisms", &f->features.mechanisms);
+	json_string(&j, "would_use", would_use(p));
+	json_bool(&j, "authenticated", f->authenticated);
+	json_string(&j, "error", p->open ? NULL : p->why.text);
+	json_end(&j);
+	buf_addc(&p->out, '\n');
+}
+
+static void line(struct probe *p, const char *name, const char *value)
+{
+	if (value && *value)
+		buf_addf(&p->out, "%-15s%s\n", name, value);
+}
+
+static void list_line(struct probe *p, const char *name, const struct list *l,
+		      const char *separator)
+{
+	char *joined = list_join(l, separator);
+
+	line(p, name, joined);
+	free(joined);
+}
+
+static void certificate_text(struct probe *p, size_t i,
+			     const struct tls_certificate *c)
+{
+	char until[32];
+
+	date(c->not_after, until);
+	line(p, i ? "issued by" : "certificate", c->subject);
+	list_line(p, "  names", &c->names, " ");
+	line(p, "  issuer", c->issuer);
+	line(p, "  until", until);
+	line(p, "  pin", c->pin);
+}
+
+static void show_tls(struct probe *p, const struct tls_facts *f)
+{
+	char words[160];
+	size_t i;
+
+	if (f->version[0]) {
+		snprintf(words, sizeof(words), "%s %s, certificate %s",
+			 f->version, f->cipher,
+			 f->verified ? "verified" : "not verified");
+		line(p, "TLS", words);
+	} else if (p->link.session) {
+		line(p, "TLS", "none");
+	}
+	for (i = 0; i < f->certificates; i++)
+		certificate_text(p, i, &f->certificate[i]);
+}
+
+static void show_features(struct probe *p, const struct features *f)
+{
+	char words[96];
+
+	list_line(p, "extensions", &f->lines, "\n               ");
+	if (f->size && f->size_limit) {
+		snprintf(words, sizeof(words), "%lld bytes a message",
+			 (long long)f->size_limit);
+		line(p, "limit", words);
+	}
+	if (f->rcpt_max) {
+		snprintf(words, sizeof(words), "%u recipients a message",
+			 f->rcpt_max);
+		line(p, "limit", words);
+	}
+	list_line(p, "mechanisms", &f->mechanisms, " ");
+}
+
+static void show_text(struct probe *p)
+{
+	const struct session_facts *f = facts(p);
+	char where[400];
+
+	line(p, "transport", p->t ? p->t->name : NULL);
+	if (p->link.host) {
+		snprintf(where, sizeof(where), "%s port %u", p->link.host->name,
+			 p->link.host->port);
+		line(p, "host", where);
+	}
+	line(p, "address", p->link.peer.address);
+	line(p, "greeting", f->banner);
+	show_tls(p, &f->tls);
+	show_features(p, &f->features);
+	line(p, "would use", would_use(p));
+	if (p->link.session)
+		line(p, "authenticated", f->authenticated ? "yes" :
+		     p->link.params.authenticate ? "no" :
+		     "no (no credentials are set)");
+	if (!p->open)
+		line(p, "error", p->why.text);
+}
+
+int desk_probe(const struct desk *d)
+{
+	struct probe p = { .d = d, .out = BUF(OUTPUT_MAX) };
+	bool shown;
+
+	desk_run_init(d, &p.run);
+	if (choose(&p))
+		connect_to(&p);
+	(d->options->json ? show_json : show_text)(&p);
+	shown = desk_print(&p.out);
+	link_close(&p.link);
+	hosts_release(&p.hosts);
+	desk_run_release(&p.run);
+	buf_release(&p.out);
+	free(p.domain);
+	if (!p.open)
+		return p.why.exit;
+	return shown ? EX_OK : EX_IOERR;
+}
