@@ -142,20 +142,36 @@ static bool no_tls_words(const struct tls *t, struct outcome *why)
 			"it is a port for STARTTLS, set kind = submission");
 }
 
-static bool handshake_words(struct tls *t, int error, struct outcome *why)
+static bool old_words(const struct tls *t, struct outcome *why)
 {
-	const char *alert;
+	return tls_fail(why, t->params->only_1_3 ?
+			"the server has no TLS 1.3" :
+			"the server has no TLS that is new enough (1.2 at "
+			"least)");
+}
 
+static bool alert_words(const struct tls *t, struct outcome *why)
+{
+	gnutls_alert_description_t alert = gnutls_alert_get(t->session);
+	const char *name = gnutls_alert_get_name(alert);
+
+	if (alert == GNUTLS_A_PROTOCOL_VERSION)
+		return old_words(t, why);
+	return outcome_fail(why, STAGE_TLS, EX_TEMPFAIL,
+			    "the server ended the TLS handshake: %s",
+			    name ? name : "an unknown alert");
+}
+
+static bool handshake_words(const struct tls *t, int error,
+			    struct outcome *why)
+{
 	if (t->judged && t->verdict.exit) {
 		*why = t->verdict;
 		return false;
 	}
 	switch (error) {
 	case GNUTLS_E_FATAL_ALERT_RECEIVED:
-		alert = gnutls_alert_get_name(gnutls_alert_get(t->session));
-		return outcome_fail(why, STAGE_TLS, EX_TEMPFAIL,
-				    "the server ended the TLS handshake: %s",
-				    alert ? alert : "an unknown alert");
+		return alert_words(t, why);
 	case GNUTLS_E_PREMATURE_TERMINATION:
 	case GNUTLS_E_PULL_ERROR:
 	case GNUTLS_E_PUSH_ERROR:
@@ -165,10 +181,7 @@ static bool handshake_words(struct tls *t, int error, struct outcome *why)
 	case GNUTLS_E_UNEXPECTED_PACKET_LENGTH:
 		return no_tls_words(t, why);
 	case GNUTLS_E_UNSUPPORTED_VERSION_PACKET:
-		return tls_fail(why, t->params->only_1_3 ?
-				"the server has no TLS 1.3" :
-				"the server has only TLS that is too old "
-				"(before 1.2)");
+		return old_words(t, why);
 	default:
 		return outcome_fail(why, STAGE_TLS, EX_TEMPFAIL,
 				    "the TLS handshake failed: %s",

@@ -21,6 +21,7 @@ enum who {
 };
 
 static struct cert root, other_root, middle, old_middle, twin_root, evil_root;
+static struct cert old_root, cross, old_cross;
 static struct cert leaf[LEAVES];
 static char ca_path[64], bundle_path[64], other_path[64], crl_path[64];
 static char empty_path[64], client_path[64], client_key_path[64];
@@ -135,6 +136,11 @@ static int setup(void **state)
 	struct cert_spec mid = { .cn = "Test Intermediate", .ca = true };
 	struct cert_spec old = { .cn = "Old Intermediate", .ca = true,
 				 .from = -30, .until = -3 };
+	struct cert_spec again = { .cn = "Test Root", .ca = true,
+				   .key_of = &root };
+	struct cert_spec old_again = { .cn = "Test Root", .ca = true,
+				       .from = -30, .until = -3,
+				       .key_of = &root };
 	char *path[] = { ca_path, bundle_path, other_path, crl_path,
 			 empty_path, client_path, client_key_path };
 	size_t i;
@@ -146,6 +152,9 @@ static int setup(void **state)
 	evil_root = cert_make(&evil, NULL);
 	middle = cert_make(&mid, &root);
 	old_middle = cert_make(&old, &root);
+	old_root = cert_make(&old, NULL);
+	cross = cert_make(&again, &other_root);
+	old_cross = cert_make(&old_again, &old_root);
 	make_leaves();
 	for (i = 0; i < 7; i++)
 		files[i] = file_new(path[i]);
@@ -172,6 +181,9 @@ static int teardown(void **state)
 	cert_free(&evil_root);
 	cert_free(&middle);
 	cert_free(&old_middle);
+	cert_free(&old_root);
+	cert_free(&cross);
+	cert_free(&old_cross);
 	for (i = 0; i < 7; i++)
 		close(files[i]);
 	return 0;
@@ -222,6 +234,12 @@ static const struct fault faults[] = {
 	  .above_it = &root, .words = NULL },
 	{ "bundle, twin names", CHAINED, .ca = bundle_path, .above = &middle,
 	  .words = NULL },
+	{ "cross-signed root", LEAF, .above = &cross, .words = NULL },
+	{ "cross-signed, with its root", CHAINED, .above = &middle,
+	  .above_it = &cross, .words = NULL },
+	{ "cross-signed, expired", LEAF, .above = &old_cross, .words = NULL },
+	{ "cross-signed, by another that is known", LEAF, .above = &cross,
+	  .ca = other_path, .words = NULL },
 	{ "intermediate missing", CHAINED, .words = "unknown issuer: "
 	  "CN=Test Intermediate" },
 	{ "intermediate expired", OLD_CHAINED, .above = &old_middle,
@@ -388,9 +406,9 @@ struct version_case {
 static const struct version_case version_cases[] = {
 	{ "NORMAL", NULL, false, NULL, "TLS1.3" },
 	{ "NORMAL:-VERS-ALL:+VERS-TLS1.2", NULL, false, NULL, "TLS1.2" },
-	{ "NORMAL:-VERS-ALL:+VERS-TLS1.2", NULL, true, "TLS 1.3", NULL },
+	{ "NORMAL:-VERS-ALL:+VERS-TLS1.2", NULL, true, "no TLS 1.3", NULL },
 	{ "NORMAL", NULL, true, NULL, "TLS1.3" },
-	{ "NORMAL:-VERS-ALL:+VERS-TLS1.1", NULL, false, "TLS", NULL },
+	{ "NORMAL:-VERS-ALL:+VERS-TLS1.1", NULL, false, "new enough", NULL },
 	{ "NORMAL:-VERS-ALL:+VERS-TLS1.1", "NORMAL", false,
 	  "speaks only TLS1.1", NULL },
 	{ "NORMAL:-VERS-ALL:+VERS-TLS1.2", "NORMAL", true,

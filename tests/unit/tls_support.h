@@ -296,6 +296,8 @@ static UNUSED void *server_run(void *context)
 	       s->result == GNUTLS_E_INTERRUPTED);
 	if (!s->result)
 		server_talk(s, session);
+	else
+		gnutls_alert_send_appropriate(session, s->result);
 	gnutls_deinit(session);
 	gnutls_certificate_free_credentials(credentials);
 	while (s->chain_len)
