@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Answers, which anybody on the way may have written. */
+#include <arpa/nameser.h>
+#include <netinet/in.h>
+#include <resolv.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "wire/dns_parse.h"
+
+enum { CNAMES_MAX = 16 };
+
+struct reading {
+	ns_msg message;
+	ns_rr rr;
+	unsigned type;
+	char owner[NS_MAXDNAME];
+	size_t dropped;
+	struct dns_answer *answer;
+};
+
+static void failed(struct dns_answer *a, const char *words)
+{
+	dns_answer_release(a);
+	a->status = DNS_FAILED;
+	snprintf(a->words, sizeof(a->words), "%s", words);
+}
+
+void dns_answer_release(struct dns_answer *a)
+{
+	size_t i;
+
+	for (i = 0; i < a->n; i++) {
+		free(a->record[i].name);
+		free(a->record[i].text);
+		free(a->record[i].tlsa.data);
+	}
+	free(a->record);
+	free(a->cname);
+	*a = (struct dns_answer){ .status = DNS_FAILED };
+}
+
+/* Not isalnum: it follows the locale. */
+static bool is_host_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+	       c == '-' || c == '_' || c == '.';
+}
+
+/* In lower case without the final dot. Names of hosts have hosts' characters
+ * alone; other names (RFC 2317 has slashes in them) whatever needs no
+ * escape. */
+static bool name_settle(char *name, bool host)
+{
+	size_t i, n = strlen(name);
+
+	if (n && name[n - 1] == '.')
+		name[--n] = '\0';
+	for (i = 0; i < n; i++) {
+		if (name[i] >= 'A' && name[i] <= 'Z')
+			name[i] = (char)(name[i] + 'a' - 'A');
+		if (name[i] <= ' ' || name[i] == 0x7f || name[i] == '\\' ||
+		    (host && !is_host_char(name[i])))
+			return false;
+	}
+	return name[0] != '/';
+}
+
+/* The name that the record's data ends with, skip octets into it. */
+static bool name_at(struct reading *r, size_t skip, bool host,
+		    char out[NS_MAXDNAME])
+{
+	const unsigned char *data = ns_rr_rdata(r->rr);
+	size_t n = ns_rr_rdlen(r->rr);
+	int used;
+
+	if (n <= skip)
+		return false;
+	used = ns_name_uncompress(ns_msg_base(r->message),
+				  ns_msg_end(r->message), data + skip, out,
+				  NS_MAXDNAME);
+	return used > 0 && skip + (size_t)used == n && name_settle(out, host);
+}
+
+static bool read_name(struct reading *r, size_t skip, bool host,
+		      struct dns_record *record)
+{
+	char name[NS_MAXDNAME];
+
+	if (!name_at(r, skip, host, name))
+		return false;
+	record->name = mem_string(name);
+	return true;
+}
+
+static bool read_txt(const unsigned char *data, size_t n,
+		     struct dns_record *record)
+{
+	struct buf text = BUF(NS_MAXMSG);
+	size_t length;
+
+	for (; n; data += length, n -= length) {
+		length = *data++;
+		n--;
+		if (length > n) {
+			buf_release(&text);
+			return false;
+		}
+		buf_add(&text, data, length);
+	}
+	record->text_len = text.len;
+	record->text = buf_take(&text);
+	return true;
+}
+
+static bool read_tlsa(const unsigned char *data, size_t n,
+		      struct dns_record *record)
+{
+	if (n < 4)
+		return false;
+	record->tlsa = (struct tlsa){
+		.usage = data[0], .selector = data[1], .matching = data[2],
+		.data = (unsigned char *)mem_stringn((const char *)data + 3,
+						     n - 3),
+		.n = n - 3,
+	};
+	return true;
+}
+
+static bool read_address(const unsigned char *data, size_t n, int family,
+			 struct net_address *out)
+{
+	struct sockaddr_in v4 = { .sin_family = AF_INET };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+
+	if (n != (family == AF_INET ? sizeof(v4.sin_addr) :
+				      sizeof(v6.sin6_addr)))
+		return false;
+	if (family == AF_INET) {
+		memcpy(&v4.sin_addr, data, n);
+		memcpy(&out->sa, &v4, sizeof(v4));
+		out->len = sizeof(v4);
+	} else {
+		memcpy(&v6.sin6_addr, data, n);
+		memcpy(&out->sa, &v6, sizeof(v6));
+		out->len = sizeof(v6);
+	}
+	return true;
+}
+
+static bool read_record(struct reading *r, struct dns_record *record)
+{
+	const unsigned char *data = ns_rr_rdata(r->rr);
+	size_t n = ns_rr_rdlen(r->rr);
+
+	switch (r->type) {
+	case DNS_A:
+		return read_address(data, n, AF_INET, &record->address);
+	case DNS_AAAA:
+		return read_address(data, n, AF_INET6, &record->address);
+	case DNS_CNAME:
+		return read_name(r, 0, false, record);
+	case DNS_PTR:
+		return read_name(r, 0, true, record);
+	case DNS_MX:
+		if (n < 3)
+			return false;
+		record->preference = ns_get16(data);
+		return read_name(r, 2, true, record);
+	case DNS_SRV:
+		if (n < 7)
+			return false;
+		record->preference = ns_get16(data);
+		record->weight = ns_get16(data + 2);
+		record->port = ns_get16(data + 4);
+		return read_name(r, 6, true, record);
+	case DNS_TXT:
+		return read_txt(data, n, record);
+	case DNS_TLSA:
+		return read_tlsa(data, n, record);
+	default:
+		return false;
+	}
+}
+
+static void take_record(struct reading *r)
+{
+	struct dns_answer *a = r->answer;
+	struct dns_record record = { 0 };
+
+	if (!read_record(r, &record)) {
+		r->dropped++;
+		return;
+	}
+	/* the array doubles whenever its length is a power of two */
+	if (!(a->n & (a->n - 1)))
+		a->record = mem_resize(a->record, a->n ? 2 * a->n : 1,
+				       sizeof(*a->record));
+	a->record[a->n++] = record;
+}
+
+/* Whether record i of the answer section is of this owner and type; bad is
+ * set where the message is. */
+static bool is_mine(struct reading *r, int i, unsigned type, bool *bad)
+{
+	char owner[NS_MAXDNAME];
+
+	if (ns_parserr(&r->message, ns_s_an, i, &r->rr)) {
+		*bad = true;
+		return false;
+	}
+	snprintf(owner, sizeof(owner), "%s", ns_rr_name(r->rr));
+	return (unsigned)ns_rr_type(r->rr) == type &&
+	       ns_rr_class(r->rr) == ns_c_in && name_settle(owner, false) &&
+	       !strcmp(owner, r->owner);
+}
+
+enum step { STEP_END, STEP_NEXT, STEP_BAD };
+
+/* One CNAME further. */
+static enum step follow(struct reading *r)
+{
+	int i, n = ns_msg_count(r->message, ns_s_an);
+	bool bad = false;
+
+	for (i = 0; i < n && !bad; i++)
+		if (is_mine(r, i, DNS_CNAME, &bad))
+			return name_at(r, 0, false, r->owner) ? STEP_NEXT :
+								STEP_BAD;
+	return bad ? STEP_BAD : STEP_END;
+}
+
+static bool follow_all(struct reading *r)
+{
+	unsigned steps;
+	enum step step;
+
+	if (r->type == DNS_CNAME)
+		return true;
+	for (steps = 0; (step = follow(r)) == STEP_NEXT; steps++) {
+		if (steps == CNAMES_MAX) {
+			failed(r->answer, "too many CNAMEs, or a loop of them");
+			return false;
+		}
+	}
+	if (step == STEP_BAD)
+		failed(r->answer, "a malformed CNAME in the answer");
+	else if (steps)
+		r->answer->cname = mem_string(r->owner);
+	return step == STEP_END;
+}
+
+static bool take_all(struct reading *r)
+{
+	int i, n = ns_msg_count(r->message, ns_s_an);
+	bool bad = false;
+
+	for (i = 0; i < n && !bad; i++)
+		if (is_mine(r, i, r->type, &bad))
+			take_record(r);
+	if (bad || (r->dropped && !r->answer->n)) {
+		failed(r->answer, "malformed records in the answer");
+		return false;
+	}
+	return true;
+}
+
+static bool check_header(struct reading *r)
+{
+	switch (ns_msg_getflag(r->message, ns_f_rcode)) {
+	case ns_r_noerror:
+	case ns_r_nxdomain:
+		break;
+	case ns_r_servfail:
+		failed(r->answer, "the resolver failed (SERVFAIL)");
+		return false;
+	case ns_r_refused:
+		failed(r->answer, "the resolver refused to answer (REFUSED)");
+		return false;
+	default:
+		failed(r->answer, "the resolver answered with an error");
+		return false;
+	}
+	if (ns_msg_getflag(r->message, ns_f_qr) &&
+	    !ns_msg_getflag(r->message, ns_f_tc))
+		return true;
+	failed(r->answer, "a truncated answer");
+	return false;
+}
+
+/* The answer must be to what was asked. */
+static bool check_question(struct reading *r)
+{
+	char name[NS_MAXDNAME];
+
+	if (ns_msg_count(r->message, ns_s_qd) == 1 &&
+	    !ns_parserr(&r->message, ns_s_qd, 0, &r->rr)) {
+		snprintf(name, sizeof(name), "%s", ns_rr_name(r->rr));
+		if ((unsigned)ns_rr_type(r->rr) == r->type &&
+		    name_settle(name, false) && !strcmp(name, r->owner))
+			return true;
+	}
+	failed(r->answer, "an answer to another question");
+	return false;
+}
+
+void dns_answer_parse(const unsigned char *data, size_t n, const char *name,
+		      enum dns_type type, struct dns_answer *a)
+{
+	struct reading r = { .type = type, .answer = a };
+
+	*a = (struct dns_answer){ .status = DNS_FAILED };
+	if (n > NS_MAXMSG || ns_initparse(data, (int)n, &r.message)) {
+		failed(a, "a malformed answer");
+		return;
+	}
+	snprintf(r.owner, sizeof(r.owner), "%s", name);
+	if (!name_settle(r.owner, false) || !check_header(&r) ||
+	    !check_question(&r) || !follow_all(&r) || !take_all(&r))
+		return;
+	a->authentic = ns_msg_getflag(r.message, ns_f_ad) != 0;
+	a->status = ns_msg_getflag(r.message, ns_f_rcode) == ns_r_nxdomain ?
+		    DNS_NXDOMAIN : a->n ? DNS_OK : DNS_NODATA;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* DNS messages (RFC 1035 4) and resolv.conf, without a network; nobody but
+ * dns.c and its tests includes this. */
+#ifndef WIRE_DNS_PARSE_H
+#define WIRE_DNS_PARSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/dns.h"
+
+enum {
+	DNS_QUERY_MAX = 12 + 255 + 4 + 11,
+	DNS_UDP_SIZE = 1232
+};
+
+/* A recursive query with EDNS and AD (RFC 6840 5.7). Its length, or 0 where
+ * the name is no DNS name. */
+size_t dns_query_build(const char *name, enum dns_type type, uint16_t id,
+		       unsigned char out[DNS_QUERY_MAX]);
+/* Fills a with what an answer says
+ * about name and type; CNAMEs within it are followed, 16 at most. Records
+ * that are malformed or name what could be no host are dropped; where none
+ * is left that way it is DNS_FAILED, never DNS_NODATA. authentic is the AD
+ * bit as it came. */
+void dns_answer_parse(const unsigned char *data, size_t n, const char *name,
+		      enum dns_type type, struct dns_answer *a);
+
+struct resolv_conf {
+	unsigned nameservers;
+	bool all_loopback;
+	bool trust_ad;
+};
+void resolv_conf_parse(const char *text, struct resolv_conf *out);
+
+#endif
