@@ -66,9 +66,13 @@ static bool closed(struct outcome *why)
 	return conn_fail(why, "the server closed the connection");
 }
 
-static bool broken(int error, struct outcome *why)
+static bool broken(const struct conn *c, int error, struct outcome *why)
 {
 	switch (error) {
+	case ECONNABORTED:
+		return outcome_fail(why, STAGE_CONNECT, EX_TEMPFAIL,
+				    "the server ended TLS: %s",
+				    c->tls ? tls_alert(c->tls) : "");
 	case ECONNRESET:
 	case EPIPE:
 		return conn_fail(why, "the server reset the connection");
@@ -167,7 +171,7 @@ static bool receive(struct conn *c, int64_t deadline, struct outcome *why)
 		if (!got)
 			return closed(why);
 		if (!is_later(errno))
-			return broken(errno, why);
+			return broken(c, errno, why);
 		if (!wait_readable(c, deadline, why))
 			return false;
 	}
@@ -337,7 +341,7 @@ static bool write_flight(struct conn *c, struct flight *f, int64_t progress,
 			continue;
 		}
 		if (sent < 0 && !is_later(errno))
-			return broken(errno, why);
+			return broken(c, errno, why);
 		if (!wait_writable(c, until, why))
 			return false;
 	}

@@ -150,16 +150,20 @@ static bool old_words(const struct tls *t, struct outcome *why)
 			"least)");
 }
 
+const char *tls_alert(const struct tls *t)
+{
+	const char *name = gnutls_alert_get_name(gnutls_alert_get(t->session));
+
+	return name ? name : "an unknown alert";
+}
+
 static bool alert_words(const struct tls *t, struct outcome *why)
 {
-	gnutls_alert_description_t alert = gnutls_alert_get(t->session);
-	const char *name = gnutls_alert_get_name(alert);
-
-	if (alert == GNUTLS_A_PROTOCOL_VERSION)
+	if (gnutls_alert_get(t->session) == GNUTLS_A_PROTOCOL_VERSION)
 		return old_words(t, why);
 	return outcome_fail(why, STAGE_TLS, EX_TEMPFAIL,
 			    "the server ended the TLS handshake: %s",
-			    name ? name : "an unknown alert");
+			    tls_alert(t));
 }
 
 static bool handshake_words(const struct tls *t, int error,
@@ -306,6 +310,9 @@ static long io_failed(struct tls *t, long error)
 		return -1;
 	case GNUTLS_E_PREMATURE_TERMINATION:
 		errno = ENODATA;
+		return -1;
+	case GNUTLS_E_FATAL_ALERT_RECEIVED:
+		errno = ECONNABORTED;
 		return -1;
 	case GNUTLS_E_PULL_ERROR:
 	case GNUTLS_E_PUSH_ERROR:

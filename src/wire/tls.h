@@ -74,10 +74,12 @@ bool tls_open(int fd, bool starttls, const struct tls_params *params,
 	      struct outcome *why) MUST_CHECK;
 /* As read(2) and write(2), but -1 with errno: EAGAIN (wait for
  * tls_wants_write ? POLLOUT : POLLIN), ECONNRESET, EPROTO (a broken record),
- * ENODATA (the end came without close_notify); 0 is a proper end. */
+ * ECONNABORTED (a fatal alert, which tls_alert names), ENODATA (the end came
+ * without close_notify); 0 is a proper end. */
 long tls_read(struct tls *t, void *data, size_t n);
 long tls_write(struct tls *t, const void *data, size_t n);
 bool tls_wants_write(const struct tls *t);
+const char *tls_alert(const struct tls *t);
 /* Decrypted bytes are waiting. */
 bool tls_pending(const struct tls *t);
 bool tls_binding(struct tls *t, const char **kind, unsigned char data[64],

@@ -149,6 +149,26 @@ static void test_tls_truncated(void **state)
 	server_wait(&s);
 }
 
+static void send_alert(struct server *s, gnutls_session_t session)
+{
+	(void)s;
+	gnutls_alert_send(session, GNUTLS_AL_FATAL,
+			  GNUTLS_A_CERTIFICATE_REQUIRED);
+}
+
+/* With TLS 1.3 a server says so after the client's handshake has ended. */
+static void test_tls_alert(void **state)
+{
+	struct server s = { .talk = send_alert };
+	struct conn *c;
+
+	(void)state;
+	c = tls_conn(&s);
+	expect_no_line(c, 1000, EX_TEMPFAIL, "ended TLS: Certificate is req");
+	conn_close(c);
+	server_wait(&s);
+}
+
 static void wait_for_client(struct server *s, gnutls_session_t session)
 {
 	server_receive(session, s->got, sizeof(s->got) - 1);
@@ -290,6 +310,7 @@ int main(void)
 		cmocka_unit_test(test_no_tls),
 		cmocka_unit_test(test_tls_lines),
 		cmocka_unit_test(test_tls_truncated),
+		cmocka_unit_test(test_tls_alert),
 		cmocka_unit_test(test_tls_pending),
 		cmocka_unit_test(test_binding),
 		cmocka_unit_test(test_tls_body),
