@@ -166,7 +166,7 @@ static int fail(const struct desk *d, const struct outcome *why)
 			      d->config->error[i].line,
 			      d->config->error[i].message);
 	if (options_read_message(d->options) && !d->no_input)
-		desk_drain();
+		message_drain(STDIN_FILENO);
 	return status;
 }
 

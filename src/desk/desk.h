@@ -49,9 +49,6 @@ bool desk_print(const struct buf *text);
 bool desk_colour(void);
 /* The transcript and progress line of -v, on standard error. */
 extern const struct watch desk_watch;
-/* Reads and throws away what the caller still writes: at most 64 MiB, at
- * most 10 s, never from a terminal. */
-void desk_drain(void);
 
 /* --- accept.c --- */
 

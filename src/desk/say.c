@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include <errno.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "desk/desk.h"
-
-enum { DRAIN_BYTES = 64 * 1024 * 1024, DRAIN_MS = 10 * 1000 };
 
 void desk_complain(const char *format, ...)
 {
@@ -74,23 +69,3 @@ static void watch_progress(void *context, int64_t sent, int64_t size)
 }
 
 const struct watch desk_watch = { watch_line, watch_progress, NULL };
-
-void desk_drain(void)
-{
-	int64_t deadline = clock_in(DRAIN_MS);
-	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
-	static char waste[64 * 1024];
-	size_t got = 0;
-	ssize_t n;
-
-	if (isatty(STDIN_FILENO))
-		return;
-	while (got < DRAIN_BYTES && clock_left(deadline)) {
-		if (poll(&p, 1, clock_left(deadline)) <= 0)
-			continue;
-		n = read(STDIN_FILENO, waste, sizeof(waste));
-		if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
-			return;
-		got += n > 0 ? (size_t)n : 0;
-	}
-}

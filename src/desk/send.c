@@ -120,7 +120,7 @@ int desk_send(const struct desk *d)
 	}
 	if (!message_read(STDIN_FILENO, &limits, &m, &why)) {
 		status = desk_fail(d, &why);
-		desk_drain();
+		message_drain(STDIN_FILENO);
 		return status;
 	}
 	status = send_message(d, &m);

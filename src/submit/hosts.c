@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/random.h>
 
 #include "base/buf.h"
 #include "submit/hosts_parts.h"
@@ -43,6 +44,15 @@ struct host *hosts_add(struct hosts *h, const char *name, unsigned port)
 	host = &h->item[h->n++];
 	*host = (struct host){ .name = mem_string(name), .port = port };
 	return host;
+}
+
+unsigned hosts_random(unsigned most)
+{
+	unsigned value = 0;
+
+	if (getrandom(&value, sizeof(value), GRND_NONBLOCK) < 0)
+		return 0;
+	return most == (unsigned)-1 ? value : value % (most + 1);
 }
 
 /* "[::1]" and "[IPv6:::1]" without what belongs to the notation alone, so

@@ -8,13 +8,16 @@
 
 /* The most hosts of a domain that are tried, and addresses of all of them
  * (SPEC 6.1). */
-enum { HOSTS_MAX = 10, ADDRESSES_MAX = 20 };
+enum { HOSTS_MAX = 10, HOST_ADDRESSES_MAX = 20 };
 
 /* A zeroed host of this name and port at the end of the list; the name is
  * copied. The pointer is good until the next call. */
 struct host *hosts_add(struct hosts *h, const char *name, unsigned port);
 /* Frees what a host holds. */
 void host_release(struct host *h);
+
+/* 0 to most, near enough to evenly: it shares load, it guards nothing. */
+unsigned hosts_random(unsigned most);
 
 /* The servers that the SRV records of a domain name (hosts_srv.c). */
 bool hosts_by_srv(struct run *run, const struct hosts_query *query,
@@ -27,32 +30,32 @@ bool hosts_by_domain(struct run *run, const struct hosts_query *query,
 		     struct hosts *out, struct outcome *why) MUST_CHECK;
 
 /* Where mail for a domain goes, as DNS says it (hosts_mx.c). */
-struct exchange {
-	char *name;
-	unsigned preference;
-	bool authentic;        /* this name came with DNSSEC authentication */
-};
 struct exchanges {
-	struct exchange *item; /* in the order to try */
-	size_t n;
+	struct list name;      /* in the order to try, at most HOSTS_MAX */
+	bool authentic;        /* came with DNSSEC authentication */
 	bool has_mx;           /* by MX records, not by default */
 	char *canonical;       /* the domain at the end of its CNAMEs */
-	bool looked;           /* address answers were asked for already */
 };
 /* The exchanges of a domain: MX records by preference, equals shuffled, else
- * the domain itself. False: EX_NOHOST (no such domain, null MX, a loop of
- * CNAMEs), EX_TEMPFAIL. */
+ * the domain itself. False: EX_NOHOST (no such domain, null MX),
+ * EX_TEMPFAIL (also a loop of CNAMEs). */
 bool exchanges_find(struct dns *dns, const char *domain,
 		    struct exchanges *out, struct outcome *why) MUST_CHECK;
 void exchanges_release(struct exchanges *e);
 
-/* Raises the TLS demand of direct hosts by DANE and MTA-STS, and drops hosts
- * that an enforced policy does not list, or that cannot give what
- * REQUIRETLS asks (hosts_tls.c). authentic[i]: the name and the addresses of
- * host i are authenticated. False: no host is left; EX_TEMPFAIL,
- * EX_UNAVAILABLE (5.7.30). */
+/* What DNSSEC says of a host of a direct delivery. */
+struct assurance {
+	bool authentic;        /* its name and its addresses */
+	char *cname;           /* where CNAMEs of it led; NULL: nowhere */
+};
+
+/* Raises the TLS demand of direct hosts by DANE and MTA-STS, and drops those
+ * that may not be used: not listed by an enforced policy, TLSA records not
+ * to be had, REQUIRETLS without either (hosts_tls.c). assurance[i] belongs
+ * to host i; canonical is the domain behind its CNAMEs. False: no host is
+ * left; EX_TEMPFAIL, EX_UNAVAILABLE (5.7.30). */
 bool hosts_secure(struct run *run, const struct hosts_query *query,
-		  const bool *authentic, struct hosts *out,
-		  struct outcome *why) MUST_CHECK;
+		  const char *canonical, struct assurance *assurance,
+		  struct hosts *out, struct outcome *why) MUST_CHECK;
 
 #endif
