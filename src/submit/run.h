@@ -23,8 +23,8 @@ struct run {
 	const char *transport;     /* --transport: overrides the routes */
 	struct queue *queue;       /* NULL: what fails for now is not held */
 	const struct watch *watch; /* who looks on (-v); NULL: nobody */
-	const char *libexec;       /* where posthaste-fetch lies; NULL: the
-				    * directory compiled in */
+	const char *fetch_program; /* posthaste-fetch's path; NULL: the one
+				    * compiled in */
 	bool many;                 /* a queue run: destinations in workers */
 };
 

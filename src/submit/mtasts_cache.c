@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Policies on disk, one file a domain. Writers make a file of their own and
+ * rename it, so that a reader sees an old policy or a new one, never half of
+ * one. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "submit/mtasts_parts.h"
+
+static const char magic[] = "posthaste-mta-sts 1";
+enum { HEAD_MAX = 128 };
+
+/* A domain of ours is A-labels; whatever is not must not become a path. */
+static bool is_file_name(const char *domain)
+{
+	return *domain && *domain != '.' && strlen(domain) <= 240 &&
+	       strspn(domain, "abcdefghijklmnopqrstuvwxyz0123456789-_.") ==
+	       strlen(domain);
+}
+
+/* Opens the directory, making it if only its last part is missing. What
+ * others may write to is no place for a policy. */
+static int open_directory(const char *path, bool create)
+{
+	struct stat st;
+	int fd;
+
+	if (!path || !*path)
+		return -1;
+	if (create && mkdir(path, 0700) && errno != EEXIST)
+		return -1;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	if (!fstat(fd, &st) && !(st.st_mode & S_IWOTH))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static bool is_trusted(int fd)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && S_ISREG(st.st_mode) &&
+	       !(st.st_mode & S_IWOTH) &&
+	       (st.st_uid == geteuid() || st.st_uid == 0);
+}
+
+static bool read_all(int fd, struct buf *b)
+{
+	char part[4096];
+	ssize_t n;
+
+	while ((n = read(fd, part, sizeof(part))) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 || !buf_add(b, part, (size_t)n))
+			return false;
+	}
+	return true;
+}
+
+static bool load(const char *directory, const char *domain, struct buf *b)
+{
+	int dir = open_directory(directory, false), fd;
+	bool ok;
+
+	if (dir < 0)
+		return false;
+	fd = openat(dir, domain, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
+		    O_CLOEXEC);
+	close(dir);
+	if (fd < 0)
+		return false;
+	ok = is_trusted(fd) && read_all(fd, b);
+	close(fd);
+	return ok;
+}
+
+/* The first three lines; *rest gets what follows. */
+static bool read_head(const char *text, char id[33], int64_t *expires,
+		      const char **rest)
+{
+	long long when = 0;
+	int used = 0;
+
+	if (strncmp(text, magic, sizeof(magic) - 1) ||
+	    sscanf(text + sizeof(magic) - 1,
+		   "\nid %32[0-9A-Za-z]\nexpires %15lld\n%n", id, &when,
+		   &used) != 2 || !used)
+		return false;
+	*expires = when;
+	*rest = text + sizeof(magic) - 1 + used;
+	return true;
+}
+
+bool sts_cache_get(const char *directory, const char *domain, char id[33],
+		   struct sts_policy *out)
+{
+	struct buf b = BUF(STS_POLICY_MAX + HEAD_MAX);
+	const int64_t now = time(NULL);
+	const char *rest;
+	int64_t expires;
+	bool ok;
+
+	*out = (struct sts_policy){ 0 };
+	ok = is_file_name(domain) && load(directory, domain, &b) &&
+	     read_head(buf_text(&b), id, &expires, &rest) &&
+	     /* far in the future: the clock was wrong when it was kept */
+	     expires > now && expires <= now + STS_AGE_MAX &&
+	     sts_policy_read(rest, b.len - (size_t)(rest - b.data), out);
+	if (!ok)
+		id[0] = '\0';
+	buf_release(&b);
+	return ok;
+}
+
+static bool write_all(int fd, const struct buf *b)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	while (done < b->len) {
+		n = write(fd, b->data + done, b->len - done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		done += (size_t)n;
+	}
+	return !fsync(fd);
+}
+
+static bool replace(int dir, const char *domain, const struct buf *b)
+{
+	char *temporary = mem_printf(".%ld.%.200s", (long)getpid(), domain);
+	int fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_TRUNC |
+			O_NOFOLLOW | O_CLOEXEC, 0600);
+	bool ok = false;
+
+	if (fd >= 0) {
+		ok = write_all(fd, b);
+		ok = !close(fd) && ok &&
+		     !renameat(dir, temporary, dir, domain);
+		if (!ok)
+			unlinkat(dir, temporary, 0);
+	}
+	free(temporary);
+	return ok;
+}
+
+void sts_cache_put(const char *directory, const char *domain, const char *id,
+		   int64_t max_age, const struct buf *text)
+{
+	struct buf b = BUF(STS_POLICY_MAX + HEAD_MAX);
+	int dir;
+
+	if (!is_file_name(domain))
+		return;
+	dir = open_directory(directory, true);
+	if (dir < 0)
+		return;
+	buf_addf(&b, "%s\nid %s\nexpires %lld\n", magic, id,
+		 (long long)time(NULL) + (long long)max_age);
+	buf_add(&b, buf_text(text), text->len);
+	if (b.full || !replace(dir, domain, &b))
+		log_say(LOG_AT_INFO, "MTA-STS: the policy of %s cannot be "
+			"kept in %s", domain, directory);
+	close(dir);
+	buf_release(&b);
+}
