@@ -153,6 +153,11 @@ static bool prepare(const struct desk *d, struct outcome *why)
 		return outcome_fail(why, STAGE_LOCAL, EX_CONFIG,
 				    "there is no account \"%s\"",
 				    d->options->account);
+	if (d->config->tls.priorities &&
+	    !tls_priorities_valid(d->config->tls.priorities, why)) {
+		outcome_prefix(why, "%s", d->config->path);
+		return false;
+	}
 	return step_down(d->config, why);
 }
 

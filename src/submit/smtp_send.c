@@ -279,6 +279,9 @@ static bool read_answer(struct transaction *t, size_t i, struct outcome *why)
 		on_rcpt(t, t->batch[which]);
 	else if (step == STEP_DATA && !t->mail_refused)
 		(t->chunked ? on_chunk : on_data)(t);
+	else if (step == STEP_DATA && t->s->reply.code == 354)
+		/* it waits for a message to nobody from nobody: hang up */
+		t->s->broken = true;
 	return true;
 }
 
