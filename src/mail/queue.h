@@ -197,6 +197,10 @@ bool entry_sync(struct entry *e, struct outcome *why) MUST_CHECK;
  * keep their places and strings; transport is freed. */
 bool entry_reload(struct entry *e, struct outcome *why) MUST_CHECK;
 
+/* After entry_reload: the workers ended well, having synced all that they
+ * recorded, so that entry_finish need not do it again. */
+void entry_synced(struct entry *e);
+
 /* Report ids: never the same for two reports, always the same for one. */
 enum report_kind { REPORT_FAILURE, REPORT_DELAY };
 /* The recipients that a report of this kind is due for: failed and not yet

@@ -126,7 +126,6 @@ static void quarantine(struct qdir *s, const char *name, const char *words)
 static bool prepare(struct queue *q, struct entry *e, int64_t torn,
 		    int64_t size, struct outcome *why)
 {
-	e->file->locked = true;
 	if (cause_unsettled(q, e))
 		return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
 				    "%s: waits for its cause", e->id);
@@ -205,6 +204,9 @@ bool entry_begin(struct entry *e, const size_t *rcpt, size_t n,
 	for (i = 0; i < e->envelope.n; i++)
 		if (e->envelope.rcpt[i].state == RCPT_PENDING)
 			room += RESULT_ROOM;
+	if (e->broken)
+		return outcome_fail(why, STAGE_LOCAL, EX_IOERR, "%s: an "
+				    "outcome could not be recorded", e->id);
 	text_begin(&line, time(NULL), rcpt, n);
 	if (!qdir_reserve(e->file->fd, 2 * line.len + room, why)) {
 		buf_release(&line);
@@ -297,6 +299,11 @@ bool entry_reload(struct entry *e, struct outcome *why)
 		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
 				    "queue: %s: %s", e->id, strerror(errno));
 	return end_interrupted(e, why);
+}
+
+void entry_synced(struct entry *e)
+{
+	e->file->synced = true;
 }
 
 /* --- reports --- */

@@ -187,6 +187,7 @@ bool qdir_add(struct qdir_writer *w, const char *data, size_t n,
 		return false;
 	}
 	w->sum = text_sum(w->sum, data, n);
+	w->size += (int64_t)n;
 	return true;
 }
 
@@ -206,9 +207,16 @@ bool qdir_commit(struct qdir_writer *w, const char *name,
 		  struct outcome *why)
 {
 	struct qdir *s = w->dir;
+	struct stat st;
 
-	if (fsync(w->fd) < 0) {
+	if (fsync(w->fd) < 0 || fstat(w->fd, &st) < 0) {
 		failed(why, EX_IOERR, "cannot sync an entry");
+		qdir_abandon(w);
+		return false;
+	}
+	if (st.st_size != w->size) {
+		outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+			     "queue: an entry was not written whole");
 		qdir_abandon(w);
 		return false;
 	}

@@ -35,6 +35,7 @@ struct qdir_writer {
 	char id[QUEUE_ID_SIZE];
 	int fd;
 	uint64_t sum;      /* text_sum of all that was added */
+	int64_t size;      /* and its bytes */
 };
 
 /* Each: EX_CANTCREAT, EX_IOERR; the writer is then abandoned and its file
