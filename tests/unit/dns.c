@@ -859,6 +859,30 @@ static void test_deadlines(void **state)
 	}
 }
 
+/* However many resolvers there are to wait for. */
+static void test_deadline_of_several(void **state)
+{
+	struct list resolver = { 0 };
+	struct dns_settings settings = { .resolver = &resolver,
+					 .timeout = 200 };
+	struct dns_answer a;
+	int64_t before = clock_now();
+	char text[64];
+	struct dns *d;
+	int i;
+
+	(void)state;
+	snprintf(text, sizeof(text), "127.0.0.1:%u", here.port);
+	for (i = 0; i < 5; i++)
+		list_add(&resolver, text);
+	d = dns_open(&settings);
+	dns_query(d, "silent.t", DNS_MX, &a);
+	assert_int_equal(a.status, DNS_FAILED);
+	assert_true(clock_now() - before < 2000);
+	dns_close(d);
+	list_release(&resolver);
+}
+
 static void test_no_resolver(void **state)
 {
 	struct list resolver = { 0 };
@@ -908,6 +932,7 @@ int main(void)
 		cmocka_unit_test(test_v6),
 		cmocka_unit_test(test_tcp),
 		cmocka_unit_test(test_deadlines),
+		cmocka_unit_test(test_deadline_of_several),
 		cmocka_unit_test(test_no_resolver),
 	};
 
