@@ -153,11 +153,6 @@ static bool prepare(const struct desk *d, struct outcome *why)
 		return outcome_fail(why, STAGE_LOCAL, EX_CONFIG,
 				    "there is no account \"%s\"",
 				    d->options->account);
-	if (d->config->tls.priorities &&
-	    !tls_priorities_valid(d->config->tls.priorities, why)) {
-		outcome_prefix(why, "%s", d->config->path);
-		return false;
-	}
 	return step_down(d->config, why);
 }
 
@@ -182,6 +177,7 @@ static int run_command(struct desk *d, int argc, char **argv,
 	struct config_place place = {
 		.system_file = CONFIG_FILE,
 		.queue_directory = QUEUE_DIRECTORY,
+		.priorities_valid = tls_priorities_valid,
 	};
 	bool understood = options_parse(argc, argv, options, &usage);
 	bool configured;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "desk/desk.h"
 
@@ -125,6 +126,12 @@ int desk_administer(const struct desk *d)
 	struct queue *q;
 	int status;
 
+	if (access(d->config->queue.directory, F_OK)) {
+		outcome_fail(&why, STAGE_LOCAL, EX_NOINPUT,
+			     "no such entry: there is no queue in %s",
+			     d->config->queue.directory);
+		return desk_fail(d, &why);
+	}
 	if (!queue_open(d->config->queue.directory, false, DROP_PROGRAM, &q,
 			&why))
 		return desk_fail(d, &why);

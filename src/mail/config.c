@@ -267,6 +267,18 @@ static void place_own(struct config *c)
 					      "posthaste");
 }
 
+/* Only a TLS library knows, and there is none on this floor. */
+static void check_priorities(const struct config_place *place,
+			     struct config *c, const struct settings *set)
+{
+	struct outcome why;
+
+	if (c->tls.priorities && place->priorities_valid &&
+	    !place->priorities_valid(c->tls.priorities, &why))
+		config_fault(c, setting_line(set, SECTION_TLS, "priorities",
+					     0), "priorities: %s", why.text);
+}
+
 bool config_load(const struct config_place *place, struct config *config,
 		 struct outcome *why)
 {
@@ -281,6 +293,7 @@ bool config_load(const struct config_place *place, struct config *config,
 		config_read(config, &set, text.data, text.len);
 	place_own(config);
 	config_defaults(config, place);
+	check_priorities(place, config, &set);
 	config_check(config, &set, mode);
 	buf_release(&text);
 	free(set.item);

@@ -180,6 +180,8 @@ struct config_place {
 	const char *file;         /* -C: must be readable; NULL: search */
 	const char *system_file;  /* SYSCONFDIR/posthaste.conf */
 	const char *queue_directory; /* the compiled-in default */
+	/* whether a TLS priority string is one; NULL: not checked */
+	bool (*priorities_valid)(const char *priorities, struct outcome *why);
 };
 
 /* Reads the configuration (SPEC 10) or, where no file is, the defaults.

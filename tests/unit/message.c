@@ -544,10 +544,13 @@ static void test_temporary_file(void **state)
 	struct message *m;
 	struct outcome why;
 	char path[32], link[256];
+	bool before[20];
 	int fd, keep;
 	ssize_t n;
 
 	(void)state;
+	for (keep = 3; keep < 20; keep++)
+		before[keep] = fcntl(keep, F_GETFD) >= 0;
 	big_text(&in, &want, 1, 100000, 0);
 	fd = memfd_create("in", MFD_CLOEXEC);
 	assert_int_equal(write(fd, in.data, in.len), in.len);
@@ -561,6 +564,8 @@ static void test_temporary_file(void **state)
 	dup2(keep, STDIN_FILENO);
 	close(keep);
 	for (keep = 3; keep < 20; keep++) {
+		if (before[keep])
+			continue;
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", keep);
 		n = readlink(path, link, sizeof(link) - 1);
 		if (n < 0)
