@@ -21,6 +21,10 @@ class Failure(Exception):
     """A test that did not find what it expected."""
 
 
+class Skip(Exception):
+    """A test of something that this program cannot do."""
+
+
 def need_programs():
     for program in (POSTHASTE, SERVER):
         if not os.access(program, os.X_OK):
@@ -141,6 +145,8 @@ def tap(tests, workers=4):
         os.makedirs(folder)
         try:
             function(folder, certificates)
+        except Skip as why:
+            return why
         except Failure as why:
             return str(why)
         finally:
@@ -155,9 +161,11 @@ def tap(tests, workers=4):
                        for i, (_, function) in enumerate(tests)]
             for i, future in enumerate(futures):
                 why = future.result()
-                print("ok" if why is None else "not ok", i + 1, "-",
-                      tests[i][0], flush=True)
-                if why is not None:
+                skipped = isinstance(why, Skip)
+                print("ok" if why is None or skipped else "not ok", i + 1,
+                      "-", tests[i][0], f"# SKIP {why}" if skipped else "",
+                      flush=True)
+                if why is not None and not skipped:
                     bad += 1
                     print("\n".join("# " + line for line in
                                     why.splitlines()), flush=True)

@@ -298,8 +298,10 @@ bool script_read(const char *path, struct script *s)
 	struct rule *rule = NULL;
 	char *next, *line;
 
-	if (!in || getdelim(&s->text, &room, '\0', in) < 0)
+	if (!in)
 		return wrong(path, 0, "cannot be read", "script");
+	if (getdelim(&s->text, &room, '\0', in) < 0)
+		s->text = strdup("");
 	fclose(in);
 	set_defaults(s);
 	next = s->text;
