@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* links: submit */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "submit/mtasts.h"
+
+/* --- DNS: one TXT record, one address --- */
+
+static const char *record;
+static bool dns_is_dead;
+
+void dns_ask(struct dns *d, struct dns_question *q, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		dns_query(d, q[i].name, q[i].type, &q[i].answer);
+}
+
+void dns_query(struct dns *d, const char *name, enum dns_type type,
+	       struct dns_answer *a)
+{
+	(void)d;
+	*a = (struct dns_answer){ .status = dns_is_dead ? DNS_FAILED :
+				  DNS_NODATA };
+	if (dns_is_dead || type == DNS_AAAA || (type == DNS_TXT && !record))
+		return;
+	a->status = DNS_OK;
+	a->n = 1;
+	a->record = mem_alloc(sizeof(*a->record));
+	if (type == DNS_A) {
+		assert_string_equal(name, "mta-sts.lab.example");
+		assert_true(net_address_parse("192.0.2.7", 0,
+					      &a->record->address));
+		return;
+	}
+	assert_string_equal(name, "_mta-sts.lab.example");
+	a->record->text = mem_string(record);
+	a->record->text_len = strlen(record);
+}
+
+void dns_answer_release(struct dns_answer *a)
+{
+	if (a->n)
+		free(a->record->text);
+	free(a->record);
+	*a = (struct dns_answer){ 0 };
+}
+
+struct dns *dns_open(const struct dns_settings *s)
+{
+	(void)s;
+	return mem_alloc(1);
+}
+
+/* --- text --- */
+
+static void records(void **state)
+{
+	static const struct { const char *text, *id; } rows[] = {
+		{ "v=STSv1; id=20160831085700Z;", "20160831085700Z" },
+		{ "v=STSv1;id=1", "1" },
+		{ "v=STSv1 ; id = a1 ; x=y", "a1" },
+		{ "v=STSv1; x=y; id=2;", "2" },
+		{ "v=STSv1; id=12345678901234567890123456789012",
+		  "12345678901234567890123456789012" },
+		{ "v=STSv1; id=123456789012345678901234567890123", NULL },
+		{ "v=STSv1; id=a-b", NULL },
+		{ "v=STSv1; id=", NULL },
+		{ "v=STSv1;", NULL },
+		{ "v=STSv12; id=1", NULL },
+		{ "id=1; v=STSv1", NULL },
+		{ "v=spf1 -all", NULL },
+		{ "", NULL },
+		{ "v=STSv1; id=1; nonsense", NULL },
+	};
+	char id[33];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const char *t = rows[i].text;
+		const bool ok = sts_record_read(t, strlen(t), id);
+
+		if (ok != (rows[i].id != NULL) ||
+		    (ok && strcmp(id, rows[i].id)))
+			fail_msg("%s: %s", t, id);
+	}
+}
+
+#define HEAD "version: STSv1\nmode: enforce\nmax_age: 100\n"
+
+static void policies(void **state)
+{
+	static const struct {
+		const char *text;
+		bool ok;
+		enum sts_mode mode;
+		size_t mx;
+		int64_t age;
+	} rows[] = {
+		{ HEAD "mx: a.example\n", true, STS_ENFORCE, 1, 100 },
+		{ "version: STSv1\r\nmode: testing\r\nmx: *.a.example\r\n"
+		  "mx: B.example\r\nmax_age: 604800\r\n", true, STS_TESTING,
+		  2, 604800 },
+		{ "mode:none\nversion:STSv1\nmax_age:1", true, STS_NONE, 0,
+		  1 },
+		{ HEAD "mx: a.example\nfuture: x\n\n", true, STS_ENFORCE, 1,
+		  100 },
+		{ HEAD "mode: none\nmx: a.example\n", true, STS_ENFORCE, 1,
+		  100 },
+		{ "version: STSv1\nmode: none\nmax_age: 9999999999\n", true,
+		  STS_NONE, 0, 31557600 },
+		{ HEAD, false, STS_NONE, 0, 0 },
+		{ "", false, STS_NONE, 0, 0 },
+		{ "\n\n\n", false, STS_NONE, 0, 0 },
+		{ "version: STSv2\nmode: none\nmax_age: 1\n", false, STS_NONE, 0, 0 },
+		{ "mode: none\nmax_age: 1\n", false, STS_NONE, 0, 0 },
+		{ "version: STSv1\nmode: none\n", false, STS_NONE, 0, 0 },
+		{ "version: STSv1\nmax_age: 1\n", false, STS_NONE, 0, 0 },
+		{ "version: STSv1\nmode: Enforce\nmax_age: 1\nmx: a.b\n",
+		  false, STS_NONE, 0, 0 },
+		{ "version: STSv1\nmode: none\nmax_age: -1\n", false, STS_NONE, 0, 0 },
+		{ "version: STSv1\nmode: none\nmax_age: 99999999999\n",
+		  false, STS_NONE, 0, 0 },
+		{ HEAD "mx: a..example\n", false, STS_NONE, 0, 0 },
+		{ HEAD "mx: *.\n", false, STS_NONE, 0, 0 },
+		{ HEAD "mx: a.*.example\n", false, STS_NONE, 0, 0 },
+		{ HEAD "mx: [192.0.2.1]\n", false, STS_NONE, 0, 0 },
+		{ HEAD "mx:\n", false, STS_NONE, 0, 0 },
+		{ HEAD "no colon\nmx: a.example\n", false, STS_NONE, 0, 0 },
+		{ "<html><body>404: gone</body></html>", false, STS_NONE, 0, 0 },
+	};
+	static const char nul[] = HEAD "mx: a.example\0\n";
+	struct sts_policy p;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const char *t = rows[i].text;
+
+		if (sts_policy_read(t, strlen(t), &p) != rows[i].ok ||
+		    p.mode != rows[i].mode || p.mx.n != rows[i].mx ||
+		    p.max_age != rows[i].age)
+			fail_msg("row %zu: %s", i, t);
+		sts_policy_release(&p);
+	}
+	assert_false(sts_policy_read(nul, sizeof(nul) - 1, &p));
+}
+
+static void hosts_of_policies(void **state)
+{
+	static const struct { const char *host; bool listed; } rows[] = {
+		{ "mx.lab.example", true }, { "MX.lab.example", true },
+		{ "a.wild.example", true }, { "a.b.wild.example", false },
+		{ "wild.example", false }, { ".wild.example", false },
+		{ "xmx.lab.example", false }, { "lab.example", false },
+		{ "awild.example", false }, { "", false },
+	};
+	static const char text[] = HEAD
+		"mx: mx.lab.example\nmx: *.wild.example\n";
+	struct sts_policy p;
+	size_t i;
+
+	(void)state;
+	assert_true(sts_policy_read(text, sizeof(text) - 1, &p));
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (sts_lists(&p, rows[i].host) != rows[i].listed)
+			fail_msg("%s", rows[i].host);
+	sts_policy_release(&p);
+}
+
+/* --- the cache, with a script for a helper --- */
+
+struct place {
+	char base[40], cache[64], helper[64], kept[96];
+};
+
+static void write_file(const char *path, const char *text, mode_t mode)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+	chmod(path, mode);
+}
+
+/* A helper that gives this policy, or fails; it counts its calls. */
+static void set_helper(const struct place *p, const char *mode, int exit)
+{
+	char *text = mem_printf("#!/bin/sh\necho \"$*\" >>%s/calls\n"
+		"[ %d = 0 ] && printf 'version: STSv1\\nmode: %s\\n"
+		"max_age: 1000\\nmx: mx.lab.example\\n'\nexit %d\n",
+		p->base, exit, mode, exit);
+
+	write_file(p->helper, text, 0700);
+	free(text);
+}
+
+static size_t calls(const struct place *p)
+{
+	char path[64], line[256];
+	size_t n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/calls", p->base);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (!strstr(line, "mta-sts.lab.example 192.0.2.7"))
+			fail_msg("helper called with %s", line);
+		n++;
+	}
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static enum sts_mode ask(const struct place *p, bool cached_only)
+{
+	struct config c = { 0 };
+	struct run run = { .config = &c, .fetch_program = p->helper };
+	struct sts_policy policy;
+	enum sts_mode mode;
+
+	c.general.cache = (char *)p->cache;
+	c.general.timeout = 10000;
+	c.tls.mta_sts_port = 443;
+	sts_find(&run, "lab.example", cached_only, &policy);
+	mode = policy.mode;
+	sts_policy_release(&policy);
+	free(run.dns);
+	return mode;
+}
+
+static void cleanup(const struct place *p)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/calls", p->base);
+	unlink(path);
+	unlink(p->kept);
+	unlink(p->helper);
+	rmdir(p->cache);
+	assert_int_equal(rmdir(p->base), 0);
+}
+
+static void set_place(struct place *p)
+{
+	strcpy(p->base, "/tmp/mtasts-XXXXXX");
+	assert_non_null(mkdtemp(p->base));
+	snprintf(p->cache, sizeof(p->cache), "%s/cache", p->base);
+	snprintf(p->helper, sizeof(p->helper), "%s/fetch", p->base);
+	snprintf(p->kept, sizeof(p->kept), "%s/lab.example", p->cache);
+	record = "v=STSv1; id=1;";
+	dns_is_dead = false;
+}
+
+static void cache_serves(void **state)
+{
+	struct place p;
+
+	(void)state;
+	set_place(&p);
+	set_helper(&p, "enforce", 0);
+	assert_int_equal(ask(&p, true), STS_NONE);
+	assert_int_equal(calls(&p), 0);
+	assert_int_equal(ask(&p, false), STS_ENFORCE);
+	assert_int_equal(ask(&p, false), STS_ENFORCE);
+	assert_int_equal(calls(&p), 1);
+	assert_int_equal(ask(&p, true), STS_ENFORCE);
+	set_helper(&p, "testing", 0);
+	record = "v=STSv1; id=2;";
+	assert_int_equal(ask(&p, false), STS_TESTING);
+	assert_int_equal(calls(&p), 2);
+	cleanup(&p);
+}
+
+static void cache_outlives_its_server(void **state)
+{
+	struct place p;
+
+	(void)state;
+	set_place(&p);
+	set_helper(&p, "enforce", 0);
+	assert_int_equal(ask(&p, false), STS_ENFORCE);
+	set_helper(&p, "enforce", 75);
+	record = "v=STSv1; id=2;";
+	assert_int_equal(ask(&p, false), STS_ENFORCE);
+	record = NULL;
+	assert_int_equal(ask(&p, false), STS_ENFORCE);
+	dns_is_dead = true;
+	assert_int_equal(ask(&p, false), STS_ENFORCE);
+	cleanup(&p);
+}
+
+static void cache_expires_and_distrusts(void **state)
+{
+	static const char policy[] = "version: STSv1\nmode: enforce\n"
+		"max_age: 9\nmx: a.b\n";
+	static const struct { const char *head; mode_t mode; } rows[] = {
+		{ "posthaste-mta-sts 1\nid 1\nexpires 1000\n", 0600 },
+		{ "posthaste-mta-sts 1\nid 1\nexpires 999999999999\n", 0600 },
+		{ "posthaste-mta-sts 2\nid 1\nexpires 1000\n", 0600 },
+		{ "posthaste-mta-sts 1\n", 0600 },
+		{ "", 0600 },
+	};
+	struct place p;
+	size_t i;
+
+	(void)state;
+	set_place(&p);
+	set_helper(&p, "enforce", 75);
+	mkdir(p.cache, 0700);
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		char *text = mem_printf("%s%s", rows[i].head, policy);
+
+		write_file(p.kept, text, rows[i].mode);
+		if (ask(&p, true) != STS_NONE)
+			fail_msg("row %zu", i);
+		free(text);
+	}
+	cleanup(&p);
+}
+
+static void no_policy_no_harm(void **state)
+{
+	struct place p;
+
+	(void)state;
+	set_place(&p);
+	set_helper(&p, "enforce", 65);
+	assert_int_equal(ask(&p, false), STS_NONE);
+	unlink(p.helper);
+	assert_int_equal(ask(&p, false), STS_NONE);
+	write_file(p.helper, "#!/bin/sh\nyes | head -c 200000\n", 0700);
+	assert_int_equal(ask(&p, false), STS_NONE);
+	cleanup(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(records),
+		cmocka_unit_test(policies),
+		cmocka_unit_test(hosts_of_policies),
+		cmocka_unit_test(cache_serves),
+		cmocka_unit_test(cache_outlives_its_server),
+		cmocka_unit_test(cache_expires_and_distrusts),
+		cmocka_unit_test(no_policy_no_harm),
+	};
+
+	log_open(&(struct log_settings){ .to = "none" });
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
