@@ -322,8 +322,12 @@ int main(int argc, char **argv)
 		fprintf(stderr, "posthaste-drop is run by posthaste\n");
 		return EX_USAGE;
 	}
-	good = qdir_open(QUEUE_DIRECTORY, false, &dir, &why) &&
-	       order->run(&dir, argv + 2, &why);
+	good = qdir_open(QUEUE_DIRECTORY, false, &dir, &why);
+	if (!good && why.exit == EX_NOPERM)
+		outcome_prefix(&why, "posthaste-drop lacks the queue's group "
+			       "(it is not set-group-id, or whoever runs it "
+			       "may gain no privileges)");
+	good = good && order->run(&dir, argv + 2, &why);
 	if (fflush(stdout) != 0 && good)
 		good = outcome_fail(&why, STAGE_LOCAL, EX_IOERR,
 				    "cannot print: %s", strerror(errno));

@@ -282,6 +282,9 @@ bool drop_write(const char *helper, const struct queue_item *item,
 		 message_size(item->message));
 	good = run(&c, argv, next_piece, &p, why) &&
 	       read_id(&c.output, id, why);
+	/* whatever kept the helper from it, the queue could not be written */
+	if (!good && (why->exit == EX_NOPERM || why->exit == EX_USAGE))
+		why->exit = EX_CANTCREAT;
 	child_release(&c);
 	buf_release(&p.intro);
 	buf_release(&p.sum_line);

@@ -304,14 +304,10 @@ static bool line_whole(const char *text, size_t length)
  * than a line, without a line end, or blocks that never were filled. */
 static bool is_torn(const char *text, size_t n)
 {
-	size_t length = line_length(text, n), i;
-
-	for (i = 0; i < n && !text[i]; i++)
-		continue;
-	if (i == n)
-		return true;
+	while (n && !text[n - 1])
+		n--;
 	return !memchr(text, '\n', n) &&
-	       (n < LENGTH_DIGITS + 1 || length > n);
+	       (n < LENGTH_DIGITS + 1 || line_length(text, n) > n);
 }
 
 static void reset(struct entry *e)

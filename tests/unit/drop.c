@@ -464,6 +464,20 @@ static int user_manages(struct room *r)
 	return queue_remove(q, shared_id, &why) && listed(q).n == 0 ? 0 : 4;
 }
 
+static int helper_without_group(struct room *r)
+{
+	struct queue_item item = { .envelope = &r->v, .message = r->m };
+	struct outcome why;
+	struct queue *q;
+	char id[QUEUE_ID_SIZE];
+
+	if (!queue_open(r->dir, false, r->helper, &q, &why))
+		return 1;
+	if (queue_add(q, &item, id, &why) || why.exit != EX_CANTCREAT)
+		return 2;
+	return strstr(why.text, "not set-group-id") ? 0 : 3;
+}
+
 static void make_shared(struct room *r)
 {
 	static const char *const parts[] = { "tmp", "mess", "corrupt" };
@@ -506,6 +520,8 @@ static void users_do_not_see_each_other(void **state)
 	assert_int_equal(as(OWNER, owner_takes, r), 0);
 	assert_int_equal(as(ALICE, user_manages, r), 0);
 	assert_int_equal(as(BOB, user_adds, r), 0);
+	assert_int_equal(chmod(r->helper, 0755), 0);
+	assert_int_equal(as(BOB, helper_without_group, r), 0);
 }
 
 #define ROOM_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

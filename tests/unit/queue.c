@@ -658,6 +658,13 @@ static void torn_journal_goes_on(void **state)
 		assert_int_equal(e->envelope.rcpt[1].state, RCPT_SENT);
 		entry_release(e);
 	}
+	/* blocks that the disk never got */
+	assert_int_equal(truncate(path, whole + 30), 0);
+	assert_int_equal(truncate(path, whole + 900), 0);
+	e = take(r, id);
+	assert_int_equal(e->envelope.rcpt[1].state, RCPT_PENDING);
+	record(e, 1, VERDICT_SENT);
+	entry_release(e);
 	/* an order, too, must not write behind half a line */
 	assert_int_equal(truncate(path, whole + 9), 0);
 	free(path);
@@ -764,6 +771,9 @@ static void strange_files_are_passed_over(void **state)
 	path = path_of(r, "mess", "second,0");
 	assert_int_equal(link(to, path), 0);
 	take_fails(r, id, EX_NOINPUT);
+	n = 0;
+	assert_true(queue_list(r->q, count_entry, &n, &why));
+	assert_int_equal(n, 0);
 	free(path);
 	free(to);
 }
