@@ -16,9 +16,15 @@
 
 /* --- the queue --- */
 
-static bool is_system_directory(const struct config *c)
+bool desk_open_queue(const struct desk *d, bool create, struct queue **out,
+		     struct outcome *why)
 {
-	return !strcmp(c->queue.directory, QUEUE_DIRECTORY);
+	const char *directory = d->config->queue.directory;
+	bool system = !strcmp(directory, QUEUE_DIRECTORY);
+
+	/* the helper knows no other directory than the compiled-in one */
+	return queue_open(directory, create, system ? DROP_PROGRAM : NULL,
+			  out, why);
 }
 
 bool desk_queue(const struct desk *d, bool explicit, struct queue **out,
@@ -31,9 +37,7 @@ bool desk_queue(const struct desk *d, bool explicit, struct queue **out,
 	*out = NULL;
 	if (c->queue.queue == QUEUE_NEVER)
 		return true;
-	if (!queue_open(c->queue.directory, promised || explicit,
-			is_system_directory(c) ? DROP_PROGRAM : NULL, out,
-			why)) {
+	if (!desk_open_queue(d, promised || explicit, out, why)) {
 		*out = NULL;
 		return !promised;
 	}

@@ -132,8 +132,7 @@ int desk_administer(const struct desk *d)
 			     d->config->queue.directory);
 		return desk_fail(d, &why);
 	}
-	if (!queue_open(d->config->queue.directory, false, DROP_PROGRAM, &q,
-			&why))
+	if (!desk_open_queue(d, false, &q, &why))
 		return desk_fail(d, &why);
 	if (strcmp(d->options->argument, "ALL"))
 		list_add(&ids, d->options->argument);

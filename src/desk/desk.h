@@ -52,6 +52,9 @@ extern const struct watch desk_watch;
 
 /* --- accept.c --- */
 
+/* The configured directory's queue, by posthaste-drop where need be. */
+bool desk_open_queue(const struct desk *d, bool create, struct queue **out,
+		     struct outcome *why) MUST_CHECK;
 /* The queue as configured. NULL: none (never; not usable; or, where nothing
  * was said about it, not tended). explicit: it was asked for (-odb, -odq):
  * tended or not. False (EX_CANTCREAT and the like): the configuration

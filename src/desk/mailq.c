@@ -145,10 +145,10 @@ static struct queue *open_to_look(const struct desk *d)
 	struct outcome ignored;
 	struct queue *q;
 
-	return desk_queue(d, false, &q, &ignored) && q ? q :
-	       d->config->queue.queue != QUEUE_NEVER &&
-	       queue_open(d->config->queue.directory, false, DROP_PROGRAM, &q,
-			  &ignored) ? q : NULL;
+	if (d->config->queue.queue == QUEUE_NEVER ||
+	    !desk_open_queue(d, false, &q, &ignored))
+		return NULL;
+	return q;
 }
 
 int desk_list(const struct desk *d)

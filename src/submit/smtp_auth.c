@@ -82,9 +82,10 @@ static bool challenge(struct attempt *a, struct outcome *why)
 {
 	const char *text = buf_text(&a->s->reply.text);
 
-	if (a->s->reply.lines > 1) {
+	if (a->s->reply.lines > 1 ||
+	    strlen(text) != a->s->reply.text.len) {
 		outcome_fail(why, STAGE_AUTH, EX_NOPERM,
-			     "a challenge of several lines");
+			     "a challenge that is no single line of text");
 		return cancel(a);
 	}
 	/* the initial response that was too long for the first line */
