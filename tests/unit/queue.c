@@ -1,144 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-
-#include <fcntl.h>
-#include <ftw.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-#include "base/buf.h"
-#include "base/log.h"
-#include "mail/queue.h"
-
-/* A queue in a directory of its own, and a message. */
-struct room {
-	char base[64];
-	char dir[128];
-	struct queue *q;
-	struct message *m;
-	struct envelope v;
-	struct recipient rcpt[3];
-};
-
-static const char text[] =
-	"From: a@example.org\r\nTo: b@example.net\r\n\r\nhello\r\n";
-
-static int remove_one(const char *path, const struct stat *st, int type,
-		      struct FTW *at)
-{
-	(void)st;
-	(void)type;
-	(void)at;
-	return remove(path);
-}
-
-static int setup(void **state)
-{
-	struct room *r = calloc(1, sizeof(*r));
-	const char *tmp = getenv("TMPDIR");
-	struct log_settings quiet = { .to = "none" };
-	struct outcome why;
-
-	log_open(&quiet);
-	snprintf(r->base, sizeof(r->base), "%.40s/queue-XXXXXX",
-		 tmp ? tmp : "/tmp");
-	if (!mkdtemp(r->base))
-		return -1;
-	snprintf(r->dir, sizeof(r->dir), "%s/state/queue", r->base);
-	if (!queue_open(r->dir, true, NULL, &r->q, &why) ||
-	    !message_from_text(text, strlen(text), &r->m, &why))
-		return -1;
-	r->rcpt[0].address = (char *)(uintptr_t)"b@example.net";
-	r->rcpt[1].address = (char *)(uintptr_t)"\"a %b\"@example.net";
-	r->rcpt[2].address = (char *)(uintptr_t)"d\xc3\xa9@example.com";
-	r->v.sender = (char *)(uintptr_t)"a@example.org";
-	r->v.rcpt = r->rcpt;
-	r->v.n = 3;
-	*state = r;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct room *r = *state;
-
-	queue_close(r->q);
-	message_free(r->m);
-	nftw(r->base, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-	free(r);
-	return 0;
-}
-
-static void add(struct room *r, struct queue_item *item, char *id)
-{
-	struct outcome why;
-
-	item->envelope = &r->v;
-	item->message = r->m;
-	assert_true(queue_add(r->q, item, id, &why));
-}
-
-static struct entry *take(struct room *r, const char *name)
-{
-	struct entry *e;
-	struct outcome why;
-
-	assert_true(queue_take(r->q, name, &e, &why));
-	return e;
-}
-
-static void take_fails(struct room *r, const char *name, int exit)
-{
-	struct entry *e;
-	struct outcome why;
-
-	assert_false(queue_take(r->q, name, &e, &why));
-	assert_int_equal(why.exit, exit);
-}
-
-static char *path_of(struct room *r, const char *part, const char *name)
-{
-	return mem_printf("%s/%s/%s", r->dir, part, name);
-}
-
-static size_t due(struct room *r)
-{
-	struct list names = { 0 };
-	struct outcome why;
-	size_t n;
-
-	assert_true(queue_select(r->q, NULL, 0, &names, &why));
-	n = names.n;
-	list_release(&names);
-	return n;
-}
-
-static size_t files_in(struct room *r, const char *part)
-{
-	struct list names = { 0 };
-	char *command = mem_printf("ls -1 %s/%s | wc -l", r->dir, part);
-	FILE *f = popen(command, "r");
-	int n = -1;
-
-	assert_int_equal(fscanf(f, "%d", &n), 1);
-	pclose(f);
-	free(command);
-	list_release(&names);
-	return (size_t)n;
-}
-
-/* --- */
+#include "queue_room.h"
 
 static void accepted_as_given(void **state)
 {
@@ -274,18 +135,6 @@ static void lock_outlives_parent(void **state)
 	entry_release(take(r, id));
 	close(up[0]);
 	close(up[1]);
-}
-
-static void record(struct entry *e, size_t i, enum verdict verdict)
-{
-	struct outcome o = { .stage = STAGE_DOT, .code = 250, .text = "ok" };
-	struct outcome why;
-
-	if (verdict != VERDICT_SENT)
-		o = (struct outcome){ .stage = STAGE_RCPT, .code = 450,
-				      .exit = EX_TEMPFAIL, .text = "later" };
-	assert_true(entry_record(e, i, &o, verdict,
-				 e->envelope.rcpt[i].attempts + 1, &why));
 }
 
 static void outcomes_are_kept(void **state)
@@ -559,15 +408,6 @@ static void administration(void **state)
 	assert_int_equal(why.exit, EX_NOINPUT);
 }
 
-static bool count_entry(const struct entry *e, void *context)
-{
-	int *n = context;
-
-	assert_null(e->file);
-	assert_int_equal(e->envelope.n, 3);
-	return ++*n < 2;
-}
-
 static void listed(void **state)
 {
 	struct room *r = *state;
@@ -626,179 +466,7 @@ static void report_made_once(void **state)
 	entry_release(e);
 }
 
-/* --- harm --- */
-
-static void torn_journal_goes_on(void **state)
-{
-	struct room *r = *state;
-	struct queue_item item = { 0 };
-	struct outcome why;
-	char id[QUEUE_ID_SIZE], *path;
-	struct entry *e;
-	struct stat st;
-	off_t whole;
-
-	add(r, &item, id);
-	e = take(r, id);
-	record(e, 0, VERDICT_SENT);
-	path = path_of(r, "mess", e->name);
-	assert_int_equal(stat(path, &st), 0);
-	whole = st.st_size;
-	record(e, 1, VERDICT_SENT);
-	assert_int_equal(stat(path, &st), 0);
-	entry_release(e);
-	while (--st.st_size > whole) {
-		assert_int_equal(truncate(path, st.st_size), 0);
-		e = take(r, id);
-		assert_int_equal(e->envelope.rcpt[0].state, RCPT_SENT);
-		assert_int_equal(e->envelope.rcpt[1].state, RCPT_PENDING);
-		record(e, 1, VERDICT_SENT);
-		entry_release(e);
-		e = take(r, id);
-		assert_int_equal(e->envelope.rcpt[1].state, RCPT_SENT);
-		entry_release(e);
-	}
-	/* blocks that the disk never got */
-	assert_int_equal(truncate(path, whole + 30), 0);
-	assert_int_equal(truncate(path, whole + 900), 0);
-	e = take(r, id);
-	assert_int_equal(e->envelope.rcpt[1].state, RCPT_PENDING);
-	record(e, 1, VERDICT_SENT);
-	entry_release(e);
-	/* an order, too, must not write behind half a line */
-	assert_int_equal(truncate(path, whole + 9), 0);
-	free(path);
-	assert_true(queue_retry(r->q, id, "x", &why));
-	e = take(r, id);
-	assert_string_equal(e->transport, "x");
-	entry_release(e);
-}
-
-static char *slurp(const char *path, size_t *n)
-{
-	struct stat st;
-	char *data;
-	int fd = open(path, O_RDONLY);
-
-	assert_int_equal(fstat(fd, &st), 0);
-	*n = (size_t)st.st_size;
-	data = mem_alloc(*n + 1);
-	assert_int_equal(read(fd, data, *n), *n);
-	close(fd);
-	return data;
-}
-
-static void spill(const char *path, const char *data, size_t n)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-	assert_int_equal(write(fd, data, n), n);
-	close(fd);
-}
-
-/* Every cut before the journal and every flipped bit anywhere is noticed. */
-static void every_harm_is_noticed(void **state)
-{
-	struct room *r = *state;
-	struct queue_item item = { 0 };
-	char id[QUEUE_ID_SIZE], *path, *corrupt, *data;
-	struct entry *e;
-	size_t n, i;
-
-	add(r, &item, id);
-	e = take(r, id);
-	record(e, 0, VERDICT_SENT);
-	record(e, 1, VERDICT_DEFERRED);
-	path = path_of(r, "mess", e->name);
-	corrupt = path_of(r, "corrupt", id);
-	entry_release(e);
-	data = slurp(path, &n);
-	for (i = 0; i < n; i++) {
-		data[i] = (char)(data[i] ^ (1 << (i % 8)));
-		spill(path, data, n);
-		take_fails(r, id, EX_DATAERR);
-		assert_int_equal(unlink(corrupt), 0);
-		data[i] = (char)(data[i] ^ (1 << (i % 8)));
-	}
-	n = (size_t)(strstr(data, "checksum ") - data) + 26;
-	for (i = 0; i < n; i++) {
-		spill(path, data, i);
-		take_fails(r, id, EX_DATAERR);
-		assert_int_equal(unlink(corrupt), 0);
-	}
-	spill(path, data, n);
-	entry_release(take(r, id));
-	free(data);
-	free(path);
-	free(corrupt);
-}
-
-static void strange_files_are_passed_over(void **state)
-{
-	struct room *r = *state;
-	struct queue_item item = { 0 };
-	struct outcome why;
-	char id[QUEUE_ID_SIZE], *path, *to;
-	struct entry *e;
-	int n = 0;
-
-	add(r, &item, id);
-	e = take(r, id);
-	to = path_of(r, "mess", e->name);
-	entry_release(e);
-	path = path_of(r, "mess", "fifo,0");
-	assert_int_equal(mkfifo(path, 0600), 0);
-	free(path);
-	path = path_of(r, "mess", "dir,0");
-	assert_int_equal(mkdir(path, 0700), 0);
-	free(path);
-	path = path_of(r, "mess", "link,0");
-	assert_int_equal(symlink(to, path), 0);
-	free(path);
-	path = path_of(r, "mess", "empty,0");
-	spill(path, "", 0);
-	free(path);
-	path = path_of(r, "tmp", "fifo");
-	assert_int_equal(mkfifo(path, 0600), 0);
-	free(path);
-	take_fails(r, "fifo", EX_NOINPUT);
-	take_fails(r, "dir", EX_NOINPUT);
-	take_fails(r, "link", EX_NOINPUT);
-	take_fails(r, "empty", EX_DATAERR);
-	queue_sweep(r->q);
-	assert_true(queue_list(r->q, count_entry, &n, &why));
-	assert_int_equal(n, 1);
-	path = path_of(r, "mess", "second,0");
-	assert_int_equal(link(to, path), 0);
-	take_fails(r, id, EX_NOINPUT);
-	n = 0;
-	assert_true(queue_list(r->q, count_entry, &n, &why));
-	assert_int_equal(n, 0);
-	free(path);
-	free(to);
-}
-
-static void sweep_spares_the_living(void **state)
-{
-	struct room *r = *state;
-	char *dead = path_of(r, "tmp", "dead"),
-	     *alive = path_of(r, "tmp", "alive");
-	struct stat st;
-	int fd;
-
-	spill(dead, "x", 1);
-	spill(alive, "x", 1);
-	fd = open(alive, O_RDWR);
-	assert_int_equal(flock(fd, LOCK_EX), 0);
-	queue_sweep(r->q);
-	assert_int_equal(stat(dead, &st), -1);
-	assert_int_equal(stat(alive, &st), 0);
-	close(fd);
-	queue_sweep(r->q);
-	assert_int_equal(stat(alive, &st), -1);
-	free(dead);
-	free(alive);
-}
+/* --- refusals --- */
 
 static void unreadable_envelope_is_refused(void **state)
 {
@@ -858,8 +526,6 @@ static void not_there(void **state)
 	assert_int_equal(why.exit, EX_CANTCREAT);
 }
 
-#define ROOM_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -877,10 +543,6 @@ int main(void)
 		ROOM_TEST(administration),
 		ROOM_TEST(listed),
 		ROOM_TEST(report_made_once),
-		ROOM_TEST(torn_journal_goes_on),
-		ROOM_TEST(every_harm_is_noticed),
-		ROOM_TEST(strange_files_are_passed_over),
-		ROOM_TEST(sweep_spares_the_living),
 		ROOM_TEST(unreadable_envelope_is_refused),
 		ROOM_TEST(tended),
 		ROOM_TEST(not_there),
