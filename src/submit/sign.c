@@ -1,14 +1,55 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "submit/sign.h"
 
-#include <stddef.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "mail/address.h"
+#include "mail/dkim.h"
+
+enum { PREFIX_MAX = 256 * 1024 };
+
+static bool sign_with(const struct domain *d, size_t i, struct message *m,
+		      struct buf *out, struct outcome *why)
+{
+	const char *selector = d->dkim_selector.item[i];
+	struct dkim_signer signer = { .domain = d->name,
+		.selector = selector, .now = time(NULL) };
+	struct dkim_key *key;
+	bool found, ok;
+
+	if (!dkim_is_signed(m, d->name, selector, &found, why))
+		return false;
+	if (found)
+		return true;
+	if (!dkim_key_read(d->dkim_key.item[i], &key, why))
+		return false;
+	signer.key = key;
+	ok = dkim_sign(m, &signer, out, why);
+	dkim_key_free(key);
+	return ok;
+}
 
 bool sign_message(const struct config *config, struct message *message,
 		  char **prefix, struct outcome *why)
 {
-	(void)config;
-	(void)message;
-	(void)why;
+	struct buf out = BUF(PREFIX_MAX);
+	const struct domain *d;
+	bool ok = true;
+	char *from;
+	size_t i;
+
 	*prefix = NULL;
-	return true;
+	if (!config->domains)
+		return true;
+	from = message_from(message);
+	d = config_domain(config, address_domain(from));
+	free(from);
+	for (i = 0; ok && d && i < d->dkim_selector.n; i++)
+		ok = sign_with(d, i, message, &out, why);
+	if (ok && out.len)
+		*prefix = buf_take(&out);
+	buf_release(&out);
+	return ok;
 }

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Keys: reading, signing, and the record that others verify by. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <gnutls/abstract.h>
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+
+#include "mail/dkim_parts.h"
+
+enum { FILE_MAX = 64 * 1024, RSA_MIN = 2048 };
+
+struct dkim_key {
+	gnutls_privkey_t key;
+	bool rsa;
+};
+
+static bool unusable(struct outcome *why, const char *path, const char *what)
+{
+	return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
+			    "the DKIM key %s %s", path, what);
+}
+
+static bool read_file(const char *path, struct buf *b, struct outcome *why)
+{
+	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	char *room;
+	ssize_t n = 0;
+
+	if (fd < 0)
+		return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
+				    "the DKIM key %s cannot be read: %s",
+				    path, strerror(errno));
+	while ((room = buf_room(b, 4096)) != NULL &&
+	       (n = read(fd, room, 4096)) != 0) {
+		if (n > 0)
+			b->len += (size_t)n;
+		else if (errno != EINTR)
+			break;
+	}
+	close(fd);
+	if (!room)
+		return unusable(why, path, "is too long");
+	return n == 0 ? true : unusable(why, path, "cannot be read");
+}
+
+static bool check_kind(struct dkim_key *key, const char *path,
+		       struct outcome *why)
+{
+	unsigned bits = 0;
+	const int kind = gnutls_privkey_get_pk_algorithm(key->key, &bits);
+
+	key->rsa = kind == GNUTLS_PK_RSA;
+	if (key->rsa && bits < RSA_MIN)
+		return unusable(why, path, "has less than 2048 bits");
+	if (!key->rsa && kind != GNUTLS_PK_EDDSA_ED25519)
+		return unusable(why, path, "is neither RSA nor Ed25519");
+	return true;
+}
+
+bool dkim_key_read(const char *path, struct dkim_key **out,
+		   struct outcome *why)
+{
+	struct buf b = BUF_SECRET(FILE_MAX);
+	struct dkim_key *key = mem_alloc(sizeof(*key));
+	gnutls_datum_t pem;
+	bool ok = false;
+
+	*out = NULL;
+	if (!read_file(path, &b, why))
+		goto out;
+	pem.data = (unsigned char *)b.data;
+	pem.size = (unsigned)b.len;
+	if (!b.len || gnutls_privkey_init(&key->key) < 0 ||
+	    gnutls_privkey_import_x509_raw(key->key, &pem,
+					   GNUTLS_X509_FMT_PEM, NULL, 0) < 0)
+		(void)unusable(why, path, "is no private key in PEM");
+	else
+		ok = check_kind(key, path, why);
+out:
+	buf_release(&b);
+	if (ok)
+		*out = key;
+	else
+		dkim_key_free(key);
+	return ok;
+}
+
+void dkim_key_free(struct dkim_key *key)
+{
+	if (!key)
+		return;
+	if (key->key)
+		gnutls_privkey_deinit(key->key);
+	free(key);
+}
+
+const char *dkim_key_algorithm(const struct dkim_key *key)
+{
+	return key->rsa ? "rsa-sha256" : "ed25519-sha256";
+}
+
+bool dkim_key_sign(const struct dkim_key *key,
+		   const unsigned char hash[DKIM_HASH],
+		   unsigned char **signature, size_t *n, struct outcome *why)
+{
+	const gnutls_datum_t data = { (unsigned char *)hash, DKIM_HASH };
+	gnutls_datum_t made = { NULL, 0 };
+	int rc;
+
+	/* RFC 8463 section 3: Ed25519 signs the hash as a message */
+	if (key->rsa)
+		rc = gnutls_privkey_sign_hash2(key->key,
+					       GNUTLS_SIGN_RSA_SHA256, 0,
+					       &data, &made);
+	else
+		rc = gnutls_privkey_sign_data2(key->key,
+					       GNUTLS_SIGN_EDDSA_ED25519, 0,
+					       &data, &made);
+	if (rc < 0)
+		return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
+				    "DKIM: signing failed: %s",
+				    gnutls_strerror(rc));
+	*signature = mem_alloc(made.size);
+	memcpy(*signature, made.data, made.size);
+	*n = made.size;
+	gnutls_free(made.data);
+	return true;
+}
+
+/* RSA: SubjectPublicKeyInfo. Ed25519: the 32 bytes alone, which end the
+ * SubjectPublicKeyInfo of that kind (RFC 8410). */
+static bool add_public(const struct dkim_key *key, struct buf *b)
+{
+	gnutls_pubkey_t public = NULL;
+	gnutls_datum_t der = { NULL, 0 };
+	bool ok;
+
+	ok = gnutls_pubkey_init(&public) >= 0 &&
+	     gnutls_pubkey_import_privkey(public, key->key, 0, 0) >= 0 &&
+	     gnutls_pubkey_export2(public, GNUTLS_X509_FMT_DER, &der) >= 0 &&
+	     der.size > 32;
+	if (ok && key->rsa)
+		dkim_base64(b, der.data, der.size, 0);
+	else if (ok)
+		dkim_base64(b, der.data + der.size - 32, 32, 0);
+	gnutls_free(der.data);
+	if (public)
+		gnutls_pubkey_deinit(public);
+	return ok;
+}
+
+bool dkim_key_record(const struct dkim_key *key, char **out,
+		     struct outcome *why)
+{
+	struct buf b = BUF(64 * 1024);
+
+	*out = NULL;
+	buf_addf(&b, "v=DKIM1; k=%s; p=", key->rsa ? "rsa" : "ed25519");
+	if (!add_public(key, &b)) {
+		buf_release(&b);
+		return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
+				    "DKIM: a key's public half cannot be "
+				    "had");
+	}
+	*out = buf_take(&b);
+	return true;
+}
