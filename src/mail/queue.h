@@ -192,10 +192,15 @@ bool entry_record(struct entry *e, size_t rcpt, const struct outcome *o,
 /* All that was recorded is on disk. False as for entry_record. Never tried
  * again for the same entry. */
 bool entry_sync(struct entry *e, struct outcome *why) MUST_CHECK;
-/* What workers recorded, read again once all those of this entry have ended;
- * an attempt that they left open is treated as by queue_take. Recipients
- * keep their places and strings; transport is freed. */
+/* What workers recorded so far, read again. Recipients keep their places and
+ * strings; transport is freed. */
 bool entry_reload(struct entry *e, struct outcome *why) MUST_CHECK;
+/* After entry_reload: the worker that tried these recipients is gone. What
+ * it left open is ended as queue_take does it, and e->interrupted is set.
+ * (Only for those: other workers may still have the entry in hand. Left out,
+ * the next queue_take does it.) */
+bool entry_end(struct entry *e, const size_t *rcpt, size_t n,
+	       struct outcome *why) MUST_CHECK;
 
 /* After entry_reload: the workers ended well, having synced all that they
  * recorded, so that entry_finish need not do it again. */
@@ -210,7 +215,8 @@ size_t entry_unreported(const struct entry *e, enum report_kind kind,
 			size_t *rcpt);
 void entry_report_id(const struct entry *e, enum report_kind kind,
 		     size_t first_rcpt, char id[QUEUE_ID_SIZE]);
-/* Their report is in the queue, synced (or none is wanted). Synced. */
+/* Their report is in the queue, synced (or none is wanted). Synced. No
+ * worker may have the entry in hand any more. */
 bool entry_reported(struct entry *e, enum report_kind kind,
 		    const size_t *rcpt, size_t n,
 		    struct outcome *why) MUST_CHECK;

@@ -46,35 +46,38 @@ static void log_interrupted(const struct entry *e, size_t i)
 	log_event(LOG_AT_INFO, field, sizeof(field) / sizeof(*field));
 }
 
-/* Ends the attempts that were begun and have no outcome: they count, so that
- * an entry that kills its worker does not do so for ever. */
-static bool end_interrupted(struct entry *e, struct outcome *why)
+/* Ends the attempt that was begun for a recipient and has no outcome: it
+ * counts, so that an entry that kills its worker does not do so for ever. */
+static void end_attempt(struct entry *e, size_t i, struct buf *lines)
+{
+	struct recipient *r = &e->envelope.rcpt[i];
+	bool dot = e->progress[i].dot;
+
+	if (!e->progress[i].begun)
+		return;
+	e->progress[i].begun = e->progress[i].dot = false;
+	e->interrupted = true;
+	r->attempts++;
+	if (r->attempts > e->attempts)
+		e->attempts = r->attempts;
+	outcome_fail(&r->last, dot ? STAGE_DOT : STAGE_DATA, EX_TEMPFAIL,
+		     "the attempt was interrupted%s",
+		     dot ? ", perhaps after the message was taken" : "");
+	r->last.in_doubt = dot;
+	text_result(lines, time(NULL), i, r);
+	log_interrupted(e, i);
+}
+
+static bool end_attempts(struct entry *e, const size_t *rcpt, size_t n,
+			 struct outcome *why)
 {
 	struct buf lines = BUF(TEXT_JOURNAL_MAX);
-	struct recipient *r;
-	bool dot;
 	size_t i;
 
-	e->interrupted = false;
-	for (i = 0; i < e->envelope.n; i++) {
-		if (!e->progress[i].begun)
-			continue;
-		dot = e->progress[i].dot;
-		e->progress[i].begun = e->progress[i].dot = false;
-		e->interrupted = true;
-		r = &e->envelope.rcpt[i];
-		r->attempts++;
-		if (r->attempts > e->attempts)
-			e->attempts = r->attempts;
-		outcome_fail(&r->last, dot ? STAGE_DOT : STAGE_DATA,
-			     EX_TEMPFAIL, "the attempt was interrupted%s",
-			     dot ? ", perhaps after the message was taken" :
-			     "");
-		r->last.in_doubt = dot;
-		text_result(&lines, time(NULL), i, r);
-		log_interrupted(e, i);
-	}
-	if (lines.len)
+	for (i = 0; i < n; i++)
+		end_attempt(e, rcpt ? rcpt[i] : i, &lines);
+	/* behind half a line it would be lost, and do harm */
+	if (lines.len && !e->file->torn)
 		return append(e, &lines, why);
 	buf_release(&lines);
 	return true;
@@ -132,7 +135,7 @@ static bool prepare(struct queue *q, struct entry *e, int64_t torn,
 	if (torn > 0 && ftruncate(e->file->fd, size - torn) < 0)
 		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
 				    "queue: %s: %s", e->id, strerror(errno));
-	return end_interrupted(e, why);
+	return end_attempts(e, NULL, e->envelope.n, why);
 }
 
 bool queue_take(struct queue *q, const char *name, struct entry **out,
@@ -295,10 +298,15 @@ bool entry_reload(struct entry *e, struct outcome *why)
 				    "queue: %s: %s", e->id, strerror(errno));
 	if (!entry_read_journal(e, st.st_size, &torn, why))
 		return false;
-	if (torn > 0 && ftruncate(e->file->fd, st.st_size - torn) < 0)
-		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
-				    "queue: %s: %s", e->id, strerror(errno));
-	return end_interrupted(e, why);
+	/* it may be that of a worker who is just writing it */
+	e->file->torn = torn > 0;
+	return true;
+}
+
+bool entry_end(struct entry *e, const size_t *rcpt, size_t n,
+	       struct outcome *why)
+{
+	return end_attempts(e, rcpt, n, why);
 }
 
 void entry_synced(struct entry *e)
@@ -350,6 +358,10 @@ bool entry_reported(struct entry *e, enum report_kind kind,
 		else
 			e->progress[rcpt[i]].failure_reported = true;
 	text_reported(&lines, time(NULL), kind, rcpt, n);
+	if (!qdir_cut_torn(e->file->fd))
+		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+				    "queue: cannot write the journal");
+	e->file->torn = false;
 	return append(e, &lines, why) && entry_sync(e, why);
 }
 

@@ -95,35 +95,13 @@ bool qdir_withdraw(struct qdir *s, const char *id, uid_t uid,
 	return good;
 }
 
-/* What a write that was cut short left at the end must not stand before the
- * next line; no whole line of the entry is without its line end. */
-static bool cut_torn(int fd)
-{
-	char tail[TEXT_LINE_MAX];
-	struct stat st;
-	const char *end;
-	size_t n;
-
-	if (fstat(fd, &st) < 0)
-		return false;
-	n = st.st_size < (off_t)sizeof(tail) ? (size_t)st.st_size :
-	    sizeof(tail);
-	if (!qdir_read(fd, st.st_size - (off_t)n, tail, n))
-		return false;
-	end = memrchr(tail, '\n', n);
-	if (!end)
-		return false;
-	n -= (size_t)(end + 1 - tail);
-	return !n || ftruncate(fd, st.st_size - (off_t)n) == 0;
-}
-
 static bool write_transport(int fd, const char *transport,
 			    struct outcome *why)
 {
 	struct buf line = BUF(TEXT_LINE_MAX);
 	bool good;
 
-	if (!cut_torn(fd))
+	if (!qdir_cut_torn(fd))
 		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
 				    "queue: cannot write the journal");
 	text_transport(&line, time(NULL), transport);

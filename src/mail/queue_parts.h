@@ -16,6 +16,7 @@ struct entry_file {
 	int fd;
 	int64_t header;    /* the message begins here */
 	int64_t journal;   /* and its journal here */
+	bool torn;         /* a line at its end was cut short */
 	bool synced;       /* nothing was appended since the last sync */
 	bool sync_failed;  /* never tried again */
 };

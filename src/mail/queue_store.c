@@ -418,6 +418,26 @@ bool qdir_append(int fd, const char *data, size_t n, struct outcome *why)
 	return failed(why, EX_IOERR, "cannot write the journal");
 }
 
+bool qdir_cut_torn(int fd)
+{
+	char tail[TEXT_LINE_MAX];
+	struct stat st;
+	const char *end;
+	size_t n;
+
+	if (fstat(fd, &st) < 0)
+		return false;
+	n = st.st_size < (off_t)sizeof(tail) ? (size_t)st.st_size :
+	    sizeof(tail);
+	if (!qdir_read(fd, st.st_size - (off_t)n, tail, n))
+		return false;
+	end = memrchr(tail, '\n', n);
+	if (!end)
+		return false;
+	n -= (size_t)(end + 1 - tail);
+	return !n || ftruncate(fd, st.st_size - (off_t)n) == 0;
+}
+
 bool qdir_reserve(int fd, size_t n, struct outcome *why)
 {
 	struct stat st;

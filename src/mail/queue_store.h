@@ -72,6 +72,10 @@ bool qdir_sum(int fd, int64_t n, uint64_t *sum);
 /* Appends whole or not at all. */
 bool qdir_append(int fd, const char *data, size_t n, struct outcome *why)
 	MUST_CHECK;
+/* Removes what a write that was cut short left at the end, which must not
+ * stand before the next line; every whole line has its line end. Not while
+ * anybody may be writing. */
+bool qdir_cut_torn(int fd);
 /* Reserves room for n bytes behind the end; a file system that cannot is
  * fine, a full one is not. */
 bool qdir_reserve(int fd, size_t n, struct outcome *why) MUST_CHECK;

@@ -251,7 +251,7 @@ static void worker_records(void **state)
 {
 	struct room *r = *state;
 	struct queue_item item = { 0 };
-	const size_t two[] = { 0, 1 };
+	const size_t two[] = { 0, 1 }, third = 2;
 	struct outcome why;
 	char id[QUEUE_ID_SIZE], *address;
 	struct entry *e;
@@ -260,6 +260,7 @@ static void worker_records(void **state)
 	add(r, &item, id);
 	e = take(r, id);
 	address = e->envelope.rcpt[0].address;
+	assert_true(entry_begin(e, &third, 1, &why));
 	pid = fork();
 	if (!pid) {
 		if (!entry_begin(e, two, 2, &why))
@@ -271,7 +272,12 @@ static void worker_records(void **state)
 	assert_true(entry_reload(e, &why));
 	assert_int_equal(e->envelope.rcpt[0].state, RCPT_SENT);
 	assert_true(e->envelope.rcpt[0].address == address);
+	/* the third is in another worker's hand */
+	assert_true(e->progress[1].begun && e->progress[2].begun);
+	assert_true(entry_end(e, two, 2, &why));
 	assert_true(e->interrupted);
+	assert_int_equal(e->envelope.rcpt[2].attempts, 0);
+	assert_true(e->progress[2].begun);
 	assert_int_equal(e->envelope.rcpt[1].attempts, 1);
 	entry_release(e);
 }
