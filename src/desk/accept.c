@@ -193,7 +193,7 @@ static bool any_pending(const struct envelope *e)
 
 /* If the queue fails us after a delivery that failed for now, that is what
  * the caller must know, unless somebody has the message already. */
-static void judge(struct acceptance *a, bool queue_failed)
+static void judge(struct acceptance *a)
 {
 	struct tally t = { 0 };
 	size_t i;
@@ -203,7 +203,7 @@ static void judge(struct acceptance *a, bool queue_failed)
 			  a->held && a->envelope.rcpt[i].state ==
 				     RCPT_PENDING);
 	a->status = tally_exit(&t);
-	if (queue_failed && a->status == EX_TEMPFAIL)
+	if (a->unheld && a->status == EX_TEMPFAIL)
 		a->status = a->why.exit;
 }
 
@@ -215,16 +215,13 @@ static void deliver_first(const struct desk *d, struct queue *q,
 		.account = a->account, .envelope = &a->envelope,
 		.message = m, .uid = d->caller->uid,
 	};
-	bool failed = false;
 
 	desk_run_init(d, &run);
 	run.queue = q;
 	deliver(&run, &job, 1);
 	if (q && any_pending(&a->envelope))
-		failed = !hold(d, q, a, m, &a->why);
-	if (failed)
-		desk_complain("%s", a->why.text);
-	judge(a, failed);
+		a->unheld = !hold(d, q, a, m, &a->why);
+	judge(a);
 	run.queue = NULL;
 	desk_run_release(&run);
 }

@@ -40,6 +40,8 @@ int desk_administer(const struct desk *d);  /* admin.c, --show and others */
 /* Prints "posthaste: words" on standard error, control characters replaced,
  * logs the failure, and gives why->exit. */
 int desk_fail(const struct desk *d, const struct outcome *why);
+/* The log's half of it. */
+void desk_log_failure(const struct desk *d, const struct outcome *why);
 /* One such line without logging. */
 void desk_complain(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));
@@ -71,6 +73,8 @@ struct acceptance {
 	struct envelope envelope;
 	struct outcome why;           /* of a failure before any recipient's */
 	bool refused;                 /* why holds: nothing was tried */
+	bool unheld;                  /* why tells why the queue did not take
+				       * what failed for now */
 	bool held;                    /* queued, synced; id tells where */
 	char id[QUEUE_ID_SIZE];
 };

@@ -20,7 +20,7 @@ void desk_complain(const char *format, ...)
 	fprintf(stderr, "posthaste: %s\n", clean);
 }
 
-int desk_fail(const struct desk *d, const struct outcome *why)
+void desk_log_failure(const struct desk *d, const struct outcome *why)
 {
 	char uid[24];
 	const struct log_field fields[] = {
@@ -31,6 +31,11 @@ int desk_fail(const struct desk *d, const struct outcome *why)
 
 	snprintf(uid, sizeof(uid), "%lu", (unsigned long)d->caller->uid);
 	log_event(LOG_AT_ERROR, fields, sizeof(fields) / sizeof(*fields));
+}
+
+int desk_fail(const struct desk *d, const struct outcome *why)
+{
+	desk_log_failure(d, why);
 	desk_complain("%s", why->text);
 	return why->exit;
 }

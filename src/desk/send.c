@@ -86,6 +86,8 @@ static int report(const struct desk *d, const struct acceptance *a)
 {
 	if (a->refused)
 		return desk_fail(d, &a->why);
+	if (a->unheld)
+		desk_complain("%s", a->why.text);
 	name_failed(a);
 	summarise(d, a);
 	return a->status;

@@ -251,7 +251,8 @@ static void envelope_fill(struct envelope *e, const struct request *request,
 	size_t i;
 
 	for (i = 0; i < e->n; i++)
-		e->rcpt[i].notify = notify;
+		if (!e->rcpt[i].notify)
+			e->rcpt[i].notify = notify;
 	e->account = a ? mem_string(a->name) : NULL;
 	e->dsn_return = request->dsn_return ? request->dsn_return :
 			a ? a->dsn_return : RETURN_UNSET;
@@ -271,6 +272,7 @@ bool compose(const struct config *config, const struct request *request,
 		.default_recipient = config->general.default_recipient,
 		.aliases = config->general.aliases,
 		.aliases_named = config->general.aliases_named,
+		.wish = request->wish,
 	};
 
 	if (!compose_sender(config, request, *m, account, &e->sender, why))

@@ -32,7 +32,8 @@ struct request {
 	bool from_header;        /* -t */
 	char *const *operand;
 	size_t operands;
-	unsigned notify;         /* 0: the account's */
+	const struct rcpt_wish *wish;  /* one an operand; NULL: none */
+	unsigned notify;         /* of those without; 0: the account's */
 	int dsn_return;
 	const char *envid;       /* plain */
 	enum body_type body;

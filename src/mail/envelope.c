@@ -24,6 +24,7 @@ struct gather {
 	struct aliases *aliases;   /* NULL: not read yet, or none */
 	bool aliases_read;
 	struct seen seen;
+	const struct rcpt_wish *wish;  /* of the operand at hand */
 	bool resent;
 	bool failed;
 	struct outcome *why;
@@ -74,6 +75,37 @@ char *xtext(const char *text)
 			buf_addf(&b, "+%02X", c);
 	}
 	return buf_take(&b);
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool xtext_decode(const char *text, char **out)
+{
+	struct buf b = BUF(strlen(text));
+	int high, low;
+
+	for (; *text; text++) {
+		if (*text != '+' && *text != '=' && *text > ' ' &&
+		    *text < 0x7f) {
+			buf_addc(&b, *text);
+			continue;
+		}
+		high = *text == '+' ? hex_digit(text[1]) : -1;
+		low = high >= 0 ? hex_digit(text[2]) : -1;
+		if (low < 0 || !(high || low)) {
+			buf_release(&b);
+			return false;
+		}
+		buf_addc(&b, (char)(high << 4 | low));
+		text += 2;
+	}
+	*out = buf_take(&b);
+	return true;
 }
 
 static uint32_t hash(const char *address)
@@ -129,6 +161,10 @@ static bool rcpt_add(struct gather *g, const char *address)
 				    RECIPIENTS_MAX);
 	rcpt_append(g->e, address);
 	*slot = (uint32_t)g->e->n;
+	if (g->wish) {
+		g->e->rcpt[g->e->n - 1].notify = g->wish->notify;
+		g->e->rcpt[g->e->n - 1].orcpt = mem_string(g->wish->orcpt);
+	}
 	return true;
 }
 
@@ -208,12 +244,15 @@ static bool gather_operands(struct gather *g, char *const *operand, size_t n)
 			return outcome_fail(g->why, STAGE_LOCAL, EX_USAGE,
 					    "bad address \"%.80s\": control "
 					    "character", operand[i]);
+		if (g->rules->wish)
+			g->wish = &g->rules->wish[i];
 		if (gather_text(g, operand[i], strlen(operand[i])))
 			continue;
 		if (g->why->exit == EX_DATAERR)
 			g->why->exit = EX_USAGE;
 		return false;
 	}
+	g->wish = NULL;
 	return true;
 }
 

@@ -44,12 +44,20 @@ struct envelope {
 void envelope_add(struct envelope *e, const char *address);
 void envelope_release(struct envelope *e);
 
+/* What a client asks for with one recipient (RFC 3461 4.1, 4.2). */
+struct rcpt_wish {
+	unsigned notify;          /* NOTIFY_*; 0: nothing */
+	char *orcpt;              /* as in struct recipient; NULL: none */
+};
+
 /* How recipients are found (SPEC 4). */
 struct recipient_rules {
 	const char *domain;            /* for addresses without one */
 	const char *default_recipient; /* NULL: none */
 	const char *aliases;           /* file; NULL: none */
 	bool aliases_named;
+	const struct rcpt_wish *wish;  /* one an operand, whose recipients all
+					* get it; NULL: none */
 };
 
 /* Adds the recipients of the operands and, if from_header, of the message's
@@ -62,5 +70,7 @@ bool envelope_recipients(struct envelope *e, const struct recipient_rules *r,
 			 struct outcome *why) MUST_CHECK;
 /* Text as xtext (RFC 3461 4); the caller frees. */
 char *xtext(const char *text);
+/* And back; the caller frees. False where it is none, or holds a NUL. */
+bool xtext_decode(const char *text, char **out) MUST_CHECK;
 
 #endif

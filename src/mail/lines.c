@@ -349,3 +349,60 @@ size_t stuff(struct stuffer *s, const char *in, size_t n, char *out)
 	memcpy(out, from, (size_t)(end - from));
 	return (size_t)(out - start) + (size_t)(end - from);
 }
+
+/* Text up to and with an LF; gives its length. */
+static size_t unstuff_text(struct unstuffer *u, const char *in, size_t n)
+{
+	const char *lf = memchr(in, '\n', n);
+	bool cr = u->state == UNSTUFF_CR;
+
+	if (!lf) {
+		u->state = in[n - 1] == '\r' ? UNSTUFF_CR : UNSTUFF_TEXT;
+		return n;
+	}
+	if (lf > in)
+		cr = lf[-1] == '\r';
+	u->state = cr || !u->crlf ? UNSTUFF_BOL : UNSTUFF_TEXT;
+	return (size_t)(lf - in) + 1;
+}
+
+/* Where a dot may be the first of its line, or the last. Gives whether the
+ * character is used up. */
+static bool unstuff_dot(struct unstuffer *u, char c, char *out, size_t *len)
+{
+	switch (u->state) {
+	case UNSTUFF_BOL:
+		u->state = c == '.' ? UNSTUFF_DOT : UNSTUFF_TEXT;
+		return c == '.';
+	case UNSTUFF_DOT:
+		u->ended = c == '\n' && !u->crlf;
+		u->state = c == '\r' && u->crlf ? UNSTUFF_DOT_CR :
+			   UNSTUFF_TEXT;
+		return u->ended || u->state == UNSTUFF_DOT_CR;
+	default:
+		u->ended = c == '\n';
+		u->state = UNSTUFF_CR;
+		if (!u->ended)
+			out[(*len)++] = '\r';
+		return u->ended;
+	}
+}
+
+size_t unstuff(struct unstuffer *u, const char *in, size_t n, char *out,
+	       size_t *len)
+{
+	size_t used = 0, part;
+
+	*len = 0;
+	while (used < n && !u->ended) {
+		if (u->state < UNSTUFF_TEXT) {
+			used += unstuff_dot(u, in[used], out, len);
+			continue;
+		}
+		part = unstuff_text(u, in + used, n - used);
+		memcpy(out + *len, in + used, part);
+		*len += part;
+		used += part;
+	}
+	return used;
+}

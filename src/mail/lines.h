@@ -80,4 +80,25 @@ struct stuffer {
  * length. */
 size_t stuff(struct stuffer *s, const char *in, size_t n, char *out);
 
+/*
+ * The other direction, for a server (RFC 5321 4.5.2): the bytes behind a DATA
+ * command in, a message's bytes out, the dots that stuffing put before a dot
+ * taken away. With crlf a line is what ends in CRLF and only CRLF.CRLF is the
+ * end; without it a line ends in LF and only LF.LF is the end. {.crlf = ...}
+ * is a machine at the beginning of a line.
+ */
+struct unstuffer {
+	bool crlf;
+	bool ended;        /* the end came: the rest is not looked at */
+	enum { UNSTUFF_BOL, UNSTUFF_DOT, UNSTUFF_DOT_CR, UNSTUFF_TEXT,
+	       UNSTUFF_CR } state;
+};
+
+/* The most bytes that n bytes of input can become. */
+#define UNSTUFFED_MAX(n) ((n) + 1)
+/* Writes to out (room for UNSTUFFED_MAX(n)) and sets *len; gives how many
+ * bytes of in were used: all, or up to and with the end. */
+size_t unstuff(struct unstuffer *u, const char *in, size_t n, char *out,
+	       size_t *len);
+
 #endif

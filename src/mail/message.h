@@ -30,6 +30,16 @@ struct message_limits {
  * behind a dot that ended the message, this drains it. */
 bool message_read(int fd, const struct message_limits *limits,
 		  struct message **out, struct outcome *why) MUST_CHECK;
+/* The same in pieces, for a caller that finds the end itself. Feeding gives
+ * false once more of it changes nothing: a NUL or a full disk, which the end
+ * reports, or a dot that ended the message. message_end and message_abandon
+ * free the reader. */
+struct message_reader;
+struct message_reader *message_begin(const struct message_limits *limits);
+bool message_feed(struct message_reader *r, const char *data, size_t n);
+bool message_end(struct message_reader *r, struct message **out,
+		 struct outcome *why) MUST_CHECK;
+void message_abandon(struct message_reader *r);
 /* Reads on and throws away, so that a writer gets no SIGPIPE: at most 64 MiB
  * and 10 s, nothing from a terminal. */
 void message_drain(int fd);

@@ -16,7 +16,7 @@ enum {
 	DRAIN_MS = 10 * 1000
 };
 
-struct reading {
+struct message_reader {
 	struct normaliser machine;
 	struct spool *store;
 	int64_t max_size;
@@ -25,7 +25,7 @@ struct reading {
 
 static bool reading_put(void *context, const char *data, size_t n)
 {
-	struct reading *r = context;
+	struct message_reader *r = context;
 
 	if (r->max_size && r->machine.size > r->max_size) {
 		r->too_large = true;
@@ -34,17 +34,30 @@ static bool reading_put(void *context, const char *data, size_t n)
 	return spool_add(r->store, data, n);
 }
 
-static void reading_begin(struct reading *r,
-			  const struct message_limits *limits)
+struct message_reader *message_begin(const struct message_limits *limits)
 {
+	struct message_reader *r = mem_alloc(sizeof(*r));
+
 	r->store = spool_new();
 	r->max_size = limits->max_size;
 	r->machine.put = reading_put;
 	r->machine.context = r;
 	r->machine.dot_ends = limits->dot_ends;
+	return r;
 }
 
-static bool reading_failed(const struct reading *r, struct outcome *why)
+bool message_feed(struct message_reader *r, const char *data, size_t n)
+{
+	return normalise(&r->machine, data, n) && !r->machine.ended;
+}
+
+void message_abandon(struct message_reader *r)
+{
+	spool_free(r->store);
+	free(r);
+}
+
+static bool reading_failed(const struct message_reader *r, struct outcome *why)
 {
 	if (r->machine.nul)
 		return outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
@@ -56,20 +69,12 @@ static bool reading_failed(const struct reading *r, struct outcome *why)
 	return message_unwritable(r->store, why);
 }
 
-/* What was read as a message; the reading is over in either case. */
-static bool reading_end(struct reading *r, struct message **out,
-			struct outcome *why)
+/* The message over what was spooled, which it takes over. */
+static struct message *reading_message(struct message_reader *r)
 {
-	struct normaliser *n = &r->machine;
-	struct message *m;
+	const struct normaliser *n = &r->machine;
+	struct message *m = mem_alloc(sizeof(*m));
 
-	if (n->nul || n->stopped || !normalise_end(n) ||
-	    !spool_flush(r->store)) {
-		reading_failed(r, why);
-		spool_free(r->store);
-		return false;
-	}
-	m = mem_alloc(sizeof(*m));
 	m->header = (struct part){ .store = r->store,
 				   .size = n->header_size };
 	m->body = (struct part){ .store = r->store, .at = n->header_size,
@@ -78,7 +83,26 @@ static bool reading_end(struct reading *r, struct message **out,
 	m->body_long = n->body_long;
 	free(r->store->out);
 	r->store->out = NULL;
-	if (!message_survey(m, why)) {
+	r->store = NULL;
+	return m;
+}
+
+bool message_end(struct message_reader *r, struct message **out,
+		 struct outcome *why)
+{
+	struct normaliser *n = &r->machine;
+	struct message *m = NULL;
+	bool done = false;
+
+	if (n->nul || n->stopped || !normalise_end(n) ||
+	    !spool_flush(r->store)) {
+		reading_failed(r, why);
+	} else {
+		m = reading_message(r);
+		done = message_survey(m, why);
+	}
+	message_abandon(r);
+	if (!done) {
 		message_free(m);
 		return false;
 	}
@@ -128,9 +152,9 @@ static bool read_failed(bool first, struct outcome *why)
 			    "cannot read the message: %s", strerror(errno));
 }
 
-/* Feeds the machine until the input, or the message, is at its end. False:
- * the descriptor cannot be read. */
-static bool read_all(int fd, struct reading *r, struct outcome *why)
+/* Feeds until the input, or the message, is at its end. False: the
+ * descriptor cannot be read. */
+static bool read_all(int fd, struct message_reader *r, struct outcome *why)
 {
 	char *data = mem_resize(NULL, READ_SIZE, 1);
 	bool first = true;
@@ -141,8 +165,7 @@ static bool read_all(int fd, struct reading *r, struct outcome *why)
 		if (n < 0)
 			read_failed(first, why);
 		first = false;
-	} while (n > 0 && normalise(&r->machine, data, (size_t)n) &&
-		 !r->machine.ended);
+	} while (n > 0 && message_feed(r, data, (size_t)n));
 	free(data);
 	return n >= 0;
 }
@@ -150,17 +173,16 @@ static bool read_all(int fd, struct reading *r, struct outcome *why)
 bool message_read(int fd, const struct message_limits *limits,
 		  struct message **out, struct outcome *why)
 {
-	struct reading r = {0};
+	struct message_reader *r = message_begin(limits);
 
-	reading_begin(&r, limits);
-	if (!read_all(fd, &r, why)) {
-		spool_free(r.store);
+	if (!read_all(fd, r, why)) {
+		message_abandon(r);
 		return false;
 	}
 	/* who writes on behind the dot must not die of it */
-	if (r.machine.ended)
+	if (r->machine.ended)
 		message_drain(fd);
-	return reading_end(&r, out, why);
+	return message_end(r, out, why);
 }
 
 bool message_parse(int fd, int64_t offset, int64_t size,
@@ -169,32 +191,29 @@ bool message_parse(int fd, int64_t offset, int64_t size,
 {
 	struct spool *from = spool_over(fd, offset, size);
 	struct part all = { .store = from, .size = size };
-	struct reading r = {0};
+	struct message_reader *r = message_begin(limits);
 	const char *data;
 	int64_t at;
 	long n;
 
-	reading_begin(&r, limits);
 	for (at = 0; (n = part_bytes(&all, at, &data)) > 0; at += n)
-		if (!normalise(&r.machine, data, (size_t)n) ||
-		    r.machine.ended)
+		if (!message_feed(r, data, (size_t)n))
 			break;
 	if (n < 0) {
 		message_unreadable(from, why);
-		spool_free(r.store);
+		message_abandon(r);
 	}
 	spool_free(from);
-	return n >= 0 && reading_end(&r, out, why);
+	return n >= 0 && message_end(r, out, why);
 }
 
 bool message_from_text(const char *text, size_t n, struct message **out,
 		       struct outcome *why)
 {
 	const struct message_limits none = {0};
-	struct reading r = {0};
+	struct message_reader *r = message_begin(&none);
 
-	reading_begin(&r, &none);
 	if (n)
-		normalise(&r.machine, text, n);
-	return reading_end(&r, out, why);
+		message_feed(r, text, n);
+	return message_end(r, out, why);
 }

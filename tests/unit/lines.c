@@ -304,6 +304,67 @@ static void test_stuffer(void **state)
 	check_stuffed("....\r\n....\r\n", ".....\r\n.....\r\n");
 }
 
+/* What a server makes of it, cut anywhere, or byte by byte. rest: what is
+ * not looked at; NULL: no end came. */
+static void check_unstuffed(bool crlf, const char *in, const char *want,
+			    const char *rest)
+{
+	size_t n = strlen(in), split, at, part, used, len, total;
+	char out[256];
+
+	for (split = 0; split <= n + 1; split++) {
+		struct unstuffer u = { .crlf = crlf };
+
+		for (at = total = 0; at < n && !u.ended; at += used) {
+			part = split > n ? 1 : at < split ? split - at :
+			       n - at;
+			used = unstuff(&u, in + at, part, out + total, &len);
+			assert_true(len <= UNSTUFFED_MAX(part));
+			assert_true(used == part || u.ended);
+			total += len;
+		}
+		assert_int_equal(u.ended, rest != NULL);
+		assert_int_equal(total, strlen(want));
+		assert_memory_equal(out, want, total);
+		if (rest)
+			assert_string_equal(in + at, rest);
+	}
+}
+
+static void test_unstuffer_crlf(void **state)
+{
+	(void)state;
+	check_unstuffed(true, ".\r\nQUIT\r\n", "", "QUIT\r\n");
+	check_unstuffed(true, "a\r\n.\r\n", "a\r\n", "");
+	check_unstuffed(true, "a\r\n..\r\n.b\r\n...\r\n.\r\n",
+			"a\r\n.\r\nb\r\n..\r\n", "");
+	check_unstuffed(true, "a\r\r\n.\r\nx", "a\r\r\n", "x");
+	/* no other line end counts */
+	check_unstuffed(true, "a\n.\nb", "a\n.\nb", NULL);
+	check_unstuffed(true, "a\n.\r\nb", "a\n.\r\nb", NULL);
+	check_unstuffed(true, "a\r\n.\nb", "a\r\n\nb", NULL);
+	check_unstuffed(true, "a\r.\rb", "a\r.\rb", NULL);
+	check_unstuffed(true, "a\r.\r\nb", "a\r.\r\nb", NULL);
+	check_unstuffed(true, "a\r\n.\rb", "a\r\n\rb", NULL);
+	check_unstuffed(true, "a\r\n.\r\r\nb", "a\r\n\r\r\nb", NULL);
+	check_unstuffed(true, "a\r\n.\r.\r\nb", "a\r\n\r.\r\nb", NULL);
+	check_unstuffed(true, "a\n\r\n.\r\nb", "a\n\r\n", "b");
+	check_unstuffed(true, "a\r\n.", "a\r\n", NULL);
+	check_unstuffed(true, "a\r\n. \r\nb", "a\r\n \r\nb", NULL);
+}
+
+static void test_unstuffer_lf(void **state)
+{
+	(void)state;
+	check_unstuffed(false, ".\nQUIT\n", "", "QUIT\n");
+	check_unstuffed(false, "a\n..\n.b\n.\nx", "a\n.\nb\n", "x");
+	check_unstuffed(false, "a\r\n.\nx", "a\r\n", "x");
+	check_unstuffed(false, "a\r\n.\r\nb", "a\r\n\r\nb", NULL);
+	check_unstuffed(false, "a\n.\r\nb", "a\n\r\nb", NULL);
+	check_unstuffed(false, "a\r.\rb", "a\r.\rb", NULL);
+	check_unstuffed(false, "a\r.\nb", "a\r.\nb", NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +374,8 @@ int main(void)
 		cmocka_unit_test(test_facts),
 		cmocka_unit_test(test_stops),
 		cmocka_unit_test(test_stuffer),
+		cmocka_unit_test(test_unstuffer_crlf),
+		cmocka_unit_test(test_unstuffer_lf),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

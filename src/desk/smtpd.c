@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* An SMTP server on standard input and output for one caller (-bs). */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "desk/smtpd_parts.h"
+#include "mail/lines.h"
+#include "mail/smtp_command.h"
+
+enum {
+	RECIPIENTS_MOST = 10000,
+	FAULTS_MOST = 20        /* in a row, each a command that was refused */
+};
+
+struct session {
+	const struct desk *desk;
+	struct client client;
+	bool crlf;              /* the command at hand ended in CRLF */
+	bool over;
+	bool accepted;          /* a message was, in this session */
+	int status;             /* sysexits(3) */
+	unsigned faults;
+
+	/* the transaction */
+	struct smtp_mail mail;  /* path: MAIL was said */
+	char **rcpt;            /* paths */
+	struct rcpt_wish *wish; /* theirs */
+	size_t n;
+};
+
+static void transaction_reset(struct session *s)
+{
+	smtp_mail_release(&s->mail);
+	while (s->n) {
+		free(s->rcpt[--s->n]);
+		free(s->wish[s->n].orcpt);
+	}
+	free(s->rcpt);
+	free(s->wish);
+	s->rcpt = NULL;
+	s->wish = NULL;
+}
+
+/* --- commands that need no more than their words --- */
+
+static void refuse(struct session *s, const char *reply)
+{
+	client_reply(&s->client, "%s", reply);
+	if (++s->faults < FAULTS_MOST)
+		return;
+	client_reply(&s->client, "421 4.7.0 too many errors");
+	s->over = true;
+	s->status = EX_PROTOCOL;
+}
+
+static void take(struct session *s, const char *reply)
+{
+	client_reply(&s->client, "%s", reply);
+	s->faults = 0;
+}
+
+static const char *hostname(const struct session *s)
+{
+	return s->desk->config->general.hostname;
+}
+
+static void do_helo(struct session *s, const char *text)
+{
+	if (!*text) {
+		refuse(s, "501 5.5.4 say who you are");
+		return;
+	}
+	transaction_reset(s);
+	client_reply(&s->client, "250 %s", hostname(s));
+	s->faults = 0;
+}
+
+static void do_ehlo(struct session *s, const char *text)
+{
+	int64_t most = s->desk->config->general.max_message_size;
+	struct client *c = &s->client;
+
+	if (!*text) {
+		refuse(s, "501 5.5.4 say who you are");
+		return;
+	}
+	transaction_reset(s);
+	client_reply(c, "250-%s", hostname(s));
+	client_reply(c, "250-PIPELINING");
+	if (most)
+		client_reply(c, "250-SIZE %lld", (long long)most);
+	else
+		client_reply(c, "250-SIZE");
+	client_reply(c, "250-8BITMIME");
+	client_reply(c, "250-SMTPUTF8");
+	client_reply(c, "250-DSN");
+	take(s, "250 ENHANCEDSTATUSCODES");
+}
+
+static void do_rset(struct session *s, const char *text)
+{
+	(void)text;
+	transaction_reset(s);
+	take(s, "250 2.0.0 forgotten");
+}
+
+static void do_noop(struct session *s, const char *text)
+{
+	(void)text;
+	take(s, "250 2.0.0 nothing done");
+}
+
+static void do_vrfy(struct session *s, const char *text)
+{
+	if (*text)
+		take(s, "252 2.0.0 send some mail, and see");
+	else
+		refuse(s, "501 5.5.4 VRFY whom?");
+}
+
+static void do_help(struct session *s, const char *text)
+{
+	(void)text;
+	take(s, "214 2.0.0 EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT");
+}
+
+static void do_quit(struct session *s, const char *text)
+{
+	(void)text;
+	client_reply(&s->client, "221 2.0.0 goodbye");
+	s->over = true;
+}
+
+/* --- the envelope --- */
+
+static void do_mail(struct session *s, const char *text)
+{
+	int64_t most = s->desk->config->general.max_message_size;
+	struct smtp_mail mail;
+	const char *reply;
+
+	if (s->mail.path) {
+		refuse(s, "503 5.5.1 MAIL was said already");
+		return;
+	}
+	reply = smtp_mail_parse(text, &mail);
+	if (!reply && most && mail.size > most)
+		reply = "552 5.3.4 the message is too large";
+	if (reply) {
+		smtp_mail_release(&mail);
+		refuse(s, reply);
+		return;
+	}
+	s->mail = mail;
+	take(s, "250 2.1.0 sender taken");
+}
+
+static void add_recipient(struct session *s, struct smtp_rcpt *r)
+{
+	if (!(s->n & (s->n - 1))) {
+		size_t room = s->n ? 2 * s->n : 1;
+
+		s->rcpt = mem_resize(s->rcpt, room, sizeof(*s->rcpt));
+		s->wish = mem_resize(s->wish, room, sizeof(*s->wish));
+	}
+	s->rcpt[s->n] = r->path;
+	s->wish[s->n++] = r->wish;
+}
+
+static void do_rcpt(struct session *s, const char *text)
+{
+	struct smtp_rcpt rcpt;
+	const char *reply;
+
+	if (!s->mail.path) {
+		refuse(s, "503 5.5.1 MAIL comes first");
+		return;
+	}
+	if (s->n == RECIPIENTS_MOST) {
+		client_reply(&s->client, "452 4.5.3 too many recipients");
+		return;
+	}
+	reply = smtp_rcpt_parse(text, &rcpt);
+	if (reply) {
+		smtp_rcpt_release(&rcpt);
+		refuse(s, reply);
+		return;
+	}
+	add_recipient(s, &rcpt);
+	take(s, "250 2.1.5 recipient taken");
+}
+
+/* --- the message --- */
+
+/* Reads up to the end that the client was told of. False: it never came. */
+static bool read_data(struct session *s, struct message_reader *reader)
+{
+	struct unstuffer u = { .crlf = s->crlf };
+	struct client *c = &s->client;
+	char *out = mem_resize(NULL, UNSTUFFED_MAX(CLIENT_INPUT), 1);
+	size_t len;
+
+	while (!u.ended && client_fill(c)) {
+		c->at += unstuff(&u, c->input + c->at, c->n - c->at, out,
+				 &len);
+		/* what is wrong with it is said when all of it is here */
+		message_feed(reader, out, len);
+	}
+	free(out);
+	return u.ended;
+}
+
+static bool read_message(struct session *s, struct message **m)
+{
+	struct message_limits limits = desk_limits(s->desk);
+	struct message_reader *reader;
+	struct outcome why;
+
+	limits.dot_ends = false;
+	reader = message_begin(&limits);
+	if (!read_data(s, reader)) {
+		message_abandon(reader);
+		outcome_fail(&why, STAGE_LOCAL, EX_IOERR,
+			     "the input ended within a message");
+		desk_log_failure(s->desk, &why);
+		/* "try again" would be wrong for those that were accepted */
+		s->status = s->accepted ? EX_UNAVAILABLE : EX_IOERR;
+		s->over = true;
+		return false;
+	}
+	if (message_end(reader, m, &why))
+		return true;
+	desk_log_failure(s->desk, &why);
+	answer_refusal(&s->client, &why);
+	return false;
+}
+
+static void make_request(const struct session *s, struct request *r)
+{
+	desk_request(s->desk, r);
+	r->sender = s->mail.path;
+	r->from_header = false;
+	r->operand = s->rcpt;
+	r->operands = s->n;
+	r->wish = s->wish;
+	if (s->mail.dsn_return)
+		r->dsn_return = s->mail.dsn_return;
+	if (s->mail.envid)
+		r->envid = s->mail.envid;
+	if (s->mail.body)
+		r->body = s->mail.body;
+}
+
+static void submit_message(struct session *s, struct message **m)
+{
+	struct request request;
+	struct acceptance a;
+
+	make_request(s, &request);
+	desk_accept(s->desk, &request, m, &a);
+	if (a.refused || a.unheld)
+		desk_log_failure(s->desk, &a.why);
+	if (answer_message(&s->client, &a, s->mail.utf8))
+		s->accepted = true;
+	acceptance_release(&a);
+}
+
+static void do_data(struct session *s, const char *text)
+{
+	struct message *m = NULL;
+
+	if (*text) {
+		refuse(s, "501 5.5.4 DATA has no argument");
+		return;
+	}
+	if (!s->n) {
+		refuse(s, s->mail.path ? "503 5.5.1 no recipient yet" :
+			  "503 5.5.1 MAIL comes first");
+		return;
+	}
+	take(s, s->crlf ? "354 end with <CRLF>.<CRLF>" :
+			  "354 end with <LF>.<LF>");
+	if (read_message(s, &m))
+		submit_message(s, &m);
+	message_free(m);
+	transaction_reset(s);
+}
+
+/* --- the session --- */
+
+static const struct {
+	const char *word;
+	void (*run)(struct session *s, const char *text);
+} verbs[] = {
+	{ "EHLO", do_ehlo }, { "HELO", do_helo }, { "MAIL FROM:", do_mail },
+	{ "RCPT TO:", do_rcpt }, { "DATA", do_data }, { "RSET", do_rset },
+	{ "NOOP", do_noop }, { "VRFY", do_vrfy }, { "HELP", do_help },
+	{ "QUIT", do_quit },
+};
+
+static void command(struct session *s, const char *line, size_t n)
+{
+	const char *text;
+	size_t i;
+
+	if (!smtp_line_is_clean(line, n)) {
+		refuse(s, "500 5.5.2 control characters or bytes that are no "
+			  "UTF-8");
+		return;
+	}
+	for (i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
+		text = smtp_word(line, verbs[i].word);
+		if (text) {
+			verbs[i].run(s, text);
+			return;
+		}
+	}
+	if (smtp_word(line, "MAIL") || smtp_word(line, "RCPT"))
+		refuse(s, "501 5.5.4 MAIL FROM:<address>, RCPT TO:<address>");
+	else
+		refuse(s, "500 5.5.1 unknown command");
+}
+
+static void converse(struct session *s)
+{
+	enum client_line kind;
+	char *line;
+	size_t n;
+
+	client_reply(&s->client, "220 %s ESMTP posthaste", hostname(s));
+	while (!s->over && !s->client.deaf) {
+		kind = client_line(&s->client, &line, &n);
+		s->crlf = kind == LINE_CRLF;
+		if (kind == LINE_END)
+			break;
+		if (kind == LINE_TOO_LONG)
+			refuse(s, "500 5.5.2 line too long");
+		else
+			command(s, line, n);
+	}
+	if (s->client.silent)
+		client_reply(&s->client, "421 4.4.2 nothing came for an hour");
+	client_flush(&s->client);
+}
+
+int desk_smtpd(const struct desk *d)
+{
+	struct session *s;
+	struct outcome why;
+	int status;
+
+	if (d->no_input) {
+		outcome_fail(&why, STAGE_LOCAL, EX_NOINPUT,
+			     "standard input is closed: no SMTP");
+		return desk_fail(d, &why);
+	}
+	s = mem_alloc(sizeof(*s));
+	s->desk = d;
+	s->client.replies = BUF(CLIENT_REPLIES);
+	converse(s);
+	status = s->status;
+	if (s->client.deaf && !s->over)
+		status = s->accepted ? EX_UNAVAILABLE : EX_IOERR;
+	transaction_reset(s);
+	buf_release(&s->client.replies);
+	free(s);
+	return status;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files smtpd*.c share: the line to the client, and the words that
+ * answer a message. */
+#ifndef DESK_SMTPD_PARTS_H
+#define DESK_SMTPD_PARTS_H
+
+#include "base/buf.h"
+#include "desk/desk.h"
+
+enum {
+	CLIENT_INPUT = 64 * 1024,
+	CLIENT_REPLIES = 8 * 1024,      /* kept back for pipelining */
+	COMMAND_LONGEST = 4096
+};
+
+/* Standard input and output, bytes in, replies out. Replies are written when
+ * the client has nothing more to say, so that a pipelining one gets them
+ * all at once. */
+struct client {
+	size_t at, n;           /* of input */
+	bool ended;             /* end of input, or it cannot be read */
+	bool silent;            /* nothing came within an hour */
+	bool deaf;              /* replies cannot be written */
+	struct buf replies;
+	char input[CLIENT_INPUT];
+};
+
+enum client_line {
+	LINE_END,               /* of the input */
+	LINE_LF, LINE_CRLF,     /* by its line end, which is not in the line */
+	LINE_TOO_LONG           /* read over */
+};
+
+/* Bytes of input, at least one; false at its end. */
+bool client_fill(struct client *c);
+/* Points *line at the next line, terminated, good until the next call. */
+enum client_line client_line(struct client *c, char **line, size_t *n);
+/* Adds a reply, CRLF not included. */
+void client_reply(struct client *c, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+void client_flush(struct client *c);
+
+/* --- smtpd_answer.c --- */
+
+/* Answers the final dot. utf8: the client reads UTF-8 (RFC 6531 3.7.4).
+ * Gives whether any recipient was sent or held. */
+bool answer_message(struct client *c, const struct acceptance *a, bool utf8);
+/* Answers it for a message that was not even tried. */
+void answer_refusal(struct client *c, const struct outcome *why);
+
+#endif

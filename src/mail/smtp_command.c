@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "mail/smtp_command.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/buf.h"
+#include "base/utf8.h"
+#include "mail/address.h"
+
+/* RFC 3461 4.2 and 4.4 */
+enum { ORCPT_MAX = 500, ENVID_MAX = 100, SIZE_DIGITS = 18 };
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+bool smtp_line_is_clean(const char *line, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)line[i];
+
+		if ((c < ' ' && c != '\t') || c == 0x7f)
+			return false;
+	}
+	return utf8_valid(line, n);
+}
+
+const char *smtp_word(const char *line, const char *word)
+{
+	size_t n = strlen(word);
+
+	if (strncasecmp(line, word, n))
+		return NULL;
+	line += n;
+	if (word[n - 1] != ':' && *line && !is_blank(*line))
+		return NULL;
+	while (is_blank(*line))
+		line++;
+	return line;
+}
+
+/* --- the path --- */
+
+/* The length of the path that text begins with. People leave the brackets
+ * out, which makes it end at a blank. */
+static size_t path_length(const char *text)
+{
+	char end = *text == '<' ? '>' : ' ';
+	bool quoted = false;
+	size_t i;
+
+	for (i = 0; text[i]; i++) {
+		if (quoted && text[i] == '\\' && text[i + 1])
+			i++;
+		else if (text[i] == '"')
+			quoted = !quoted;
+		else if (!quoted && text[i] == end)
+			return end == '>' ? i + 1 : i;
+	}
+	return end == '>' ? 0 : i;
+}
+
+/* Takes the path, and nothing else than one address, from *text. */
+static char *path_read(const char **text)
+{
+	size_t n = path_length(*text);
+	char *path = mem_stringn(*text, n), *address = NULL;
+	struct outcome ignored;
+	bool qualified = false, good;
+
+	good = n && address_one(path, &address, &qualified, &ignored) &&
+	       (*path == '<' || qualified) &&
+	       (*address || !strcmp(path, "<>"));
+	free(address);
+	*text += n;
+	if (good && (!**text || is_blank(**text)))
+		return path;
+	free(path);
+	return NULL;
+}
+
+/* --- the parameters --- */
+
+static const char bad_parameter[] = "501 5.5.4 bad parameter";
+
+/* value is NULL without "=". */
+struct parameter {
+	const char *name;
+	bool (*read)(void *into, const char *value);
+};
+
+static const char *read_parameter(const struct parameter *table, size_t n,
+				  unsigned *seen, void *into, char *word)
+{
+	char *value = strchr(word, '=');
+	size_t i;
+
+	if (value)
+		*value++ = '\0';
+	for (i = 0; i < n; i++) {
+		if (strcasecmp(table[i].name, word))
+			continue;
+		if (*seen & 1u << i || !table[i].read(into, value))
+			return bad_parameter;
+		*seen |= 1u << i;
+		return NULL;
+	}
+	return "555 5.5.4 unknown parameter";
+}
+
+static const char *read_parameters(const struct parameter *table, size_t n,
+				   void *into, const char *text)
+{
+	struct list words = { 0 };
+	const char *reply = NULL;
+	unsigned seen = 0;
+	size_t i;
+
+	list_split(&words, text, " \t");
+	for (i = 0; i < words.n && !reply; i++)
+		reply = read_parameter(table, n, &seen, into, words.item[i]);
+	list_release(&words);
+	return reply;
+}
+
+static bool read_size(void *into, const char *value)
+{
+	struct smtp_mail *m = into;
+	size_t n = value ? strspn(value, "0123456789") : 0;
+
+	if (!n || value[n] || n > SIZE_DIGITS)
+		return false;
+	m->size = strtoll(value, NULL, 10);
+	return true;
+}
+
+static bool read_body(void *into, const char *value)
+{
+	struct smtp_mail *m = into;
+
+	if (value && !strcasecmp(value, "7BIT"))
+		m->body = BODY_7BIT;
+	else if (value && !strcasecmp(value, "8BITMIME"))
+		m->body = BODY_8BITMIME;
+	else
+		return false;
+	return true;
+}
+
+static bool read_utf8(void *into, const char *value)
+{
+	struct smtp_mail *m = into;
+
+	m->utf8 = true;
+	return !value;
+}
+
+static bool read_return(void *into, const char *value)
+{
+	struct smtp_mail *m = into;
+
+	return value && return_parse(value, &m->dsn_return);
+}
+
+static bool read_envid(void *into, const char *value)
+{
+	struct smtp_mail *m = into;
+	size_t i;
+
+	if (!value || !*value || !xtext_decode(value, &m->envid))
+		return false;
+	for (i = 0; m->envid[i]; i++)
+		if (m->envid[i] < ' ' || m->envid[i] > '~')
+			return false;
+	return i <= ENVID_MAX;
+}
+
+static bool read_notify(void *into, const char *value)
+{
+	struct smtp_rcpt *r = into;
+
+	return value && notify_parse(value, &r->wish.notify);
+}
+
+/* addr-type ";" xtext */
+static bool read_orcpt(void *into, const char *value)
+{
+	struct smtp_rcpt *r = into;
+	const char *semicolon = value ? strchr(value, ';') : NULL;
+	const char *c;
+	char *plain;
+
+	if (!semicolon || semicolon == value || !semicolon[1] ||
+	    strlen(value) > ORCPT_MAX)
+		return false;
+	for (c = value; c < semicolon; c++)
+		if (!isalnum((unsigned char)*c) && *c != '-' && *c != '.')
+			return false;
+	if (!xtext_decode(semicolon + 1, &plain))
+		return false;
+	free(plain);
+	r->wish.orcpt = mem_string(value);
+	return true;
+}
+
+static const struct parameter of_mail[] = {
+	{ "SIZE", read_size },
+	{ "BODY", read_body },
+	{ "SMTPUTF8", read_utf8 },
+	{ "RET", read_return },
+	{ "ENVID", read_envid },
+};
+
+static const struct parameter of_rcpt[] = {
+	{ "NOTIFY", read_notify },
+	{ "ORCPT", read_orcpt },
+};
+
+/* --- the commands --- */
+
+const char *smtp_mail_parse(const char *text, struct smtp_mail *out)
+{
+	*out = (struct smtp_mail){ .path = path_read(&text) };
+	if (!out->path)
+		return "501 5.1.7 bad sender address";
+	return read_parameters(of_mail, sizeof(of_mail) / sizeof(*of_mail),
+			       out, text);
+}
+
+const char *smtp_rcpt_parse(const char *text, struct smtp_rcpt *out)
+{
+	*out = (struct smtp_rcpt){ .path = path_read(&text) };
+	if (!out->path || !strcmp(out->path, "<>"))
+		return "501 5.1.3 bad recipient address";
+	return read_parameters(of_rcpt, sizeof(of_rcpt) / sizeof(*of_rcpt),
+			       out, text);
+}
+
+void smtp_mail_release(struct smtp_mail *m)
+{
+	free(m->path);
+	free(m->envid);
+	*m = (struct smtp_mail){ 0 };
+}
+
+void smtp_rcpt_release(struct smtp_rcpt *r)
+{
+	free(r->path);
+	free(r->wish.orcpt);
+	*r = (struct smtp_rcpt){ 0 };
+}
