@@ -101,6 +101,52 @@ static bool is_address(const char *name)
 	       inet_pton(AF_INET6, name, address) == 1;
 }
 
+static bool read_ahead(struct tls *t)
+{
+	ssize_t got = recv(t->fd, t->ahead, sizeof(t->ahead), MSG_DONTWAIT);
+
+	if (got <= 0) {
+		gnutls_transport_set_errno(t->session, got ? errno : 0);
+		return !got;
+	}
+	if (!t->ahead_end)
+		t->first = t->ahead[0];
+	t->ahead_at = 0;
+	t->ahead_end = (size_t)got;
+	return true;
+}
+
+static ssize_t pull(gnutls_transport_ptr_t from, void *data, size_t n)
+{
+	struct tls *t = from;
+	size_t left;
+
+	if (t->ahead_at == t->ahead_end && !read_ahead(t))
+		return -1;
+	left = t->ahead_end - t->ahead_at;
+	n = n < left ? n : left;
+	memcpy(data, t->ahead + t->ahead_at, n);
+	t->ahead_at += n;
+	return (ssize_t)n;
+}
+
+static int pull_ready(gnutls_transport_ptr_t from, unsigned ms)
+{
+	struct tls *t = from;
+	struct pollfd p = { .fd = t->fd, .events = POLLIN };
+
+	return t->ahead_at < t->ahead_end ? 1 : poll(&p, 1, (int)ms);
+}
+
+static void set_transport(struct tls *t, int fd)
+{
+	gnutls_transport_set_int(t->session, fd);
+	gnutls_transport_set_ptr2(t->session, t,
+				  (gnutls_transport_ptr_t)(intptr_t)fd);
+	gnutls_transport_set_pull_function(t->session, pull);
+	gnutls_transport_set_pull_timeout_function(t->session, pull_ready);
+}
+
 static bool prepare(struct tls *t, int fd, struct outcome *why)
 {
 	const char *name = t->params->server_name;
@@ -117,7 +163,7 @@ static bool prepare(struct tls *t, int fd, struct outcome *why)
 			       t->credentials);
 	gnutls_session_set_ptr(t->session, t);
 	gnutls_session_set_verify_function(t->session, tls_verify);
-	gnutls_transport_set_int(t->session, fd);
+	set_transport(t, fd);
 	if (name && !is_address(name) &&
 	    gnutls_server_name_set(t->session, GNUTLS_NAME_DNS, name,
 				   strlen(name)) < 0)
@@ -211,9 +257,10 @@ static bool wait_for(const struct tls *t, short events, int64_t deadline,
 static bool first_record(const struct tls *t, struct outcome *why)
 {
 	enum { ALERT = 21, HANDSHAKE = 22 };
-	unsigned char type;
+	unsigned char type = t->first;
 
-	if (recv(t->fd, &type, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
+	if (!t->ahead_end &&
+	    recv(t->fd, &type, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
 		return true;
 	return type == ALERT || type == HANDSHAKE || no_tls_words(t, why);
 }

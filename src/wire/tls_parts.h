@@ -10,6 +10,9 @@
 
 enum { TLS_CHAIN_MOST = 16, TLS_NAMES_MOST = 256 };
 
+/* Bytes read at once: the library alone would read each record in two. */
+enum { TLS_AHEAD = 16 * 1024 };
+
 struct tls {
 	gnutls_session_t session;
 	gnutls_certificate_credentials_t credentials;
@@ -18,6 +21,9 @@ struct tls {
 	bool wants_write;
 	int ended;                       /* errno of the end, -1: a proper
 					  * one, 0: not yet */
+	size_t ahead_at, ahead_end;      /* received, not yet decrypted */
+	unsigned char first;             /* byte of all that was received */
+	unsigned char ahead[TLS_AHEAD];
 	/* while the handshake lasts */
 	const struct tls_params *params;
 	struct tls_facts *facts;
