@@ -77,7 +77,7 @@ static const struct {
 	[COMMAND_EXPLAIN] = { desk_explain, false },
 	[COMMAND_PROBE] = { desk_probe, false },
 	[COMMAND_DNSCHECK] = { not_built_in, false },
-	[COMMAND_CONFIGURE] = { not_built_in, true },
+	[COMMAND_CONFIGURE] = { desk_configure, true },
 	[COMMAND_SHOW] = { desk_administer, false },
 	[COMMAND_HOLD] = { desk_administer, false },
 	[COMMAND_RELEASE] = { desk_administer, false },
@@ -170,6 +170,14 @@ static int fail(const struct desk *d, const struct outcome *why)
 	return status;
 }
 
+/* --check reads it for its own sake, --configure for a resolver and the
+ * like; neither is stopped by a fault. */
+static bool ignores_configuration(enum command command)
+{
+	return commands[command].unconfigured && command != COMMAND_CHECK &&
+	       command != COMMAND_CONFIGURE;
+}
+
 static int run_command(struct desk *d, int argc, char **argv,
 		       struct options *options, struct config *config)
 {
@@ -182,8 +190,7 @@ static int run_command(struct desk *d, int argc, char **argv,
 	bool understood = options_parse(argc, argv, options, &usage);
 	bool configured;
 
-	if (understood && commands[options->command].unconfigured &&
-	    options->command != COMMAND_CHECK)
+	if (understood && ignores_configuration(options->command))
 		return commands[options->command].run(d);
 	place.file = options->config;
 	configured = config_load(&place, config, &why);
@@ -192,7 +199,7 @@ static int run_command(struct desk *d, int argc, char **argv,
 		return fail(d, &usage);
 	if (!configured && !commands[options->command].unconfigured)
 		return fail(d, &why);
-	if (configured && !prepare(d, &why))
+	if (configured ? !prepare(d, &why) : !step_down(config, &why))
 		return fail(d, &why);
 	return commands[options->command].run(d);
 }
