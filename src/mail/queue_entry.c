@@ -358,9 +358,11 @@ bool entry_reported(struct entry *e, enum report_kind kind,
 		else
 			e->progress[rcpt[i]].failure_reported = true;
 	text_reported(&lines, time(NULL), kind, rcpt, n);
-	if (!qdir_cut_torn(e->file->fd))
+	if (!qdir_cut_torn(e->file->fd)) {
+		buf_release(&lines);
 		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
 				    "queue: cannot write the journal");
+	}
 	e->file->torn = false;
 	return append(e, &lines, why) && entry_sync(e, why);
 }
