@@ -51,6 +51,8 @@ bool desk_print(const struct buf *text);
 bool desk_colour(void);
 /* The transcript and progress line of -v, on standard error. */
 extern const struct watch desk_watch;
+/* A line for each attempt of a queue run that somebody watches. */
+extern const struct watch desk_watch_queue;
 
 /* --- accept.c --- */
 

@@ -359,6 +359,8 @@ static int run_selected(const struct desk *d, const struct selection *s)
 	desk_run_init(d, &r.run);
 	r.run.queue = r.q;
 	r.run.many = true;
+	if (!r.run.watch && isatty(STDERR_FILENO))
+		r.run.watch = &desk_watch_queue;
 	done = run_queue(&r, s, &why);
 	desk_run_release(&r.run);
 	return done ? EX_OK : desk_fail(d, &why);

@@ -73,4 +73,18 @@ static void watch_progress(void *context, int64_t sent, int64_t size)
 		(int)(sent * 100 / size), sent == size ? "\n" : "");
 }
 
-const struct watch desk_watch = { watch_line, watch_progress, NULL };
+const struct watch desk_watch = {
+	.line = watch_line, .progress = watch_progress,
+};
+
+static void watch_attempt(void *context, const char *id,
+			  const char *recipient, const struct outcome *o)
+{
+	char words[1200];
+
+	(void)context;
+	outcome_words(o, words, sizeof(words));
+	desk_complain("%s: %s: %s", id ? id : "-", recipient, words);
+}
+
+const struct watch desk_watch_queue = { .attempt = watch_attempt };

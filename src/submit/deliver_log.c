@@ -63,6 +63,9 @@ void log_attempt(const struct run *run, const struct part *p, size_t i)
 		 (job->entry && !o->no_network ? 0 : 1));
 	snprintf(delay, sizeof(delay), "%lld", (long long)waited);
 	snprintf(code, sizeof(code), "%d", o->code);
+	if (run->watch && run->watch->attempt)
+		run->watch->attempt(run->watch->context, job->id, r->address,
+				    o);
 	log_event(o->exit == EX_OK ? LOG_AT_INFO : LOG_AT_ERROR, fields,
 		  sizeof(fields) / sizeof(*fields));
 }

@@ -25,6 +25,9 @@ struct watch {
 	void (*line)(void *context, char who, const char *text, size_t n);
 	/* bytes of the message that are sent so far, out of size */
 	void (*progress)(void *context, int64_t sent, int64_t size);
+	/* an attempt for a recipient has ended (id NULL: not queued) */
+	void (*attempt)(void *context, const char *id, const char *recipient,
+			const struct outcome *o);
 	void *context;
 };
 
