@@ -69,7 +69,7 @@ static const struct {
 	bool unconfigured;
 } commands[] = {
 	[COMMAND_SEND] = { desk_send, false },
-	[COMMAND_SMTPD] = { not_built_in, false },
+	[COMMAND_SMTPD] = { desk_smtpd, false },
 	[COMMAND_LIST] = { desk_list, false },
 	[COMMAND_NEWALIASES] = { newaliases, true },
 	[COMMAND_RUN] = { desk_run, false },
