@@ -11,6 +11,7 @@ import pwd
 import re
 import sys
 
+sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "wire"))
 import harness  # noqa: E402
