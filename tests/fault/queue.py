@@ -1,0 +1,716 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the queue promises while nothing breaks but the relay: kept, tried by
+the schedule, reported, administered, worked on by many at once."""
+
+import contextlib
+import email
+import email.policy
+import email.utils
+import os
+import pathlib
+import re
+import select
+import socket
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+# not this folder itself: its names would hide those of the library
+sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                           "support")
+from lab import (  # noqa: E402
+    POSTHASTE, ROUTE, Lab, Sink, Skip, check, entry_bytes,
+    equal, faketime_library, journal_line, message_bytes, need_strace, tap,
+    wait_for)
+
+
+# --- kept and sent ---
+
+def relay_down(folder):
+    """relay down: 0 and silence, mailq shows it; relay up: -q delivers"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.port)
+        status, out, err = lab.run("-i", "a@example.net", stdin=b"hi\n")
+        equal((status, out, err), (0, b"", b""), "submission")
+        text = lab.good("-bp", silent=False).decode()
+        check("a@example.net" in text and "Connection refused" in text,
+              text)
+        check(text.rstrip().endswith("in 1 Request."), text)
+        entry, = lab.list()
+        equal(entry["attempts"], 1, "attempts")
+        check(time.time() < entry["next"] <= time.time() + 3710,
+              f"next: {entry}")
+        lab.good("-q")
+        equal(len(sink.accepted), 0, "sent before its time")
+        sink.up()
+        lab.make_due()
+        lab.good("-q")
+        equal([a.rcpts for a in sink.accepted], [["a@example.net"]], "sent")
+        check(sink.accepted[0].data.endswith(b"\r\n\r\nhi\r\n"),
+              repr(sink.accepted[0].data))
+        equal(lab.good("-bp", silent=False), b"Mail queue is empty\n", "mailq")
+        equal((lab.names(), lab.names("tmp"), lab.names("corrupt")),
+              ([], [], []), "what is left")
+
+
+def queue_only(folder):
+    """-odq and -odd queue without a try"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.up().port)
+        lab.hold("one", "a@example.net")
+        status, out, err = lab.submit("two", "b@example.net", args=["-odd"])
+        equal((status, out + err), (0, b""), "-odd")
+        equal(sink.connections, 0, "connections")
+        equal([(e["attempts"], e["next"]) for e in lab.list()], [(0, 0)] * 2,
+              "listed")
+        lab.good("-q")
+        equal(sink.counts(), {("one", "a@example.net"): 1,
+                              ("two", "b@example.net"): 1}, "sent")
+
+
+def sees_end(fd):
+    """Whether the pipe's other end is closed within two seconds."""
+    ready, _, _ = select.select([fd], [], [], 2)
+    return bool(ready) and os.read(fd, 1000) == b""
+
+
+def background(folder):
+    """-odb returns while the relay is silent and keeps no descriptor"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.port)
+        sink.socket.listen(8)
+        pipes = {number: os.pipe() for number in (1, 2, 5)}
+
+        def descriptors():
+            for number, (_, end) in pipes.items():
+                os.dup2(end, number)
+
+        begin = time.monotonic()
+        child = subprocess.Popen(
+            [POSTHASTE, "-C", str(lab.config), "-odb", "-i", "a@example.net"],
+            stdin=subprocess.PIPE, env=lab.env, cwd=folder,
+            pass_fds=[5], preexec_fn=descriptors)
+        for _, end in pipes.values():
+            os.close(end)
+        child.communicate(b"Message-ID: <bg>\n\nhi\n", timeout=30)
+        equal(child.returncode, 0, "status")
+        check(time.monotonic() - begin < 5, "did not return at once")
+        held = [n for n, (fd, _) in pipes.items() if not sees_end(fd)]
+        for fd, _ in pipes.values():
+            os.close(fd)
+        sink.up()
+        wait_for(lambda: not lab.names(), "delivery in the background", 60)
+        equal(held, [], "descriptors still open")
+        equal(sink.counts(), {("bg", "a@example.net"): 1}, "sent")
+
+
+def always(folder):
+    """queue = always: held first, delivered in the background; -odi now"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.up().port, "queue = always")
+        status, out, err = lab.submit("one", "a@example.net")
+        equal((status, out + err), (0, b""), "submission")
+        wait_for(lambda: sink.accepted, "delivery")
+        wait_for(lambda: not lab.names(), "removal")
+        check("status\":\"queued" in lab.log().replace(" ", ""), lab.log())
+        status, out, err = lab.submit("no", "nobody@example.net",
+                                      args=["-odi"])
+        equal(status, 67, "-odi with a refusal")
+        check(b"550 5.1.1" in err, repr(err))
+        equal(lab.names(), [], "queue")
+
+
+def never(folder):
+    """queue = never: 75, nothing on disk, mailq says empty"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.port, "queue = never")
+        status, _, err = lab.submit("one", "a@example.net")
+        equal(status, 75, "status")
+        check(b"a@example.net" in err, repr(err))
+        equal(lab.good("-bp", silent=False), b"Mail queue is empty\n", "mailq")
+        check(not lab.queue.exists(), "a queue was made")
+
+
+def untended(folder):
+    """the default: 75 while nobody runs -q, held when somebody does"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.port, "schedule = 1h")
+        equal(lab.submit("one", "a@example.net")[0], 75, "no queue yet")
+        lab.make_queue()
+        equal(lab.submit("two", "a@example.net")[0], 75, "untended")
+        equal(lab.names(), [], "queue")
+        lab.good("-q")
+        status, out, err = lab.submit("three", "a@example.net")
+        equal((status, out + err), (0, b""), "tended")
+        equal(len(lab.names()), 1, "entries")
+        past = time.time() - 25 * 3600
+        os.utime(lab.queue / "last-run", (past, past))
+        equal(lab.submit("four", "a@example.net")[0], 75, "tended once")
+        equal(len(lab.names()), 1, "entries")
+
+
+def drains_by_itself(folder):
+    """a run that finds entries due starts a -q of its own"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.up().port)
+        lab.hold("due", "a@example.net")
+        equal(lab.submit("now", "b@example.net")[0], 0, "status")
+        wait_for(lambda: not lab.names(), "the drain")
+        equal(sink.counts(), {("due", "a@example.net"): 1,
+                              ("now", "b@example.net"): 1}, "sent")
+
+
+# --- the schedule ---
+
+def minimum_attempts(folder):
+    """minimum_attempts = 3: three tries by one way, the fourth by another"""
+    with Sink(answer=lambda _: "450 4.2.0 later") as first, \
+            Sink() as second:
+        first.up()
+        second.up()
+        lab = Lab(folder, first.port, "queue = on_failure\nschedule = 1s",
+                  "[route late]\nminimum_attempts = 3\ntransport = other\n" +
+                  ROUTE + "[transport other]\nkind = smtp\nhost = 127.0.0.1\n"
+                  f"port = {second.port}\nno_starttls = yes\n")
+        equal(lab.submit("one", "a@example.net")[0], 0, "submission")
+        end = time.monotonic() + 15
+        while lab.names() and time.monotonic() < end:
+            time.sleep(0.2)
+            lab.good("-q")
+        equal(lab.names(), [], "queue")
+        tries = [(e["attempt"], e["transport"], e["status"])
+                 for e in lab.events() if e.get("attempt")]
+        equal(tries, [(1, "relay", "deferred"), (2, "relay", "deferred"),
+                      (3, "relay", "deferred"), (4, "other", "sent")],
+              "as logged")
+
+
+def no_delay(folder):
+    """a schedule of 0s: due again at once, and a run ends nevertheless"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.up().port,
+                  "queue = on_failure\nschedule = 0s")
+        equal(lab.submit("one", "later@example.net")[0], 0, "submission")
+        lab.good("-q")
+        lab.good("-q")
+        equal(lab.list()[0]["attempts"], 3, "attempts")
+        check(lab.list()[0]["next"] <= time.time(), "next")
+
+
+def dead_destination(folder):
+    """one that does not answer is not tried again in the run"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.port)
+        lab.make_queue()
+        for i in range(20):
+            lab.put(i, entry_bytes(["a@example.net"], message_bytes(f"m{i}")))
+        lab.good("-q")
+        equal(len(lab.names()), 20, "entries")
+        check(all(not n.endswith(",0") for n in lab.names()), "rescheduled")
+
+
+# --- choosing and administering ---
+
+def selection(folder):
+    """-qI -qR -qS -q! choose by substring, due or not, but nothing held"""
+    with Sink() as sink:
+        sink.up()
+        lab = Lab(folder, sink.port)
+        lab.make_queue()
+        later = int(time.time()) + 3000
+
+        def fill():
+            for name in lab.names():
+                os.unlink(lab.queue / "mess" / name)
+            sink.accepted.clear()
+            for i, (sender, rcpt) in enumerate((
+                    ("red@test.example", "a@one.example"),
+                    ("blue@test.example", "b@two.example"),
+                    ("red@test.example", "c@two.example"))):
+                lab.put(i + 1, entry_bytes([rcpt], message_bytes(f"m{i + 1}"),
+                                           sender), later)
+            lab.put(4, entry_bytes(["d@two.example"], message_bytes("m4")),
+                    "h")
+
+        for option, wanted in (
+                ("-qI000000000001", {"m1"}), ("-q!I000000000001",
+                                              {"m2", "m3"}),
+                ("-qRtwo", {"m2", "m3"}), ("-q!Rtwo", {"m1"}),
+                ("-qSred", {"m1", "m3"}), ("-q!Sred", {"m2"}),
+                ("-qRnowhere", set()), ("-q", set()), ("-q30m", set())):
+            fill()
+            lab.good(option)
+            equal({a.id for a in sink.accepted}, wanted, option)
+        fill()
+        lab.good("-qI", "")
+        equal({a.id for a in sink.accepted}, {"m1", "m2", "m3"}, "-qI ''")
+
+
+def administration(folder):
+    """--hold --release --remove --retry --show, ALL, unknown ids"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.up().port)
+        lab.hold("one", "a@example.net")
+        lab.hold("two", "later@example.net")
+        one, two = [e["id"] for e in lab.list()]
+        shown = lab.good("--show", one, silent=False)
+        check(b"a@example.net" in shown and b"<one>" in shown and
+              b"\nhi" in shown.replace(b"\r", b""), repr(shown))
+        lab.good("--hold", one)
+        lab.good("-q")
+        lab.good("-qI", one)
+        equal(sink.counts(), {}, "a held one was sent")
+        equal([(e["held"], e["attempts"]) for e in lab.list()],
+              [(True, 0), (False, 1)], "held")
+        lab.good("--retry", two)
+        equal(lab.list()[1]["next"], 0, "--retry")
+        equal(lab.list()[1]["attempts"], 1, "--retry runs nothing")
+        lab.good("--release", one)
+        lab.good("-q")
+        equal(sink.counts(), {("one", "a@example.net"): 1}, "released")
+        equal(lab.list()[0]["attempts"], 2, "retried")
+        lab.good("--hold", "ALL")
+        check(lab.list()[0]["held"], "--hold ALL")
+        lab.good("--release", "ALL")
+        lab.good("--remove", "ALL")
+        equal(lab.names(), [], "--remove ALL")
+        for option in ("show", "hold", "release", "remove", "retry"):
+            for name in ("nothing", "../queue/mess", ",", "a b"):
+                status, out, err = lab.run(f"--{option}", name)
+                equal((status, out), (66, b""), f"--{option} {name!r}")
+                equal(err.count(b"\n"), 1, f"--{option} {name!r} words")
+
+
+def retry_transport(folder):
+    """--retry --transport takes another way once, then the route's again"""
+    with Sink() as sink, Sink(answer=lambda _: "450 no") as other:
+        sink.up()
+        other.up()
+        lab = Lab(folder, other.port, more=ROUTE + "[transport other]\n"
+                  f"kind = smtp\nhost = 127.0.0.1\nport = {sink.port}\n"
+                  "no_starttls = yes\n")
+        lab.submit("one", "a@example.net")
+        lab.submit("two", "later@example.net")
+        for entry in lab.list():
+            lab.good("--retry", entry["id"], "--transport", "other")
+        lab.good("-q")
+        equal(sink.counts(), {("one", "a@example.net"): 1}, "sent")
+        status, _, _ = lab.run("--retry", "ALL", "--transport", "nowhere")
+        equal(status, 78, "an unknown transport")
+        lab.make_due()
+        lab.good("-q")
+        equal([e["transport"] for e in lab.events() if e.get("attempt")],
+              ["relay", "relay", "other", "other", "relay", "relay"], "ways")
+
+
+def listing(folder):
+    """-bp --json: every field, and mailq's shape"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.up().port)
+        lab.submit("one", "a@example.net", "later@example.net")
+        entry, = lab.list()
+        equal(sorted(entry), sorted((
+            "id", "sender", "size", "queued", "attempts", "next", "held",
+            "account", "recipients")), "fields")
+        equal((entry["sender"], entry["attempts"], entry["held"],
+               entry["account"]), ("s@test.example", 1, False, None), "facts")
+        check(abs(entry["queued"] - time.time()) < 60, "queued")
+        equal(entry["recipients"], [{
+            "address": "later@example.net", "status": "deferred",
+            "code": 450, "dsn": "4.2.1", "host": "127.0.0.1",
+            "text": "mailbox busy"}], "recipients")
+        text = lab.good("-bp", silent=False).decode()
+        check(re.search(r"^-Queue ID- .*\n" + entry["id"] +
+                        r"\*? +\d+ \w{3} \w{3} [ \d]\d [\d:]{8}  "
+                        r"s@test\.example\n", text), text)
+        check(re.search(r"\n-- \d+ Kbytes in 1 Request\.\n$", text), text)
+
+
+# --- reports ---
+
+def parse(accepted):
+    return email.message_from_bytes(accepted.data, policy=email.policy.default)
+
+
+def status_of(report):
+    """The fields of a report's second part: of the message, and of each
+    recipient."""
+    part = [p for p in report.walk() if p.get_content_type() in (
+        "message/delivery-status", "message/global-delivery-status")]
+    equal(len(part), 1, "delivery status parts")
+    groups = part[0].get_payload()
+    return groups[0], [g for g in groups[1:] if g.keys()]
+
+
+def well_formed(accepted, to="s@test.example"):
+    """Holds a report against RFC 3464, 6522 and 5321 6.1."""
+    equal((accepted.sender, accepted.rcpts), ("", [to]), "envelope")
+    report = parse(accepted)
+    for part in report.walk():
+        equal(part.defects, [], "defects")
+    equal(report.get_content_type(), "multipart/report", "type")
+    equal(report.get_param("report-type"), "delivery-status", "report-type")
+    equal(report["Auto-Submitted"], "auto-replied", "Auto-Submitted")
+    equal(report["To"].addresses[0].addr_spec, to, "To")
+    check(abs(email.utils.parsedate_to_datetime(report["Date"]).timestamp() -
+              time.time()) < 100, "Date")
+    for field in ("From", "Message-ID", "Subject", "MIME-Version"):
+        equal(len(report.get_all(field, [])), 1, field)
+    parts = list(report.iter_parts())
+    equal(len(parts), 3, "parts")
+    equal(parts[0].get_content_type(), "text/plain", "first part")
+    equal(parts[1].get_content_type(), "message/delivery-status", "second")
+    return report, parts
+
+
+def refused_in_run(folder):
+    """550 at a queue run: a report, right field by field"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.up().port)
+        begin = int(time.time())
+        lab.hold("one", "nobody@example.net", "a@example.net", args=(
+            "-V", "env+1", "-R", "hdrs", "-N", "failure"), body="secret words")
+        lab.good("-q")
+        equal(lab.names(), [], "queue")
+        equal(sink.counts(), {("one", "a@example.net"): 1}, "sent")
+        equal(len(sink.reports()), 1, "reports")
+        report, parts = well_formed(sink.reports()[0])
+        equal(report["In-Reply-To"], "<one>", "In-Reply-To")
+        about, rcpts = status_of(report)
+        equal(about["Reporting-MTA"], "dns; test.example", "Reporting-MTA")
+        equal(about["Original-Envelope-Id"], "env+1", "Original-Envelope-Id")
+        arrival = email.utils.parsedate_to_datetime(about["Arrival-Date"])
+        check(begin - 1 <= arrival.timestamp() <= time.time(), "Arrival-Date")
+        equal(len(rcpts), 1, "recipients")
+        equal({name: str(rcpts[0][name]) for name in rcpts[0].keys()}, {
+            "Final-Recipient": "rfc822; nobody@example.net",
+            "Action": "failed", "Status": "5.1.1",
+            "Remote-MTA": "dns; 127.0.0.1",
+            "Diagnostic-Code": "smtp; 550 5.1.1 no such user <here>",
+        }, "recipient")
+        equal(parts[2].get_content_type(), "text/rfc822-headers", "third")
+        check(b"secret words" not in sink.reports()[0].data, "RET=HDRS")
+        check("nobody@example.net" in parts[0].get_content(), "words")
+        events = [e for e in lab.events() if e["status"] in
+                  ("failed", "sent") and e["from"] == "s@test.example"]
+        equal(sorted((e["to"], e["status"], e["attempt"]) for e in events),
+              [("a@example.net", "sent", 1),
+               ("nobody@example.net", "failed", 1)], "log")
+
+
+def returns(folder):
+    """RET=FULL returns the message; NOTIFY=NEVER and =DELAY ask for none"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.up().port)
+        lab.hold("full", "no1@example.net", args=("-R", "full"),
+                 body="all of it")
+        lab.hold("never", "no2@example.net", args=("-N", "never"))
+        lab.hold("delay", "no3@example.net", args=("-N", "delay"))
+        lab.hold("default", "no4@example.net")
+        lab.good("-q")
+        equal(lab.names(), [], "queue")
+        about = {parse(r)["In-Reply-To"]: r for r in sink.reports()}
+        equal(sorted(about), ["<default>", "<full>"], "reports")
+        _, parts = well_formed(about["<full>"])
+        equal(parts[2].get_content_type(), "message/rfc822", "third part")
+        returned = parts[2].get_payload(0)
+        equal(returned["Message-ID"], "<full>", "returned")
+        equal(returned.get_payload(), "all of it\r\n".replace("\r\n", "\n")
+              if "\r" not in returned.get_payload() else "all of it\r\n",
+              "returned body")
+        _, parts = well_formed(about["<default>"])
+        equal(parts[2].get_content_type(), "text/rfc822-headers", "default")
+
+
+def expiry(folder):
+    """lifetime over: a failure report with the server's last words"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.up().port, "queue = on_failure\nschedule = 1s"
+                  "\nlifetime = 2s\ndelay_report_after = 100")
+        equal(lab.submit("one", "later@example.net")[0], 0, "submission")
+        end = time.monotonic() + 15
+        while lab.names() and time.monotonic() < end:
+            time.sleep(0.3)
+            lab.good("-q")
+        equal(lab.names(), [], "queue")
+        equal(sink.counts(), {}, "sent")
+        equal(len(sink.reports()), 1, "reports")
+        report, _ = well_formed(sink.reports()[0])
+        _, (rcpt,) = status_of(report)
+        equal((rcpt["Action"], rcpt["Status"][0]), ("failed", "4"),
+              "recipient")
+        check("mailbox busy" in rcpt["Diagnostic-Code"],
+              rcpt["Diagnostic-Code"])
+
+
+def delay(folder):
+    """a delay report after attempt N, once, with a true time"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.up().port, "queue = on_failure\nschedule = 0s"
+                  "\nlifetime = 1d\ndelay_report_after = 3")
+        lab.hold("one", "later@example.net")
+        lab.hold("never", "later@example.net", args=("-N", "failure"))
+        for attempt in range(1, 7):
+            equal(len(sink.reports()), attempt > 3, f"before try {attempt}")
+            lab.good("-q")
+        equal(len(lab.list()), 2, "entries")
+        report, _ = well_formed(sink.reports()[0])
+        _, (rcpt,) = status_of(report)
+        equal((rcpt["Action"], rcpt["Status"]), ("delayed", "4.2.1"),
+              "recipient")
+        until = email.utils.parsedate_to_datetime(rcpt["Will-Retry-Until"])
+        check(abs(until.timestamp() - time.time() - 86400) < 60,
+              rcpt["Will-Retry-Until"])
+        equal(report["In-Reply-To"], "<one>", "In-Reply-To")
+
+
+def no_report_of_report(folder):
+    """a report that is refused goes to corrupt; nothing is made of it"""
+    with Sink(answer=lambda _: "550 5.1.1 nobody") as sink:
+        lab = Lab(folder, sink.up().port)
+        lab.hold("one", "a@example.net")
+        lab.submit("null", "b@example.net", args=("-odq", "-f", "<>"))
+        lab.good("-q")
+        equal(lab.names(), [], "queue")
+        equal(sink.accepted, [], "sent")
+        equal(len(lab.names("corrupt")), 1, "in corrupt")
+        lab.good("-q")
+        equal(len(lab.names("corrupt")), 1, "in corrupt")
+        check(lab.names("corrupt")[0] in lab.log(), "the log's words")
+
+
+def partial(folder):
+    """one taken, one refused, one later: each ends its own way, once"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.up().port, "queue = on_failure\nschedule = 0s")
+        lab.hold("one", "a@example.net", "no@example.net",
+                 "later@example.net")
+        for _ in range(3):
+            lab.good("-q")
+        entry, = lab.list()
+        equal([(r["address"][:2], r["status"]) for r in entry["recipients"]],
+              [("a@", "sent"), ("no", "failed"), ("la", "deferred")], "states")
+        sink.answer = lambda _: "250 ok"
+        lab.good("-q")
+        equal(sink.counts(), {("one", "a@example.net"): 1,
+                              ("one", "later@example.net"): 1}, "sent")
+        equal(len(sink.reports()), 1, "reports")
+        equal(lab.names(), [], "queue")
+
+
+def partial_at_once(folder):
+    """in the foreground: 67 for the refused one, the other is held"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.up().port)
+        status, _, err = lab.submit("one", "a@example.net", "no@example.net",
+                                    "later@example.net")
+        equal(status, 67, "status")
+        check(b"no@example.net" in err, repr(err))
+        entry, = lab.list()
+        equal([r["address"] for r in entry["recipients"]],
+              ["later@example.net"], "held")
+        sink.answer = lambda _: "250 ok"
+        lab.drain()
+        equal(sink.counts(), {("one", "a@example.net"): 1,
+                              ("one", "later@example.net"): 1}, "sent")
+        equal(sink.reports(), [], "reports")
+
+
+# --- what should not be there ---
+
+def poison(folder):
+    """a damaged entry moves to corrupt, the others are delivered"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.up().port)
+        lab.make_queue()
+        for i in range(5):
+            lab.put(i, entry_bytes(["a@example.net"], message_bytes(f"m{i}")))
+        good = entry_bytes(["a@example.net"], message_bytes("bad"))
+        for i, data in enumerate((
+                b"", good[:-5], good[:60], b"\0" * len(good),
+                good.replace(b"body", b"bodY"), good + b"rubbish\n",
+                good.replace(b"queue 1", b"queue 2"), os.urandom(4000),
+                good + journal_line("sent 7 attempts=1 stage=DOT exit=0 "
+                                    "code=250 text=x"))):
+            lab.put(100 + i, data)
+        lab.good("-q")
+        equal(sorted(a.id for a in sink.accepted),
+              [f"m{i}" for i in range(5)], "sent")
+        equal(lab.names(), [], "left in mess")
+        equal(len(lab.names("corrupt")), 9, "in corrupt")
+        for name in lab.names("corrupt"):
+            check(name in lab.log(), f"{name} is not in the log")
+
+
+def foreign_files(folder):
+    """symlinks, FIFOs, directories, foreign names: passed over, left alone"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.up().port)
+        lab.make_queue()
+        good = entry_bytes(["a@example.net"], message_bytes("evil"))
+        outside = pathlib.Path(folder) / "outside"
+        outside.write_bytes(good)
+        lab.put(1, entry_bytes(["a@example.net"], message_bytes("m1")))
+        for part in ("mess", "tmp", "corrupt"):
+            base = lab.queue / part
+            os.symlink(outside, base / "link0000,0")
+            os.symlink("/nowhere", base / "link0001,0")
+            os.mkfifo(base / "fifo0000,0")
+            os.mkdir(base / "dir00000,0")
+            os.mkdir(base / "full0000,0")
+            (base / "full0000,0" / "x").write_bytes(b"x")
+            with contextlib.closing(socket.socket(socket.AF_UNIX)) as s:
+                s.bind(os.path.relpath(base / "sock0000,0"))
+        os.link(outside, lab.queue / "mess" / "hard0000,0")
+        for name in ("README", "a,b", ",0", "x,-1", "x,01", "-x,0", "ü,0",
+                     "x,99999999999999999999", "x" * 200 + ",0", "x,0,0"):
+            (lab.queue / "mess" / name).write_bytes(good)
+        before = lab.names()
+        lab.good("-q", limit=20)
+        lab.good("-bp", silent=False, limit=20)
+        equal([a.id for a in sink.accepted], ["m1"], "sent")
+        equal(lab.names(), [n for n in before if not n.startswith("made")],
+              "left")
+        equal(outside.read_bytes(), good, "the file outside")
+        # what dead writers leave is swept
+        (lab.queue / "tmp" / "torn").write_bytes(good[:50])
+        lab.good("-q")
+        check("torn" not in lab.names("tmp"), "a dead writer's file stays")
+
+
+# --- many at once ---
+
+def race(folder, entries, runners, seconds):
+    with Sink() as sink:
+        lab = Lab(folder, sink.up().port)
+        lab.make_queue()
+        for i in range(entries):
+            lab.put(i, entry_bytes(["a@example.net"], message_bytes(f"m{i}")))
+        begin = time.monotonic()
+        running = [subprocess.Popen(
+            [POSTHASTE, "-C", str(lab.config), "-q"],
+            stdin=subprocess.DEVNULL, env=lab.env) for _ in range(runners)]
+        for child in running:
+            equal(child.wait(seconds), 0, "a runner's status")
+        took = time.monotonic() - begin
+        found = sink.counts()
+        equal(len(found), entries, "accepted")
+        equal({k: n for k, n in found.items() if n != 1}, {}, "repeated")
+        equal(lab.names(), [], "queue")
+        check(sink.most <= 4 * runners, f"{sink.most} connections at once")
+        check("duplicate_possible" not in lab.log(), "doubt")
+        return (f"{entries} entries, {runners} runners: each accepted once, "
+                f"{sink.connections} connections, at most {sink.most} at "
+                f"once, {entries / took:.0f} messages/s")
+
+
+def runners(folder):
+    """2 to 20 runners at once on 200 entries: each accepted once"""
+    return [race(f"{folder}/{n}", 200, n, 60) for n in (2, 5, 20)]
+
+
+def thousand(folder):
+    """1000 entries, four runners: 1000 accepted, once each"""
+    return [race(folder, 1000, 4, 120)]
+
+
+def one_runner(folder):
+    """one runner keeps to its bound of connections"""
+    with Sink(slow=0.002) as sink:
+        lab = Lab(folder, sink.up().port,
+                  "queue = on_failure\nconnections = 3")
+        lab.make_queue()
+        for i in range(400):
+            lab.put(i, entry_bytes(["a@example.net"], message_bytes(f"m{i}")))
+        lab.good("-q")
+        equal(len(sink.counts()), 400, "accepted")
+        check(sink.most <= 3, f"{sink.most} connections at once")
+        return [f"400 entries over {sink.connections} connections"]
+
+
+def system_calls(lab, path, *args):
+    lab.good(*args, silent=False,
+             wrap=["strace", "-f", "-o", path], limit=60)
+    with open(path, errors="replace") as f:
+        return [line for line in f if "resumed>" not in line]
+
+
+def ten_thousand(folder):
+    """10 000 entries: listed within 2 s; a -q with nothing due is cheap"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.port)
+        lab.make_queue()
+        later = int(time.time()) + 3000
+        data = entry_bytes(["a@example.net"], message_bytes("m"))
+        for i in range(10000):
+            lab.put(i, data, later)
+        begin = time.process_time()
+        before = os.times()
+        text = lab.good("-bp", silent=False)
+        after = os.times()
+        took = (after.children_user + after.children_system -
+                before.children_user - before.children_system)
+        del begin
+        check(text.rstrip().endswith(b"in 10000 Requests."), text[-200:])
+        check(took < 2, f"listing took {took:.2f} s of processor time")
+        equal(len(lab.list()), 10000, "as JSON")
+        words = [f"listed in {took:.2f} s of processor time"]
+        with contextlib.suppress(Skip):
+            need_strace()
+            calls = system_calls(lab, f"{folder}/trace", "-q")
+            # a directory's page holds some hundred names
+            check(len(calls) < 700, f"{len(calls)} system calls for nothing")
+            opened = [c for c in calls if "made0" in c]
+            equal(opened[:3], [], "entries opened for nothing")
+            words.append(f"{len(calls)} system calls with nothing due")
+        equal(sink.connections, 0, "connections")
+        return words
+
+
+# --- the clock ---
+
+def clock(folder):
+    """the clock set back and forward loses and expires nothing"""
+    library = faketime_library()
+
+    def at(offset):
+        return {"LD_PRELOAD": library, "FAKETIME": offset,
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+    with Sink() as sink:
+        sink.up()
+        lab = Lab(folder, sink.port, "queue = on_failure\nlifetime = 5d")
+        for number, (first, second) in enumerate((
+                ("+0", "+3650d"), ("+3650d", "+0"), ("-400d", "+0"),
+                ("+0", "-400d"), ("-400d", "+3650d"))):
+            mid = f"m{number}"
+            sink.answer = lambda _: "450 4.2.0 later"
+            equal(lab.submit(mid, "a@example.net", env=at(first))[0], 0,
+                  f"submission at {first}")
+            equal(len(lab.names()), 1, "entries")
+            # one more failure under the other clock must not expire it
+            lab.run("-q", env=at(second))
+            equal(len(lab.names()), 1, f"after {first}, {second}")
+            sink.answer = lambda _: "250 ok"
+            for _ in range(3):
+                lab.drain()
+            equal(sink.counts().get((mid, "a@example.net")), 1,
+                  f"accepted after {first}, {second}")
+        equal(sink.reports(), [], "reports")
+        # an entry whose time lies years ahead is tried at once
+        lab.put(1, entry_bytes(["a@example.net"], message_bytes("far")),
+                int(time.time()) + 10 * 365 * 86400)
+        lab.good("-q")
+        equal(sink.counts().get(("far", "a@example.net")), 1, "far ahead")
+
+
+if __name__ == "__main__":
+    sys.exit(tap([
+        relay_down, queue_only, background, always, never, untended,
+        drains_by_itself, minimum_attempts, no_delay, dead_destination,
+        selection, administration, retry_transport, listing, refused_in_run,
+        returns, expiry, delay, no_report_of_report, partial,
+        partial_at_once, poison, foreign_files, runners, thousand,
+        one_runner, ten_thousand, clock]))
