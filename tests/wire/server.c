@@ -33,10 +33,14 @@ struct place {
 	size_t children;
 };
 
-static int listen_inet(bool six)
+/* where: "inet", "inet6" (loopback, any port), or an address and a port. */
+static int listen_inet(const char *where)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET };
 	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6 };
+	char address[64] = "";
+	int port = 0, on = 1;
+	bool six = strchr(where, ':') || strcmp(where, "inet6") == 0;
 	int fd = socket(six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC,
 			0);
 	struct sockaddr *sa = six ? (struct sockaddr *)&a6 :
@@ -45,7 +49,14 @@ static int listen_inet(bool six)
 
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	a6.sin6_addr = in6addr_loopback;
-	if (fd < 0 || bind(fd, sa, n) < 0 || listen(fd, 64) < 0 ||
+	if (sscanf(where, "%63s %d", address, &port) == 2 &&
+	    inet_pton(six ? AF_INET6 : AF_INET, address, six ?
+		      (void *)&a6.sin6_addr : (void *)&a.sin_addr) != 1)
+		return -1;
+	a.sin_port = a6.sin6_port = htons((uint16_t)port);
+	if (fd < 0 || (port && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on,
+					  sizeof(on)) < 0) ||
+	    bind(fd, sa, n) < 0 || listen(fd, 64) < 0 ||
 	    getsockname(fd, sa, &n) < 0)
 		return -1;
 	printf("port %d\n", ntohs(six ? a6.sin6_port : a.sin_port));
@@ -70,7 +81,7 @@ static int listen_unix(const char *path)
 static int start_listening(const struct script *s)
 {
 	int fd = *s->listen == '/' ? listen_unix(s->listen) :
-		listen_inet(strcmp(s->listen, "inet6") == 0);
+		listen_inet(s->listen);
 
 	fflush(stdout);
 	return fd;

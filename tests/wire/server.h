@@ -61,7 +61,7 @@ struct strings {
 struct script {
 	char *text;           /* the file, which everything points into */
 	char version[64];
-	char *listen;         /* inet, inet6, or a path */
+	char *listen;         /* inet, inet6, ADDRESS PORT, or a path */
 	bool lmtp, socks;
 	char *socks_user;     /* its password is password */
 	enum tls_mode tls;
