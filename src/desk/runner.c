@@ -77,6 +77,17 @@ static bool make_job(struct runner *r, struct entry *e, struct job *job,
 	return true;
 }
 
+static bool report_all(struct runner *r, struct entry *e,
+		       const struct job *job, struct outcome *why);
+
+/* Whatever a run before us was to report and did not is reported before the
+ * next attempt, which would change what the report says and is called. */
+static bool catch_up(struct runner *r, struct entry *e,
+		     const struct job *job, struct outcome *why)
+{
+	return e->cause || report_all(r, e, job, why);
+}
+
 static void take(struct runner *r, const char *name)
 {
 	struct entry *e;
@@ -85,7 +96,7 @@ static void take(struct runner *r, const char *name)
 
 	if (!queue_take(r->q, name, &e, &why))
 		return;
-	if (!make_job(r, e, job, &why)) {
+	if (!make_job(r, e, job, &why) || !catch_up(r, e, job, &why)) {
 		message_free(job->message);
 		if (why.exit == EX_DATAERR || why.exit == EX_UNAVAILABLE)
 			entry_quarantine(e, why.text);

@@ -183,9 +183,11 @@ static void finish(struct pool *pool, struct worker *w)
 	while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR)
 		continue;
 	for (i = w->share.first; i < w->share.last; i++) {
-		struct entry *e = w->share.d->part[i].job->entry;
+		const struct part *p = &w->share.d->part[i];
+		struct entry *e = p->job->entry;
 
-		if (e && !entry_reload(e, &why))
+		if (e && (!entry_reload(e, &why) ||
+			  !entry_end(e, p->rcpt, p->n, &why)))
 			log_say(LOG_AT_ERROR, "%s: %s", e->id, why.text);
 	}
 }
