@@ -3,6 +3,7 @@
  * domain itself says comes first, then what is known, then what answers. */
 #include "desk/configure.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,6 +159,23 @@ static void guess_hosts(struct search *s, struct host guess[GUESSES])
 	}
 }
 
+static void set_port(struct host *h, unsigned port)
+{
+	struct sockaddr *sa;
+	size_t i;
+
+	h->port = port;
+	for (i = 0; i < h->addresses.n; i++) {
+		sa = (struct sockaddr *)&h->addresses.item[i].sa;
+		if (sa->sa_family == AF_INET6)
+			((struct sockaddr_in6 *)sa)->sin6_port =
+				htons((uint16_t)port);
+		else
+			((struct sockaddr_in *)sa)->sin_port =
+				htons((uint16_t)port);
+	}
+}
+
 static bool wants_token(struct link *link)
 {
 	const struct list *offered =
@@ -176,7 +194,7 @@ static bool answers(struct search *s, struct host *h, enum kind kind)
 	struct outcome why;
 	bool open;
 
-	h->port = transport_port(&t);
+	set_port(h, transport_port(&t));
 	h->implicit_tls = policy_tls_implicit(&t);
 	open = link_open(&s->run, &t, h, &o, &link, &why);
 	if (open) {

@@ -1,0 +1,482 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""--configure against a zone of its own: SRV records, known providers, MX
+records of known providers, servers found by trying. Whatever is printed must
+pass --check, and the table of providers must agree with contrib/examples.
+TAP."""
+
+import contextlib
+import os
+import pathlib
+import re
+import select
+import shlex
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+TOP = pathlib.Path(os.environ.get(
+    "TOP_SRCDIR", pathlib.Path(__file__).resolve().parents[2]))
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(TOP / "tests/wire"))
+import harness  # noqa: E402
+from harness import Failure  # noqa: E402
+
+TYPES = {1: "A", 15: "MX", 28: "AAAA", 33: "SRV"}
+
+
+def want(condition, what):
+    if not condition:
+        raise Failure(what)
+
+
+# --- DNS, as little of it as is needed ---
+
+def dns_name(name):
+    out = b""
+    for label in name.rstrip(".").split("."):
+        if label:
+            out += bytes([len(label)]) + label.encode()
+    return out + b"\0"
+
+
+def rdata(kind, text):
+    words = text.split()
+    if kind == "A":
+        return socket.inet_aton(text)
+    if kind == "AAAA":
+        return socket.inet_pton(socket.AF_INET6, text)
+    if kind == "MX":
+        return struct.pack(">H", int(words[0])) + dns_name(words[1])
+    return struct.pack(">HHH", *map(int, words[:3])) + dns_name(words[3])
+
+
+class Dns:
+    """Answers from {"name TYPE": [text]}; a zone of None never answers."""
+
+    def __init__(self, zone):
+        self.zone = zone
+        self.asked = []
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.wake, self.stopper = socket.socketpair()
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    def serve(self):
+        while True:
+            ready, _, _ = select.select([self.socket, self.wake], [], [])
+            if self.wake in ready:
+                return
+            query, peer = self.socket.recvfrom(4096)
+            if self.zone is not None:
+                self.socket.sendto(self.answer(query), peer)
+
+    def answer(self, query):
+        labels, at = [], 12
+        while query[at]:
+            labels.append(query[at + 1:at + 1 + query[at]].decode())
+            at += 1 + query[at]
+        name = ".".join(labels).lower()
+        kind = TYPES.get(struct.unpack(">H", query[at + 1:at + 3])[0], "?")
+        self.asked.append(f"{name} {kind}")
+        known = {key.split()[0] for key in self.zone}
+        records = self.zone.get(f"{name} {kind}", [])
+        code = 0 if records or name in known else 3
+        out = query[:2] + struct.pack(">HHHHH", 0x8180 | code, 1,
+                                      len(records), 0, 0)
+        out += query[12:at + 5]
+        for text in records:
+            data = rdata(kind, text)
+            out += b"\xc0\x0c" + query[at + 1:at + 5] + struct.pack(
+                ">IH", 60, len(data)) + data
+        return out
+
+    def stop(self):
+        self.stopper.close()
+        self.thread.join()
+        self.wake.close()
+        self.socket.close()
+
+
+# --- ports 465 and 587 of an address of our own ---
+
+class Forward:
+    """Every connection to (address, port) goes on to the scripted server."""
+
+    def __init__(self, address, port, to):
+        self.to = int(to)
+        self.connections = 0
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind((address, port))
+        self.listener.listen()
+        self.wake, self.stopper = socket.socketpair()
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    def serve(self):
+        pairs = {}
+        while True:
+            ready, _, _ = select.select(
+                [self.listener, self.wake] + list(pairs), [], [])
+            if self.wake in ready:
+                break
+            if self.listener in ready:
+                self.connections += 1
+                here = self.listener.accept()[0]
+                there = socket.create_connection(("127.0.0.1", self.to))
+                pairs[here], pairs[there] = there, here
+            for s in [s for s in ready if s in pairs]:
+                self.pump(s, pairs)
+        for s in pairs:
+            s.close()
+
+    def pump(self, s, pairs):
+        if s not in pairs:
+            return
+        other = pairs[s]
+        try:
+            data = s.recv(65536)
+            if data:
+                other.sendall(data)
+                return
+        except OSError:
+            pass
+        for end in (s, other):
+            pairs.pop(end, None)
+            end.close()
+
+    def stop(self):
+        self.stopper.close()
+        self.thread.join()
+        self.wake.close()
+        self.listener.close()
+
+
+def address(folder):
+    """One that no other test of this or another process has."""
+    pid = os.getpid()
+    return (f"127.{1 + pid % 250}.{1 + pid // 250 % 250}."
+            f"{int(pathlib.Path(folder).name) % 250 + 2}")
+
+
+# --- running it ---
+
+class Place:
+    def __init__(self, folder, certificates, stack, zone):
+        self.folder = folder
+        self.certificates = certificates
+        self.stack = stack
+        self.dns = Dns(zone)
+        stack.callback(self.dns.stop)
+        self.number = 0
+        self.env = harness.environment(folder)
+        pathlib.Path(folder, "posthaste.conf").write_text(
+            f"[dns]\nresolver = 127.0.0.1:{self.dns.port}\ndnssec = off\n"
+            f"[tls]\nca_file = {certificates}/ca.pem\n[log]\nto = none\n"
+            f"[queue]\nqueue = never\ndirectory = {folder}/queue\n")
+
+    def serve(self, port, script):
+        self.number += 1
+        server = harness.Server(self.folder, self.number, script,
+                                self.certificates)
+        self.stack.callback(server.stop)
+        forward = Forward(address(self.folder), port, server.port)
+        self.stack.callback(forward.stop)
+        return forward
+
+    def configure(self, who, config="posthaste.conf"):
+        start = time.monotonic()
+        status, out, err = harness.run(
+            ["-C", f"{self.folder}/{config}", "--configure", who], None,
+            self.env, self.folder)
+        self.took = time.monotonic() - start
+        return status, out.decode(), err.decode()
+
+    def found(self, who, config="posthaste.conf"):
+        """The text, once it is seen to be a configuration without secrets
+        that says how to try it."""
+        status, text, err = self.configure(who, config)
+        want((status, err) == (0, ""), f"status {status}: {err}")
+        path = pathlib.Path(self.folder, "found.conf")
+        path.write_text(text)
+        path.chmod(0o644)
+        status, checked, err = harness.run(
+            ["-C", str(path), "--check"], None, self.env, self.folder)
+        want((status, err) == (0, b""), f"--check: {status} {err}\n{text}")
+        want("posthaste --probe" in text, text)
+        return text
+
+    def has(self, text, *lines):
+        for line in lines:
+            want(line in text.splitlines(), f"{line!r} is not in\n{text}")
+
+
+def test(title, zone=None, silent=False):
+    def wrap(function):
+        def run(folder, certificates):
+            with contextlib.ExitStack() as stack:
+                here = {key: [text.replace("HERE", address(folder))
+                              for text in records]
+                        for key, records in (zone or {}).items()}
+                place = Place(folder, certificates, stack,
+                              None if silent else here)
+                function(place)
+        TESTS.append((title, run))
+        return function
+    return wrap
+
+
+TESTS = []
+
+
+# --- SRV records ---
+
+@test("SRV: submissions before submission", {
+    "_submissions._tcp.example.org SRV": ["0 1 465 smtp.example.org"],
+    "_submission._tcp.example.org SRV": ["0 1 587 smtp.example.org"]})
+def srv(place):
+    text = place.found("me@example.org")
+    place.has(text, "kind = submissions", "host = smtp.example.org",
+              "port = 465", "username = me@example.org",
+              "from = me@example.org",
+              "password_file = ~/.config/posthaste/provider.password")
+    want("chmod 600" in text and "password_command" in text, text)
+    want("make sure" not in text, text)
+
+
+@test("SRV: submission alone, another port", {
+    "_submission._tcp.example.org SRV": ["10 1 1587 b.example.org",
+                                         "5 1 2587 a.example.org"]})
+def srv_submission(place):
+    place.has(place.found("me@example.org"), "kind = submission",
+              "host = a.example.org", "port = 2587")
+
+
+@test("SRV: no such service there, the other one is", {
+    "_submissions._tcp.example.org SRV": ["0 0 0 ."],
+    "_submission._tcp.example.org SRV": ["0 1 587 smtp.example.org"]})
+def srv_dot(place):
+    place.has(place.found("me@example.org"), "kind = submission")
+
+
+@test("SRV: a server elsewhere is pointed out", {
+    "_submissions._tcp.example.org SRV": ["0 1 465 mail.provider.example"]})
+def srv_foreign(place):
+    text = place.found("me@example.org")
+    place.has(text, "host = mail.provider.example")
+    want("make sure that it is your provider's" in text, text)
+
+
+@test("SRV: a known domain led elsewhere is pointed out", {
+    "_submissions._tcp.gmail.com SRV": ["0 1 465 mail.evil.example"]})
+def srv_known_foreign(place):
+    want("make sure that it is your provider's" in
+         place.found("me@gmail.com"), "nothing is said")
+
+
+@test("SRV: a domain at a known provider gets its advice", {
+    "_submissions._tcp.example.org SRV": ["0 1 465 smtp.fastmail.com"]})
+def srv_provider(place):
+    text = place.found("me@example.org")
+    place.has(text, "[transport fastmail]", "host = smtp.fastmail.com")
+    want("app password" in text and "make sure" not in text, text)
+
+
+@test("an internationalised domain", {
+    "_submissions._tcp.xn--bcher-kva.example SRV":
+        ["0 1 465 smtp.xn--bcher-kva.example"]})
+def idn(place):
+    place.has(place.found("me@b\u00fccher.example"),
+              "host = smtp.xn--bcher-kva.example")
+
+
+# --- known providers ---
+
+@test("a known provider by the domains of its mail hosts", {
+    "example.org MX": ["10 example-org.mail.protection.outlook.com"]})
+def known_mx(place):
+    text = place.found("me@example.org")
+    place.has(text, "[transport office365]", "host = smtp.office365.com",
+              "port = 587", "kind = submission",
+              "token_command = oama access me@example.org")
+    want("password_file =" not in text, text)
+
+
+@test("a mail host that only ends like a known one", {
+    "example.org MX": ["10 notgoogle.com", "20 google.com.evil.example"]})
+def known_mx_alike(place):
+    want(place.configure("me@example.org")[0] == 68, "something was found")
+
+
+@test("a known provider though no resolver answers", silent=True)
+def known_silent(place):
+    place.has(place.found("me@gmail.com"), "host = smtp.gmail.com")
+    want(place.took < 20, f"it took {place.took:.0f} s")
+
+
+def sections(text):
+    found, now = {}, {}
+    for line in text.splitlines():
+        if line.startswith("["):
+            now = found.setdefault(line.strip("[]"), {})
+        elif "=" in line and line[0] not in "#; ":
+            key, _, value = line.partition("=")
+            now[key.strip()] = value.strip()
+    return found
+
+
+@test("the table of providers agrees with contrib/examples")
+def examples(place):
+    table = (TOP / "src/desk/providers.c").read_text()
+    names = re.findall(r'\.name = "([^"]*)"', table)
+    want("gmail" in names, str(names))
+    for name in names:
+        row = table.partition(f'.name = "{name}"')[2].partition(".name =")[0]
+        domain = re.search(r'\.domain = NAMES\("([^"]*)"', row).group(1)
+        who = "you@" + ("example" + domain if domain[0] == "." else domain)
+        found = sections(place.found(who))[f"transport {name}"]
+        path = TOP / f"contrib/examples/{name}.conf"
+        if not path.exists():
+            everything = "".join(p.read_text() for p in
+                                 (TOP / "contrib/examples").iterdir())
+            want(f"host = {found['host']}" in everything,
+                 f"{found['host']} is in no example")
+            continue
+        example = sections(path.read_text())[f"transport {name}"]
+        for key in ("kind", "host", "port"):
+            want(found[key] == example[key], f"{name}: {key} is {found[key]} "
+                 f"here, {example[key]} in the example")
+        want(("token_command" in found) == ("token_command" in example),
+             f"{name}: password or token?")
+
+
+# --- guesses ---
+
+SERVER = ("certificate {}\nauth PLAIN LOGIN\n")
+
+
+@test("tried: mail.DOMAIN on port 465",
+      {"mail.example.test A": ["HERE"], "smtp.example.test A": ["HERE"]})
+def tried(place):
+    port = place.serve(465, "tls implicit\n" + SERVER.format("good"))
+    text = place.found("me@example.test")
+    place.has(text, "kind = submissions", "host = mail.example.test",
+              "port = 465")
+    want("Found by trying" in text and port.connections == 1, text)
+
+
+@test("tried: port 587 where 465 is dead",
+      {"smtp.example.test A": ["HERE"]})
+def tried_587(place):
+    place.serve(587, "tls starttls\n" + SERVER.format("wildcard"))
+    place.has(place.found("me@example.test"), "kind = submission",
+              "host = smtp.example.test", "port = 587")
+
+
+@test("tried: submission.DOMAIN, with tokens alone",
+      {"submission.example.test A": ["HERE"]})
+def tried_token(place):
+    place.serve(587, "tls starttls\ncertificate wildcard\n"
+                "tls-auth XOAUTH2 OAUTHBEARER\n")
+    text = place.found("me@example.test")
+    place.has(text, "host = submission.example.test")
+    want("token_command =" in text and "password_file =" not in text, text)
+
+
+@test("tried: a certificate that does not verify is no find",
+      {"mail.example.test A": ["HERE"]})
+def tried_unknown_ca(place):
+    port = place.serve(465, "tls implicit\n" + SERVER.format("unknown-ca"))
+    status, out, err = place.configure("me@example.test")
+    want((status, out) == (68, ""), f"{status} {out}")
+    want(port.connections == 1, "it was not even tried")
+    want("mail.example.test port 465" in err and "certificate" in err, err)
+
+
+@test("tried: no STARTTLS, no find", {"mail.example.test A": ["HERE"]})
+def tried_clear(place):
+    place.serve(587, "tls none\nauth PLAIN\n")
+    want(place.configure("me@example.test")[0] == 68, "found in clear")
+
+
+@test("tried: a silent server does not hold it up",
+      {"mail.example.test A": ["HERE"]})
+def tried_silent(place):
+    place.serve(465, "tls none\non greeting\n    silent\n")
+    want(place.configure("me@example.test")[0] == 68, "found in silence")
+    want(place.took < 15, f"it took {place.took:.0f} s")
+
+
+# --- nothing, and nonsense ---
+
+@test("nothing is found: 68, with words")
+def nothing(place):
+    status, out, err = place.configure("me@example.org")
+    want((status, out) == (68, ""), f"{status} {out}")
+    want("example.org" in err and err.count("\n") == 1, err)
+
+
+@test("bad addresses: 64")
+def bad(place):
+    for who in ("", "<>", "me", "me@", "@example.org", "me@[192.0.2.1]",
+                "me@exa mple.org", "a@b.example, c@d.example",
+                "me@example.org\nhost = evil.example", "me@" + "a" * 300):
+        status, out, err = place.configure(who)
+        want((status, out) == (64, "") and err.startswith("posthaste: "),
+             f"{who!r}: {status} {out} {err}")
+    want(not place.dns.asked, f"asked for {place.dns.asked}")
+
+
+@test("what an address may hold is no command and no key", {})
+def quoting(place):
+    for who in ("`id`@outlook.com", "$HOME@outlook.com", "o'neil@outlook.com",
+                '"a b;c"@outlook.com', "#me@outlook.com"):
+        text = place.found(who)
+        command = sections(text)["transport outlook"]["token_command"]
+        words = subprocess.run(
+            ["/bin/sh", "-c", f"oama() {{ printf '%s\\n' \"$@\"; }}; {command}"],
+            stdout=subprocess.PIPE, text=True, timeout=10, check=True,
+            env={}).stdout.splitlines()
+        want(words == ["access", who], f"{who}: {command} gives {words}")
+        want(shlex.split(command)[2] == who, command)
+
+
+@test("a faulty configuration does not stop it", {
+    "_submissions._tcp.example.org SRV": ["0 1 465 smtp.example.org"]})
+def faulty(place):
+    path = pathlib.Path(place.folder, "faulty.conf")
+    path.write_text(pathlib.Path(place.folder, "posthaste.conf").read_text() +
+                    "[nonsense]\nkey = value\n")
+    place.has(place.found("me@example.org", "faulty.conf"),
+              "host = smtp.example.org")
+
+
+def may_listen():
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind((f"127.254.{os.getpid() % 250}.1", 465))
+        except PermissionError:
+            return False
+    return True
+
+
+def main():
+    if not may_listen():
+        # as root of a network of our own
+        want("CONFIGURE_AGAIN" not in os.environ, "cannot use port 465")
+        os.environ["CONFIGURE_AGAIN"] = "1"
+        os.execvp("unshare", ["unshare", "-rn", "/bin/sh", "-c",
+                              'ip link set lo up && exec "$@"', "sh",
+                              sys.executable, os.path.abspath(__file__)])
+    return harness.tap(TESTS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
