@@ -160,9 +160,9 @@ static bool date_words(const struct tls_chain *c, struct outcome *why)
 			continue;
 		day(from > now ? from : until, when);
 		tls_subject(c->crt[i], subject, sizeof(subject));
-		return refuse(why, "%s%s%s %s %s (or the clock here is "
+		return refuse(why, "%s%s%s%s %s (or the clock here is "
 			      "wrong)", i ? "has an issuer, " : "",
-			      i ? subject : "", i ? ", which" : "",
+			      i ? subject : "", i ? ", which " : "",
 			      from > now ? "is not valid before" :
 					   "expired on", when);
 	}
