@@ -70,8 +70,11 @@ class Session:
         self.got = b""
 
     def write(self, data):
-        self.child.stdin.write(data)
-        self.child.stdin.flush()
+        try:
+            self.child.stdin.write(data)
+            self.child.stdin.flush()
+        except OSError as why:
+            raise Failure(f"it does not read on: {why}") from why
 
     def line(self):
         while b"\n" not in self.got:
@@ -233,8 +236,8 @@ def byte_by_byte(session):
             time.sleep(0.001)
     for code in ANSWERS:
         session.reply(code)
-    session.nothing_more()
     one_message(session, 2)
+    want(session.rest() == b"", "more answers than questions")
 
 
 def python_smtplib(folder, certificates):
