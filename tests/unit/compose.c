@@ -192,6 +192,8 @@ static void test_envelope(void **state)
 			     .envid = "a b+", .require_tls = true };
 	struct message *m = message("To: a@x\nBcc: b@x\nTLS-Required: No\n"
 				    "\n\xc3\xbc\n");
+	const struct rcpt_wish wish = { .notify = NOTIFY_SUCCESS };
+	char *const operand = (char *)"c@x";
 	struct envelope e = {0};
 	const struct account *got;
 	struct outcome why;
@@ -221,6 +223,18 @@ static void test_envelope(void **state)
 	assert_null(e.envid);
 	envelope_release(&e);
 	message_free(m);
+
+	r.wish = &wish;
+	r.operand = &operand;
+	r.operands = 1;
+	m = message("To: a@x\n\nb\n");
+	assert_true(compose(&c, &r, &m, &e, &got, &why));
+	assert_int_equal(e.n, 2);
+	assert_int_equal(e.rcpt[0].notify, NOTIFY_SUCCESS);
+	assert_int_equal(e.rcpt[1].notify, NOTIFY_DELAY);
+	envelope_release(&e);
+	message_free(m);
+	r.operands = 0;
 
 	m = message("Subject: x\n\n");
 	assert_false(compose(&c, &r, &m, &e, &got, &why));

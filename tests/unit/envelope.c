@@ -192,6 +192,54 @@ static void test_add_and_xtext(void **state)
 	free(s);
 }
 
+static void test_xtext_decode(void **state)
+{
+	static const char *const bad[] = { "a b", "a=", "+", "+4", "+4g",
+					   "+2b", "a+00", "\xc3", "\t" };
+	char *s;
+	size_t i;
+
+	(void)state;
+	assert_true(xtext_decode("a+2Bb+3Dc+20d+C3+BC~!", &s));
+	assert_string_equal(s, "a+b=c d\xc3\xbc~!");
+	free(s);
+	assert_true(xtext_decode("", &s));
+	assert_string_equal(s, "");
+	free(s);
+	for (i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_false(xtext_decode(bad[i], &s));
+}
+
+/* What is asked for with an operand holds for all that it stands for. */
+static void test_wishes(void **state)
+{
+	char *const operand[] = { (char *)"root", (char *)"c@x",
+				  (char *)"b@x" };
+	const struct rcpt_wish wish[] = {
+		{ .notify = NOTIFY_NEVER, .orcpt = (char *)"rfc822;root" },
+		{ 0 }, { .notify = NOTIFY_DELAY },
+	};
+	const struct recipient_rules rules = {
+		.domain = "x", .aliases = aliases_path,
+		.aliases_named = true, .wish = wish,
+	};
+	struct envelope e = {0};
+	struct outcome why;
+
+	(void)state;
+	assert_true(envelope_recipients(&e, &rules, operand, 3, false, NULL,
+					&why));
+	assert_int_equal(e.n, 3);
+	assert_int_equal(e.rcpt[0].notify, NOTIFY_NEVER);
+	assert_string_equal(e.rcpt[0].orcpt, "rfc822;root");
+	assert_string_equal(e.rcpt[1].address, "b@x");
+	assert_int_equal(e.rcpt[1].notify, NOTIFY_NEVER);
+	assert_string_equal(e.rcpt[1].orcpt, "rfc822;root");
+	assert_int_equal(e.rcpt[2].notify, 0);
+	assert_null(e.rcpt[2].orcpt);
+	envelope_release(&e);
+}
+
 static int setup(void **state)
 {
 	static const char text[] = "root: a@x, b@x\nnull: /dev/null\n"
@@ -219,6 +267,8 @@ int main(void)
 		cmocka_unit_test(test_aliases_missing),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_add_and_xtext),
+		cmocka_unit_test(test_xtext_decode),
+		cmocka_unit_test(test_wishes),
 	};
 
 	log_open(&(struct log_settings){ .to = "none" });
