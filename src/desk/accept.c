@@ -178,7 +178,7 @@ static void queue_first(const struct desk *d, struct queue *q,
 	}
 	a->status = EX_OK;
 	if (run && !queue_is_remote(q))
-		runner_detach(d, a->id);
+		runner_detach(d);
 }
 
 static bool any_pending(const struct envelope *e)
@@ -248,7 +248,7 @@ static void tend(const struct desk *d, struct queue *q)
 
 	if (!queue_is_remote(q) &&
 	    queue_select(q, NULL, 0, &due, &ignored) && due.n)
-		runner_detach(d, NULL);
+		runner_detach(d);
 	list_release(&due);
 }
 

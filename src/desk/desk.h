@@ -91,7 +91,7 @@ struct message_limits desk_limits(const struct desk *d);
 /* --- runner.c --- */
 
 /* Starts a queue run in a process of its own that holds no descriptor of
- * the caller. id: only this entry (NULL: all that are due). */
-void runner_detach(const struct desk *d, const char *id);
+ * the caller. */
+void runner_detach(const struct desk *d);
 
 #endif

@@ -339,7 +339,6 @@ static bool run_queue(struct runner *r, const struct selection *s,
 	r->room = descriptors();
 	r->entry = mem_alloc(r->room * sizeof(*r->entry));
 	r->job = mem_alloc(r->room * sizeof(*r->job));
-	queue_mark_run(r->q);
 	queue_sweep(r->q);
 	done = run_once(r, s, why);
 	/* reports are due at once */
@@ -350,7 +349,10 @@ static bool run_queue(struct runner *r, const struct selection *s,
 	return done;
 }
 
-static int run_selected(const struct desk *d, const struct selection *s)
+/* tends: this is the -q that the queue lives by. A run that a sender starts
+ * on the side is none: it comes only as long as somebody sends. */
+static int run_selected(const struct desk *d, const struct selection *s,
+			bool tends)
 {
 	struct runner r = { .d = d };
 	struct outcome why;
@@ -367,6 +369,8 @@ static int run_selected(const struct desk *d, const struct selection *s)
 			     d->config->queue.directory);
 		return desk_fail(d, &why);
 	}
+	if (tends)
+		queue_mark_run(r.q);
 	desk_run_init(d, &r.run);
 	r.run.queue = r.q;
 	r.run.many = true;
@@ -379,7 +383,7 @@ static int run_selected(const struct desk *d, const struct selection *s)
 
 int desk_run(const struct desk *d)
 {
-	return run_selected(d, &d->options->selection);
+	return run_selected(d, &d->options->selection, true);
 }
 
 /* --- a run of its own --- */
@@ -399,9 +403,8 @@ static void let_go(void)
 		process_leave(EX_OSERR);
 }
 
-void runner_detach(const struct desk *d, const char *id)
+void runner_detach(const struct desk *d)
 {
-	const struct selection one = { .field = 'I', .substring = id };
 	const struct log_settings settings = {
 		.to = d->config->log.to,
 		.json = d->config->log.format == LOG_JSON,
@@ -417,5 +420,5 @@ void runner_detach(const struct desk *d, const char *id)
 		process_leave(EX_OK);
 	let_go();
 	log_open(&settings);
-	process_leave(run_selected(d, id ? &one : NULL));
+	process_leave(run_selected(d, NULL, false));
 }
