@@ -2,6 +2,7 @@
 #include "wire/dns.h"
 
 #include <ares.h>
+#include <arpa/nameser.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -38,6 +40,7 @@ struct dns {
 	bool system;              /* resolv.conf's resolvers */
 	bool unreachable;         /* none of them could even be asked */
 	bool answered;            /* some answer came */
+	int refusal;              /* last RCODE of failure heard; 0: none */
 	struct watched *watched;  /* what the library waits for */
 	size_t watching;
 };
@@ -221,6 +224,40 @@ bool dns_no_resolver(const struct dns *d)
 	return !d->channel || (d->system && d->unreachable && !d->answered);
 }
 
+/* The library passes over an answer of failure in favour of the next
+ * resolver, and when none is left reports that nobody could be reached: what
+ * they said is to be had from the socket alone. */
+static void overhear(struct dns *d, ares_socket_t fd)
+{
+	unsigned char head[6];
+	int type = 0;
+	socklen_t len = sizeof(type);
+	ssize_t n = recv(fd, head, sizeof(head), MSG_PEEK | MSG_DONTWAIT);
+	size_t flags = 2;
+
+	if (n < 0 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
+		return;
+	if (type == SOCK_STREAM)
+		flags += 2;
+	if ((size_t)n < flags + 2 || !(head[flags] & 0x80))
+		return;
+	switch (head[flags + 1] & 15) {
+	case ns_r_servfail:
+	case ns_r_notimpl:
+	case ns_r_refused:
+		d->refusal = head[flags + 1] & 15;
+	}
+}
+
+/* What stands behind the library's word that nobody could be reached. */
+static int true_status(const struct dns *d, int status)
+{
+	if (status != ARES_ECONNREFUSED || !d->refusal)
+		return status;
+	return d->refusal == ns_r_refused ? ARES_EREFUSED :
+	       d->refusal == ns_r_notimpl ? ARES_ENOTIMP : ARES_ESERVFAIL;
+}
+
 static const char *failure_words(int status)
 {
 	switch (status) {
@@ -246,6 +283,7 @@ static void finish(void *context, int status, int timeouts,
 
 	(void)timeouts;
 	--*p->open;
+	status = true_status(p->dns, status);
 	if (status == ARES_ECONNREFUSED)
 		p->dns->unreachable = true;
 	else if (status != ARES_ETIMEOUT && status != ARES_ECANCELLED)
@@ -309,13 +347,16 @@ static void attend(struct dns *d, struct pollfd *p, int64_t deadline)
 		ares_process_fd(d->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
 		return;
 	}
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
+		if (p[i].revents & POLLIN)
+			overhear(d, p[i].fd);
 		if (p[i].revents)
 			ares_process_fd(d->channel,
 					p[i].revents & in ? p[i].fd :
 					ARES_SOCKET_BAD,
 					p[i].revents & out ? p[i].fd :
 					ARES_SOCKET_BAD);
+	}
 }
 
 void dns_ask(struct dns *d, struct dns_question *question, size_t n)
@@ -325,6 +366,7 @@ void dns_ask(struct dns *d, struct dns_question *question, size_t n)
 	int64_t deadline = clock_in(d->timeout);
 	size_t i, open = 0;
 
+	d->refusal = 0;
 	for (i = 0; i < n; i++) {
 		pending[i] = (struct pending){ d, &question[i], &open };
 		ask(d, &pending[i]);

@@ -732,6 +732,9 @@ static void test_asking(void **state)
 		if (cases[i].status == DNS_OK)
 			assert_string_equal(q[i].answer.record[0].name,
 					    "mail.t");
+		if (!strcmp(cases[i].name, "servfail.t"))
+			assert_non_null(strstr(q[i].answer.words,
+					       "SERVFAIL"));
 		dns_answer_release(&q[i].answer);
 	}
 	assert_false(dns_no_resolver(d));

@@ -1,0 +1,418 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A small internet for the tests of direct delivery, in a network, mount and
+process namespace of the test's own: addresses on which port 25 is free,
+nsd with zones, unbound in front, scripted mail hosts, hostile resolvers.
+When the test ends, all of it ends with it."""
+
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.dont_write_bytecode = True
+TESTS = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(TESTS / "wire"))
+import harness  # noqa: E402
+from harness import Failure  # noqa: E402
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+RESOLVER = "127.0.0.1:5302"
+NSD_PORT = 5301
+HEAD = """$TTL 60
+@ IN SOA ns hostmaster 1 3600 600 86400 1
+@ IN NS ns
+ns IN A 192.0.2.253
+"""
+BLACK_HOLES = ("198.51.100.91", "198.51.100.92")
+
+
+def want(condition, what):
+    if not condition:
+        raise Failure(str(what))
+
+
+def command(*argv, folder=None, limit=60):
+    done = subprocess.run(argv, cwd=folder, capture_output=True,
+                          timeout=limit, env={**os.environ, "PATH": PATH})
+    if done.returncode:
+        raise Failure(f"{' '.join(argv)}: status {done.returncode}\n"
+                      f"{done.stderr.decode(errors='replace')}")
+    return done.stdout.decode(errors="replace")
+
+
+def isolate(*programs):
+    """Goes on in namespaces of its own; whatever is started there ends with
+    the script."""
+    for name in ("ip", "unshare") + programs:
+        if not shutil.which(name, path=PATH):
+            sys.exit(f"Bail out! {name} is not installed")
+    if os.environ.get("MXNET_INSIDE") != "yes":
+        os.environ["MXNET_INSIDE"] = "yes"
+        os.execvp("unshare", ["unshare", "--net", "--mount", "--pid",
+                              "--fork", "--kill-child", "--mount-proc",
+                              sys.executable] + sys.argv)
+    for words in ("link set lo up", "route add local 192.0.2.0/24 dev lo",
+                  "link add hole0 type veth peer name hole1",
+                  "addr add 198.51.100.1/24 dev hole0",
+                  "link set hole0 up", "link set hole1 up"):
+        command("ip", *words.split())
+    for hole in BLACK_HOLES:
+        command("ip", "neigh", "add", hole, "lladdr", "02:00:00:00:00:63",
+                "dev", "hole0")
+    for i in range(1, 33):
+        command("ip", "-6", "addr", "add", f"2001:db8::{i}/128", "dev", "lo",
+                "nodad")
+
+
+class Daemon:
+    """A program in the foreground, until stop or the end of the test."""
+
+    def __init__(self, folder, name, argv, env=None):
+        self.path = pathlib.Path(folder, f"{name}.out")
+        with open(self.path, "wb") as out:
+            self.process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                cwd=folder, env={**os.environ, "PATH": PATH, **(env or {})})
+
+    def output(self):
+        return self.path.read_text(errors="replace")
+
+    def wait_for(self, question, what, seconds=15):
+        end = time.monotonic() + seconds
+        while not question():
+            if self.process.poll() is not None or time.monotonic() > end:
+                raise Failure(f"{what} did not come up:\n{self.output()}")
+            time.sleep(0.02)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def answers_tcp(address, port):
+    try:
+        socket.create_connection((address, port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+class Names:
+    """nsd with the zones given, {name: records}, behind unbound. The zones
+    named in signed are signed, and unbound trusts their keys; an empty text
+    is a zone that nsd cannot load, which makes it answer SERVFAIL."""
+
+    def __init__(self, folder, zones, signed=(), interfaces=(),
+                 unbound_extra="", insecure=()):
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.signed, self.anchors = set(signed), []
+        for name, text in zones.items():
+            self.write_zone(name, text)
+        self.nsd = Daemon(folder, "nsd", ["nsd", "-d", "-c",
+                                          self.nsd_config(zones)])
+        self.nsd.wait_for(lambda: answers_tcp("127.0.0.1", NSD_PORT), "nsd")
+        config = self.unbound_config(zones, interfaces, unbound_extra,
+                                     insecure)
+        self.unbound = Daemon(folder, "unbound", ["unbound", "-d", "-c",
+                                                  config])
+        self.unbound.wait_for(lambda: answers_tcp("127.0.0.1", 5302),
+                              "unbound")
+
+    def write_zone(self, name, text):
+        path = self.folder / f"{name}.zone"
+        if not text:
+            path.unlink(missing_ok=True)
+            return
+        path.write_text(f"$ORIGIN {name}.\n{HEAD}{text}")
+        if name in self.signed:
+            self.sign(name)
+
+    def sign(self, name):
+        key = command("ldns-keygen", "-a", "ECDSAP256SHA256", "-k", name,
+                      folder=self.folder).strip()
+        command("ldns-signzone", "-n", "-f", f"{name}.zone.signed",
+                f"{name}.zone", key, folder=self.folder)
+        self.anchors.append(str(self.folder / f"{key}.ds"))
+        signed = self.folder / f"{name}.zone.signed"
+        signed.replace(self.folder / f"{name}.zone")
+
+    def nsd_config(self, zones):
+        path = self.folder / "nsd.conf"
+        path.write_text(f"""server:
+  ip-address: 127.0.0.1@{NSD_PORT}
+  zonesdir: "{self.folder}"
+  pidfile: "{self.folder}/nsd.pid"
+  database: ""
+  username: ""
+  xfrdfile: "{self.folder}/xfrd.state"
+  zonelistfile: "{self.folder}/zone.list"
+  server-count: 1
+  rrl-ratelimit: 0
+remote-control:
+  control-enable: no
+""" + "".join(f"zone:\n  name: {name}\n  zonefile: {name}.zone\n"
+              for name in zones))
+        return str(path)
+
+    def unbound_config(self, zones, interfaces, extra, insecure):
+        path = self.folder / "unbound.conf"
+        path.write_text(f"""server:
+  interface: 127.0.0.1@5302
+{"".join(f"  interface: {i}" + chr(10) for i in interfaces)}\
+  access-control: 0.0.0.0/0 allow
+  username: ""
+  chroot: ""
+  directory: "{self.folder}"
+  pidfile: "{self.folder}/unbound.pid"
+  use-syslog: no
+  logfile: ""
+  log-queries: yes
+  do-daemonize: no
+  do-not-query-localhost: no
+  do-ip6: no
+  module-config: "validator iterator"
+  local-zone: "test." nodefault
+  local-zone: "2.0.192.in-addr.arpa." nodefault
+  local-zone: "8.b.d.0.1.0.0.2.ip6.arpa." nodefault
+{"".join(f'  trust-anchor-file: "{a}"' + chr(10) for a in self.anchors)}\
+{"".join(f'  domain-insecure: "{n}"' + chr(10) for n in insecure)}\
+{extra}
+remote-control:
+  control-enable: no
+""" + "".join(f"stub-zone:\n  name: {name}\n  stub-addr: 127.0.0.1@"
+              f"{NSD_PORT}\n" for name in zones))
+        return str(path)
+
+    def questions(self):
+        """(name, type) of all that was asked of unbound so far."""
+        return re.findall(r"info: \S+ (\S+)\. (\S+) IN", self.unbound.output())
+
+    def stop(self):
+        self.unbound.stop()
+        self.nsd.stop()
+
+
+# --- a resolver of our own ---
+
+TYPES = {1: "A", 2: "NS", 5: "CNAME", 12: "PTR", 15: "MX", 16: "TXT",
+         28: "AAAA", 33: "SRV", 52: "TLSA"}
+
+
+def wire_name(name):
+    out = b""
+    for label in name.rstrip(".").split("."):
+        if label:
+            out += bytes([len(label)]) + label.encode()
+    return out + b"\0"
+
+
+def read_question(data):
+    at, labels = 12, []
+    while data[at]:
+        labels.append(data[at + 1:at + 1 + data[at]].decode("latin-1"))
+        at += 1 + data[at]
+    kind = struct.unpack(">H", data[at + 1:at + 3])[0]
+    return ".".join(labels), TYPES.get(kind, str(kind)), data[12:at + 5]
+
+
+def record(name, kind, value):
+    number = {v: k for k, v in TYPES.items()}[kind]
+    if kind == "A":
+        data = socket.inet_aton(value)
+    elif kind == "AAAA":
+        data = socket.inet_pton(socket.AF_INET6, value)
+    elif kind == "MX":
+        data = struct.pack(">H", value[0]) + wire_name(value[1])
+    else:
+        data = wire_name(value)
+    return wire_name(name) + struct.pack(">HHIH", number, 1, 60,
+                                         len(data)) + data
+
+
+class Resolver:
+    """answer(name, type) gives a list of records, an int (the rcode), "TC"
+    (truncated, and silence on TCP), or None (silence). Notes what it was
+    asked."""
+
+    def __init__(self, answer, address="127.0.0.1"):
+        self.answer, self.asked = answer, []
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind((address, 0))
+        self.port = self.udp.getsockname()[1]
+        self.tcp = socket.socket()
+        self.tcp.bind((address, self.port))
+        self.tcp.listen(50)
+        self.where = f"{address}:{self.port}"
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                data, client = self.udp.recvfrom(4096)
+            except OSError:
+                return
+            name, kind, question = read_question(data)
+            self.asked.append((name, kind))
+            try:
+                said = self.answer(name.lower(), kind)
+            except (KeyError, ValueError):
+                said = 3
+            if said is None:
+                continue
+            flags = 0x8180 | (said if isinstance(said, int) else 0)
+            if said == "TC":
+                flags |= 0x0200
+            records = said if isinstance(said, list) else []
+            self.udp.sendto(
+                data[:2] + struct.pack(">HHHHH", flags, 1, len(records), 0,
+                                       0) + question + b"".join(records),
+                client)
+
+    def stop(self):
+        self.udp.close()
+        self.tcp.close()
+
+
+# --- mail hosts and submissions ---
+
+class Hosts:
+    """Scripted mail hosts on port 25, one an address."""
+
+    def __init__(self, folder, certificates):
+        self.folder = tempfile.mkdtemp(prefix="hosts-", dir=folder)
+        self.certificates = certificates
+        self.server, self.seen = {}, {}
+
+    def add(self, address, script="", port=25, name=None):
+        name = name or address
+        self.server[name] = harness.Server(
+            self.folder, f"-{len(self.server)}",
+            f"listen {address} {port}\n{script}", self.certificates)
+        return self
+
+    def stop(self):
+        for name, server in self.server.items():
+            if name not in self.seen:
+                self.seen[name] = server.stop()
+        return self
+
+    def events(self, name, event=None):
+        return [e for e in self.stop().seen[name]
+                if event in (None, e["event"])]
+
+    def said(self, name):
+        """The client's lines."""
+        return [e["text"] for e in self.events(name, "line")]
+
+    def messages(self, name):
+        return [e for e in self.events(name, "message")]
+
+    def connections(self, name):
+        return len(self.events(name, "connect"))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+class Result:
+    def __init__(self, status, out, err, took, log):
+        self.status, self.took = status, took
+        self.out = out.decode(errors="replace")
+        self.err = err.decode(errors="replace")
+        self.log = log
+
+    def lines(self):
+        """The log's lines of attempts as dictionaries."""
+        found = []
+        for line in self.log.splitlines():
+            if " status=" not in line:
+                continue
+            words = shlex.split(line)
+            found.append(dict(w.split("=", 1) for w in words if "=" in w))
+        return found
+
+    def expect(self, status, *words):
+        want(self.status == status, f"status {self.status}, not {status}:\n"
+             f"{self.err}{self.log}")
+        for word in words:
+            want(word in self.err, f"\"{word}\" is not said:\n{self.err}")
+        return self
+
+
+MESSAGE = b"From: a@sender.test\nTo: b@example.test\nSubject: s\n\nbody\n"
+BASE = """[general]
+hostname = client.sender.test
+domain = sender.test
+{general}
+[queue]
+queue = never
+[log]
+to = {folder}/log
+[dns]
+resolver = {resolver}
+{dns}
+[tls]
+ca_file = {ca}
+{tls}
+{more}
+"""
+
+
+def submit(folder, recipients, *, more="", general="", dns="", tls="",
+           resolver=RESOLVER, ca="", arguments=(), message=MESSAGE,
+           sender="a@sender.test", limit=60):
+    """One run of the program. ca: a file, which becomes [tls] ca_file."""
+    folder = pathlib.Path(folder)
+    log = folder / "log"
+    log.unlink(missing_ok=True)
+    text = BASE.format(folder=folder, general=general, dns=dns, tls=tls,
+                       more=more, resolver=resolver, ca=ca)
+    if not ca:
+        text = text.replace("ca_file = \n", "")
+    if "cache =" not in text:
+        text = text.replace("[queue]", f"cache = {folder}/cache\n[queue]", 1)
+    (folder / "conf").write_text(text)
+    argv = ["-C", str(folder / "conf"), "-i", "-f", sender, *arguments,
+            *recipients]
+    before = time.monotonic()
+    status, out, err = harness.run(argv, message,
+                                   harness.environment(str(folder)),
+                                   str(folder), limit)
+    return Result(status, out, err, time.monotonic() - before,
+                  log.read_text(errors="replace") if log.exists() else "")
+
+
+def tap(tests, workers=1):
+    """tests: functions of (folder, certificates), named by their first line
+    of documentation."""
+    return harness.tap([((t.__doc__ or t.__name__).split("\n")[0], t)
+                        for t in tests], workers)
+
+
+def scratch():
+    return tempfile.TemporaryDirectory(prefix="mxnet-",
+                                       ignore_cleanup_errors=True)
+
+
+def use_resolver(folder, address):
+    """What the system's resolver asks, within this mount namespace."""
+    path = pathlib.Path(folder, "resolv.conf")
+    path.write_text(f"nameserver {address}\n")
+    command("mount", "--bind", str(path), "/etc/resolv.conf")
