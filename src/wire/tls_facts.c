@@ -57,21 +57,7 @@ void tls_issuer(gnutls_x509_crt_t crt, char *out, size_t size)
 		  size);
 }
 
-static void add_name(struct list *names, int type, const char *raw, size_t n)
-{
-	char text[300] = "";
-
-	if (type == GNUTLS_SAN_DNSNAME)
-		text_printable(text, sizeof(text), raw, n);
-	else if (n == 4)
-		inet_ntop(AF_INET, raw, text, sizeof(text));
-	else if (n == 16)
-		inet_ntop(AF_INET6, raw, text, sizeof(text));
-	if (text[0])
-		list_add(names, text);
-}
-
-void tls_names(gnutls_x509_crt_t crt, struct list *names)
+bool tls_any_name(gnutls_x509_crt_t crt, tls_name_visit *visit, void *context)
 {
 	char raw[1024];
 	unsigned i;
@@ -83,11 +69,33 @@ void tls_names(gnutls_x509_crt_t crt, struct list *names)
 		type = gnutls_x509_crt_get_subject_alt_name(crt, i, raw, &n,
 							    NULL);
 		if (type == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
-			return;
-		if (type == GNUTLS_SAN_DNSNAME ||
-		    type == GNUTLS_SAN_IPADDRESS)
-			add_name(names, type, raw, n);
+			return false;
+		if ((type == GNUTLS_SAN_DNSNAME ||
+		     type == GNUTLS_SAN_IPADDRESS) &&
+		    visit(type, raw, n, context))
+			return true;
 	}
+	return false;
+}
+
+static bool add_name(int type, const char *raw, size_t n, void *context)
+{
+	char text[300] = "";
+
+	if (type == GNUTLS_SAN_DNSNAME)
+		text_printable(text, sizeof(text), raw, n);
+	else if (n == 4)
+		inet_ntop(AF_INET, raw, text, sizeof(text));
+	else if (n == 16)
+		inet_ntop(AF_INET6, raw, text, sizeof(text));
+	if (text[0])
+		list_add(context, text);
+	return false;
+}
+
+void tls_names(gnutls_x509_crt_t crt, struct list *names)
+{
+	tls_any_name(crt, add_name, names);
 }
 
 #if GNUTLS_VERSION_NUMBER >= 0x030704

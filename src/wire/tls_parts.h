@@ -74,7 +74,13 @@ void tls_pin(gnutls_x509_crt_t crt, char out[65]);
 /* Subject, issuer: one printable line. */
 void tls_subject(gnutls_x509_crt_t crt, char *out, size_t size);
 void tls_issuer(gnutls_x509_crt_t crt, char *out, size_t size);
-/* DNS names and addresses of the SAN, at most TLS_NAMES_MOST. */
+/* Shows visit the DNS names and addresses of the SAN (type: GNUTLS_SAN_*), at
+ * most TLS_NAMES_MOST, until it returns true; whether it did. */
+typedef bool tls_name_visit(int type, const char *raw, size_t n,
+			    void *context);
+bool tls_any_name(gnutls_x509_crt_t crt, tls_name_visit *visit,
+		  void *context);
+/* All of them, as text. */
 void tls_names(gnutls_x509_crt_t crt, struct list *names);
 /* Version and cipher; and the certificates, if they are wanted. */
 void tls_facts_session(struct tls *t);

@@ -25,51 +25,32 @@ static bool refuse(struct outcome *why, const char *format, ...)
 
 /* --- names --- */
 
-static bool has_address(gnutls_x509_crt_t crt, const unsigned char *address,
-			size_t len)
-{
-	unsigned char raw[1024];
-	unsigned i;
+struct address {
+	unsigned char raw[16];
 	size_t n;
-	int type;
+};
 
-	for (i = 0; i < TLS_NAMES_MOST; i++) {
-		n = sizeof(raw);
-		type = gnutls_x509_crt_get_subject_alt_name(crt, i, raw, &n,
-							    NULL);
-		if (type == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
-			return false;
-		if (type == GNUTLS_SAN_IPADDRESS && n == len &&
-		    !memcmp(raw, address, len))
-			return true;
-	}
-	return false;
+static bool is_address(int type, const char *raw, size_t n, void *context)
+{
+	const struct address *a = context;
+
+	return type == GNUTLS_SAN_IPADDRESS && n == a->n &&
+	       !memcmp(raw, a->raw, n);
 }
 
-static bool has_dns_name(gnutls_x509_crt_t crt)
+static bool is_dns_name(int type, const char *raw, size_t n, void *context)
 {
-	char raw[1024];
-	unsigned i;
-	size_t n;
-	int type;
-
-	for (i = 0; i < TLS_NAMES_MOST; i++) {
-		n = sizeof(raw);
-		type = gnutls_x509_crt_get_subject_alt_name(crt, i, raw, &n,
-							    NULL);
-		if (type == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
-			return false;
-		if (type == GNUTLS_SAN_DNSNAME)
-			return true;
-	}
-	return false;
+	(void)raw;
+	(void)n;
+	(void)context;
+	return type == GNUTLS_SAN_DNSNAME;
 }
 
 /* The library looks at the CN where there is no DNS name in the SAN, and at
  * DNS names for an address: neither counts here (RFC 6125, RFC 9525). */
 static bool is_for(gnutls_x509_crt_t crt, const char *name)
 {
-	unsigned char address[16];
+	struct address address;
 	char bare[80];
 	size_t n = strlen(name);
 
@@ -78,11 +59,12 @@ static bool is_for(gnutls_x509_crt_t crt, const char *name)
 		bare[n - 2] = '\0';
 		name = bare;
 	}
-	if (inet_pton(AF_INET, name, address) == 1)
-		return has_address(crt, address, 4);
-	if (inet_pton(AF_INET6, name, address) == 1)
-		return has_address(crt, address, 16);
-	return has_dns_name(crt) && gnutls_x509_crt_check_hostname(crt, name);
+	address.n = inet_pton(AF_INET, name, address.raw) == 1 ? 4 :
+		    inet_pton(AF_INET6, name, address.raw) == 1 ? 16 : 0;
+	if (address.n)
+		return tls_any_name(crt, is_address, &address);
+	return tls_any_name(crt, is_dns_name, NULL) &&
+	       gnutls_x509_crt_check_hostname(crt, name);
 }
 
 static bool name_words(gnutls_x509_crt_t crt, const char *name,
