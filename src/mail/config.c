@@ -14,7 +14,7 @@
 enum { FILE_MAX = 64 << 20, ERRORS_MAX = 1000 };
 
 static const struct transport direct = {
-	.name = (char[]){ "direct" }, .proxy_dns = -1, .code = 554,
+	.name = (char *)"direct", .proxy_dns = -1, .code = 554,
 };
 
 const struct transport *config_direct(void)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/process.h"
 #include "submit/secret_parts.h"
 
 enum { LOOK_MS = 20 };
@@ -56,10 +57,10 @@ static _Noreturn void become_shell(const char *command, int out,
 	if (null < 0 || dup2(out, STDOUT_FILENO) < 0 ||
 	    dup2(null, STDIN_FILENO) < 0 ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		_exit(EX_OSERR);
+		process_leave(EX_OSERR);
 	closefrom(STDERR_FILENO + 1);
 	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
-	_exit(127);
+	process_leave(127);
 }
 
 /* A pipe above the standard descriptors: the child overwrites those. */
