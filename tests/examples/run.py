@@ -12,6 +12,7 @@ import sys
 
 TOP = pathlib.Path(os.environ.get(
     "TOP_SRCDIR", pathlib.Path(__file__).resolve().parents[2]))
+sys.dont_write_bytecode = True
 sys.path.insert(0, str(TOP / "tests/wire"))
 import harness  # noqa: E402
 from harness import Failure  # noqa: E402
