@@ -217,7 +217,7 @@ int main(int argc, char **argv)
 
 	net_reserve_standard_descriptors();
 	harden();
-	caller_identify(getuid(), &caller);
+	caller_identify(getuid(), getenv("NAME"), &caller);
 	status = run_command(&d, argc, argv, &options, &config);
 	config_release(&config);
 	caller_release(&caller);

@@ -80,12 +80,11 @@ struct message_limits desk_limits(const struct desk *d)
 void desk_request(const struct desk *d, struct request *r)
 {
 	const struct options *o = d->options;
-	const char *name = getenv("NAME");
 
 	*r = (struct request){
 		.caller = d->caller, .account = o->account,
 		.sender = o->sender,
-		.full_name = o->full_name ? o->full_name : name,
+		.full_name = o->full_name,
 		.from_header = o->recipients_from_header,
 		.operand = o->operand, .operands = o->operands,
 		.notify = o->notify, .dsn_return = o->dsn_return,

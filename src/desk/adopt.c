@@ -45,7 +45,7 @@ bool adopt(const struct config *config, struct entry *e, struct message **m,
 	bool done;
 	size_t i;
 
-	caller_identify(e->uid, &caller);
+	caller_identify(e->uid, NULL, &caller);
 	for (i = 0; i < e->envelope.n; i++)
 		list_add(&operands, e->envelope.rcpt[i].address);
 	request.operand = operands.item;

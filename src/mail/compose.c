@@ -38,7 +38,7 @@ static char *gecos_name(const char *gecos, const char *login)
 	return buf_take(&b);
 }
 
-void caller_identify(uid_t uid, struct caller *c)
+void caller_identify(uid_t uid, const char *name, struct caller *c)
 {
 	struct passwd entry, *found = NULL;
 	size_t size = 1024;
@@ -56,6 +56,10 @@ void caller_identify(uid_t uid, struct caller *c)
 			c->full_name = gecos_name(found->pw_gecos, c->login);
 	} else {
 		c->login = mem_printf("%lu", (unsigned long)uid);
+	}
+	if (name && *name) {
+		free(c->full_name);
+		c->full_name = mem_string(name);
 	}
 	free(space);
 }

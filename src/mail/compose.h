@@ -15,20 +15,21 @@
 #include "mail/envelope.h"
 #include "mail/message.h"
 
-/* Who calls. Filled by caller_identify from the user database. */
+/* Who calls. Filled by caller_identify from the user database; name is the
+ * environment's NAME, or NULL. */
 struct caller {
 	uid_t uid;
 	char *login;      /* the number where the user has no name */
-	char *full_name;  /* GECOS, "&" replaced; NULL: none */
+	char *full_name;  /* the name given, else GECOS, "&" replaced; NULL */
 };
-void caller_identify(uid_t uid, struct caller *c);
+void caller_identify(uid_t uid, const char *name, struct caller *c);
 void caller_release(struct caller *c);
 
 struct request {
 	const struct caller *caller;
 	const char *account;     /* -a; NULL */
 	const char *sender;      /* -f as given; NULL */
-	const char *full_name;   /* -F, or the environment's NAME; NULL */
+	const char *full_name;   /* -F; NULL: the account's, the caller's */
 	bool from_header;        /* -t */
 	char *const *operand;
 	size_t operands;

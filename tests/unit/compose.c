@@ -248,14 +248,20 @@ static void test_caller(void **state)
 	struct caller c;
 
 	(void)state;
-	caller_identify(0, &c);
+	caller_identify(0, NULL, &c);
 	assert_string_equal(c.login, "root");
 	assert_int_equal(c.uid, 0);
 	assert_null(c.full_name ? strchr(c.full_name, ',') : NULL);
 	caller_release(&c);
-	caller_identify(3999999999U, &c);
+	caller_identify(3999999999U, NULL, &c);
 	assert_string_equal(c.login, "3999999999");
 	assert_null(c.full_name);
+	caller_release(&c);
+	caller_identify(3999999999U, "", &c);
+	assert_null(c.full_name);
+	caller_release(&c);
+	caller_identify(0, "Someone Else", &c);
+	assert_string_equal(c.full_name, "Someone Else");
 	caller_release(&c);
 }
 
