@@ -270,7 +270,7 @@ def soft_spots(path):
     """What is missing of position independence, read-only relocations bound
     at start and a stack without code."""
     text = run("readelf", "-hldW", path).stdout
-    stack = re.search(r"GNU_STACK.*? ([R ][W ][E ]) ", text)
+    stack = re.search(r"GNU_STACK.*\s([RWE ]+?)\s+0x\w+$", text, re.M)
     spots = {
         "not position independent": not re.search(r"Type:\s+DYN", text),
         "no RELRO": "GNU_RELRO" not in text,
