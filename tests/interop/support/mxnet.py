@@ -4,6 +4,8 @@ process namespace of the test's own: addresses on which port 25 is free,
 nsd with zones, unbound in front, scripted mail hosts, hostile resolvers.
 When the test ends, all of it ends with it."""
 
+import base64
+import hashlib
 import os
 import pathlib
 import re
@@ -397,6 +399,45 @@ def submit(folder, recipients, *, more="", general="", dns="", tls="",
                                    str(folder), limit)
     return Result(status, out, err, time.monotonic() - before,
                   log.read_text(errors="replace") if log.exists() else "")
+
+
+# --- certificates ---
+
+def certificate(folder, name, names=(), ca=None, authority=False, chain=()):
+    """folder/name.pem and .key; names for subjectAltName, ca signs it (else
+    itself), chain is what the file holds behind it."""
+    path = f"{folder}/{name}"
+    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+            "ec_paramgen_curve:P-256", "-nodes", "-sha256", "-days", "90",
+            "-subj", f"/CN={name}", "-keyout", f"{path}.key",
+            "-out", f"{path}.pem"]
+    if names:
+        argv += ["-addext", "subjectAltName=" +
+                 ",".join(f"DNS:{n}" for n in names)]
+    if ca:
+        argv += ["-CA", f"{folder}/{ca}.pem", "-CAkey", f"{folder}/{ca}.key"]
+    argv += ["-addext", "basicConstraints=critical,CA:" +
+             ("TRUE" if authority else "FALSE")]
+    if not authority:
+        argv += ["-addext", "extendedKeyUsage=serverAuth"]
+    command(*argv)
+    alone = pathlib.Path(f"{path}.pem").read_text()
+    pathlib.Path(f"{path}.crt").write_text(alone)
+    pathlib.Path(f"{path}.pem").write_text(alone + "".join(
+        pathlib.Path(f"{folder}/{c}.crt").read_text() for c in chain))
+
+
+def tlsa(folder, name, usage, selector=1, matching=1):
+    """The record's data for a certificate made here."""
+    pem = pathlib.Path(f"{folder}/{name}.crt")
+    der = subprocess.run(["openssl", "x509", "-in", pem] + (
+        ["-noout", "-pubkey"] if selector else ["-outform", "DER"]),
+        capture_output=True, check=True, timeout=20).stdout
+    if selector:
+        der = base64.b64decode("".join(der.decode().splitlines()[1:-1]))
+    data = der if not matching else getattr(
+        hashlib, "sha256" if matching == 1 else "sha512")(der).digest()
+    return f"{usage} {selector} {matching} {data.hex()}"
 
 
 def tap(tests, workers=1):
