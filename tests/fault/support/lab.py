@@ -5,6 +5,8 @@ bounded time, TAP."""
 
 import concurrent.futures
 import contextlib
+import email
+import email.policy
 import glob
 import json
 import os
@@ -393,6 +395,16 @@ def wait_for(true, words, limit=20.0):
         time.sleep(0.02)
 
 
+def email_report(data):
+    """What a report is about: the message id, and the recipients named."""
+    report = email.message_from_bytes(data, policy=email.policy.default)
+    status = next(p for p in report.walk() if p.get_content_type() ==
+                  "message/delivery-status")
+    return report["In-Reply-To"], [
+        str(group["Final-Recipient"]).split("; ")[1]
+        for group in status.get_payload() if "Final-Recipient" in group]
+
+
 # --- faults ---
 
 def need(*programs):
@@ -445,9 +457,9 @@ def calls_of(trace):
     return most
 
 
-def inject(call, what, when):
-    return ["strace", "-f", "-qq", "-o", "/dev/null", "-e",
-            f"trace={call}", "-e", "signal=none", "-e",
+def inject(call, what, when, trace="/dev/null"):
+    return ["strace", "-f", "-o", trace, "-e",
+            f"trace={call}", "-e",
             f"inject={call}:{what}:when={when}"]
 
 
