@@ -138,10 +138,35 @@ def include_arrows(files):
     return faults
 
 
+def unnamed_in_plan(files):
+    """Modules that src/README does not name: what stands before the first
+    underscore is enough."""
+    named, here = set(), None
+    for line in (SRC / "README").read_text("utf-8").splitlines():
+        if re.match(r"\w+: ", line):
+            here = line.split(":")[0]
+        elif here and re.match(r"    \w", line):
+            named.add((here, line.split()[0]))
+        elif not line.startswith(" ") and line:
+            here = None
+    faults = set()
+    for name in files:
+        path = pathlib.Path(name)
+        words = {path.stem, path.stem.split("_")[0]}
+        if str(path.parent) == "." or path.suffix == ".h":
+            continue
+        if not words & {word for where, word in named
+                        if where == str(path.parent)} and \
+           name != "base/mem.c":
+            faults.add(f"src/{name}")
+    return faults
+
+
 def check_sources():
     files = sources()
     ok(set() if len(files) > 60 else {f"{len(files)} files"},
        "the sources are there")
+    ok(unnamed_in_plan(files), "src/README names every module")
     ok(include_arrows(files), "includes point down")
     ok(included_from(files, r"gnutls/.*", r"wire/.*|mail/dkim.*"),
        "GnuTLS is known to wire and mail/dkim alone")
