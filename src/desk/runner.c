@@ -227,11 +227,11 @@ static bool report_kind_of(struct runner *r, struct entry *e,
 static bool report_all(struct runner *r, struct entry *e,
 		       const struct job *job, struct outcome *why)
 {
-	const struct config *c = r->d->config;
+	unsigned after = (unsigned)r->d->config->queue.delay_report_after;
 
 	if (!report_kind_of(r, e, job, REPORT_FAILURE, why))
 		return false;
-	return e->attempts < (unsigned)c->queue.delay_report_after ||
+	return !after || e->attempts < after ||
 	       report_kind_of(r, e, job, REPORT_DELAY, why);
 }
 

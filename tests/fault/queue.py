@@ -466,6 +466,17 @@ def delay(folder):
         equal(report["In-Reply-To"], "<one>", "In-Reply-To")
 
 
+def no_delay_report(folder):
+    """delay_report_after = 0: no delay is ever reported"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.up().port, "queue = on_failure\nschedule = 0s"
+                  "\nlifetime = 1d\ndelay_report_after = 0")
+        lab.hold("one", "later@example.net")
+        for _ in range(3):
+            lab.good("-q")
+        equal(sink.reports(), [], "reports")
+
+
 def no_report_of_report(folder):
     """a report that is refused goes to corrupt; nothing is made of it"""
     with Sink(answer=lambda _: "550 5.1.1 nobody") as sink:
@@ -711,6 +722,6 @@ if __name__ == "__main__":
         relay_down, queue_only, background, always, never, untended,
         drains_by_itself, minimum_attempts, no_delay, dead_destination,
         selection, administration, retry_transport, listing, refused_in_run,
-        returns, expiry, delay, no_report_of_report, partial,
-        partial_at_once, poison, foreign_files, runners, thousand,
+        returns, expiry, delay, no_delay_report, no_report_of_report,
+        partial, partial_at_once, poison, foreign_files, runners, thousand,
         one_runner, ten_thousand, clock]))
