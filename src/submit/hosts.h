@@ -28,6 +28,8 @@ struct host {
 	struct net_addresses addresses;
 	struct tlsa *tlsa;         /* usable records */
 	size_t tlsas;
+	bool sts_testing;          /* a policy in mode testing lists it: what it
+				    * would refuse is logged */
 	char why[160];             /* where the demand comes from, in words */
 };
 
@@ -35,7 +37,6 @@ struct hosts {
 	struct host *item;
 	size_t n;
 	bool direct;
-	bool sts_testing;          /* a failing MTA-STS policy in mode testing */
 };
 void hosts_release(struct hosts *h);
 

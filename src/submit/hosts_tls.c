@@ -157,6 +157,7 @@ static void hold_against(struct judging *j, size_t i,
 
 	if (sts_lists(p, h->name)) {
 		j->finding[i].evidence.sts_enforce = p->mode == STS_ENFORCE;
+		h->sts_testing = p->mode == STS_TESTING;
 		snprintf(h->why, sizeof(h->why), p->mode == STS_ENFORCE ?
 			 "MTA-STS policy, enforced" :
 			 "MTA-STS policy, in mode testing");
@@ -165,10 +166,8 @@ static void hold_against(struct judging *j, size_t i,
 	log_say(LOG_AT_INFO, "MTA-STS: %s is no host by the policy of %s (%s)",
 		h->name, j->query->domain, p->mode == STS_ENFORCE ?
 		"enforced" : "mode testing: used even so");
-	if (p->mode == STS_TESTING) {
-		j->out->sts_testing = true;
+	if (p->mode == STS_TESTING)
 		return;
-	}
 	j->finding[i].dropped = true;
 	snprintf(j->temporary, sizeof(j->temporary),
 		 "the MTA-STS policy of %.80s does not list its mail host "

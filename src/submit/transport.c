@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "wire/conn.h"
 
 enum { SOCKS_PORT = 1080 };
@@ -157,6 +158,31 @@ static bool open_session(struct link *link, const struct link_options *o,
 	return session_open(&link->params, conn_new(fd), &link->session, why);
 }
 
+/* Another session to the same host, with another demand. */
+static bool reopen(struct link *link, const struct link_options *o,
+		   enum tls_demand demand, struct outcome *why)
+{
+	session_close(link->session);
+	link->session = NULL;
+	link->params.demand = demand;
+	link->params.tls.verify = demand == DEMAND_VERIFIED;
+	return open_session(link, o, why);
+}
+
+/* As if the policy were enforced; what it would have refused is logged and
+ * then done as without a policy (RFC 8461 section 5). */
+static bool open_tested(struct link *link, const struct link_options *o,
+			struct outcome *why)
+{
+	if (reopen(link, o, DEMAND_VERIFIED, why))
+		return true;
+	if (why->stage != STAGE_TLS)
+		return false;
+	log_say(LOG_AT_INFO, "MTA-STS: a policy in mode testing would refuse "
+		"%s: %s", link->host->name, why->text);
+	return reopen(link, o, DEMAND_OPPORTUNISTIC, why);
+}
+
 bool link_open(struct run *run, const struct transport *t,
 	       const struct host *host, const struct link_options *options,
 	       struct link *link, struct outcome *why)
@@ -166,16 +192,14 @@ bool link_open(struct run *run, const struct transport *t,
 	fill_tls(link, options->want_certificates);
 	if (!fill_proxy(link, why) || !fill_credentials(link, why))
 		return false;
-	if (open_session(link, options, why))
+	if (host->sts_testing && host->demand == DEMAND_OPPORTUNISTIC ?
+	    open_tested(link, options, why) : open_session(link, options, why))
 		return true;
 	if (link->params.demand != DEMAND_OPPORTUNISTIC ||
 	    why->stage != STAGE_TLS)
 		return false;
 	/* clear text is what we would have had without STARTTLS */
-	session_close(link->session);
-	link->session = NULL;
-	link->params.demand = DEMAND_NONE;
-	return open_session(link, options, why);
+	return reopen(link, options, DEMAND_NONE, why);
 }
 
 void link_close(struct link *link)

@@ -5,6 +5,7 @@ nsd with zones, unbound in front, scripted mail hosts, hostile resolvers.
 When the test ends, all of it ends with it."""
 
 import base64
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -231,6 +232,11 @@ def read_question(data):
     return ".".join(labels), TYPES.get(kind, str(kind)), data[12:at + 5]
 
 
+def raw_record(name, number, data):
+    return wire_name(name) + struct.pack(">HHIH", number, 1, 60,
+                                         len(data)) + data
+
+
 def record(name, kind, value):
     number = {v: k for k, v in TYPES.items()}[kind]
     if kind == "A":
@@ -241,8 +247,7 @@ def record(name, kind, value):
         data = struct.pack(">H", value[0]) + wire_name(value[1])
     else:
         data = wire_name(value)
-    return wire_name(name) + struct.pack(">HHIH", number, 1, 60,
-                                         len(data)) + data
+    return raw_record(name, number, data)
 
 
 class Resolver:
@@ -401,6 +406,31 @@ def submit(folder, recipients, *, more="", general="", dns="", tls="",
                   log.read_text(errors="replace") if log.exists() else "")
 
 
+def install_fetch(folder):
+    """Puts the build's posthaste-fetch where the program looks for it, by an
+    overlay that only this mount namespace sees."""
+    program = pathlib.Path(harness.POSTHASTE).read_bytes()
+    found = re.search(rb"(/[^\0]*)/posthaste-fetch\0", program)
+    want(found, "the program names no posthaste-fetch")
+    place = pathlib.Path(found.group(1).decode())
+    built = pathlib.Path(os.environ.get(
+        "TOP_BUILDDIR", os.path.dirname(harness.POSTHASTE)),
+        "posthaste-fetch")
+    want(built.exists(), f"{built} was not built")
+    base = next(p for p in [place, *place.parents] if p.exists())
+    layer = pathlib.Path(folder, "overlay")
+    layer.mkdir()
+    command("mount", "-t", "tmpfs", "tmpfs", str(layer))
+    for name in ("upper", "work"):
+        (layer / name).mkdir()
+    where = layer / "upper" / place.relative_to(base)
+    where.mkdir(parents=True, exist_ok=True)
+    shutil.copy(built, where / "posthaste-fetch")
+    command("mount", "-t", "overlay", "overlay", "-o",
+            f"lowerdir={base},upperdir={layer}/upper,workdir={layer}/work",
+            str(base))
+
+
 # --- certificates ---
 
 def certificate(folder, name, names=(), ca=None, authority=False, chain=()):
@@ -447,9 +477,16 @@ def tap(tests, workers=1):
                         for t in tests], workers)
 
 
+@contextlib.contextmanager
 def scratch():
-    return tempfile.TemporaryDirectory(prefix="mxnet-",
-                                       ignore_cleanup_errors=True)
+    folder = tempfile.mkdtemp(prefix="mxnet-")
+    try:
+        yield folder
+    finally:
+        layer = f"{folder}/overlay"
+        if os.path.ismount(layer):
+            command("umount", "-l", layer)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def use_resolver(folder, address):
