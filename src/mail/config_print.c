@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const char mask[] = "********";
 
@@ -49,6 +50,22 @@ static const char *choice(const struct config_key *key, const void *field)
 	return key->words[*(const int *)field];
 }
 
+/* A PKCS#11 URI may hold a PIN (RFC 7512 2.4). */
+static void print_string(const char *text, struct buf *out)
+{
+	static const char attribute[] = "pin-value=";
+	const char *pin = strncasecmp(text, "pkcs11:", 7) ? NULL :
+		strstr(text, attribute);
+
+	if (!pin) {
+		buf_adds(out, text);
+		return;
+	}
+	pin += strlen(attribute);
+	buf_addf(out, "%.*s%s%s", (int)(pin - text), text, mask,
+		 pin + strcspn(pin, "&"));
+}
+
 static void print_value(const struct config_key *key, const void *field,
 			struct buf *out)
 {
@@ -61,8 +78,8 @@ static void print_value(const struct config_key *key, const void *field,
 	}
 	switch (key->type->store) {
 	case STORE_STRING:
-		buf_adds(out, *(char *const *)field ? *(char *const *)field
-						    : "");
+		print_string(*(char *const *)field ? *(char *const *)field
+						   : "", out);
 		break;
 	case STORE_SECRET:
 		buf_adds(out, mask);

@@ -112,6 +112,8 @@ static void none_acceptable(const struct list *offered,
 			    struct outcome *why)
 {
 	bool named = configured && configured->n;
+	bool ticket = !facts->ticket && !facts->password &&
+		list_has_nocase(offered, "GSSAPI");
 	struct list allowed = {0};
 	const char *name;
 	char *ours, *theirs;
@@ -124,10 +126,12 @@ static void none_acceptable(const struct list *offered,
 	theirs = list_join(offered, " ");
 	outcome_fail(why, STAGE_AUTH, EX_NOPERM,
 		     "no acceptable mechanism: allowed with these credentials "
-		     "and %s: %s; the server offers: %s",
+		     "and %s: %s; the server offers: %s%s",
 		     !facts->tls ? "no TLS" : facts->verified ?
 		     "verified TLS" : "unverified TLS",
-		     *ours ? ours : "none", *theirs ? theirs : "none");
+		     *ours ? ours : "none", *theirs ? theirs : "none",
+		     ticket ? " (for GSSAPI there is no ticket: see kinit)" :
+		     "");
 	free(ours);
 	free(theirs);
 	list_release(&allowed);

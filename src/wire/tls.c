@@ -72,6 +72,12 @@ static bool readable(const char *what, const char *path, struct outcome *why)
 			    strerror(errno));
 }
 
+/* How much of it may be shown: behind the "?" of a URI there may be a PIN. */
+static int shown(const char *path)
+{
+	return (int)(is_uri(path) ? strcspn(path, "?") : strlen(path));
+}
+
 static bool set_certificate(struct tls *t, struct outcome *why)
 {
 	const struct tls_params *p = t->params;
@@ -88,9 +94,9 @@ static bool set_certificate(struct tls *t, struct outcome *why)
 	if (error >= 0)
 		return true;
 	return outcome_fail(why, STAGE_TLS, EX_CONFIG,
-			    "cannot use the certificate %s with the key %s: "
-			    "%s", p->certificate, key,
-			    gnutls_strerror(error));
+			    "cannot use the certificate %.*s with the key "
+			    "%.*s: %s", shown(p->certificate), p->certificate,
+			    shown(key), key, gnutls_strerror(error));
 }
 
 static bool is_address(const char *name)
