@@ -62,6 +62,16 @@ static int give_password(const struct script *s, Gsasl_session *g)
 	return GSASL_OK;
 }
 
+/* Whose ticket it is; the realm is the KDC's affair. */
+static int check_ticket(const struct script *s, Gsasl_session *g)
+{
+	const char *name = gsasl_property_fast(g, GSASL_GSSAPI_DISPLAY_NAME);
+	size_t n = strlen(s->user);
+
+	return name && strncmp(name, s->user, n) == 0 && name[n] == '@' ?
+		GSASL_OK : GSASL_AUTHENTICATION_ERROR;
+}
+
 static int callback(Gsasl *ctx, Gsasl_session *g, Gsasl_property property)
 {
 	struct peer *p = gsasl_session_hook_get(g);
@@ -71,6 +81,8 @@ static int callback(Gsasl *ctx, Gsasl_session *g, Gsasl_property property)
 	switch (property) {
 	case GSASL_VALIDATE_SIMPLE:
 		return check_simple(p->script, g);
+	case GSASL_VALIDATE_GSSAPI:
+		return check_ticket(p->script, g);
 	case GSASL_PASSWORD:
 		return give_password(p->script, g);
 	case GSASL_REALM:
@@ -190,6 +202,7 @@ static bool by_library(struct auth *a, const char *initial)
 {
 	Gsasl *ctx = NULL;
 	Gsasl_session *g = NULL;
+	const char *identity;
 	bool good = false;
 	char *input;
 
@@ -203,9 +216,12 @@ static bool by_library(struct auth *a, const char *initial)
 				   a->peer->script->hostname);
 		input = strdup(strcmp(initial, "=") == 0 ? "" : initial);
 		good = dialogue(a, g, input);
-		if (gsasl_property_fast(g, GSASL_AUTHID))
-			a->identity = strdup(gsasl_property_fast(g,
-							GSASL_AUTHID));
+		identity = gsasl_property_fast(g, GSASL_AUTHID);
+		if (!identity)
+			identity = gsasl_property_fast(
+				g, GSASL_GSSAPI_DISPLAY_NAME);
+		if (identity)
+			a->identity = strdup(identity);
 		gsasl_finish(g);
 	}
 	gsasl_done(ctx);
