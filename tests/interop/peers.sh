@@ -26,7 +26,8 @@ packages() {
 	exim)
 		echo exim4-daemon-heavy ;;
 	callers)
-		echo php8.2-cli cron s-nail mutt git git-email ;;
+		echo php8.2-cli cron s-nail mutt git git-email \
+			libmailtools-perl ;;
 	esac
 }
 
