@@ -133,6 +133,60 @@ def check_help(options):
        "--help fits a terminal")
 
 
+def used_options():
+    """Name and argument of those that do something, which is what a shell
+    should offer."""
+    rows = [line.split("\t") for line in
+            run(rows_program()).stdout.splitlines()]
+    return {row[1]: row[2] for row in rows if row[0] == "option" and row[3]}
+
+
+def check_completions():
+    options = used_options()
+    valued = [name for name, argument in options.items() if argument]
+    plain = [name for name, argument in options.items() if not argument]
+    text = text_of("contrib", "completions", "posthaste.bash")
+    lists = {name: words.split() for name, words in
+             re.findall(r"^_posthaste_(\w+)='(.*?)'", text, re.M | re.S)}
+    same("bash completes the options without argument", plain,
+         lists.get("plain", []))
+    same("bash completes the options with an argument", valued,
+         lists.get("valued", []))
+    text = text_of("contrib", "completions", "posthaste.zsh")
+    specs = re.findall(r"^\t'(?:\*|\(.*?\))?(--?[A-Za-z][\w-]*?)[-+=]?"
+                       r"\[[^]]*\](:?)", text, re.M)
+    same("zsh completes the options without argument", plain,
+         [name for name, colon in specs if not colon])
+    same("zsh completes the options with an argument", valued,
+         [name for name, colon in specs if colon])
+    ok(text.startswith("#compdef posthaste"), "zsh finds its completion")
+
+
+def complete(*words):
+    """What bash offers for the last of these words."""
+    script = os.path.join(TOP, "contrib", "completions", "posthaste.bash")
+    return run("bash", "-c",
+               'complete() { :; }; . "$0" && COMP_WORDS=("$@") && '
+               'COMP_CWORD=$(($# - 1)) && _posthaste; '
+               'printf "%s\\n" "${COMPREPLY[@]}"', script,
+               *words).stdout.split()
+
+
+def check_bash():
+    sample = os.path.join(TOP, "contrib", "examples", "failover.conf")
+    found = complete(PROGRAM, "-N", "f")
+    ok(found == ["failure"], "bash offers values", found)
+    found = complete(PROGRAM, "--re")
+    ok(sorted(found) == ["--release", "--remove", "--require-tls",
+                         "--retry"], "bash offers options", found)
+    wanted = re.findall(r"^\[transport (.*)\]", text_of(
+        "contrib", "examples", "failover.conf"), re.M)
+    found = complete(PROGRAM, "-C", sample, "--probe", "")
+    ok(wanted and found == wanted, "bash offers transports", found, wanted)
+    found = complete(PROGRAM, "-C", "/")
+    ok("/etc" in found, "bash offers files", found)
+
+
 def check_program():
     sample = os.path.join(TOP, "contrib", "posthaste.conf")
     result = run(PROGRAM, "-C", sample, "--check")
@@ -151,7 +205,9 @@ def main():
          [(s, k, v) for (s, k), v in keys.items()],
          manual_keys(text_of("man", "posthaste.conf.5")))
     check_sample(keys)
+    check_completions()
     if PROGRAM:
+        check_bash()
         check_help(options)
         check_program()
     print("1..%d" % COUNT)
