@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 
 sys.dont_write_bytecode = True
 TESTS = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -366,7 +367,7 @@ class Result:
 MESSAGE = b"From: a@sender.test\nTo: b@example.test\nSubject: s\n\nbody\n"
 BASE = """[general]
 hostname = client.sender.test
-domain = sender.test
+domain = {domain}
 {general}
 [queue]
 queue = never
@@ -384,12 +385,12 @@ ca_file = {ca}
 
 def submit(folder, recipients, *, more="", general="", dns="", tls="",
            resolver=RESOLVER, ca="", arguments=(), message=MESSAGE,
-           sender="a@sender.test", limit=60):
+           sender="a@sender.test", domain="sender.test", limit=60):
     """One run of the program. ca: a file, which becomes [tls] ca_file."""
     folder = pathlib.Path(folder)
     log = folder / "log"
     log.unlink(missing_ok=True)
-    text = BASE.format(folder=folder, general=general, dns=dns, tls=tls,
+    text = BASE.format(folder=folder, general=general, dns=dns, tls=tls, domain=domain,
                        more=more, resolver=resolver, ca=ca)
     if not ca:
         text = text.replace("ca_file = \n", "")
@@ -473,8 +474,17 @@ def tlsa(folder, name, usage, selector=1, matching=1):
 def tap(tests, workers=1):
     """tests: functions of (folder, certificates), named by their first line
     of documentation."""
-    return harness.tap([((t.__doc__ or t.__name__).split("\n")[0], t)
-                        for t in tests], workers)
+    def guarded(test):
+        def run(folder, certificates):
+            try:
+                test(folder, certificates)
+            except (Failure, harness.Skip):
+                raise
+            except Exception as why:
+                raise Failure(traceback.format_exc()) from why
+        return run
+    return harness.tap([((t.__doc__ or t.__name__).split("\n")[0],
+                         guarded(t)) for t in tests], workers)
 
 
 @contextlib.contextmanager
