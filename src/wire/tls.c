@@ -250,6 +250,9 @@ static bool wait_for(const struct tls *t, short events, int64_t deadline,
 {
 	struct pollfd p = { .fd = t->fd, .events = events };
 
+	/* what was read ahead will not be announced by the socket again */
+	if (events == POLLIN && t->ahead_at < t->ahead_end)
+		return true;
 	do {
 		if (!clock_left(deadline))
 			return tls_fail(why, "the server did not go on in the "
@@ -387,7 +390,13 @@ long tls_read(struct tls *t, void *data, size_t n)
 		errno = t->ended;
 		return t->ended < 0 ? 0 : -1;
 	}
-	got = gnutls_record_recv(t->session, data, n);
+	/* the library asks to come again after a ticket or a key update,
+	 * whatever was read ahead behind it; that is bounded by what one
+	 * reading brings */
+	do {
+		got = gnutls_record_recv(t->session, data, n);
+	} while ((got == GNUTLS_E_AGAIN || got == GNUTLS_E_INTERRUPTED) &&
+		 t->ahead_at < t->ahead_end);
 	if (got > 0)
 		return got;
 	if (!got) {

@@ -192,6 +192,46 @@ static void test_tls_pending(void **state)
 	conn_close(c);
 }
 
+static char held_back[4096];
+static size_t held;
+
+static ssize_t hold_back(gnutls_transport_ptr_t to, const void *data,
+			 size_t n)
+{
+	(void)to;
+	assert_true(n <= sizeof(held_back) - held);
+	memcpy(held_back + held, data, n);
+	held += n;
+	return (ssize_t)n;
+}
+
+/* A key update and words, which arrive in one piece. */
+static void speak_behind_update(struct server *s, gnutls_session_t session)
+{
+	gnutls_transport_set_push_function(session, hold_back);
+	gnutls_session_key_update(session, 0);
+	server_send(session, "220 here\r\n", 10);
+	assert_int_equal(write(s->fd, held_back, held), held);
+	server_receive(session, s->got, sizeof(s->got) - 1);
+}
+
+/* The library asks to come again behind what was no data, and the socket
+ * will not announce anew what has been read from it. */
+static void test_tls_behind_update(void **state)
+{
+	struct server s = { .talk = speak_behind_update };
+	struct outcome why = { 0 };
+	struct conn *c;
+
+	(void)state;
+	c = tls_conn(&s);
+	expect_line(c, "220 here", 8);
+	conn_puts(c, "x");
+	assert_true(conn_flush(c, 1000, CLOCK_NEVER, &why));
+	server_wait(&s);
+	conn_close(c);
+}
+
 static void send_binding(struct server *s, gnutls_session_t session)
 {
 	gnutls_datum_t d = { 0 };
@@ -312,6 +352,7 @@ int main(void)
 		cmocka_unit_test(test_tls_truncated),
 		cmocka_unit_test(test_tls_alert),
 		cmocka_unit_test(test_tls_pending),
+		cmocka_unit_test(test_tls_behind_update),
 		cmocka_unit_test(test_binding),
 		cmocka_unit_test(test_tls_body),
 		cmocka_unit_test(test_tls_last_words),
