@@ -369,8 +369,7 @@ BASE = """[general]
 hostname = client.sender.test
 domain = {domain}
 {general}
-[queue]
-queue = never
+{queue}
 [log]
 to = {folder}/log
 [dns]
@@ -385,17 +384,20 @@ ca_file = {ca}
 
 def submit(folder, recipients, *, more="", general="", dns="", tls="",
            resolver=RESOLVER, ca="", arguments=(), message=MESSAGE,
-           sender="a@sender.test", domain="sender.test", limit=60):
+           sender="a@sender.test", domain="sender.test", limit=60,
+           queue="[queue]\nqueue = never"):
     """One run of the program. ca: a file, which becomes [tls] ca_file."""
     folder = pathlib.Path(folder)
     log = folder / "log"
     log.unlink(missing_ok=True)
     text = BASE.format(folder=folder, general=general, dns=dns, tls=tls, domain=domain,
+                       queue=queue,
                        more=more, resolver=resolver, ca=ca)
     if not ca:
         text = text.replace("ca_file = \n", "")
     if "cache =" not in text:
-        text = text.replace("[queue]", f"cache = {folder}/cache\n[queue]", 1)
+        text = text.replace("[general]", f"[general]\ncache = {folder}/cache",
+                            1)
     (folder / "conf").write_text(text)
     argv = ["-C", str(folder / "conf"), "-i", "-f", sender, *arguments,
             *recipients]
