@@ -536,6 +536,14 @@ no_starttls = yes
     want({name for name, _ in asked} == {"relay.example.test"}, asked)
 
 
+def loads(_, __):
+    """what is loaded: neither libcurl nor a second TLS library"""
+    out = mxnet.command("ldd", mxnet.harness.POSTHASTE)
+    want("libgnutls" in out and "libcares" in out, out)
+    for name in ("libcurl", "libssl", "libunbound", "libldns"):
+        want(name not in out, out)
+
+
 def no_configuration(folder, certificates):
     """no configuration at all: delivered by MX through resolv.conf"""
     env = mxnet.harness.environment(folder)
@@ -577,7 +585,7 @@ TESTS = [three_domains, same_domain, first_dead, first_alive, equal,
          family_other_refusal, literal, loopback, loopback_other, most_hosts,
          tc_then_silence, silent_resolver, silent_addresses, tls_taken,
          tls_broken, temporary_next, permanent_ends, open_ones_go_on,
-         blocked, dropped, not_blocked, partial, relay_asks_nothing,
+         blocked, dropped, not_blocked, partial, relay_asks_nothing, loads,
          no_configuration, no_resolver, hostile_names]
 
 

@@ -399,6 +399,7 @@ def submit(folder, recipients, *, more="", general="", dns="", tls="",
         text = text.replace("[general]", f"[general]\ncache = {folder}/cache",
                             1)
     (folder / "conf").write_text(text)
+    (folder / "conf").chmod(0o600)
     argv = ["-C", str(folder / "conf"), "-i", "-f", sender, *arguments,
             *recipients]
     before = time.monotonic()
