@@ -12,6 +12,18 @@ static void take_over(char **old, char **new)
 	*new = NULL;
 }
 
+/* A parameter that is no xtext is none of ours, and does not go on. */
+static void keep_xtext(char **text)
+{
+	char *plain = NULL;
+
+	if (*text && !xtext_decode(*text, &plain)) {
+		free(*text);
+		*text = NULL;
+	}
+	free(plain);
+}
+
 /* Recipients keep their places, which the journal knows them by. */
 static bool take_envelope(struct entry *e, struct envelope *fresh,
 			  struct outcome *why)
@@ -26,9 +38,12 @@ static bool take_envelope(struct entry *e, struct envelope *fresh,
 	e->envelope.eight_bit = fresh->eight_bit;
 	e->envelope.utf8 = fresh->utf8;
 	e->envelope.tls_required_no = fresh->tls_required_no;
-	for (i = 0; i < fresh->n; i++)
+	keep_xtext(&e->envelope.envid);
+	for (i = 0; i < fresh->n; i++) {
 		take_over(&e->envelope.rcpt[i].address,
 			  &fresh->rcpt[i].address);
+		keep_xtext(&e->envelope.rcpt[i].orcpt);
+	}
 	return true;
 }
 
