@@ -1,0 +1,599 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A machine that several users share (SPEC 12): a build of its own with its
+queue's directory compiled in, set up by contrib/setup, in a mount and process
+namespace with an /etc of its own; alice and bob, who trust one another as
+little as posthaste trusts them. Must be root. TAP on standard output;
+arguments: names of tests.
+
+TOP_SRCDIR, POSTHASTE, WIRE_SERVER  as for tests/wire/run.py
+"""
+
+import os
+import pathlib
+import re
+import resource
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+sys.dont_write_bytecode = True
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "support"))
+sys.path.insert(0, str(HERE.parent / "wire"))
+import harness  # noqa: E402
+import house  # noqa: E402
+import machine as shared  # noqa: E402
+from harness import Failure  # noqa: E402
+from hostile import BODY, hostile_entries  # noqa: E402
+from machine import (  # noqa: E402
+    CONFIG, DROP, GIDS, IDS, MESSAGE, Machine, PROGRAM, QUEUE, ROOT, SECRET,
+    SocketUnit, denied, entries, entry, hand_in, head, listing, log_text,
+    made, no_new_privileges, run_as, submit, submitted, want)
+
+
+# --- what setup makes ---
+
+def setup_rights(folder, certificates):
+    owner = (IDS["posthaste"], GIDS["posthaste"])
+    want(IDS["posthaste"] != 0, "no user of its own")
+    for _ in range(2):
+        house.command(house.SOURCE / "contrib/setup", QUEUE, DROP)
+        for part, mode in (("", 0o755), ("tmp", 0o2770), ("mess", 0o2770),
+                           ("corrupt", 0o2770)):
+            st = (QUEUE / part).stat()
+            want(((st.st_uid, st.st_gid), stat.S_IMODE(st.st_mode)) ==
+                 (owner, mode), f"{part}: {st}")
+        st = DROP.stat()
+        want((st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)) ==
+             (0, owner[1], 0o2755), st)
+    line = [line for line in open("/etc/passwd")
+            if line.startswith("posthaste:")]
+    want(len(line) == 1 and "nologin" in line[0], line)
+    members = [line for line in open("/etc/group")
+               if line.startswith("posthaste:")]
+    want(len(members) == 1 and members[0].strip().endswith(":"), members)
+
+
+# --- who sees what ---
+
+def nobody_reads_anothers_mail(folder, certificates):
+    with Machine(folder, certificates):
+        ids = {user: submitted(user) for user in ("alice", "bob")}
+        for user, identity in ids.items():
+            st = entry(identity).stat()
+            want((st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)) ==
+                 (IDS[user], GIDS["posthaste"], 0o660), st)
+            for other in ("alice", "bob"):
+                path = str(entry(identity))
+                for code in (f"open({path!r}).read()",
+                             f"open({path!r}, 'a')",
+                             f"os.unlink({path!r})",
+                             f"os.chmod({path!r}, 0o666)",
+                             f"os.link({path!r}, '/tmp/x')",
+                             f"os.truncate({path!r}, 0)"):
+                    denied(other, code)
+        for part in ("mess", "tmp", "corrupt"):
+            denied("alice", f"os.listdir({str(QUEUE / part)!r})")
+            denied("alice", f"open({str(QUEUE / part / 'new')!r}, 'w')")
+        denied("alice", f"open({str(QUEUE / 'new')!r}, 'w')")
+        denied("alice", f"open({str(SECRET)!r}).read()")
+        denied("bob", f"os.rename({str(QUEUE / 'mess')!r}, "
+               f"{str(QUEUE / 'x')!r})")
+
+
+def mailq_shows_ones_own(folder, certificates):
+    with Machine(folder, certificates):
+        want(run_as("alice", [PROGRAM.parent / "mailq"])[1] ==
+             "Mail queue is empty\n", "not empty")
+        ids = {user: submitted(user) for user in ("alice", "bob")}
+        for user, identity in ids.items():
+            want(listing(user) == {identity}, f"{user}: {listing(user)}")
+            text = run_as(user, [PROGRAM.parent / "mailq"])[1]
+            want(identity in text and "in 1 Request" in text and
+                 f"{user}@example.test" in text, text)
+        for user in ("root", "posthaste"):
+            want(listing(user) == set(ids.values()), listing(user))
+        status, out, _ = run_as("alice", [PROGRAM, "--show", ids["bob"]])
+        want(status != 0 and "eyes" not in out, (status, out))
+
+
+def only_ones_own_is_administered(folder, certificates):
+    with Machine(folder, certificates):
+        mine, theirs = submitted("alice"), submitted("bob")
+        untouched = entry(theirs).read_bytes()
+        for order in ("--hold", "--release", "--remove", "--retry",
+                      "--show"):
+            status, _, err = run_as("alice", [PROGRAM, order, theirs])
+            want(status in (66, 77) and err, (order, status, err))
+            want(entry(theirs).name == f"{theirs},0", order)
+        for bad in ("../mess/" + theirs, theirs + ",0", "*", "", "."):
+            status, _, _ = run_as("alice", [PROGRAM, "--remove", bad])
+            want(status in (64, 66, 77), (bad, status))
+        for order in ("--hold", "--release", "--retry"):
+            done = run_as("alice", [PROGRAM, order, mine])
+            want(done == (0, "", ""), (order, done))
+            held = entry(mine).name.endswith(",h")
+            want(held == (order == "--hold"), order)
+        want(entry(theirs).read_bytes() == untouched, "it was changed")
+        done = run_as("alice", [PROGRAM, "--remove", "ALL"])
+        want(done == (0, "", ""), done)
+        want(listing("root") == {theirs}, listing("root"))
+        done = run_as("root", [PROGRAM, "--hold", theirs])
+        want(done == (0, "", ""), done)
+    want(entry(theirs).name.endswith(",h"), entry(theirs))
+
+
+# --- the runner ---
+
+def delivered_by(user):
+    def test(folder, certificates):
+        with Machine(folder, certificates) as machine:
+            submitted("alice")
+            submitted("bob", to="c@example.org")
+            machine.drain(user)
+            want(not entries(), f"{entries()}\n{log_text()}")
+            messages = machine.messages()
+            want({(m["from"], m["to"][0]) for m in messages} ==
+                 {("alice@example.test", "b@example.org"),
+                  ("bob@example.test", "c@example.org")}, messages)
+            auth = [e for e in machine.events if e["event"] == "auth"]
+            want(auth and all(e["mechanism"].startswith("SCRAM-SHA-256")
+                              for e in auth), auth)
+            owner = (QUEUE / "last-run").stat().st_uid
+            want(owner == IDS["posthaste"], f"last-run of {owner}")
+            text = log_text()
+            for name in ("alice", "bob"):
+                want(f"uid={IDS[name]} " in text, text)
+    return test
+
+
+def root_steps_down(folder, certificates):
+    who = ROOT / "who"
+    who.write_text("")
+    who.chmod(0o666)
+    command = f"(id -u; id -G) >{who}; cat {SECRET}"
+    with Machine(folder, certificates,
+                 password=f"password_command = {command}") as machine:
+        submitted("alice")
+        machine.drain("root")
+        want(who.read_text().split() ==
+             [str(IDS["posthaste"]), str(GIDS["posthaste"])],
+             who.read_text())
+        want(len(machine.messages()) == 1, "not one")
+
+
+def root_submits_as_the_owner(folder, certificates):
+    with Machine(folder, certificates):
+        identity = submitted("root", "-odq")
+        st = entry(identity).stat()
+        want(st.st_uid == IDS["posthaste"], st)
+
+
+def callers_run_no_queue(folder, certificates):
+    with Machine(folder, certificates) as machine:
+        submitted("alice")
+        status, _, err = run_as("alice", [PROGRAM, "-q"])
+        want(status == 77 and "owner" in err, (status, err))
+        want(not machine.messages() and len(entries()) == 1, "sent")
+
+
+# --- entries as somebody else wrote them ---
+
+
+
+def owner_decides_not_the_entry(folder, certificates):
+    with Machine(folder, certificates) as machine:
+        submitted("alice", "-a", "bob", "-f", "bob@example.test")
+        done = hand_in("alice", made(head(
+            IDS["bob"], b"bob@example.test", more=b"account bob\n"), BODY))
+        want(done[0] == 0, done)
+        done = hand_in("alice", made(head(0, b"root@example.test"), BODY))
+        want(done[0] == 0, done)
+        machine.drain()
+        messages = machine.messages()
+        want([m["from"] for m in messages] == ["alice@example.test"] * 3,
+             messages)
+        sent = [line for line in log_text().splitlines()
+                if "status=sent" in line]
+        want(len(sent) == 3 and all("account=alice" in line and
+             f"uid={IDS['alice']} " in line for line in sent), sent)
+
+
+def hostile_entries_do_no_harm(folder, certificates):
+    with Machine(folder, certificates) as machine:
+        taken = 0
+        for data in hostile_entries():
+            status, out, err = hand_in("alice", data)
+            want(status in (0, 64, 65) and "\0" not in err and
+                 (status == 0) == bool(out), (data[:200], status, out, err))
+            taken += status == 0
+        want(taken, "nothing was taken")
+        want(not entries("tmp"), entries("tmp"))
+        mine = submitted("bob", to="good@example.org")
+        machine.drain()
+        for _ in range(2):
+            run_as("posthaste", [PROGRAM, "-qI", ""])
+        messages = machine.messages()
+        want(any(m["to"] == ["good@example.org"] for m in messages),
+             "bob's message waits")
+        want(mine not in " ".join(entries()), entries())
+        want(all(m["from"] in ("alice@example.test", "bob@example.test", "")
+                 for m in messages), {m["from"] for m in messages})
+        odd = [to for m in messages for to in m["to"]
+               if to == "x@example.org" or "\r" in to or "\n" in to]
+        want(not odd, f"smuggled in: {odd}")
+        for m in messages:
+            text = machine.relay.message(m)
+            want(b"Bcc:" not in text and b"\0" not in text, text[:300])
+            want(not re.search(rb"\r(?!\n)|(?<!\r)\n", text), text[:300])
+        # what cannot be sent is out of the way, and everything is said
+        want(run_as("root", [PROGRAM, "-bp"])[0] == 0, "-bp")
+        want(not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", log_text()),
+             "control characters in the log")
+
+
+def giant_claims(folder, certificates):
+    with Machine(folder, certificates):
+        for claim in (1 << 31, 1 << 40, (1 << 62) - 1, 1 << 63, -1):
+            status, _, err = hand_in("alice", b"x", claimed=claim)
+            want(status in (64, 65) and err, (claim, status, err))
+        data = b"posthaste-queue 1\n" + b"uid 1\n" * 6000000
+        want(hand_in("alice", data)[0] == 65, "an endless envelope")
+        for when in ("x", "-1", "99999999999999999999", "0,0", "../x", ""):
+            status, _, err = hand_in("alice", made(head(1), BODY), when)
+            want(status == 64, (when, status, err))
+        for argv in ([], ["write"], ["list", "x"], ["hold"],
+                     ["withdraw", "../x"], ["hold", "."],
+                     ["retry", "x", "y", "z"], ["--help"]):
+            status, _, err = run_as("alice", [DROP, *argv])
+            want(status in (64, 66) and err, (argv, status, err))
+        want(not entries() and not entries("tmp"), "something was left")
+
+
+# --- the surroundings of posthaste-drop ---
+
+def evil_library(folder):
+    """A library whose loading leaves a mark, if a compiler is here."""
+    source, library = f"{folder}/evil.c", f"{folder}/evil.so"
+    mark = ROOT / "evil-was-here"
+    pathlib.Path(source).write_text(
+        "#include <fcntl.h>\n__attribute__((constructor)) void f(void)\n"
+        f'{{ open("{mark}", O_CREAT | O_WRONLY, 0666); }}\n')
+    house.command(*os.environ.get("CC", "cc").split(), "-shared", "-fPIC",
+                  "-o", library, source)
+    for path in (folder, pathlib.Path(folder).parent):
+        os.chmod(path, 0o755)
+    return library, mark
+
+
+def environment_does_not_reach_it(folder, certificates):
+    library, mark = evil_library(folder)
+    where = str(pathlib.Path(library).parent)
+    os.chmod(ROOT, 0o1777)
+    with Machine(folder, certificates):
+        run_as("alice", ["true"], env={"LD_PRELOAD": library})
+        want(mark.exists(), "the library does nothing")
+        mark.unlink()
+        for extra in ({"LD_PRELOAD": library}, {"LD_AUDIT": library},
+                      {"LD_LIBRARY_PATH": where, "LD_PRELOAD": "evil.so"},
+                      {"GCONV_PATH": where, "LC_ALL": "en_US.X"},
+                      {"TZ": "/etc/shadow"}, {"TZ": ":" + "x" * 100000},
+                      {"MALLOC_ARENA_MAX": "0", "MALLOC_PERTURB_": "255",
+                       "GLIBC_TUNABLES": "glibc.malloc.perturb=255"},
+                      {"LD_DEBUG": "all", "LD_DEBUG_OUTPUT": f"{where}/o"},
+                      {"TMPDIR": "/nowhere", "HOME": "", "IFS": "x"}):
+            status, out, err = hand_in("alice", made(head(1), BODY),
+                                       env=extra)
+            want(status == 0 and (not err or "LD_PRELOAD" in err),
+                 (extra, status, err))
+            want(not mark.exists(), f"loaded: {extra}")
+            want(stat.S_IMODE(entry(out.strip()).stat().st_mode) == 0o660,
+                 "mode")
+    os.chmod(ROOT, 0o755)
+
+
+def limits_do_not_reach_it(folder, certificates):
+    def limit(which, n, hard=None):
+        return lambda: resource.setrlimit(which, (n, hard or n))
+
+    ways = {
+        "umask": lambda: os.umask(0o777),
+        "fsize": limit(resource.RLIMIT_FSIZE, 10),
+        "fsize 0": limit(resource.RLIMIT_FSIZE, 0),
+        "soft fsize": limit(resource.RLIMIT_FSIZE, 10,
+                            resource.RLIM_INFINITY),
+        "nofile": limit(resource.RLIMIT_NOFILE, 5),
+        "nofile 8": limit(resource.RLIMIT_NOFILE, 8),
+        "as": limit(resource.RLIMIT_AS, 1 << 20),
+        "stack": limit(resource.RLIMIT_STACK, 1 << 14),
+        "cpu": limit(resource.RLIMIT_CPU, 1),
+        "nice": lambda: os.nice(19),
+        "signals": lambda: signal.pthread_sigmask(
+            signal.SIG_BLOCK, range(1, 32)),
+        "alarm": lambda: signal.alarm(1),
+        "no 0": lambda: os.close(0), "no 1": lambda: os.close(1),
+        "no 2": lambda: os.close(2), "none": lambda: os.closerange(0, 3),
+        "root": lambda: os.chdir("/proc"),
+    }
+    whole = made(head(1), BODY * 1000)
+    with Machine(folder, certificates) as machine:
+        for name, before in ways.items():
+            had = set(entries())
+            status, out, _ = hand_in("alice", whole, before=before)
+            new = set(entries()) - had
+            want(len(new) == (1 if status == 0 else 0) or
+                 name in ("no 1", "none"), f"{name}: {status} {new}")
+            for path in new:
+                data = (QUEUE / "mess" / path)
+                want(data.read_bytes().startswith(whole), name)
+                want(stat.S_IMODE(data.stat().st_mode) == 0o660, name)
+                if name in ("umask", "soft fsize", "signals", "alarm", "root",
+                        "nice"):
+                want(status == 0, (name, status))
+        machine.drain()
+        want(not entries("tmp"), entries("tmp"))
+        want(not entries(), entries())
+
+
+class Half:
+    """A posthaste-drop of alice's in the middle of its input."""
+
+    def __init__(self):
+        self.data = b"posthaste-drop 1 %d\n"
+        whole = made(head(1), BODY * 5000)
+        self.data = b"posthaste-drop 1 %d\n" % len(whole) + whole
+
+        def prepare():
+            os.setgroups([])
+            os.setresgid(*[GIDS["alice"]] * 3)
+            os.setresuid(*[IDS["alice"]] * 3)
+        self.child = subprocess.Popen(
+            [DROP, "write", "0"], stdin=subprocess.PIPE, cwd="/",
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={},
+            preexec_fn=prepare)
+        self.child.stdin.write(self.data[:100000])
+        self.child.stdin.flush()
+        end = time.monotonic() + 10
+        while not entries("tmp"):
+            want(time.monotonic() < end, "nothing is written")
+            time.sleep(0.01)
+
+    def signal(self, number):
+        done = run_as("alice", ["kill", f"-{number}", self.child.pid])
+        want(done[0] == 0, done)
+
+    def finish(self):
+        self.child.stdin.write(self.data[100000:])
+        out, err = self.child.communicate(timeout=30)
+        return self.child.returncode, out.decode(), err.decode()
+
+    def kill(self):
+        if self.child.poll() is None:
+            self.child.kill()
+        self.child.communicate()
+
+
+def stopped_in_the_middle(folder, certificates):
+    with Machine(folder, certificates) as machine:
+        half = Half()
+        try:
+            half.signal("STOP")
+            submitted("bob")
+            begin = time.monotonic()
+            machine.drain()
+            want(time.monotonic() - begin < 5, "the runner waited")
+            want(len(entries("tmp")) == 1, "a living writer was swept")
+            proc = f"/proc/{half.child.pid}"
+            denied("alice", f"open('{proc}/mem', 'rb').read(1)")
+            denied("alice", f"os.listdir('{proc}/fd')")
+            denied("alice", f"os.listdir('{proc}/cwd/'); "
+                   f"os.readlink('{proc}/cwd')")
+            denied("alice", f"open('{proc}/environ', 'rb').read(1)")
+            half.signal("CONT")
+            status, out, err = half.finish()
+            want(status == 0 and out.strip(), (status, out, err))
+            machine.drain()
+            want(not entries(), entries())
+            want(len(machine.messages()) == 2, "not two")
+        finally:
+            half.kill()
+
+
+def killed_in_the_middle(folder, certificates):
+    with Machine(folder, certificates) as machine:
+        half = Half()
+        half.signal("KILL")
+        half.kill()
+        want(len(entries("tmp")) == 1, "a leftover was expected")
+        machine.drain()
+        want(not entries("tmp") and not entries(), "it was not swept")
+        want(not machine.messages(), "half a message was sent")
+
+
+# --- bounds ---
+
+def full_disk(folder, certificates):
+    house.command("mount", "-t", "tmpfs", "-o",
+                  "size=2m,nr_inodes=200,mode=755", "tmpfs", QUEUE)
+    try:
+        house.command(house.SOURCE / "contrib/setup", QUEUE, DROP)
+        with Machine(folder, certificates) as machine:
+            status, _, err = submit("alice",
+                                    message=MESSAGE + b"x\n" * 2000000)
+            want(status == 73 and "full" in err, (status, err))
+            want(not entries() and not entries("tmp"), "a leftover")
+            answers = []
+            for _ in range(40):
+                status, _, err = submit("alice",
+                                        message=MESSAGE + b"x\n" * 50000)
+                answers.append(status)
+            want(set(answers) == {0, 73}, answers)
+            taken = answers.count(0)
+            st = os.statvfs(QUEUE / "mess")
+            want(st.f_bavail >= st.f_blocks // 25, "nothing was left free")
+            want(len(entries()) == taken and not entries("tmp"), "count")
+            machine.drain()
+            want(not entries() and len(machine.messages()) == taken, "lost")
+            # a flood of small ones stops before the inodes are gone
+            for _ in range(220):
+                status, _, err = hand_in("alice", made(head(1), BODY))
+                if status:
+                    break
+            want(status == 73 and "full" in err, (status, err))
+            st = os.statvfs(QUEUE / "mess")
+            want(st.f_favail >= 5, f"{st.f_favail} inodes left")
+    finally:
+        house.command("umount", QUEUE)
+
+
+# --- callers that may gain no privileges ---
+
+def no_new_privileges_drop(folder, certificates):
+    with Machine(folder, certificates):
+        status, out, err = submit("alice", before=no_new_privileges)
+        want(status == 73 and not out, (status, out, err))
+        want("privileges" in err and "posthaste-drop" in err, err)
+        want(not entries() and not entries("tmp"), "something was left")
+
+
+def no_new_privileges_socket(folder, certificates):
+    path = str(ROOT / "smtp")
+    config = ROOT / "client.conf"
+    config.write_text(f"[queue]\nqueue = never\n[log]\nto = none\n"
+                      f"[route all]\ntransport = local\n"
+                      f"[transport local]\nkind = smtp\nhost = {path}\n")
+    unit = SocketUnit(path)
+    try:
+        with Machine(folder, certificates) as machine:
+            done = submit("alice", "-C", config, "-f", "alice@example.test",
+                          before=no_new_privileges)
+            want(done == (0, "", ""), done)
+            want(len(entries()) == 1, entries())
+            want(entry(entries()[0].partition(",")[0]).stat().st_uid ==
+                 IDS["posthaste"], "owner")
+            machine.drain()
+            messages = machine.messages()
+            want([m["from"] for m in messages] == ["alice@example.test"],
+                 messages)
+            want(b"eyes only" in machine.relay.message(messages[0]), "body")
+    finally:
+        ended = unit.stop()
+        os.unlink(path)
+    want(ended == [(b"", 0)], ended)
+
+
+def never_set_id(folder, certificates):
+    copy = ROOT / "set-id"
+    for mode in (0o4755, 0o2755):
+        shutil.copy(PROGRAM, copy)
+        os.chown(copy, IDS["posthaste"], GIDS["posthaste"])
+        os.chmod(copy, mode)
+        for argv in ([], ["-bp"], ["--version"], ["--help"]):
+            status, out, err = run_as("alice", [copy, *argv, "b@x.example"]
+                                      if not argv else [copy, *argv])
+            want(status == 77 and "set-user-id" in err and not out,
+                 (status, out, err))
+    copy.unlink()
+
+
+# --- one's own configuration ---
+
+def own_queues(folder, certificates):
+    """Own file, own queue: for root too, who then stays root."""
+    with Machine(folder, certificates):
+        text = CONFIG.read_text()
+        for user in ("root", "alice"):
+            home = ROOT / "own" / user
+            for where, env in (
+                    (".config", {"HOME": home}),
+                    ("xdg", {"HOME": "/nowhere",
+                             "XDG_CONFIG_HOME": home / "xdg",
+                             "XDG_STATE_HOME": home / "state"}),
+                    (".config", {"HOME": home, "XDG_CONFIG_HOME": "own",
+                                 "XDG_STATE_HOME": ""})):
+                shutil.rmtree(home, ignore_errors=True)
+                (home / where).mkdir(parents=True)
+                own = home / where / "posthaste.conf"
+                own.write_text(text)
+                for path in (home, home / where, own):
+                    os.chown(path, IDS[user], GIDS[user])
+                env = {name: str(value) for name, value in env.items()}
+                done = submit(user, "-odq", env=env)
+                want(done == (0, "", ""), (user, env, done))
+                state = home / ("state" if where == "xdg"
+                                else ".local/state")
+                queue = state / "posthaste/queue"
+                found = list((queue / "mess").iterdir())
+                want(len(found) == 1, (user, env, found))
+                for path, mode in ((queue, 0o700), (queue / "mess", 0o700),
+                                   (found[0], 0o600)):
+                    st = path.stat()
+                    want((st.st_uid, stat.S_IMODE(st.st_mode)) ==
+                         (IDS[user], mode), f"{path}: {st}")
+                want(not entries(), "it is in the system's queue")
+
+
+TESTS = [setup_rights, nobody_reads_anothers_mail, mailq_shows_ones_own,
+         only_ones_own_is_administered, root_steps_down,
+         root_submits_as_the_owner, callers_run_no_queue,
+         owner_decides_not_the_entry, hostile_entries_do_no_harm,
+         giant_claims, environment_does_not_reach_it, limits_do_not_reach_it,
+         stopped_in_the_middle, killed_in_the_middle, full_disk,
+         no_new_privileges_drop, no_new_privileges_socket, never_set_id,
+         own_queues]
+
+
+def guarded(test):
+    """Whatever a test ends with, the others are run."""
+    def run(folder, certificates):
+        try:
+            test(folder, certificates)
+        except (OSError, subprocess.SubprocessError, ValueError) as why:
+            raise Failure(traceback.format_exc()) from why
+    return run
+
+
+def inside(names):
+    house.command("mount", "-t", "tmpfs", "-o", "mode=755,size=600m",
+                  "tmpfs", ROOT)
+    tempfile.tempdir = str(ROOT)
+    os.umask(0o022)
+    try:
+        shared.build(f"{ROOT}/certs")
+    except (Failure, OSError, subprocess.TimeoutExpired) as why:
+        text = str(why).replace("\n", "\n# ")
+        print(f"Bail out! cannot be built: {text}")
+        return 1
+    tests = [(test.__name__.replace("_", "-"), guarded(test))
+             for test in TESTS]
+    tests += [(f"delivered-by-{user}", guarded(delivered_by(user)))
+              for user in ("root", "posthaste")]
+    # one machine, so one at a time
+    return harness.tap([t for t in tests if not names or t[0] in names],
+                       workers=1)
+
+
+def main():
+    harness.need_programs()
+    if "SHARED_ROOT" in os.environ:
+        return inside(sys.argv[1:])
+    if os.geteuid():
+        print("Bail out! must be root")
+        return 1
+    # on the machine itself nothing is changed: what is mounted, made and
+    # started in there ends with it
+    with tempfile.TemporaryDirectory(prefix="shared-") as root:
+        return subprocess.call(
+            ["unshare", "--mount", "--pid", "--fork", "--kill-child",
+             "--mount-proc", sys.executable] + sys.argv,
+            env={**os.environ, "SHARED_ROOT": root})
+
+
+if __name__ == "__main__":
+    sys.exit(main())
