@@ -333,7 +333,7 @@ def limits_do_not_reach_it(folder, certificates):
                 data = (QUEUE / "mess" / path)
                 want(data.read_bytes().startswith(whole), name)
                 want(stat.S_IMODE(data.stat().st_mode) == 0o660, name)
-                if name in ("umask", "soft fsize", "signals", "alarm", "root",
+            if name in ("umask", "soft fsize", "signals", "alarm", "root",
                         "nice"):
                 want(status == 0, (name, status))
         machine.drain()
