@@ -77,6 +77,20 @@ static void tell_success(void *context, size_t part, size_t i)
 	tell(c->fd, part, i, &c->share->d->part[part].outcome[i]);
 }
 
+/* Whether all that was recorded in journals is there, and synced. */
+static bool all_recorded(const struct share *share)
+{
+	size_t i;
+
+	for (i = share->first; i < share->last; i++) {
+		const struct entry *e = share->d->part[i].job->entry;
+
+		if (e && e->broken)
+			return false;
+	}
+	return true;
+}
+
 static _Noreturn void work(struct run *run, struct share *share, int fd)
 {
 	struct channel channel = { fd, share };
@@ -91,7 +105,7 @@ static _Noreturn void work(struct run *run, struct share *share, int fd)
 		for (j = 0; j < d->part[i].n; j++)
 			if (!d->part[i].settled[j])
 				tell(fd, i, j, &d->part[i].outcome[j]);
-	process_leave(EX_OK);
+	process_leave(all_recorded(share) ? EX_OK : EX_IOERR);
 }
 
 /* --- the parent's side --- */
@@ -169,12 +183,25 @@ static void take_report(struct worker *w)
 		p->outcome[r.i] = r.outcome;
 }
 
-/* The worker has ended: what it recorded stands in the journals. */
+/* The worker has ended: what it recorded stands in the journal, synced if it
+ * ended well. Else that is made up for here and now, lest another worker
+ * that has the same entry and ends well vouch for both. */
+static bool take_over(struct part *p, bool well, struct outcome *why)
+{
+	struct entry *e = p->job->entry;
+
+	if (!entry_reload(e, why))
+		return false;
+	if (well)
+		entry_synced(e);
+	return entry_end(e, p->rcpt, p->n, why) && entry_sync(e, why);
+}
+
 static void finish(struct pool *pool, struct worker *w)
 {
 	struct outcome why;
 	size_t i;
-	int status;
+	int status = -1;
 
 	count(pool, w, -1);
 	close(w->fd);
@@ -183,12 +210,10 @@ static void finish(struct pool *pool, struct worker *w)
 	while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR)
 		continue;
 	for (i = w->share.first; i < w->share.last; i++) {
-		const struct part *p = &w->share.d->part[i];
-		struct entry *e = p->job->entry;
+		struct part *p = &w->share.d->part[i];
 
-		if (e && (!entry_reload(e, &why) ||
-			  !entry_end(e, p->rcpt, p->n, &why)))
-			log_say(LOG_AT_ERROR, "%s: %s", e->id, why.text);
+		if (p->job->entry && !take_over(p, status == 0, &why))
+			log_say(LOG_AT_ERROR, "%s: %s", p->job->id, why.text);
 	}
 }
 
