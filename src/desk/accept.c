@@ -218,7 +218,9 @@ static void deliver_first(const struct desk *d, struct queue *q,
 	desk_run_init(d, &run);
 	run.queue = q;
 	deliver(&run, &job, 1);
-	if (q && any_pending(&a->envelope))
+	if (!any_pending(&a->envelope))
+		a->unheld = false;
+	else if (q)
 		a->unheld = !hold(d, q, a, m, &a->why);
 	judge(a);
 	run.queue = NULL;
@@ -269,7 +271,10 @@ void desk_accept(const struct desk *d, const struct request *request,
 	*a = (struct acceptance){ 0 };
 	if (!composed(d, request, m, a))
 		return;
-	if (!desk_queue(d, first, &q, &a->why)) {
+	/* a queue that cannot be used does not stop what can go now */
+	a->unheld = !desk_queue(d, first, &q, &a->why);
+	if (a->unheld && first) {
+		a->unheld = false;
 		a->refused = true;
 		a->status = a->why.exit;
 		return;

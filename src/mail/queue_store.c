@@ -19,6 +19,8 @@
 enum { OPEN_DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
 /* O_NONBLOCK: a FIFO that somebody put here must not stop us. */
 enum { OPEN_FILE = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC };
+/* Some attempts for a few recipients. */
+enum { JOURNAL_ROOM = 4096 };
 
 static bool failed(struct outcome *why, int exit, const char *what)
 {
@@ -209,6 +211,12 @@ bool qdir_commit(struct qdir_writer *w, const char *name,
 	struct qdir *s = w->dir;
 	struct stat st;
 
+	/* a queue that fills its disk could not be drained without room for
+	 * the journals */
+	if (!qdir_reserve(w->fd, JOURNAL_ROOM, why)) {
+		qdir_abandon(w);
+		return false;
+	}
 	if (fsync(w->fd) < 0 || fstat(w->fd, &st) < 0) {
 		failed(why, EX_IOERR, "cannot sync an entry");
 		qdir_abandon(w);

@@ -302,7 +302,7 @@ class Lab:
         self.config.write_text(CONFIG.format(
             folder=self.folder, queue=queue, port=self.port, more=more))
 
-    def run(self, *args, stdin=b"", wrap=(), limit=60, env=(), name=None):
+    def run(self, *args, stdin=b"", wrap=(), limit=30, env=()):
         """Runs posthaste; gives its status and its words (standard output
         and standard error)."""
         argv = list(wrap) + [POSTHASTE, "-C", str(self.config), *args]
