@@ -190,7 +190,7 @@ no_starttls = yes
 
 
 def with_python(paths):
-    done = subprocess.run([PYTHON, "-c", VERIFY], timeout=300,
+    done = subprocess.run([PYTHON, "-c", VERIFY], cwd="/", timeout=300,
                           input=json.dumps([WORLD.keys, list(paths)]).encode(),
                           capture_output=True)
     want(done.returncode == 0, done.stderr.decode())
@@ -303,7 +303,7 @@ def main():
     global WORLD, CERTIFICATES, PYTHON
     mxnet.isolate("nsd", "unbound", "openssl", "opendkim-testmsg")
     for PYTHON in (sys.executable, "/usr/bin/python3"):
-        if subprocess.run([PYTHON, "-c", "import dkim, nacl"],
+        if subprocess.run([PYTHON, "-c", "import dkim, nacl"], cwd="/",
                           capture_output=True).returncode == 0:
             break
     else:

@@ -52,9 +52,10 @@ def command(*argv, folder=None, limit=60):
     return done.stdout.decode(errors="replace")
 
 
-def isolate(*programs):
+def isolate(*programs, bare=False):
     """Goes on in namespaces of its own; whatever is started there ends with
-    the script."""
+    the script. bare: no interface has an address but loopback, though all of
+    192.0.2.0/24 is there."""
     for name in ("ip", "unshare") + programs:
         if not shutil.which(name, path=PATH):
             sys.exit(f"Bail out! {name} is not installed")
@@ -63,8 +64,14 @@ def isolate(*programs):
         os.execvp("unshare", ["unshare", "--net", "--mount", "--pid",
                               "--fork", "--kill-child", "--mount-proc",
                               sys.executable] + sys.argv)
-    for words in ("link set lo up", "route add local 192.0.2.0/24 dev lo",
-                  "link add hole0 type veth peer name hole1",
+    for words in ("link set lo up", "route add local 192.0.2.0/24 dev lo"):
+        command("ip", *words.split())
+    if not bare:
+        add_addresses()
+
+
+def add_addresses():
+    for words in ("link add hole0 type veth peer name hole1",
                   "addr add 198.51.100.1/24 dev hole0",
                   "link set hole0 up", "link set hole1 up"):
         command("ip", *words.split())
@@ -366,7 +373,7 @@ class Result:
 
 MESSAGE = b"From: a@sender.test\nTo: b@example.test\nSubject: s\n\nbody\n"
 BASE = """[general]
-hostname = client.sender.test
+hostname = {host}
 domain = {domain}
 {general}
 {queue}
@@ -384,13 +391,14 @@ ca_file = {ca}
 
 def submit(folder, recipients, *, more="", general="", dns="", tls="",
            resolver=RESOLVER, ca="", arguments=(), message=MESSAGE,
-           sender="a@sender.test", domain="sender.test", limit=60,
+           sender="a@sender.test", domain="sender.test",
+           host="client.sender.test", limit=60,
            queue="[queue]\nqueue = never"):
     """One run of the program. ca: a file, which becomes [tls] ca_file."""
     folder = pathlib.Path(folder)
     log = folder / "log"
     log.unlink(missing_ok=True)
-    text = BASE.format(folder=folder, general=general, dns=dns, tls=tls, domain=domain,
+    text = BASE.format(folder=folder, general=general, dns=dns, tls=tls, domain=domain, host=host,
                        queue=queue,
                        more=more, resolver=resolver, ca=ca)
     if not ca:
