@@ -2,10 +2,15 @@
 /*
  * posthaste-fetch: gets an MTA-STS policy (RFC 8461 section 3.3) by HTTPS.
  *
- *   posthaste-fetch [-c CAFILE] [-p PORT] [-t MILLISECONDS] HOST ADDRESS...
+ *   posthaste-fetch [-c CAFILE] [-p PORT] [-t MILLISECONDS]
+ *       [-x PROXY [-q PORT] [-a ADDRESS]... [-n] [-u]] HOST ADDRESS...
  *
  * It asks no resolver, follows no redirect, uses no proxy of the
- * environment and prints the policy only once it is whole. Exit status:
+ * environment and prints the policy only once it is whole. With -x all goes
+ * through that SOCKS5 proxy (RFC 1928), which is reached at the ADDRESSes of
+ * -a; with -n it looks up HOST, and there are no further arguments; with -u
+ * user name and password for it are two lines of standard input. Exit
+ * status:
  *   0   the policy was printed
  *   64  wrong use
  *   65  an answer that is no policy: status, type or size
@@ -19,11 +24,13 @@
 #include <string.h>
 #include <strings.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <curl/curl.h>
 
-enum { BODY_MAX = 64 * 1024, TIME_MAX = 60 * 1000 };
+enum { BODY_MAX = 64 * 1024, TIME_MAX = 60 * 1000, ADDRESSES_MAX = 16,
+       CREDENTIAL_MAX = 258 };
 
 #if LIBCURL_VERSION_NUM >= 0x075500
 #define ALLOW_HTTPS_ALONE(c) \
@@ -39,6 +46,15 @@ struct request {
 	const char *host;
 	char **address;
 	int addresses;
+	struct {
+		const char *host;       /* NULL: none */
+		long port;
+		char *address[ADDRESSES_MAX];
+		int addresses;
+		bool names, authenticates;
+		char username[CREDENTIAL_MAX];
+		char password[CREDENTIAL_MAX];
+	} proxy;
 };
 
 struct body {
@@ -56,29 +72,74 @@ static bool read_number(const char *text, long most, long *value)
 	       *value <= most;
 }
 
+static bool read_option(int c, char *value, struct request *r)
+{
+	switch (c) {
+	case 'c':
+		r->ca_file = value;
+		return true;
+	case 'p':
+		return read_number(value, 65535, &r->port);
+	case 't':
+		return read_number(value, TIME_MAX, &r->time);
+	case 'x':
+		r->proxy.host = value;
+		return true;
+	case 'q':
+		return read_number(value, 65535, &r->proxy.port);
+	case 'a':
+		if (r->proxy.addresses == ADDRESSES_MAX)
+			return false;
+		r->proxy.address[r->proxy.addresses++] = value;
+		return true;
+	case 'n':
+		return r->proxy.names = true;
+	case 'u':
+		return r->proxy.authenticates = true;
+	}
+	return false;
+}
+
+/* What becomes part of a URL. */
+static bool is_host(const char *text, const char *others)
+{
+	static const char usual[] = "abcdefghijklmnopqrstuvwxyz0123456789-_.";
+
+	for (; *text; text++)
+		if (!strchr(usual, *text) && !strchr(others, *text))
+			return false;
+	return true;
+}
+
 static bool read_arguments(int argc, char **argv, struct request *r)
 {
 	bool ok = true;
 	int c;
 
-	while ((c = getopt(argc, argv, "+c:p:t:")) != -1) {
-		if (c == 'c')
-			r->ca_file = optarg;
-		else if (c == 'p')
-			ok = ok && read_number(optarg, 65535, &r->port);
-		else if (c == 't')
-			ok = ok && read_number(optarg, TIME_MAX, &r->time);
-		else
-			ok = false;
-	}
-	if (!ok || argc - optind < 2)
+	while ((c = getopt(argc, argv, "+c:p:t:x:q:a:nu")) != -1)
+		ok = ok && read_option(c, optarg, r);
+	if (!ok || argc - optind < 1)
 		return false;
 	r->host = argv[optind];
 	r->address = argv + optind + 1;
 	r->addresses = argc - optind - 1;
-	/* it becomes part of a URL */
-	return strspn(r->host, "abcdefghijklmnopqrstuvwxyz0123456789-_.") ==
-	       strlen(r->host);
+	if (r->proxy.names ? r->addresses > 0 || !r->proxy.host :
+	    r->addresses == 0)
+		return false;
+	return is_host(r->host, "") &&
+	       (!r->proxy.host ||
+		is_host(r->proxy.host, ":ABCDEFGHIJKLMNOPQRSTUVWXYZ"));
+}
+
+static bool read_line(char line[CREDENTIAL_MAX])
+{
+	size_t n;
+
+	if (!fgets(line, CREDENTIAL_MAX, stdin))
+		return false;
+	n = strcspn(line, "\n");
+	line[n] = '\0';
+	return n > 0;
 }
 
 static size_t take_body(char *data, size_t size, size_t n, void *context)
@@ -96,20 +157,22 @@ static size_t take_body(char *data, size_t size, size_t n, void *context)
 }
 
 /* "HOST:PORT:ADDRESS,ADDRESS": the library asks nobody else then. */
-static struct curl_slist *make_resolve(const struct request *r)
+static struct curl_slist *add_resolve(struct curl_slist *list,
+				      const char *host, long port,
+				      char *const *address, int addresses)
 {
 	char line[2048];
 	size_t used;
 	int i;
 
-	used = (size_t)snprintf(line, sizeof(line), "%.255s:%ld:", r->host,
-				r->port);
-	for (i = 0; i < r->addresses && used < sizeof(line) - 80; i++)
+	used = (size_t)snprintf(line, sizeof(line), "%.255s:%ld:", host,
+				port);
+	for (i = 0; i < addresses && used < sizeof(line) - 80; i++)
 		used += (size_t)snprintf(line + used, sizeof(line) - used,
-					 strchr(r->address[i], ':') ?
+					 strchr(address[i], ':') ?
 					 "%s[%.64s]" : "%s%.64s",
-					 i ? "," : "", r->address[i]);
-	return curl_slist_append(NULL, line);
+					 i ? "," : "", address[i]);
+	return curl_slist_append(list, line);
 }
 
 static bool is_plain_text(CURL *c)
@@ -141,15 +204,39 @@ static int conclude(CURL *c, CURLcode rc, const struct body *b)
 	return EX_OK;
 }
 
-static void set_up(CURL *c, const struct request *r, const char *url,
-		   struct curl_slist *resolve, struct body *b)
+/* Without CURLOPT_NOPROXY the environment could lead past the proxy. */
+static void set_proxy(CURL *c, const struct request *r)
 {
+	char url[320];
+	const bool v6 = r->proxy.host && strchr(r->proxy.host, ':');
+
+	if (!r->proxy.host) {
+		curl_easy_setopt(c, CURLOPT_PROXY, "");
+		return;
+	}
+	snprintf(url, sizeof(url), "socks5%s://%s%.255s%s:%ld",
+		 r->proxy.names ? "h" : "", v6 ? "[" : "", r->proxy.host,
+		 v6 ? "]" : "", r->proxy.port);
+	curl_easy_setopt(c, CURLOPT_PROXY, url);
+	curl_easy_setopt(c, CURLOPT_NOPROXY, "");
+	curl_easy_setopt(c, CURLOPT_SOCKS5_AUTH, r->proxy.authenticates ?
+			 CURLAUTH_BASIC : CURLAUTH_NONE);
+	if (r->proxy.authenticates) {
+		curl_easy_setopt(c, CURLOPT_PROXYUSERNAME, r->proxy.username);
+		curl_easy_setopt(c, CURLOPT_PROXYPASSWORD, r->proxy.password);
+	}
+}
+
+static void set_up(CURL *c, const struct request *r, struct body *b)
+{
+	char url[512];
+
+	snprintf(url, sizeof(url),
+		 "https://%.255s:%ld/.well-known/mta-sts.txt", r->host,
+		 r->port);
 	curl_easy_setopt(c, CURLOPT_URL, url);
-	curl_easy_setopt(c, CURLOPT_RESOLVE, resolve);
-	curl_easy_setopt(c, CURLOPT_PROXY, "");
 	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, r->time);
 	curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
 	curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
@@ -160,39 +247,94 @@ static void set_up(CURL *c, const struct request *r, const char *url,
 		curl_easy_setopt(c, CURLOPT_CAINFO, r->ca_file);
 		curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
 	}
+	set_proxy(c, r);
+}
+
+static long milliseconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (long)(t.tv_sec * 1000 + t.tv_nsec / 1000000);
+}
+
+/* One transfer to some of the host's addresses. */
+static CURLcode perform(CURL *c, const struct request *r, long time,
+			char *const *address, int addresses, struct body *b)
+{
+	struct curl_slist *resolve = NULL;
+	CURLcode rc;
+
+	b->n = 0;
+	if (addresses)
+		resolve = add_resolve(resolve, r->host, r->port, address,
+				      addresses);
+	if (r->proxy.addresses)
+		resolve = add_resolve(resolve, r->proxy.host, r->proxy.port,
+				      r->proxy.address, r->proxy.addresses);
+	curl_easy_setopt(c, CURLOPT_RESOLVE, resolve);
+	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, time);
+	rc = curl_easy_perform(c);
+	curl_slist_free_all(resolve);
+	return rc;
+}
+
+/* Behind a proxy the library would try one address alone. */
+static CURLcode perform_each(CURL *c, const struct request *r,
+			     struct body *b)
+{
+	const long end = milliseconds() + r->time;
+	CURLcode rc = CURLE_COULDNT_CONNECT;
+	long left;
+	int i;
+
+	for (i = 0; i < r->addresses; i++) {
+		left = end - milliseconds();
+		if (left <= 0)
+			break;
+		rc = perform(c, r, left / (r->addresses - i),
+			     &r->address[i], 1, b);
+		if (rc != CURLE_COULDNT_CONNECT && rc != CURLE_PROXY &&
+		    rc != CURLE_OPERATION_TIMEDOUT)
+			break;
+	}
+	return rc;
 }
 
 static int fetch(const struct request *r)
 {
 	static struct body body;
-	struct curl_slist *resolve = make_resolve(r);
 	CURL *c = curl_easy_init();
 	int status = EX_SOFTWARE;
-	char url[512];
+	CURLcode rc;
 
-	snprintf(url, sizeof(url),
-		 "https://%.255s:%ld/.well-known/mta-sts.txt", r->host,
-		 r->port);
-	if (c && resolve && !ALLOW_HTTPS_ALONE(c)) {
-		set_up(c, r, url, resolve, &body);
-		status = conclude(c, curl_easy_perform(c), &body);
+	if (c && !ALLOW_HTTPS_ALONE(c)) {
+		set_up(c, r, &body);
+		rc = r->proxy.host && !r->proxy.names ? perform_each(c, r, &body) :
+		     perform(c, r, r->time, r->address, r->addresses, &body);
+		status = conclude(c, rc, &body);
 	}
 	curl_easy_cleanup(c);
-	curl_slist_free_all(resolve);
 	return status;
 }
 
 int main(int argc, char **argv)
 {
-	struct request r = { .port = 443, .time = TIME_MAX };
+	struct request r = { .port = 443, .time = TIME_MAX,
+			     .proxy.port = 1080 };
 	int status;
 
 	opterr = 0;
 	if (!read_arguments(argc, argv, &r)) {
 		fputs("usage: posthaste-fetch [-c CAFILE] [-p PORT] "
-		      "[-t MILLISECONDS] HOST ADDRESS...\n", stderr);
+		      "[-t MILLISECONDS]\n\t[-x PROXY [-q PORT] "
+		      "[-a ADDRESS]... [-n] [-u]] HOST ADDRESS...\n",
+		      stderr);
 		return EX_USAGE;
 	}
+	if (r.proxy.authenticates && (!read_line(r.proxy.username) ||
+				      !read_line(r.proxy.password)))
+		return EX_USAGE;
 	if (curl_global_init(CURL_GLOBAL_DEFAULT))
 		return EX_SOFTWARE;
 	status = fetch(&r);

@@ -181,7 +181,8 @@ static void apply_policy(struct judging *j)
 
 	if (!wants_policy(j))
 		return;
-	sts_find(j->run, j->query->domain, j->query->cached_only, &p);
+	sts_find(j->run, j->query->transport, j->query->domain,
+		 j->query->cached_only, &p);
 	for (i = 0; p.mode != STS_NONE && i < j->out->n; i++)
 		if (!j->finding[i].evidence.dane_usable &&
 		    !j->finding[i].dropped)

@@ -260,26 +260,54 @@ static bool ask_record(struct run *run, const char *domain, char id[33])
 	return found == 1 && id[0];
 }
 
-static bool fetch_anew(struct run *run, const char *domain, const char *id,
-		       struct sts_policy *out)
+static bool fetch_policy(struct run *run, const struct transport *through,
+			 const char *domain, struct buf *text,
+			 struct sts_policy *out, struct outcome *why)
+{
+	if (!sts_fetch(run, through, domain, text, why))
+		return false;
+	if (sts_policy_read(buf_text(text), text->len, out))
+		return true;
+	return outcome_fail(why, STAGE_DNS, EX_UNAVAILABLE,
+			    "what mta-sts.%s gives is no policy", domain);
+}
+
+bool sts_fetch_now(struct run *run, const char *domain,
+		   struct sts_policy *out, struct outcome *why)
 {
 	struct buf text = BUF(STS_POLICY_MAX);
-	bool ok = sts_fetch(run, domain, &text);
+	bool ok;
 
-	if (ok && !sts_policy_read(buf_text(&text), text.len, out)) {
-		log_say(LOG_AT_INFO, "MTA-STS: what mta-sts.%s gives is no "
-			"policy", domain);
-		ok = false;
-	}
-	if (ok)
-		sts_cache_put(run->config->general.cache, domain, id,
-			      out->max_age, &text);
+	*out = (struct sts_policy){ 0 };
+	ok = fetch_policy(run, NULL, domain, &text, out, why);
 	buf_release(&text);
 	return ok;
 }
 
-void sts_find(struct run *run, const char *domain, bool cached_only,
-	      struct sts_policy *out)
+static bool fetch_anew(struct run *run, const struct transport *through,
+		       const char *domain, const char *id,
+		       struct sts_policy *out)
+{
+	const char *cache = run->config->general.cache;
+	struct buf text = BUF(STS_POLICY_MAX);
+	struct outcome why;
+	bool ok;
+
+	if (sts_cache_failed(cache, domain, id))
+		return false;
+	ok = fetch_policy(run, through, domain, &text, out, &why);
+	if (ok) {
+		sts_cache_put(cache, domain, id, out->max_age, &text);
+	} else {
+		log_say(LOG_AT_INFO, "MTA-STS: %s", why.text);
+		sts_cache_fail(cache, domain, id);
+	}
+	buf_release(&text);
+	return ok;
+}
+
+void sts_find(struct run *run, const struct transport *through,
+	      const char *domain, bool cached_only, struct sts_policy *out)
 {
 	char kept_id[33] = "", id[33] = "";
 	struct sts_policy kept = { 0 };
@@ -289,7 +317,7 @@ void sts_find(struct run *run, const char *domain, bool cached_only,
 	*out = (struct sts_policy){ 0 };
 	if (!cached_only && ask_record(run, domain, id) &&
 	    (!have || strcmp(id, kept_id)) &&
-	    fetch_anew(run, domain, id, out)) {
+	    fetch_anew(run, through, domain, id, out)) {
 		sts_policy_release(&kept);
 		return;
 	}

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "base/outcome.h"
 #include "submit/run.h"
 
 enum sts_mode { STS_NONE, STS_TESTING, STS_ENFORCE };
@@ -36,10 +37,16 @@ bool sts_record_read(const char *text, size_t n, char id[33]);
 bool sts_lists(const struct sts_policy *p, const char *host);
 
 /* The policy in effect for a domain; mode STS_NONE where there is none.
- * cached_only: no question and no connection is made. A policy that cannot
- * be had or refreshed leaves the one in the cache in force until it
- * expires. */
-void sts_find(struct run *run, const char *domain, bool cached_only,
-	      struct sts_policy *out);
+ * through: the transport whose proxy it is fetched through; NULL or one
+ * without a proxy: directly. cached_only: no question and no connection is
+ * made. A policy that cannot be had or refreshed leaves the one in the cache
+ * in force until it expires; the same version is not tried again for five
+ * minutes (RFC 8461 section 3.3). */
+void sts_find(struct run *run, const struct transport *through,
+	      const char *domain, bool cached_only, struct sts_policy *out);
+/* What the domain's policy host gives now, whatever is in the cache, which
+ * stays as it is. False: EX_UNAVAILABLE, the reason in words. */
+bool sts_fetch_now(struct run *run, const char *domain,
+		   struct sts_policy *out, struct outcome *why) MUST_CHECK;
 
 #endif

@@ -15,7 +15,9 @@
 #include "submit/mtasts_parts.h"
 
 static const char magic[] = "posthaste-mta-sts 1";
-enum { HEAD_MAX = 128 };
+/* RFC 8461 section 3.3: five minutes or more between attempts at a version
+ * that could not be had. */
+enum { HEAD_MAX = 128, FAILED_SECONDS = 300 };
 
 /* A domain of ours is A-labels; whatever is not must not become a path. */
 static bool is_file_name(const char *domain)
@@ -68,14 +70,14 @@ static bool read_all(int fd, struct buf *b)
 	return true;
 }
 
-static bool load(const char *directory, const char *domain, struct buf *b)
+static bool load(const char *directory, const char *file, struct buf *b)
 {
 	int dir = open_directory(directory, false), fd;
 	bool ok;
 
 	if (dir < 0)
 		return false;
-	fd = openat(dir, domain, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
+	fd = openat(dir, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
 		    O_CLOEXEC);
 	close(dir);
 	if (fd < 0)
@@ -139,9 +141,9 @@ static bool write_all(int fd, const struct buf *b)
 	return !fsync(fd);
 }
 
-static bool replace(int dir, const char *domain, const struct buf *b)
+static bool replace(int dir, const char *file, const struct buf *b)
 {
-	char *temporary = mem_printf(".%ld.%.200s", (long)getpid(), domain);
+	char *temporary = mem_printf(".%ld.%.200s", (long)getpid(), file);
 	int fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_TRUNC |
 			O_NOFOLLOW | O_CLOEXEC, 0600);
 	bool ok = false;
@@ -149,7 +151,7 @@ static bool replace(int dir, const char *domain, const struct buf *b)
 	if (fd >= 0) {
 		ok = write_all(fd, b);
 		ok = !close(fd) && ok &&
-		     !renameat(dir, temporary, dir, domain);
+		     !renameat(dir, temporary, dir, file);
 		if (!ok)
 			unlinkat(dir, temporary, 0);
 	}
@@ -176,4 +178,47 @@ void sts_cache_put(const char *directory, const char *domain, const char *id,
 			"kept in %s", domain, directory);
 	close(dir);
 	buf_release(&b);
+}
+
+/* No domain begins with a dot, so that none is in the way of this. */
+static char *failed_name(const char *domain)
+{
+	return mem_printf(".failed.%s", domain);
+}
+
+bool sts_cache_failed(const char *directory, const char *domain,
+		      const char *id)
+{
+	struct buf b = BUF(HEAD_MAX);
+	const int64_t now = time(NULL);
+	char *file = failed_name(domain), kept[33] = "";
+	const char *rest;
+	int64_t until;
+	bool failed;
+
+	failed = is_file_name(domain) && load(directory, file, &b) &&
+		 read_head(buf_text(&b), kept, &until, &rest) &&
+		 !strcmp(kept, id) && until > now &&
+		 until <= now + FAILED_SECONDS;
+	buf_release(&b);
+	free(file);
+	return failed;
+}
+
+void sts_cache_fail(const char *directory, const char *domain,
+		    const char *id)
+{
+	struct buf b = BUF(HEAD_MAX);
+	char *file = failed_name(domain);
+	int dir = is_file_name(domain) ? open_directory(directory, true) : -1;
+
+	if (dir >= 0) {
+		buf_addf(&b, "%s\nid %s\nexpires %lld\n", magic, id,
+			 (long long)time(NULL) + FAILED_SECONDS);
+		/* without it, it is tried again, and that is all */
+		(void)replace(dir, file, &b);
+		close(dir);
+	}
+	buf_release(&b);
+	free(file);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The caller's side of posthaste-fetch: it gets addresses, a CA file and a
- * deadline, and gives a policy's text. */
+/* The caller's side of posthaste-fetch: it gets addresses, a CA file, a proxy
+ * and a deadline, and gives a policy's text. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/process.h"
 #include "submit/mtasts_parts.h"
 
@@ -22,7 +21,69 @@
 
 /* RFC 8461 section 3.3 suggests a minute; nobody's mail should wait that
  * long for a server that is not there. */
-enum { FETCH_TIME = 20 * 1000, GRACE = 2 * 1000, POLICY_ADDRESSES = 8 };
+enum { FETCH_TIME = 20 * 1000, GRACE = 2 * 1000, POLICY_ADDRESSES = 8,
+       SOCKS_PORT = 1080, ARGUMENTS_MAX = 40 };
+
+/* One call of the helper. */
+struct fetch {
+	struct run *run;
+	const struct transport *through;
+	char *host;
+	struct list address;       /* of the host */
+	char *proxy;               /* its name; NULL: none */
+	unsigned proxy_port;
+	struct list proxy_address;
+	bool proxy_names;          /* the proxy looks up the host */
+	struct buf credentials;    /* for the helper's standard input */
+	int64_t time;              /* ms */
+};
+
+static bool fail(struct outcome *why, const char *host, const char *what)
+{
+	return outcome_fail(why, STAGE_DNS, EX_UNAVAILABLE,
+			    "no policy from %s: %s", host, what);
+}
+
+/* --- the proxy --- */
+
+static bool find_proxy(struct fetch *f, const char *where,
+		       struct outcome *why)
+{
+	struct net_addresses found = { 0 };
+	char text[64];
+	size_t i;
+
+	if (!net_split(where, SOCKS_PORT, &f->proxy, &f->proxy_port))
+		return fail(why, f->host, "its proxy has no valid address");
+	if (!net_lookup(f->proxy, f->proxy_port, NET_ANY, clock_in(f->time),
+			&found, why))
+		return false;
+	for (i = 0; i < found.n && i < POLICY_ADDRESSES; i++) {
+		net_address_text(&found.item[i], text);
+		list_add(&f->proxy_address, text);
+	}
+	net_addresses_release(&found);
+	return true;
+}
+
+/* What goes by a proxy goes by it whole: a policy fetched directly would
+ * tell its server who asks. */
+static bool take_proxy(struct fetch *f, struct outcome *why)
+{
+	const struct transport *t = f->through;
+	const char *where = !t ? NULL : t->kind == KIND_SOCKS ? t->address :
+			    t->proxy;
+
+	if (!where)
+		return true;
+	f->proxy_names = transport_proxy_dns(t);
+	if (t->proxy_username)
+		buf_addf(&f->credentials, "%s\n%s\n", t->proxy_username,
+			 t->proxy_password ? t->proxy_password : "");
+	return find_proxy(f, where, why);
+}
+
+/* --- the host --- */
 
 static void add_addresses(const struct run *run, const struct dns_answer *a,
 			  struct list *out)
@@ -64,58 +125,101 @@ static void add_number(struct list *argv, long long value)
 	list_add(argv, text);
 }
 
-static void make_argv(const struct run *run, const char *host,
-		      const struct list *address, int64_t time,
-		      struct list *argv)
+static void add_option(struct list *argv, const char *name,
+		       const char *value)
 {
-	const struct config *c = run->config;
+	list_add(argv, name);
+	list_add(argv, value);
+}
+
+static void add_proxy(const struct fetch *f, struct list *argv)
+{
+	size_t i;
+
+	if (!f->proxy)
+		return;
+	add_option(argv, "-x", f->proxy);
+	list_add(argv, "-q");
+	add_number(argv, f->proxy_port);
+	for (i = 0; i < f->proxy_address.n; i++)
+		add_option(argv, "-a", f->proxy_address.item[i]);
+	if (f->proxy_names)
+		list_add(argv, "-n");
+	if (f->credentials.len)
+		list_add(argv, "-u");
+}
+
+static void make_argv(const struct fetch *f, struct list *argv)
+{
+	const struct config *c = f->run->config;
 	size_t i;
 
 	list_add(argv, "posthaste-fetch");
-	if (c->tls.ca_file) {
-		list_add(argv, "-c");
-		list_add(argv, c->tls.ca_file);
-	}
+	if (c->tls.ca_file)
+		add_option(argv, "-c", c->tls.ca_file);
 	list_add(argv, "-p");
 	add_number(argv, c->tls.mta_sts_port);
 	list_add(argv, "-t");
-	add_number(argv, time);
-	list_add(argv, host);
-	for (i = 0; i < address->n; i++)
-		list_add(argv, address->item[i]);
+	add_number(argv, f->time);
+	add_proxy(f, argv);
+	list_add(argv, f->host);
+	for (i = 0; i < f->address.n; i++)
+		list_add(argv, f->address.item[i]);
 }
 
-static void become_helper(const char *path, const struct list *argv, int out)
+/* --- the helper --- */
+
+static void become_helper(const char *path, const struct list *argv, int in,
+			  int out)
 {
-	char *vector[POLICY_ADDRESSES + 16] = { 0 };
+	char *vector[ARGUMENTS_MAX] = { 0 };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	size_t i;
 
 	for (i = 0; i < argv->n && i + 1 < sizeof(vector) / sizeof(*vector);
 	     i++)
 		vector[i] = argv->item[i];
-	if (null >= 0 && dup2(null, 0) == 0 && dup2(out, 1) == 1 &&
+	if (null >= 0 && dup2(in, 0) == 0 && dup2(out, 1) == 1 &&
 	    dup2(null, 2) == 2)
 		execv(path, vector);
 	process_leave(127);
 }
 
-static pid_t start(const struct run *run, const struct list *argv, int *out)
+/* A descriptor that gives what was put into it. A user name and a password
+ * of RFC 1929 are 255 bytes each and fit any pipe. */
+static int filled_pipe(const struct buf *b)
 {
-	const char *path = run->fetch_program ? run->fetch_program :
-			   FETCH_PROGRAM;
-	pid_t pid = -1;
+	ssize_t written;
 	int end[2];
 
-	if (!pipe2(end, O_CLOEXEC)) {
+	if (pipe2(end, O_CLOEXEC))
+		return -1;
+	written = write(end[1], buf_text(b), b->len);
+	close(end[1]);
+	if (written >= 0 && (size_t)written == b->len)
+		return end[0];
+	close(end[0]);
+	return -1;
+}
+
+static pid_t start(const struct fetch *f, const struct list *argv, int *out)
+{
+	const char *path = f->run->fetch_program ? f->run->fetch_program :
+			   FETCH_PROGRAM;
+	int end[2], in = filled_pipe(&f->credentials);
+	pid_t pid = -1;
+
+	if (in >= 0 && !pipe2(end, O_CLOEXEC)) {
 		pid = fork();
 		if (!pid)
-			become_helper(path, argv, end[1]);
+			become_helper(path, argv, in, end[1]);
 		close(end[1]);
 		*out = end[0];
 		if (pid < 0)
 			close(end[0]);
 	}
+	if (in >= 0)
+		close(in);
 	return pid;
 }
 
@@ -159,18 +263,16 @@ static const char *meaning(int status)
 	return "posthaste-fetch failed";
 }
 
-static bool run_helper(const struct run *run, const struct list *argv,
-		       const char *host, int64_t deadline, struct buf *text)
+static bool run_helper(const struct fetch *f, const struct list *argv,
+		       struct buf *text, struct outcome *why)
 {
+	const int64_t deadline = clock_in(f->time + GRACE);
 	int fd = -1, status = -1;
-	pid_t pid = start(run, argv, &fd);
+	pid_t pid = start(f, argv, &fd);
 	bool ok;
 
-	if (pid < 0) {
-		log_say(LOG_AT_ERROR, "MTA-STS: posthaste-fetch cannot be "
-			"started");
-		return false;
-	}
+	if (pid < 0)
+		return fail(why, f->host, "posthaste-fetch cannot be started");
 	ok = read_until(fd, deadline, text);
 	close(fd);
 	if (!ok)
@@ -179,30 +281,47 @@ static bool run_helper(const struct run *run, const struct list *argv,
 		;
 	if (ok && WIFEXITED(status) && !WEXITSTATUS(status))
 		return true;
-	log_say(LOG_AT_INFO, "MTA-STS: no policy from %s: %s", host,
-		meaning(status));
-	return false;
+	return fail(why, f->host, meaning(status));
 }
 
-bool sts_fetch(struct run *run, const char *domain, struct buf *text)
+static bool prepare(struct fetch *f, struct outcome *why)
 {
-	char *host = mem_printf("mta-sts.%s", domain);
-	struct list address = { 0 }, argv = { 0 };
-	int64_t most = run->config->general.timeout;
+	if (!take_proxy(f, why))
+		return false;
+	if (f->proxy_names)
+		return true;
+	find_addresses(f->run, f->host, &f->address);
+	return f->address.n ? true : fail(why, f->host, "it has no address");
+}
+
+static void fetch_release(struct fetch *f)
+{
+	list_release(&f->address);
+	list_release(&f->proxy_address);
+	buf_release(&f->credentials);
+	free(f->proxy);
+	free(f->host);
+}
+
+bool sts_fetch(struct run *run, const struct transport *through,
+	       const char *domain, struct buf *text, struct outcome *why)
+{
+	struct fetch f = {
+		.run = run, .through = through, .time = FETCH_TIME,
+		.host = mem_printf("mta-sts.%s", domain),
+		.credentials = BUF_SECRET(1024),
+	};
+	const int64_t most = run->config->general.timeout;
+	struct list argv = { 0 };
 	bool ok = false;
 
-	if (most <= 0 || most > FETCH_TIME)
-		most = FETCH_TIME;
-	find_addresses(run, host, &address);
-	if (address.n) {
-		make_argv(run, host, &address, most, &argv);
-		ok = run_helper(run, &argv, host, clock_in(most + GRACE),
-				text);
-	} else {
-		log_say(LOG_AT_INFO, "MTA-STS: %s has no address", host);
+	if (most > 0 && most < f.time)
+		f.time = most;
+	if (prepare(&f, why)) {
+		make_argv(&f, &argv);
+		ok = run_helper(&f, &argv, text, why);
 	}
-	list_release(&address);
 	list_release(&argv);
-	free(host);
+	fetch_release(&f);
 	return ok;
 }

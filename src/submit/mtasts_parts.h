@@ -22,8 +22,17 @@ bool sts_cache_get(const char *directory, const char *domain, char id[33],
 void sts_cache_put(const char *directory, const char *domain, const char *id,
 		   int64_t max_age, const struct buf *text);
 
-/* Runs posthaste-fetch. False: no text, for whatever reason, which is
- * logged. */
-bool sts_fetch(struct run *run, const char *domain, struct buf *text);
+/* Whether this version of a policy could not be had a short while ago, and
+ * that it could not now. */
+bool sts_cache_failed(const char *directory, const char *domain,
+		      const char *id);
+void sts_cache_fail(const char *directory, const char *domain,
+		    const char *id);
+
+/* Runs posthaste-fetch, through the transport's proxy where it has one.
+ * False: no text; EX_UNAVAILABLE, the reason in words. */
+bool sts_fetch(struct run *run, const struct transport *through,
+	       const char *domain, struct buf *text,
+	       struct outcome *why) MUST_CHECK;
 
 #endif

@@ -216,10 +216,11 @@ bool dns_no_resolver(const struct dns *d)
 	return false;
 }
 
-void sts_find(struct run *run, const char *domain, bool cached_only,
-	      struct sts_policy *out)
+void sts_find(struct run *run, const struct transport *through,
+	      const char *domain, bool cached_only, struct sts_policy *out)
 {
 	(void)run;
+	(void)through;
 	(void)cached_only;
 	*out = (struct sts_policy){ 0 };
 	if (!strcmp(domain, "sts.example") || !strcmp(domain, "strict.example"))

@@ -228,7 +228,8 @@ static size_t calls(const struct place *p)
 	return n;
 }
 
-static enum sts_mode ask(const struct place *p, bool cached_only)
+static enum sts_mode ask_through(const struct place *p,
+				 const struct transport *t, bool cached_only)
 {
 	struct config c = { 0 };
 	struct run run = { .config = &c, .fetch_program = p->helper };
@@ -238,11 +239,16 @@ static enum sts_mode ask(const struct place *p, bool cached_only)
 	c.general.cache = (char *)p->cache;
 	c.general.timeout = 10000;
 	c.tls.mta_sts_port = 443;
-	sts_find(&run, "lab.example", cached_only, &policy);
+	sts_find(&run, t, "lab.example", cached_only, &policy);
 	mode = policy.mode;
 	sts_policy_release(&policy);
 	free(run.dns);
 	return mode;
+}
+
+static enum sts_mode ask(const struct place *p, bool cached_only)
+{
+	return ask_through(p, NULL, cached_only);
 }
 
 static void cleanup(const struct place *p)
@@ -252,6 +258,8 @@ static void cleanup(const struct place *p)
 	snprintf(path, sizeof(path), "%s/calls", p->base);
 	unlink(path);
 	unlink(p->kept);
+	snprintf(path, sizeof(path), "%s/.failed.lab.example", p->cache);
+	unlink(path);
 	unlink(p->helper);
 	rmdir(p->cache);
 	assert_int_equal(rmdir(p->base), 0);
@@ -344,10 +352,93 @@ static void no_policy_no_harm(void **state)
 	set_helper(&p, "enforce", 65);
 	assert_int_equal(ask(&p, false), STS_NONE);
 	unlink(p.helper);
+	record = "v=STSv1; id=2;";
 	assert_int_equal(ask(&p, false), STS_NONE);
+	record = "v=STSv1; id=3;";
 	write_file(p.helper, "#!/bin/sh\nyes | head -c 200000\n", 0700);
 	assert_int_equal(ask(&p, false), STS_NONE);
 	cleanup(&p);
+}
+
+static void failures_are_remembered(void **state)
+{
+	char path[96], line[64];
+	struct place p;
+	FILE *f;
+
+	(void)state;
+	set_place(&p);
+	set_helper(&p, "enforce", 75);
+	assert_int_equal(ask(&p, false), STS_NONE);
+	set_helper(&p, "enforce", 0);
+	assert_int_equal(ask(&p, false), STS_NONE);
+	assert_int_equal(calls(&p), 1);
+	record = "v=STSv1; id=2;";
+	assert_int_equal(ask(&p, false), STS_ENFORCE);
+	assert_int_equal(calls(&p), 2);
+	record = "v=STSv1; id=3;";
+	set_helper(&p, "testing", 75);
+	assert_int_equal(ask(&p, false), STS_ENFORCE);
+	assert_int_equal(ask(&p, false), STS_ENFORCE);
+	assert_int_equal(calls(&p), 3);
+	/* five minutes later */
+	snprintf(path, sizeof(path), "%s/.failed.lab.example", p.cache);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	assert_non_null(fgets(line, sizeof(line), f));
+	fclose(f);
+	assert_string_equal(line, "posthaste-mta-sts 1\n");
+	write_file(path, "posthaste-mta-sts 1\nid 3\nexpires 1000\n", 0600);
+	set_helper(&p, "testing", 0);
+	assert_int_equal(ask(&p, false), STS_TESTING);
+	cleanup(&p);
+}
+
+/* What the helper is told of a proxy: its arguments, and its input. */
+static void expect_proxied(const struct transport *t, const char *arguments,
+			   const char *input)
+{
+	char line[256], *script, *wanted;
+	char path[64];
+	struct place p;
+	FILE *f;
+
+	set_place(&p);
+	script = mem_printf("#!/bin/sh\n{ echo \"$*\"; cat; } >%s/calls\n"
+			    "printf 'version: STSv1\nmode: none\n"
+			    "max_age: 9\n'\n", p.base);
+	write_file(p.helper, script, 0700);
+	assert_int_equal(ask_through(&p, t, false), STS_NONE);
+	snprintf(path, sizeof(path), "%s/calls", p.base);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	assert_non_null(fgets(line, sizeof(line), f));
+	wanted = mem_printf("-p 443 -t 10000 %s\n", arguments);
+	assert_string_equal(line, wanted);
+	line[fread(line, 1, sizeof(line) - 1, f)] = '\0';
+	fclose(f);
+	assert_string_equal(line, input);
+	free(script);
+	free(wanted);
+	cleanup(&p);
+}
+
+static void through_a_proxy(void **state)
+{
+	struct transport t = { .kind = KIND_SOCKS, .proxy_dns = -1,
+			       .address = "127.0.0.1:1081" };
+
+	(void)state;
+	expect_proxied(&t, "-x 127.0.0.1 -q 1081 -a 127.0.0.1 "
+		       "mta-sts.lab.example 192.0.2.7", "");
+	t.address = "[::1]";
+	t.proxy_dns = 1;
+	expect_proxied(&t, "-x ::1 -q 1080 -a ::1 -n mta-sts.lab.example",
+		       "");
+	t.proxy_username = "me";
+	t.proxy_password = "a b%";
+	expect_proxied(&t, "-x ::1 -q 1080 -a ::1 -n -u mta-sts.lab.example",
+		       "me\na b%\n");
 }
 
 int main(void)
@@ -360,6 +451,8 @@ int main(void)
 		cmocka_unit_test(cache_outlives_its_server),
 		cmocka_unit_test(cache_expires_and_distrusts),
 		cmocka_unit_test(no_policy_no_harm),
+		cmocka_unit_test(failures_are_remembered),
+		cmocka_unit_test(through_a_proxy),
 	};
 
 	log_open(&(struct log_settings){ .to = "none" });
