@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "wire/interfaces.h"
+
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <string.h>
+
+struct network {
+	uint32_t net;
+	unsigned bits;
+};
+
+static bool is_within(uint32_t address, const struct network *n, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (!((address ^ n[i].net) >> (32 - n[i].bits)))
+			return true;
+	return false;
+}
+
+static bool is_public_v4(uint32_t address)
+{
+	static const struct network kept_out[] = {
+		{ 0x00000000, 8 }, { 0x0a000000, 8 }, { 0x64400000, 10 },
+		{ 0x7f000000, 8 }, { 0xa9fe0000, 16 }, { 0xac100000, 12 },
+		{ 0xc0000000, 24 }, { 0xc0a80000, 16 }, { 0xc6120000, 15 },
+		{ 0xe0000000, 3 },
+	};
+
+	return !is_within(address, kept_out,
+			  sizeof(kept_out) / sizeof(*kept_out));
+}
+
+/* 2000::/3 is all that has been given out. */
+static bool is_public_v6(const struct in6_addr *address)
+{
+	return (address->s6_addr[0] & 0xe0) == 0x20;
+}
+
+/* RFC 5737, RFC 3849: found on interfaces in laboratories alone. */
+static bool is_documentation(const struct net_address *a)
+{
+	static const struct network v4_nets[] = {
+		{ 0xc0000200, 24 }, { 0xc6336400, 24 }, { 0xcb007100, 24 },
+	};
+	static const unsigned char v6_net[] = { 0x20, 0x01, 0x0d, 0xb8 };
+	const struct sockaddr_in *v4 = (const void *)&a->sa;
+	const struct sockaddr_in6 *v6 = (const void *)&a->sa;
+
+	if (a->sa.ss_family == AF_INET)
+		return is_within(ntohl(v4->sin_addr.s_addr), v4_nets,
+				 sizeof(v4_nets) / sizeof(*v4_nets));
+	return !memcmp(v6->sin6_addr.s6_addr, v6_net, sizeof(v6_net));
+}
+
+bool net_address_is_public(const struct net_address *a)
+{
+	const struct sockaddr_in *v4 = (const void *)&a->sa;
+	const struct sockaddr_in6 *v6 = (const void *)&a->sa;
+
+	if (a->sa.ss_family == AF_INET)
+		return is_public_v4(ntohl(v4->sin_addr.s_addr));
+	return a->sa.ss_family == AF_INET6 && is_public_v6(&v6->sin6_addr);
+}
+
+static void add(const struct ifaddrs *i, struct net_addresses *out)
+{
+	struct net_address a = { 0 };
+
+	if (!i->ifa_addr || !(i->ifa_flags & IFF_UP))
+		return;
+	if (i->ifa_addr->sa_family == AF_INET)
+		a.len = sizeof(struct sockaddr_in);
+	else if (i->ifa_addr->sa_family == AF_INET6)
+		a.len = sizeof(struct sockaddr_in6);
+	memcpy(&a.sa, i->ifa_addr, a.len);
+	if (a.len && net_address_is_public(&a) && !is_documentation(&a))
+		net_addresses_add(out, (const struct sockaddr *)&a.sa, a.len);
+}
+
+void interfaces_public(struct net_addresses *out)
+{
+	struct ifaddrs *all, *i;
+
+	if (getifaddrs(&all))
+		return;
+	for (i = all; i; i = i->ifa_next)
+		add(i, out);
+	freeifaddrs(all);
+}
