@@ -13,7 +13,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
 import mxnet  # noqa: E402
 from mxnet import Hosts, Resolver, record, submit, want  # noqa: E402
 
-CHAIN = "".join(f"c{i} CNAME c{i + 1}\n" for i in range(5)) + "c5 MX 10 mx.one\n"
+CHAIN = "".join(f"c{i} CNAME c{i + 1}\n" for i in range(5))
+MANY = "".join(f"many MX {i} no{i}.many\nno{i}.many A 192.0.2.{100 + i}\n"
+               for i in range(2, 13))
 ZONE = f"""
 one MX 10 mx.one
 mx.one A 192.0.2.11
@@ -32,7 +34,7 @@ b.equal A 192.0.2.24
 nullmx MX 0 .
 loop CNAME loop2
 loop2 CNAME loop
-{CHAIN}
+{CHAIN}c5 MX 10 mx.one
 implicit A 192.0.2.25
 six MX 10 mx.six
 mx.six AAAA 2001:db8::6
@@ -55,8 +57,7 @@ bad MX 10 mx.broken.test.
 halfbad MX 10 mx.broken.test.
 halfbad MX 20 mx.one
 many MX 1 mx1.pair
-{"".join(f"many MX {i} no{i}.many{chr(10)}no{i}.many A 192.0.2.{100 + i}{chr(10)}"
-         for i in range(2, 13))}
+{MANY}
 relay A 192.0.2.31
 """
 NOW = "on mail\n  reply 550 5.7.25 your address has no PTR record\n"
@@ -164,7 +165,7 @@ def servfail(folder, _):
 
 
 def servfail_counts(folder, _):
-    """SERVFAIL of the system's resolver: queued, and it counts as an attempt"""
+    """SERVFAIL of the system's resolver: queued, and it counts"""
     pathlib.Path(folder, "conf").write_text(
         f"[general]\nhostname = c.sender.test\ndomain = sender.test\n"
         f"[log]\nto = none\n[queue]\nqueue = on_failure\n"
@@ -433,7 +434,8 @@ def tls_taken(folder, certificates):
 
 def tls_broken(folder, certificates):
     """opportunistic TLS: a broken handshake, then in clear on that host"""
-    for break_it in ("reply 220 go\n  close", "reply 220 go\n  send oops\\r\\n",
+    for break_it in ("reply 220 go\n  close",
+                     "reply 220 go\n  send oops\\r\\n",
                      "reply 454 4.7.0 not now"):
         with Hosts(folder, certificates) as h:
             h.add("192.0.2.21", "tls starttls\non starttls\n  " + break_it +

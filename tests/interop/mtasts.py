@@ -330,6 +330,8 @@ def changed(folder, _):
     in_force(folder, "changed", resolver=d.where)
     WORLD.site.away = False
     want(fetched("changed") == 1, WORLD.site.asked)
+    # what failed is not asked for again at once (RFC 8461 3.3)
+    ident[0] = "3"
     WORLD.site.policy["changed"] = policy("none")
     no_policy(folder, "changed", resolver=d.where)
     want(fetched("changed") == 2, WORLD.site.asked)

@@ -398,7 +398,8 @@ def submit(folder, recipients, *, more="", general="", dns="", tls="",
     folder = pathlib.Path(folder)
     log = folder / "log"
     log.unlink(missing_ok=True)
-    text = BASE.format(folder=folder, general=general, dns=dns, tls=tls, domain=domain, host=host,
+    text = BASE.format(folder=folder, general=general, dns=dns, tls=tls,
+                       domain=domain, host=host,
                        queue=queue,
                        more=more, resolver=resolver, ca=ca)
     if not ca:
