@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/list.h"
 #include "desk/spf_parts.h"
 
 enum { NAME_MAX_SPF = 253 };
@@ -45,7 +44,7 @@ static void add_ip(const struct spf *s, struct buf *out)
 			 (unsigned)v6->sin6_addr.s6_addr[i] & 15);
 }
 
-static bool add_letter(const struct spf *s, const char *domain, char letter,
+static bool add_letter(struct spf *s, const char *domain, char letter,
 		       struct buf *out)
 {
 	switch (letter | 32) {
@@ -64,8 +63,6 @@ static bool add_letter(const struct spf *s, const char *domain, char letter,
 		add_ip(s, out);
 		return true;
 	case 'p':
-		/* costs look-ups and should not be used: RFC 7208 allows
-		 * "unknown" where no name is validated */
 		return buf_adds(out, "unknown");
 	case 'v':
 		return buf_adds(out, s->query->ip->sa.ss_family == AF_INET ?
@@ -115,7 +112,7 @@ static void add_escaped(struct buf *out, const char *s)
 }
 
 /* What stands between "%{" and "}". */
-static bool add_macro(const struct spf *s, const char *domain,
+static bool add_macro(struct spf *s, const char *domain,
 		      const char *text, size_t n, struct buf *out)
 {
 	struct buf value = BUF(1024), result = BUF(1024);
@@ -149,7 +146,7 @@ static bool add_macro(const struct spf *s, const char *domain,
 	return ok;
 }
 
-static bool expand(const struct spf *s, const char *domain, const char *p,
+static bool expand(struct spf *s, const char *domain, const char *p,
 		   const char *end, struct buf *out)
 {
 	const char *close;
@@ -178,7 +175,7 @@ static bool expand(const struct spf *s, const char *domain, const char *p,
 	return !out->full;
 }
 
-bool spf_expand(const struct spf *s, const char *domain, const char *text,
+bool spf_expand(struct spf *s, const char *domain, const char *text,
 		size_t n, struct buf *out)
 {
 	const char *dot;
