@@ -25,14 +25,6 @@ static int newaliases(const struct desk *d)
 	return EX_OK;
 }
 
-static int not_built_in(const struct desk *d)
-{
-	struct outcome why;
-
-	outcome_fail(&why, STAGE_LOCAL, EX_UNAVAILABLE, "not built in yet");
-	return desk_fail(d, &why);
-}
-
 static int help(const struct desk *d)
 {
 	struct buf out = BUF(256 * 1024);
@@ -76,7 +68,7 @@ static const struct {
 	[COMMAND_CHECK] = { desk_check, true },
 	[COMMAND_EXPLAIN] = { desk_explain, false },
 	[COMMAND_PROBE] = { desk_probe, false },
-	[COMMAND_DNSCHECK] = { not_built_in, false },
+	[COMMAND_DNSCHECK] = { desk_dnscheck, false },
 	[COMMAND_CONFIGURE] = { desk_configure, true },
 	[COMMAND_SHOW] = { desk_administer, false },
 	[COMMAND_HOLD] = { desk_administer, false },
