@@ -161,16 +161,27 @@ static bool short_option(struct parse *p, const char *at)
 	return false;
 }
 
-static const struct known_option *by_word(const char *word, size_t n)
+/* A long option by its name, or by as much of it as no other begins with. */
+static const struct known_option *by_word(struct parse *p, const char *word,
+					  size_t n)
 {
-	const struct known_option *k;
+	const struct known_option *k, *found = NULL;
+	bool ambiguous = false;
 	size_t i;
 
-	for (i = 0; (k = option_at(i)); i++)
-		if (k->word && strlen(k->word) == n &&
-		    !memcmp(k->word, word, n))
+	for (i = 0; (k = option_at(i)); i++) {
+		if (!k->word || strncmp(k->word, word, n))
+			continue;
+		if (!k->word[n])
 			return k;
-	return NULL;
+		ambiguous = ambiguous || found;
+		found = k;
+	}
+	if (!found)
+		fault(p, "unknown option %.*s", (int)(n & 0xfff), word);
+	else if (ambiguous)
+		fault(p, "option %.*s is ambiguous", (int)(n & 0xfff), word);
+	return ambiguous ? NULL : found;
 }
 
 static void long_option(struct parse *p)
@@ -178,12 +189,10 @@ static void long_option(struct parse *p)
 	const char *word = *p->word;
 	size_t n = strcspn(word, "=");
 	const char *value = word[n] ? word + n + 1 : NULL;
-	const struct known_option *k = by_word(word, n);
+	const struct known_option *k = by_word(p, word, n);
 
-	if (!k) {
-		fault(p, "unknown option %.*s", (int)(n & 0xfff), word);
+	if (!k)
 		return;
-	}
 	if (value && k->value == VALUE_NONE) {
 		fault(p, "option %s takes no value", k->word);
 		return;

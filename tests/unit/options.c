@@ -165,6 +165,10 @@ static void test_syntax(void **state)
 		{ "s|--transport|-x|d@x", "send transport=<-x> [d@x]" },
 		{ "s|--require-tls|--dry-run|--json|-v|d@x",
 		  "send v dry json rtls [d@x]" },
+		/* GNU style: as much of a name as no other begins with */
+		{ "s|--requ|--dry|--j|d@x", "send dry json rtls [d@x]" },
+		{ "s|--config|c|--acc=n|--tran|t|d",
+		  "send C=<c> a=<n> transport=<t> [d]" },
 	};
 
 	(void)state;
@@ -281,7 +285,11 @@ static void test_refused(void **state)
 		{ "s|-iZ|d", "64 unknown option -Z" },
 		{ "s|-\033|d", "64 unknown option -?" },
 		{ "s|--bogus|d", "64 unknown option --bogus" },
-		{ "s|--dry|d", "64 unknown option --dry" },
+		{ "s|--drys|d", "64 unknown option --drys" },
+		{ "s|--dry-run-not|d", "64 unknown option --dry-run-not" },
+		{ "s|--conf|x|d", "64 option --conf is ambiguous" },
+		{ "s|--re=x|d", "64 option --re is ambiguous" },
+		{ "s|--jso=1|d", "64 option --json takes no value" },
 		{ "s|--bogus=x|d", "64 unknown option --bogus" },
 		{ "s|--bogus|-bp", "64 unknown option --bogus (no message)" },
 		{ "s|--json=x|d", "64 option --json takes no value" },
