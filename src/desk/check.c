@@ -13,18 +13,36 @@ static void print_errors(const struct config *c)
 			c->error[i].line, c->error[i].message);
 }
 
+/* Without the key it depends on the queue's state what is done. */
+static void effective_queue(const struct desk *d, struct config *shown)
+{
+	struct outcome ignored;
+	struct queue *q;
+
+	if (shown->queue.queue != QUEUE_UNSET)
+		return;
+	if (!desk_queue(d, false, &q, &ignored) || !q) {
+		shown->queue.queue = QUEUE_NEVER;
+		return;
+	}
+	shown->queue.queue = QUEUE_ON_FAILURE;
+	queue_close(q);
+}
+
 int desk_check(const struct desk *d)
 {
+	struct config shown = *d->config;
 	struct buf out = BUF(64 * 1024 * 1024);
 	bool written;
 
+	effective_queue(d, &shown);
 	if (d->options->json) {
-		config_print_json(d->config, &out);
+		config_print_json(&shown, &out);
 		buf_addc(&out, '\n');
 	} else {
 		print_errors(d->config);
 		if (!d->config->errors)
-			config_print(d->config, &out);
+			config_print(&shown, &out);
 	}
 	written = desk_print(&out);
 	buf_release(&out);

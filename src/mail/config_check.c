@@ -2,6 +2,7 @@
 /* What depends on the host or on more than one key. */
 #include "mail/config_keys.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -85,11 +86,16 @@ void config_defaults(struct config *c, const struct config_place *place)
 static void default_aliases(struct config *c, const struct settings *set)
 {
 	static const char usual[] = "/etc/aliases";
+	unsigned line = setting_line(set, SECTION_GENERAL, "aliases", 0);
 
-	if (setting_line(set, SECTION_GENERAL, "aliases", 0))
+	if (line)
 		c->general.aliases_named = c->general.aliases != NULL;
 	else if (!access(usual, F_OK))
 		c->general.aliases = mem_string(usual);
+	if (c->general.aliases_named && access(c->general.aliases, F_OK) &&
+	    (errno == ENOENT || errno == ENOTDIR))
+		config_fault(c, line, "aliases: %.300s: %s",
+			     c->general.aliases, strerror(errno));
 }
 
 static void check_routes(struct config *c, const struct settings *set)
@@ -161,6 +167,16 @@ static bool is_faulty(const struct config *c, unsigned line)
 	return false;
 }
 
+/* What a transport does where its keys say nothing; with SRV records the
+ * port is theirs. */
+static void default_transport(struct transport *t)
+{
+	if (!t->port && !t->srv && t->kind != KIND_FAIL)
+		t->port = transport_port(t);
+	if (t->proxy_dns < 0 && (t->proxy || t->kind == KIND_SOCKS))
+		t->proxy_dns = transport_proxy_dns(t);
+}
+
 static void check_transport(struct config *c, const struct settings *set,
 			    size_t i)
 {
@@ -186,6 +202,13 @@ static void check_transport(struct config *c, const struct settings *set,
 	if (t->key && !t->certificate)
 		config_fault(c, setting_line(set, SECTION_TRANSPORT, "key", i),
 			     "key without certificate");
+	if (t->no_starttls && t->starttls_insecure_skip_verify &&
+	    t->kind != KIND_SUBMISSIONS)
+		config_fault(c, setting_line(set, SECTION_TRANSPORT,
+					     "no_starttls", i),
+			     "no_starttls contradicts "
+			     "starttls_insecure_skip_verify");
+	default_transport(&c->transport[i]);
 }
 
 static void check_password_file(struct config *c, const char *path,
