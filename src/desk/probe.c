@@ -176,7 +176,8 @@ static void show_json(struct probe *p)
 	json_object(&j, NULL);
 	json_string(&j, "transport", p->t ? p->t->name : NULL);
 	json_string(&j, "host", p->link.host ? p->link.host->name : NULL);
-	json_string(&j, "address", p->link.peer.address);
+	json_string(&j, "address", p->link.peer.address[0] ?
+		    p->link.peer.address : NULL);
 	tls_json(&j, &f->tls);
 	list_json(&j, "extensions", &f->features.lines);
 	list_json(&j, "mechanisms", &f->features.mechanisms);
@@ -284,6 +285,8 @@ int desk_probe(const struct desk *d)
 		connect_to(&p);
 	(d->options->json ? show_json : show_text)(&p);
 	shown = desk_print(&p.out);
+	if (!p.open)
+		desk_complain("%s", p.why.text);
 	link_close(&p.link);
 	hosts_release(&p.hosts);
 	desk_run_release(&p.run);

@@ -223,7 +223,7 @@ static bool read_message(struct session *s, struct message **m)
 		message_abandon(reader);
 		outcome_fail(&why, STAGE_LOCAL, EX_IOERR,
 			     "the input ended within a message");
-		desk_log_failure(s->desk, &why);
+		desk_fail(s->desk, &why);
 		/* "try again" would be wrong for those that were accepted */
 		s->status = s->accepted ? EX_UNAVAILABLE : EX_IOERR;
 		s->over = true;
