@@ -315,17 +315,24 @@ static void use_host(struct serving *v, const struct host *host)
 
 /* --- one transport --- */
 
+/* As if a server had said it, so that the message may begin with an enhanced
+ * status code. */
 static void refuse_by_configuration(struct serving *v)
 {
 	const struct transport *t = v->t;
+	struct reply reply = { 0 };
 	struct outcome o;
+	char words[1024];
 
-	outcome_fail_status(&o, STAGE_RCPT,
-			    t->code < 500 ? EX_TEMPFAIL : EX_UNAVAILABLE,
-			    t->code < 500 ? "4.7.0" : "5.7.0", "%s",
-			    t->message ? t->message :
-			    "mail of this kind is refused here");
-	o.code = (int)t->code;
+	snprintf(words, sizeof(words), "%d %s", (int)t->code, t->message ?
+		 t->message : "mail of this kind is refused here");
+	reply_line(&reply, words, strlen(words));
+	reply_outcome(&reply, STAGE_RCPT, true, "", &o);
+	reply_release(&reply);
+	o.exit = t->code < 500 ? EX_TEMPFAIL : EX_UNAVAILABLE;
+	if (!o.status[0])
+		snprintf(o.status, sizeof(o.status), "%d.7.0",
+			 (int)t->code / 100 % 10);
 	snprintf(o.host, sizeof(o.host), "transport %s", t->name);
 	conclude_all(v, &o);
 }
