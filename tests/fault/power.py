@@ -1,0 +1,342 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The power goes, on a real ext4, after each system call: stopped there, the
+file system is shut down without its journal, mounted again, and the queue
+run to its end. Controls with syncs that do nothing must lose. Needs root."""
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+# not this folder itself: its names would hide those of the library
+sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                           "support")
+from lab import (  # noqa: E402
+    LONG, POSTHASTE, Failure, Lab, Sink, Skip, calls_of, check, email_report,
+    entry_bytes, equal, message_bytes, need, need_strace, sample, tap)
+
+SHUTDOWN = 0x8004587d        # EXT4_IOC_SHUTDOWN
+NO_LOG_FLUSH = 2
+STARTUP = {"execve", "brk", "mmap", "munmap", "mprotect", "arch_prctl",
+           "set_tid_address", "set_robust_list", "rseq", "prlimit64",
+           "access", "rt_sigaction", "rt_sigprocmask", "getuid", "geteuid",
+           "getgid", "getegid", "getpid", "gettid", "uname", "prctl",
+           "getrandom", "ioctl", "lseek", "fcntl", "umask", "getgroups",
+           "pread64", "read", "futex", "sysinfo", "poll", "ppoll"}
+OFTEN = {"openat", "close", "newfstatat", "fstat", "getdents64", "socket",
+         "connect", "bind", "getsockname", "setsockopt", "statx"}
+
+
+class Disk:
+    """An ext4 in a file, mounted on the queue's folder."""
+
+    def __init__(self, folder):
+        if os.getuid():
+            raise Skip("only root may mount")
+        need("mkfs.ext4", "mount", "umount")
+        os.makedirs(f"{folder}/disk")
+        self.image, self.path = f"{folder}/image", f"{folder}/disk"
+        with open(self.image, "wb") as f:
+            f.truncate(16 << 20)
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0",
+                        self.image], check=True, capture_output=True)
+        self.mounted = False
+        if not self.mount():
+            raise Skip("no loop device can be mounted here")
+
+    def mount(self):
+        done = subprocess.run(["mount", "-o", "loop", self.image, self.path],
+                              capture_output=True, check=False)
+        self.mounted = done.returncode == 0
+        return self.mounted
+
+    def unmount(self):
+        for _ in range(200):
+            if not subprocess.run(["umount", self.path], check=False,
+                                  capture_output=True).returncode:
+                self.mounted = False
+                return
+            time.sleep(0.01)
+        raise Failure("the disk stays busy")
+
+    def cut(self):
+        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.ioctl(fd, SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
+        except OSError as why:
+            raise Skip(f"this ext4 cannot be shut down: {why}") from why
+        finally:
+            os.close(fd)
+
+    def again(self):
+        """Mounts what reached the disk."""
+        self.unmount()
+        if self.mount() and self.alive():
+            return
+        # somebody's copy of our mount keeps the dead file system alive
+        if self.mounted:
+            self.unmount()
+        shutil.copyfile(self.image, self.image + "+")
+        os.unlink(self.image)
+        self.image += "+"
+        check(self.mount() and self.alive(), "the disk does not come back")
+
+    def alive(self):
+        try:
+            os.mkdir(f"{self.path}/probe")
+            os.rmdir(f"{self.path}/probe")
+        except OSError:
+            return False
+        return True
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.mounted:
+            with contextlib.suppress(Failure):
+                self.unmount()
+        if self.mounted:
+            subprocess.run(["umount", "-l", self.path], check=False)
+
+
+class Sweep:
+    def __init__(self, folder, disk, sink, prepare, args, judge,
+                 queue="queue = on_failure\nschedule = 0s\nlifetime = 1d"):
+        self.disk, self.sink, self.args = disk, sink, args
+        self.prepare, self.judge = prepare, judge
+        self.lab = Lab(f"{folder}/lab", sink.port, queue)
+        text = self.lab.config.read_text().replace(
+            f"directory = {self.lab.queue}", f"directory = {disk.path}/queue")
+        self.lab.config.write_text(text)
+        self.lab.queue = self.lab.queue.__class__(f"{disk.path}/queue")
+        self.trace = f"{folder}/trace"
+        self.number = 0
+        self.points = self.lost = self.twice = self.stopped = 0
+        self.faults = []
+
+    def fresh(self):
+        self.number += 1
+        mid = f"p{self.number}"
+        (self.lab.folder / "log").unlink(missing_ok=True)
+        self.prepare(self.lab, mid)
+        os.sync()
+        return mid
+
+    def start(self, mid, wrap):
+        child = subprocess.Popen(
+            ["strace", "-f", "-o", self.trace, *wrap, POSTHASTE, "-C",
+             str(self.lab.config), *self.args],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, env=self.lab.env,
+            cwd=self.lab.folder, start_new_session=True)
+        child.stdin.write(f"Message-ID: <{mid}>\n\nhi\n".encode())
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.close()
+        return child
+
+    def until_stopped(self, child):
+        """Waits until it stands or has ended; gives its trace so far, and
+        its status (None: it stands)."""
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            status = child.poll()
+            with open(self.trace, errors="replace") as f:
+                text = f.read()
+            if "stopped by SIGSTOP" in text or status is not None:
+                return text, status
+            time.sleep(0.002)
+        return text, None
+
+    def power_cut(self, wrap):
+        """One run that ends in a power cut. Gives the message's id, the
+        status it ended with before that, and whether something was synced."""
+        mid = self.fresh()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.trace)
+        open(self.trace, "w").close()
+        child = self.start(mid, wrap)
+        try:
+            text, status = self.until_stopped(child)
+            self.disk.cut()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+        self.stopped += status is None
+        self.disk.again()
+        synced = re.search(r"fdatasync\(\d+\) += 0(?! *\(INJECTED)", text)
+        return mid, status, bool(synced)
+
+    def settle(self, mid, status, synced, where):
+        try:
+            self.lab.make_queue()
+            self.lab.drain()
+            equal(self.lab.names("corrupt"), [], "in corrupt")
+            self.judge(self, mid, status, synced)
+        except Failure as why:
+            self.faults.append(f"{where}: {why}")
+            shutil.rmtree(self.lab.queue, ignore_errors=True)
+
+    def count(self, mid, rcpt, least, most):
+        n = self.sink.counts(lambda a: True).get((mid, rcpt), 0)
+        self.lost += n < least
+        self.twice += max(0, n - 1)
+        check(n >= least, f"{rcpt}: LOST")
+        check(n <= most, f"{rcpt}: {n} times, at most {most} expected")
+
+    def calls(self):
+        mid = self.fresh()
+        child = self.start(mid, [])
+        status = child.wait(30)
+        equal(status, 0, "the status without a cut")
+        calls = calls_of(self.trace)
+        self.settle(mid, 0, True, "without a cut")
+        return calls
+
+    def run(self, name, most):
+        calls = self.calls()
+        telling = [(c, n + 1) for c in sorted(calls)
+                   if c not in STARTUP | OFTEN for n in range(calls[c])]
+        others = [(c, n + 1) for c in sorted(calls) if c in
+                  (STARTUP - {"execve"} if LONG else set()) | OFTEN
+                  for n in range(calls[c])]
+        for call, n in telling + sample(others, most):
+            self.points += 1
+            found = self.power_cut([
+                "-e", f"trace={call},fdatasync", "-e",
+                f"inject={call}:signal=STOP:when={n}"])
+            self.settle(*found, f"after {call} {n}")
+        for _ in range(2):
+            self.points += 1
+            self.settle(*self.power_cut(["-e", "trace=fdatasync"]),
+                        "after the end")
+        words = [f"{name}: {self.points} points ({self.stopped} stopped), "
+                 f"lost {self.lost}, duplicates {self.twice}"]
+        if self.faults:
+            raise Failure("\n".join(words + self.faults[:30]))
+        return words
+
+    def control(self, name):
+        """With syncs that do nothing something must go wrong."""
+        for _ in range(3):
+            found = self.power_cut([
+                "-e", "trace=fsync,fdatasync,syncfs", "-e",
+                "inject=fsync,fdatasync,syncfs:retval=0"])
+            equal(found[1], 0, "the status")
+            self.settle(*found, "syncs faked")
+        check(self.faults, f"{name}: faked syncs went unnoticed, so this "
+              "test proves nothing")
+        return [f"{name}, syncs faked: {self.faults[0]}"]
+
+
+@contextlib.contextmanager
+def stage(folder):
+    need_strace()
+    with Disk(folder) as disk, Sink() as sink:
+        yield disk, sink.up()
+
+
+def make_queue(lab, _mid):
+    lab.make_queue()
+
+
+def judge_submission(sweep, mid, status, _synced):
+    # the one who was told 0 may forget it
+    sweep.count(mid, "a@example.net", int(status == 0), 1)
+    for a in list(sweep.sink.accepted):
+        check(a.id != mid or a.data.endswith(b"\r\n\r\nhi\r\n"),
+              f"not the message: {a.data!r}")
+
+
+SUBMIT = ["-odq", "-i", "-f", "s@test.example", "a@example.net"]
+
+
+def submission(folder):
+    """submission into the queue"""
+    with stage(folder) as (disk, sink):
+        return Sweep(folder, disk, sink, make_queue, SUBMIT,
+                     judge_submission).run("-odq", 15)
+
+
+def new_queue(folder):
+    """the first submission, which makes the queue"""
+    def prepare(lab, _mid):
+        shutil.rmtree(lab.queue, ignore_errors=True)
+
+    with stage(folder) as (disk, sink):
+        return Sweep(folder, disk, sink, prepare, SUBMIT,
+                     judge_submission).run("-odq, new", 5)
+
+
+def submission_control(folder):
+    """control: submission with faked syncs loses"""
+    with stage(folder) as (disk, sink):
+        return Sweep(folder, disk, sink, make_queue, SUBMIT,
+                     judge_submission).control("-odq")
+
+
+RCPTS = ["a@example.net", "b@example.net", "c@example.net"]
+
+
+def put_three(lab, mid):
+    lab.make_queue()
+    lab.put(int(mid[1:]), entry_bytes(RCPTS, message_bytes(mid)))
+
+
+def judge_delivery(sweep, mid, _status, synced):
+    for rcpt in RCPTS:
+        # in doubt until the answer is on disk
+        sweep.count(mid, rcpt, 1, 1 if synced else 2)
+
+
+def delivery(folder):
+    """delivery of a message with three recipients"""
+    with stage(folder) as (disk, sink):
+        return Sweep(folder, disk, sink, put_three, ["-q"],
+                     judge_delivery).run("-q", 10)
+
+
+def delivery_control(folder):
+    """control: delivery with faked syncs repeats what was settled"""
+    def judge(sweep, mid, status, _synced):
+        judge_delivery(sweep, mid, status, True)
+
+    with stage(folder) as (disk, sink):
+        return Sweep(folder, disk, sink, put_three, ["-q"],
+                     judge).control("-q")
+
+
+def report(folder):
+    """a refused recipient's report: made once, never lost"""
+    def prepare(lab, mid):
+        lab.make_queue()
+        lab.put(int(mid[1:]), entry_bytes(["no@example.net"],
+                                          message_bytes(mid)))
+
+    def judge(sweep, mid, _status, _synced):
+        ids = [r.id for r in sweep.sink.reports()
+               if f"<{mid}>".encode() in r.data and
+               email_report(r.data)[0] == f"<{mid}>"]
+        sweep.lost += not ids
+        sweep.twice += max(0, len(ids) - 1)
+        check(ids, "the report is LOST")
+        equal(len(set(ids)), 1, "reports made")
+        check(len(ids) < 3, f"it came {len(ids)} times")
+
+    with stage(folder) as (disk, sink):
+        return Sweep(folder, disk, sink, prepare, ["-q"],
+                     judge).run("-q, report", 5)
+
+
+if __name__ == "__main__":
+    sys.exit(tap([submission, submission_control, new_queue, delivery,
+                  delivery_control, report], workers=2))
