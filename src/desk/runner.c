@@ -135,8 +135,28 @@ static void work_off(struct runner *r)
 	release(r);
 }
 
-/* Time is up: what is pending is refused by us, with the last words that a
- * server had. */
+static void log_given_up(const struct entry *e, const struct recipient *r)
+{
+	char uid[24], attempt[16];
+	const struct log_field fields[] = {
+		{ "id", e->id, LOG_WORD },
+		{ "uid", uid, LOG_NUMBER },
+		{ "from", e->envelope.sender, LOG_ADDRESS },
+		{ "to", r->address, LOG_ADDRESS },
+		{ "account", e->envelope.account, LOG_WORD },
+		{ "attempt", attempt, LOG_NUMBER },
+		{ "status", "failed", LOG_WORD },
+		{ "dsn", "4.4.7", LOG_WORD },
+		{ "text", r->last.text, LOG_WORD },
+	};
+
+	snprintf(uid, sizeof(uid), "%lu", (unsigned long)e->uid);
+	snprintf(attempt, sizeof(attempt), "%u", r->attempts);
+	log_event(LOG_AT_ERROR, fields, sizeof(fields) / sizeof(*fields));
+}
+
+/* Time is up: what is pending is refused by us. A server's last words and
+ * numbers stay as they are, for the report. */
 static void expire(struct runner *r, struct entry *e)
 {
 	int64_t age = ((int64_t)time(NULL) - e->queued) * 1000;
@@ -152,12 +172,12 @@ static void expire(struct runner *r, struct entry *e)
 			continue;
 		last = rcpt->last;
 		last.exit = EX_UNAVAILABLE;
-		snprintf(last.status, sizeof(last.status), "4.4.7");
-		outcome_prefix(&last, "given up after %u attempts",
-			       rcpt->attempts);
+		if (!last.code)
+			snprintf(last.status, sizeof(last.status), "4.4.7");
 		if (!entry_record(e, i, &last, VERDICT_FAILED, rcpt->attempts,
 				  &why))
 			return;
+		log_given_up(e, rcpt);
 	}
 }
 

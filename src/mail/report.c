@@ -139,11 +139,17 @@ static bool status_is(const struct outcome *o, const char *detail)
 						 strlen(detail));
 }
 
+/* Whether it was only ever refused for now, until its time was up. */
+static bool is_given_up(const struct outcome *o)
+{
+	return o->exit == EX_TEMPFAIL || o->code / 100 == 4 ||
+	       (!o->code && o->status[0] == '4');
+}
+
 /* What a person can do about it. */
 static const char *advice(const struct outcome *o)
 {
-	if (o->exit == EX_TEMPFAIL || o->exit == EX_NOPERM ||
-	    o->code / 100 == 4)
+	if (is_given_up(o) || o->exit == EX_NOPERM)
 		return "It was tried until its time was up. If it still "
 		       "matters, send it again later, or ask whoever runs "
 		       "mail on this machine.";
@@ -173,6 +179,10 @@ static void add_reason(struct making *r, size_t i)
 	buf_adds(&r->text, recipient(r, i)->address);
 	buf_adds(&r->text, "\r\n");
 	add_wrapped(&r->text, "    ", *words ? words : "no answer");
+	if (r->kind == REPORT_FAILURE && is_given_up(o))
+		buf_addf(&r->text, "    Given up after %u attempt%s.\r\n",
+			 recipient(r, i)->attempts,
+			 recipient(r, i)->attempts == 1 ? "" : "s");
 	if (r->kind == REPORT_FAILURE)
 		add_wrapped(&r->text, "    ", advice(o));
 	buf_adds(&r->text, "\r\n");
@@ -234,12 +244,14 @@ static void add_xtext(struct making *r, const char *x)
 	buf_release(&plain);
 }
 
-/* The server's status, else one for what happened here. A failed recipient
- * may have a 4.x.x: that it was only refused for now says something. */
+/* The server's status, else one for what happened here. Where time was up,
+ * that is what happened (RFC 3463 3.5); the server's status is in its own
+ * words. */
 static const char *status_of(const struct making *r, const struct outcome *o)
 {
-	if (o->status[0] == '5' ||
-	    (o->status[0] == '4' && (o->exit == EX_TEMPFAIL || o->code)))
+	if (r->kind == REPORT_FAILURE && is_given_up(o))
+		return "4.4.7";
+	if (o->status[0] == (r->kind == REPORT_DELAY ? '4' : '5'))
 		return o->status;
 	if (r->kind == REPORT_DELAY)
 		return o->code ? "4.0.0" : "4.4.1";
@@ -250,10 +262,8 @@ static const char *status_of(const struct making *r, const struct outcome *o)
 		return "5.1.2";
 	case EX_DATAERR:
 		return "5.6.0";
-	case EX_TEMPFAIL:
-		return "4.4.7";
 	default:
-		return o->code / 100 == 4 ? "4.4.7" : "5.0.0";
+		return "5.0.0";
 	}
 }
 
@@ -277,6 +287,26 @@ static void add_diagnostic(struct making *r, const struct outcome *o)
 	buf_adds(b, "\r\n");
 }
 
+/* Outside of a global report an address is ASCII all the same: as
+ * utf-8-addr-xtext (RFC 6533 section 3). */
+static void add_address(struct making *r, const char *address)
+{
+	const unsigned char *p = (const unsigned char *)address;
+	size_t left = strlen(address), n;
+	unsigned c;
+
+	if (r->global || !utf8_is_wide(address)) {
+		add_value(r, address);
+		return;
+	}
+	for (; left && (n = utf8_next(p, left, &c)); p += n, left -= n) {
+		if (c > ' ' && c < 0x7f && c != '\\' && c != '+' && c != '=')
+			buf_addc(&r->text, (char)c);
+		else
+			buf_addf(&r->text, "\\x{%02X}", c);
+	}
+}
+
 static void add_recipient(struct making *r, const struct recipient *rcpt)
 {
 	struct buf *b = &r->text;
@@ -289,7 +319,7 @@ static void add_recipient(struct making *r, const struct recipient *rcpt)
 	}
 	buf_addf(b, "Final-Recipient: %s; ",
 		 utf8_is_wide(rcpt->address) ? "utf-8" : "rfc822");
-	add_value(r, rcpt->address);
+	add_address(r, rcpt->address);
 	buf_addf(b, "\r\nAction: %s\r\nStatus: %s\r\n",
 		 r->kind == REPORT_DELAY ? "delayed" : "failed",
 		 status_of(r, &rcpt->last));
@@ -378,6 +408,20 @@ static void make_envelope(const struct making *r, const struct message *m,
 	v->utf8 = r->global;
 }
 
+/* A way that would not take the cause for want of SMTPUTF8 would not take a
+ * global report either; that needs it only for a sender of that kind. */
+static bool is_global(const struct entry *e, const size_t *rcpt, size_t n)
+{
+	size_t i;
+
+	if (address_is_utf8(e->envelope.sender))
+		return true;
+	for (i = 0; i < n; i++)
+		if (!strcmp(e->envelope.rcpt[rcpt[i]].last.status, "5.6.7"))
+			return false;
+	return e->envelope.utf8;
+}
+
 bool report_make(const struct entry *e, struct message *cause,
 		 const struct report_place *place, enum report_kind kind,
 		 const size_t *rcpt, size_t n, char id[QUEUE_ID_SIZE],
@@ -386,8 +430,7 @@ bool report_make(const struct entry *e, struct message *cause,
 	struct making r = {
 		.text = BUF(REPORT_MAX), .e = e, .cause = cause,
 		.place = place, .kind = kind, .rcpt = rcpt, .n = n, .id = id,
-		.global = e->envelope.utf8 ||
-			  address_is_utf8(e->envelope.sender),
+		.global = is_global(e, rcpt, n),
 		.whole = kind == REPORT_FAILURE &&
 			 e->envelope.dsn_return == RETURN_FULL &&
 			 message_size(cause) <= REPORT_FULL_MAX,

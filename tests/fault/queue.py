@@ -439,10 +439,12 @@ def expiry(folder):
         equal(len(sink.reports()), 1, "reports")
         report, _ = well_formed(sink.reports()[0])
         _, (rcpt,) = status_of(report)
-        equal((rcpt["Action"], rcpt["Status"][0]), ("failed", "4"),
+        equal((rcpt["Action"], rcpt["Status"], rcpt["Diagnostic-Code"]),
+              ("failed", "4.4.7", "smtp; 450 4.2.1 mailbox busy"),
               "recipient")
-        check("mailbox busy" in rcpt["Diagnostic-Code"],
-              rcpt["Diagnostic-Code"])
+        failed = [e for e in lab.events() if e["status"] == "failed"]
+        equal([(e["to"], e["dsn"]) for e in failed],
+              [("later@example.net", "4.4.7")], "logged as failed")
 
 
 def delay(folder):

@@ -249,6 +249,70 @@ static void international(void **state)
 	message_free(c.m);
 }
 
+/* What failed for want of SMTPUTF8 is reported without. */
+static void international_in_ascii(void **state)
+{
+	const size_t rcpt[] = { 0 };
+	struct envelope v;
+	struct cause c;
+	char *text;
+
+	(void)state;
+	cause_init(&c);
+	c.e.envelope.utf8 = true;
+	c.rcpt[0].address = str("d\xc3\xb6\xf0\x9f\x98\x80@example.net");
+	c.rcpt[0].last = (struct outcome){
+		.stage = STAGE_MAIL, .exit = EX_DATAERR, .status = "5.6.7",
+		.text = "no SMTPUTF8" };
+	text = make(&c, REPORT_FAILURE, rcpt, 1, &v);
+	assert_false(v.utf8);
+	has(text, "report-type=delivery-status;");
+	has(text, "Content-Type: message/delivery-status\r\n");
+	has(text, "Final-Recipient: utf-8; d\\x{F6}\\x{1F600}@example.net\r\n");
+	free(text);
+	envelope_release(&v);
+	message_free(c.m);
+}
+
+/* Time is up: that is the status, but the server's words stay its own. */
+static void given_up(void **state)
+{
+	static const struct {
+		int code;
+		const char *status, *want, *diagnostic;
+	} cases[] = {
+		{ 450, "4.2.1", "Status: 4.4.7\r\n",
+		  "Diagnostic-Code: smtp; 450 4.2.1 busy\r\n" },
+		{ 0, "4.4.7", "Status: 4.4.7\r\n",
+		  "Diagnostic-Code: x-posthaste; busy\r\n" },
+		{ 535, "5.7.8", "Status: 5.7.8\r\n",
+		  "Diagnostic-Code: smtp; 535 5.7.8 busy\r\n" },
+	};
+	const size_t rcpt[] = { 0 };
+	struct envelope v;
+	struct cause c;
+	char *text;
+	size_t i;
+
+	(void)state;
+	cause_init(&c);
+	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		c.rcpt[0].attempts = 7;
+		c.rcpt[0].last = (struct outcome){
+			.stage = STAGE_RCPT, .exit = EX_UNAVAILABLE,
+			.code = cases[i].code, .text = "busy" };
+		strcpy(c.rcpt[0].last.status, cases[i].status);
+		text = make(&c, REPORT_FAILURE, rcpt, 1, &v);
+		has(text, cases[i].want);
+		has(text, cases[i].diagnostic);
+		if (cases[i].code != 535)
+			has(text, "Given up after 7 attempts.\r\n");
+		free(text);
+		envelope_release(&v);
+	}
+	message_free(c.m);
+}
+
 static void notify_is_honoured(void **state)
 {
 	static const struct {
@@ -287,6 +351,8 @@ int main(void)
 		cmocka_unit_test(large_cause_is_cut),
 		cmocka_unit_test(delay),
 		cmocka_unit_test(international),
+		cmocka_unit_test(international_in_ascii),
+		cmocka_unit_test(given_up),
 		cmocka_unit_test(notify_is_honoured),
 	};
 
