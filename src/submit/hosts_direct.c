@@ -36,6 +36,15 @@ static bool asks_v6(const struct transport *t)
 	return t->ip_family != IP_V4;
 }
 
+/* RFC 6724 would sort what this host cannot reach last; of two families only
+ * the lack of one matters here. A proxy's families are not ours to know. */
+static bool puts_v4_first(struct run *run, const struct transport *t)
+{
+	if (t->ip_family != IP_ANY)
+		return t->ip_family == IP_PREFER_V4;
+	return t->kind == KIND_DIRECT && !run_has_ipv6(run);
+}
+
 /* --- words --- */
 
 static bool is_here(const struct config *c, const char *domain)
@@ -180,7 +189,7 @@ static void ask_all(struct search *s)
 	const struct list *name = &s->exchanges.name;
 	const struct transport *t = s->query->transport;
 	struct dns_question all[2 * HOSTS_MAX] = { 0 };
-	const bool v4_first = t->ip_family == IP_PREFER_V4;
+	const bool v4_first = puts_v4_first(s->run, t);
 	size_t i, j, n = 0;
 
 	for (i = 0; i < name->n; i++) {

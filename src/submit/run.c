@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "submit/run.h"
 
+#include "wire/interfaces.h"
+
 /* RFC 5321 leaves it open; a resolver that answers at all is faster. */
 enum { DNS_TIMEOUT = 20 * 1000 };
 
@@ -23,4 +25,12 @@ struct dns *run_dns(struct run *run)
 		run->dns = dns_open(&settings);
 	}
 	return run->dns;
+}
+
+bool run_has_ipv6(struct run *run)
+{
+	if (run->ipv6 == IPV6_UNKNOWN)
+		run->ipv6 = interfaces_have_ipv6() ? IPV6_THERE :
+			    IPV6_LACKING;
+	return run->ipv6 == IPV6_THERE;
 }

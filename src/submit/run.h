@@ -26,9 +26,14 @@ struct run {
 	const char *fetch_program; /* posthaste-fetch's path; NULL: the one
 				    * compiled in */
 	bool many;                 /* a queue run: destinations in workers */
+	enum { IPV6_UNKNOWN, IPV6_THERE, IPV6_LACKING } ipv6;
+				   /* a public address here; unknown until
+				    * run_has_ipv6 is asked */
 };
 
 /* The run's DNS, opened by the configuration at the first call. */
 struct dns *run_dns(struct run *run);
+/* Whether this host has a public IPv6 address. */
+bool run_has_ipv6(struct run *run);
 
 #endif

@@ -67,28 +67,46 @@ bool net_address_is_public(const struct net_address *a)
 	return a->sa.ss_family == AF_INET6 && is_public_v6(&v6->sin6_addr);
 }
 
-static void add(const struct ifaddrs *i, struct net_addresses *out)
+/* False: not up, or neither IPv4 nor IPv6. */
+static bool address_of(const struct ifaddrs *i, struct net_address *a)
 {
-	struct net_address a = { 0 };
-
+	*a = (struct net_address){ 0 };
 	if (!i->ifa_addr || !(i->ifa_flags & IFF_UP))
-		return;
+		return false;
 	if (i->ifa_addr->sa_family == AF_INET)
-		a.len = sizeof(struct sockaddr_in);
+		a->len = sizeof(struct sockaddr_in);
 	else if (i->ifa_addr->sa_family == AF_INET6)
-		a.len = sizeof(struct sockaddr_in6);
-	memcpy(&a.sa, i->ifa_addr, a.len);
-	if (a.len && net_address_is_public(&a) && !is_documentation(&a))
-		net_addresses_add(out, (const struct sockaddr *)&a.sa, a.len);
+		a->len = sizeof(struct sockaddr_in6);
+	memcpy(&a->sa, i->ifa_addr, a->len);
+	return a->len > 0;
 }
 
 void interfaces_public(struct net_addresses *out)
 {
 	struct ifaddrs *all, *i;
+	struct net_address a;
 
 	if (getifaddrs(&all))
 		return;
 	for (i = all; i; i = i->ifa_next)
-		add(i, out);
+		if (address_of(i, &a) && net_address_is_public(&a) &&
+		    !is_documentation(&a))
+			net_addresses_add(out, (const struct sockaddr *)&a.sa,
+					  a.len);
 	freeifaddrs(all);
+}
+
+bool interfaces_have_ipv6(void)
+{
+	struct ifaddrs *all, *i;
+	struct net_address a;
+	bool found = false;
+
+	if (getifaddrs(&all))
+		return false;
+	for (i = all; i && !found; i = i->ifa_next)
+		found = address_of(i, &a) && a.sa.ss_family == AF_INET6 &&
+			net_address_is_public(&a);
+	freeifaddrs(all);
+	return found;
 }

@@ -14,5 +14,7 @@ bool net_address_is_public(const struct net_address *a);
 /* Adds the public addresses of interfaces that are up, but for those of
  * documentation (RFC 5737, RFC 3849). */
 void interfaces_public(struct net_addresses *out);
+/* Whether an interface that is up has a public IPv6 address. */
+bool interfaces_have_ipv6(void);
 
 #endif

@@ -249,6 +249,7 @@ struct row {
 	const char *host;       /* of the transport, blanks between */
 	const char *domain;
 	bool relaxed, require_tls, loopback_allowed;
+	bool no_ipv6;           /* this host has none */
 	/* "host:port/demand[address ...]" with blanks between */
 	const char *want;
 	int exit;
@@ -279,6 +280,20 @@ static const struct row rows[] = {
 	  "two.example",
 	  .want = "a.two.example:25/opportunistic"
 		  "[192.0.2.1 2001:db8::1] "
+		  "b.two.example:25/opportunistic[192.0.2.2]" },
+	{ "no IPv6 here", DIRECT, NULL, "two.example", .no_ipv6 = true,
+	  .want = "a.two.example:25/opportunistic"
+		  "[192.0.2.1 2001:db8::1] "
+		  "b.two.example:25/opportunistic[192.0.2.2]" },
+	{ "no IPv6 here, but preferred", { .ip_family = IP_PREFER_V6 }, NULL,
+	  "two.example", .no_ipv6 = true,
+	  .want = "a.two.example:25/opportunistic"
+		  "[2001:db8::1 192.0.2.1] "
+		  "b.two.example:25/opportunistic[192.0.2.2]" },
+	{ "no IPv6 here, but perhaps at the proxy", { .kind = KIND_SOCKS },
+	  NULL, "two.example", .no_ipv6 = true,
+	  .want = "a.two.example:25/opportunistic"
+		  "[2001:db8::1 192.0.2.1] "
 		  "b.two.example:25/opportunistic[192.0.2.2]" },
 	{ "IPv6 alone", { .ip_family = IP_V6 }, NULL, "two.example",
 	  .want = "a.two.example:25/opportunistic[2001:db8::1]" },
@@ -433,7 +448,8 @@ static bool find(const struct row *r, struct hosts *h, struct outcome *why)
 {
 	struct transport t = r->transport;
 	struct config c;
-	struct run run = { .config = &c };
+	struct run run = { .config = &c, .ipv6 = r->no_ipv6 ? IPV6_LACKING :
+			   IPV6_THERE };
 	const struct hosts_query q = { &t, r->domain, r->relaxed,
 				       r->require_tls, false };
 	bool ok;
