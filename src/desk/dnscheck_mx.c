@@ -199,7 +199,7 @@ static void judge_cname(struct dnscheck *c, const char *canonical,
 	char *publish;
 
 	if (!strcasecmp(canonical, c->domain)) {
-		if (a->status != DNS_FAILED)
+		if (a->status == DNS_OK || a->status == DNS_NODATA)
 			report(c, GRADE_OK, "cname", c->domain, NULL,
 			       "none: its records are its own");
 		return;
@@ -218,7 +218,7 @@ static void judge_dnssec(struct dnscheck *c, const struct dns_answer *a)
 {
 	char *publish;
 
-	if (a->status == DNS_FAILED)
+	if (a->status == DNS_FAILED || a->status == DNS_NXDOMAIN)
 		return;
 	if (a->authentic) {
 		report(c, GRADE_OK, "dnssec", c->domain, NULL,

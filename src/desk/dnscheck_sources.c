@@ -94,8 +94,14 @@ static void no_address(struct dnscheck *c, const char *hostname,
 {
 	const enum grade grade = c->delivers_directly ? GRADE_FAIL :
 				 GRADE_WARN;
-	char *publish = suggested_address(hostname, own);
+	char *publish;
 
+	if (!strchr(hostname, '.')) {
+		report(c, grade, "hostname", hostname, NULL, "no full name: "
+		       "set \"hostname\" to one that DNS knows");
+		return;
+	}
+	publish = suggested_address(hostname, own);
 	report(c, grade, "hostname", hostname, publish,
 	       "the name that EHLO says has no address%s", own->n ? "" :
 	       ", and this host has no public one: where mail leaves from "
