@@ -50,7 +50,7 @@ class Accepted:
         self.sender, self.rcpts = sender, rcpts
         self.data, self.connection = data, connection
         found = re.search(rb"^Message-ID: *<([^>]*)>", data, re.I | re.M)
-        self.id = found.group(1).decode() if found else None
+        self.id = found.group(1).decode("latin-1") if found else None
 
 
 def by_local_part(rcpt):
@@ -71,6 +71,7 @@ class Sink:
         self.chunking, self.answer, self.slow = chunking, answer, slow
         self.path = path
         self.accepted = []
+        self.commands = []          # MAIL and RCPT lines as they came
         self.connections = self.now = self.most = 0
         self.busy = False           # greets with 421
         self.lock = threading.Lock()
@@ -140,6 +141,8 @@ class Sink:
         while line := lines.readline():
             words = line.decode("latin-1").strip()
             verb = words.split(" ")[0].upper()
+            if verb in ("MAIL", "RCPT"):
+                self.commands.append(line)
             if verb == "EHLO":
                 conn.sendall(
                     b"250-sink.example\r\n250-PIPELINING\r\n250-DSN\r\n"
