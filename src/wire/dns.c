@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "wire/dns_parse.h"
+#include "wire/net_parts.h"
 
 /* ares_send is the oldest and the newest library's alike; the newest would
  * rather have a call that older ones lack. */
@@ -221,7 +222,10 @@ void dns_close(struct dns *d)
 
 bool dns_no_resolver(const struct dns *d)
 {
-	return !d->channel || (d->system && d->unreachable && !d->answered);
+	/* a resolver of this very host fails where it can ask nobody */
+	return !d->channel || (!d->answered &&
+			       ((d->system && d->unreachable) ||
+				net_is_offline()));
 }
 
 /* The library passes over an answer of failure in favour of the next
@@ -286,7 +290,7 @@ static void finish(void *context, int status, int timeouts,
 	status = true_status(p->dns, status);
 	if (status == ARES_ECONNREFUSED)
 		p->dns->unreachable = true;
-	else if (status != ARES_ETIMEOUT && status != ARES_ECANCELLED)
+	else if (status == ARES_SUCCESS)
 		p->dns->answered = true;
 	if (status != ARES_SUCCESS || !data || n <= 0) {
 		snprintf(a->words, sizeof(a->words), "%s",

@@ -62,6 +62,8 @@ struct dns;
  * DNS_FAILED answers (dns_no_resolver tells). */
 struct dns *dns_open(const struct dns_settings *settings);
 void dns_close(struct dns *d);
+/* Nobody could be asked, or nobody gave an answer while this host has no
+ * address: no attempt was made in earnest. */
 bool dns_no_resolver(const struct dns *d);
 
 struct dns_question {

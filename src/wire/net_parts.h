@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the files of net share; nobody else includes this. */
+/* What the files of net share, and dns for net_is_offline; nobody else
+ * includes this. */
 #ifndef WIRE_NET_PARTS_H
 #define WIRE_NET_PARTS_H
 

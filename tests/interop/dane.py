@@ -78,6 +78,9 @@ class World:
         self.domain("bogus", f"3 1 1 {FORGED}")
         self.domain("port", ee, port=2525)
         self.domain("next", ee)
+        self.address["solo"] = "192.0.2.99"
+        self.text["solo"] = (f"solo A 192.0.2.99\n"
+                             f"_25._tcp.solo TLSA {ee}\n")
         self.text["two"] = ("two MX 10 mx.wrong\ntwo MX 20 mx.next\n"
                             "alias MX 10 a.alias\na.alias CNAME mx.wrong\n"
                             "leads CNAME wrong\n")
@@ -198,6 +201,12 @@ def by_alias(folder, _):
                 submit(folder, rcpt(name)).expect(status)
 
 
+def implicit(folder, _):
+    """no MX record: the records at the domain's own name count"""
+    encrypted(folder, "solo", "ee")
+    sent(folder, "solo", "other", 75)
+
+
 def unsigned(folder, _):
     """TLSA of an unsigned zone: ignored, even wrong"""
     encrypted(folder, "plain", "ee")
@@ -288,7 +297,7 @@ def explained(folder, _):
 
 TESTS = [ee_right, ee_forms, ee_wrong, no_starttls, handshake_broken,
          ta_right, ta_wrong_name, ta_evil, ta_evil_short, ta_or_ee,
-         second_host, by_alias, unsigned, unsigned_clear, none, bogus,
+         second_host, by_alias, implicit, unsigned, unsigned_clear, none, bogus,
          unusable, port, dnssec_off, dnssec_trust, dnssec_auto, dane_no,
          tls_required_no, require_tls, explained]
 

@@ -16,6 +16,8 @@ from mxnet import Hosts, Resolver, record, submit, want  # noqa: E402
 CHAIN = "".join(f"c{i} CNAME c{i + 1}\n" for i in range(5))
 MANY = "".join(f"many MX {i} no{i}.many\nno{i}.many A 192.0.2.{100 + i}\n"
                for i in range(2, 13))
+THOUSAND = "".join(f"thousand MX {1000 - i} host{i}.far.example.net.\n"
+                   for i in range(999)) + "thousand MX 0 mx.one"
 ZONE = f"""
 one MX 10 mx.one
 mx.one A 192.0.2.11
@@ -57,7 +59,7 @@ bad MX 10 mx.broken.test.
 halfbad MX 10 mx.broken.test.
 halfbad MX 20 mx.one
 many MX 1 mx1.pair
-{MANY}
+{MANY}{THOUSAND}
 relay A 192.0.2.31
 """
 NOW = "on mail\n  reply 550 5.7.25 your address has no PTR record\n"
@@ -83,7 +85,7 @@ def three_domains(folder, certificates):
             delivered(h, f"192.0.2.{i}")
             rcpt = [w for w in h.said(f"192.0.2.{i}") if w[:4] == "RCPT"]
             want(rcpt == [f"RCPT TO:<b@{domain}.example.test>"], rcpt)
-        want(1.4 < r.took < 2.6, f"it took {r.took:.1f} s")
+        want(1.4 < r.took < 3.5, f"it took {r.took:.1f} s")
         want(sorted(w["ip"] for w in r.lines()) == [
             "192.0.2.11", "192.0.2.12", "192.0.2.13"], r.log)
 
@@ -164,8 +166,9 @@ def servfail(folder, _):
     want(r.lines()[0]["dsn"][0] == "4", r.log)
 
 
-def servfail_counts(folder, _):
-    """SERVFAIL of the system's resolver: queued, and it counts"""
+def queued_attempts(folder):
+    """Mail to a domain that gives SERVFAIL, by the system's resolver: the
+    attempts that its entry in the queue has."""
     pathlib.Path(folder, "conf").write_text(
         f"[general]\nhostname = c.sender.test\ndomain = sender.test\n"
         f"[log]\nto = none\n[queue]\nqueue = on_failure\n"
@@ -181,7 +184,26 @@ def servfail_counts(folder, _):
     want(status == 0, err)
     _, out, _ = run("-bp", "--json")
     entry = json.loads(out)
-    want(len(entry) == 1 and entry[0]["attempts"] == 1, entry)
+    want(len(entry) == 1, entry)
+    return entry[0]["attempts"]
+
+
+def servfail_counts(folder, _):
+    """SERVFAIL of the system's resolver: queued, and it counts"""
+    want(queued_attempts(folder) == 1, "it did not count")
+
+
+def servfail_offline(_, __):
+    """SERVFAIL where this host has no network: it counts as no attempt"""
+    want(OFFLINE == 0, f"it counts as {OFFLINE}")
+
+
+def thousand(folder, certificates):
+    """1000 MX records (by TCP): the ten best are tried"""
+    with Hosts(folder, certificates) as h:
+        h.add("192.0.2.11")
+        submit(folder, at("thousand")).expect(0)
+        delivered(h, "192.0.2.11")
 
 
 def servfail_address(folder, _):
@@ -580,11 +602,11 @@ def hostile_names(folder, _):
 
 TESTS = [three_domains, same_domain, first_dead, first_alive, equal,
          equal_dead, null_mx, no_domain, nothing_there, mx_without_address,
-         servfail, servfail_counts, servfail_address, servfail_one, cname_loop,
+         servfail, servfail_counts, servfail_offline, servfail_address, servfail_one, cname_loop,
          cname_loop_bare, cnames_many, cnames_at_once, cnames_sixteen,
          cname_short, implicit, implicit_not, six_only, dual,
          family_six_refused, family_four_refused, family_both_refused,
-         family_other_refusal, literal, loopback, loopback_other, most_hosts,
+         family_other_refusal, literal, loopback, loopback_other, most_hosts, thousand,
          tc_then_silence, silent_resolver, silent_addresses, tls_taken,
          tls_broken, temporary_next, permanent_ends, open_ones_go_on,
          blocked, dropped, not_blocked, partial, relay_asks_nothing, loads,
@@ -592,13 +614,17 @@ TESTS = [three_domains, same_domain, first_dead, first_alive, equal,
 
 
 def main():
-    global NAMES
-    mxnet.isolate("nsd", "unbound")
+    global NAMES, OFFLINE
+    mxnet.isolate("nsd", "unbound", bare=True)
     with mxnet.scratch() as folder:
         NAMES = mxnet.Names(f"{folder}/names", {"example.test": ZONE,
                                                "broken.test": ""},
                             interfaces=("192.0.2.53",))
         mxnet.use_resolver(folder, "192.0.2.53")
+        offline = pathlib.Path(folder, "offline")
+        offline.mkdir()
+        OFFLINE = queued_attempts(str(offline))
+        mxnet.add_addresses()
         status = mxnet.tap(TESTS if len(sys.argv) < 2 else
                            [globals()[n] for n in sys.argv[1:]])
         NAMES.stop()

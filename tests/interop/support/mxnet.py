@@ -64,6 +64,12 @@ def isolate(*programs, bare=False):
         os.execvp("unshare", ["unshare", "--net", "--mount", "--pid",
                               "--fork", "--kill-child", "--mount-proc",
                               sys.executable] + sys.argv)
+    for name in ("all", "default", "lo"):
+        try:
+            pathlib.Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6"
+                         ).write_text("0")
+        except OSError:
+            pass
     for words in ("link set lo up", "route add local 192.0.2.0/24 dev lo"):
         command("ip", *words.split())
     if not bare:
