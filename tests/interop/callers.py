@@ -15,7 +15,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "support"))
 import interop  # noqa: E402
-from interop import Failure, harness, want  # noqa: E402
+from interop import harness, want  # noqa: E402
 
 LOGIN = pwd.getpwuid(os.getuid()).pw_name
 HERE = f"{LOGIN}@example.test"
