@@ -10,6 +10,7 @@
 #include "wire/net.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netdb.h>
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -151,9 +153,30 @@ static const char *family_words(enum net_family family)
 	       family == NET_V6 ? "IPv6 address" : "address";
 }
 
+/* Without descriptors getaddrinfo, which cannot even read /etc/hosts, says
+ * that the name does not exist. That must not pass for an answer. */
+static bool out_of_descriptors(void)
+{
+	int fd[4], i, n;
+
+	for (n = 0; n < 4; n++) {
+		fd[n] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		if (fd[n] < 0)
+			break;
+	}
+	for (i = 0; i < n; i++)
+		close(fd[i]);
+	return n < 4;
+}
+
 static bool lookup_failed(const struct question *q, enum net_family family,
 			  struct outcome *why)
 {
+	if (q->error == EAI_MEMORY || out_of_descriptors())
+		return outcome_fail(why, STAGE_DNS, EX_OSERR,
+				    "cannot look up %s: out of %s", q->host,
+				    q->error == EAI_MEMORY ? "memory" :
+				    "descriptors");
 	switch (q->error) {
 	case EAI_NONAME:
 		return outcome_fail(why, STAGE_DNS, EX_NOHOST,
@@ -224,7 +247,7 @@ bool net_lookup(const char *host, unsigned port, enum net_family family,
 	q = question_new(host, family);
 	if (!question_start(q)) {
 		question_free(q);
-		return outcome_fail(why, STAGE_DNS, EX_TEMPFAIL,
+		return outcome_fail(why, STAGE_DNS, EX_OSERR,
 				    "cannot look up %s: no thread to be had",
 				    host);
 	}
