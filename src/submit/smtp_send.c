@@ -14,7 +14,10 @@
 #include "submit/smtp_session.h"
 
 enum {
-	BURST = 100,               /* unanswered commands under way, at most */
+	/* Octets of unanswered commands under way, but for the last one. The
+	 * buffers of any two hosts hold as much, so that a server that reads
+	 * nothing while it answers and we do not stand still for ever. */
+	BURST = 16 * 1024,
 	ONE_FLIGHT = 64 * 1024     /* largest message that goes with BDAT */
 };
 
@@ -295,10 +298,11 @@ static void announce_dot(struct transaction *t)
 static bool negotiate(struct transaction *t, struct outcome *why)
 {
 	size_t window = t->s->facts.features.pipelining ? BURST : 1;
+	const struct conn *c = t->s->conn;
 	size_t total = steps(t), sent = 0, answered = 0;
 
 	while (answered < total) {
-		while (sent < total && sent - answered < window &&
+		while (sent < total && conn_gathered(c) < window &&
 		       worth_sending(t, sent, answered))
 			if (!put_step(t, sent++, why))
 				return false;

@@ -260,6 +260,11 @@ void conn_put_secret(struct conn *c, const void *data, size_t n)
 	conn_put(c, data, n);
 }
 
+size_t conn_gathered(const struct conn *c)
+{
+	return c->out.len;
+}
+
 /* Two pieces that leave as one flight. */
 struct flight {
 	const char *head, *body;

@@ -48,6 +48,8 @@ void conn_putf(struct conn *c, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* The same for a secret: what was gathered is wiped once it is written. */
 void conn_put_secret(struct conn *c, const void *data, size_t n);
+/* How many bytes are gathered and not yet written. */
+size_t conn_gathered(const struct conn *c);
 /* Writes what was gathered. progress: ms within which some byte must leave,
  * each time; the deadline holds for all of it (CLOCK_NEVER: none). */
 bool conn_flush(struct conn *c, int64_t progress, int64_t deadline,
