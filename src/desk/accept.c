@@ -167,12 +167,27 @@ static bool hold(const struct desk *d, struct queue *q, struct acceptance *a,
 
 /* --- the two orders --- */
 
+/* That this caller may not write the queue is no different to him from one
+ * that nobody can. */
+static bool unheld(struct acceptance *a, bool held)
+{
+	if (!held && a->why.exit == EX_NOPERM)
+		a->why.exit = EX_CANTCREAT;
+	return !held;
+}
+
+static void refuse_unheld(struct acceptance *a)
+{
+	a->unheld = false;
+	a->refused = true;
+	a->status = a->why.exit;
+}
+
 static void queue_first(const struct desk *d, struct queue *q,
 			struct acceptance *a, struct message *m, bool run)
 {
-	if (!hold(d, q, a, m, &a->why)) {
-		a->refused = true;
-		a->status = a->why.exit;
+	if (unheld(a, hold(d, q, a, m, &a->why))) {
+		refuse_unheld(a);
 		return;
 	}
 	a->status = EX_OK;
@@ -221,7 +236,7 @@ static void deliver_first(const struct desk *d, struct queue *q,
 	if (!any_pending(&a->envelope))
 		a->unheld = false;
 	else if (q)
-		a->unheld = !hold(d, q, a, m, &a->why);
+		a->unheld = unheld(a, hold(d, q, a, m, &a->why));
 	judge(a);
 	run.queue = NULL;
 	desk_run_release(&run);
@@ -271,12 +286,11 @@ void desk_accept(const struct desk *d, const struct request *request,
 	*a = (struct acceptance){ 0 };
 	if (!composed(d, request, m, a))
 		return;
-	/* a queue that cannot be used does not stop what can go now */
-	a->unheld = !desk_queue(d, first, &q, &a->why);
-	if (a->unheld && first) {
-		a->unheld = false;
-		a->refused = true;
-		a->status = a->why.exit;
+	/* a queue that cannot be used does not stop what can go now, where
+	 * queueing was only wished for */
+	a->unheld = unheld(a, desk_queue(d, first, &q, &a->why));
+	if (a->unheld && first && d->options->mode == MODE_UNSET) {
+		refuse_unheld(a);
 		return;
 	}
 	if (q && first)

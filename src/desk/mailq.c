@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* -bp, mailq: the queue in the shape that Postfix gave it, which monitoring
  * programs read. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "base/buf.h"
 #include "base/json.h"
 #include "desk/desk.h"
 
@@ -139,26 +142,47 @@ static bool list_json(struct queue *q, struct listing *l, struct outcome *why)
 	return buf_addc(&l->out, '\n');
 }
 
-/* Where nobody made a queue, there is none to list. */
-static struct queue *open_to_look(const struct desk *d)
+static bool is_missing(const char *directory)
 {
-	struct outcome ignored;
-	struct queue *q;
+	char *path = mem_printf("%s/mess", directory);
+	bool missing = access(path, F_OK) < 0 && errno == ENOENT;
 
-	if (d->config->queue.queue == QUEUE_NEVER ||
-	    !desk_open_queue(d, false, &q, &ignored))
-		return NULL;
-	return q;
+	free(path);
+	return missing;
+}
+
+/* Where nobody made a queue, or the caller has none, there is none to list
+ * and *q is NULL. False: there is one that cannot be looked at. */
+static bool open_to_look(const struct desk *d, struct queue **q,
+			 struct outcome *why)
+{
+	const struct config *c = d->config;
+
+	*q = NULL;
+	if (c->queue.queue == QUEUE_NEVER ||
+	    desk_open_queue(d, false, q, why))
+		return true;
+	*q = NULL;
+	if ((c->queue.queue != QUEUE_ON_FAILURE &&
+	     c->queue.queue != QUEUE_ALWAYS) ||
+	    is_missing(c->queue.directory))
+		return true;
+	/* one whose making was interrupted, or nothing to be mended */
+	if (desk_open_queue(d, true, q, why))
+		return true;
+	*q = NULL;
+	return false;
 }
 
 int desk_list(const struct desk *d)
 {
 	struct listing l = { .out = BUF(OUTPUT_MAX) };
-	struct queue *q = open_to_look(d);
 	struct outcome why;
+	struct queue *q;
 	bool done;
 
-	done = (d->options->json ? list_json : list_text)(q, &l, &why);
+	done = open_to_look(d, &q, &why) &&
+	       (d->options->json ? list_json : list_text)(q, &l, &why);
 	if (done && !desk_print(&l.out))
 		done = outcome_fail(&why, STAGE_LOCAL, EX_IOERR,
 				    "cannot write to standard output");

@@ -22,8 +22,8 @@ sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                            "support")
 from lab import (  # noqa: E402
     POSTHASTE, ROUTE, Lab, Sink, Skip, check, entry_bytes,
-    equal, faketime_library, journal_line, message_bytes, need_strace, tap,
-    wait_for)
+    equal, faketime_library, journal_line, message_bytes, need, need_strace,
+    tap, wait_for)
 
 
 # --- kept and sent ---
@@ -149,6 +149,51 @@ def untended(folder):
         os.utime(lab.queue / "last-run", (past, past))
         equal(lab.submit("four", "a@example.net")[0], 75, "tended once")
         equal(len(lab.names()), 1, "entries")
+
+
+def unusable(folder):
+    """no usable queue: -od... send now, always is 73, mailq says so"""
+    with Sink() as sink:
+        sink.up()
+        for queue in ("on_failure", "always"):
+            lab = Lab(f"{folder}/{queue}", sink.port, f"queue = {queue}")
+            lab.queue.write_text("no directory")
+            for n, args in enumerate((["-odq"], ["-odb"], ["-odi"], [])):
+                status, _, err = lab.submit(f"{queue}{n}", "a@example.net",
+                                            args=args)
+                refused = queue == "always" and not args
+                equal((status, bool(err)), (73 if refused else 0, refused),
+                      f"{queue} {args}")
+                equal(sink.counts().get((f"{queue}{n}", "a@example.net")),
+                      None if refused else 1, f"{queue} {args}: sent")
+                equal(lab.submit("later", "later@example.net",
+                                 args=args)[0], 73, f"{queue} {args}: later")
+            equal(lab.run("-bp")[:2], (73, b""), "mailq")
+
+
+def not_ours(folder):
+    """a queue that the caller may not write: 73, and mailq is 77"""
+    if os.geteuid():
+        raise Skip("needs root")
+    need("setpriv")
+    wrap = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    with Sink() as sink:
+        lab = Lab(folder, sink.up().port)
+        lab.hold("one", "a@example.net")
+        os.chmod(os.path.dirname(folder), 0o711)
+        for path in (folder, lab.folder / "tmp"):
+            os.chmod(path, 0o777)
+        for path in (lab.config, lab.folder / "log"):
+            os.chmod(path, 0o666)
+        if lab.run("--version", wrap=wrap)[0]:
+            raise Skip("the program is out of another user's reach")
+        equal(lab.submit("two", "later@example.net", wrap=wrap)[0], 73,
+              "cannot be held")
+        equal(lab.run("-bp", wrap=wrap)[:2], (77, b""), "mailq")
+        lab.configure("queue = always")
+        equal(lab.submit("three", "a@example.net", wrap=wrap)[0], 73,
+              "always")
+        equal(sink.counts(), {}, "sent")
 
 
 def drains_by_itself(folder):
@@ -643,6 +688,27 @@ def one_runner(folder):
         return [f"400 entries over {sink.connections} connections"]
 
 
+def many_destinations(folder):
+    """no more destinations at once than concurrency says"""
+    with Sink(slow=0.02) as sink:
+        routes = "".join(
+            f"[route r{i}]\nto_domain = d{i}.example\ntransport = t{i}\n"
+            f"[transport t{i}]\nkind = smtp\nhost = 127.0.0.1\n"
+            f"port = {sink.port}\nno_starttls = yes\n" for i in range(12))
+        lab = Lab(folder, sink.up().port,
+                  "queue = on_failure\nconcurrency = 3", routes)
+        lab.make_queue()
+        for i in range(24):
+            lab.put(i, entry_bytes([f"a@d{i % 12}.example",
+                                    f"b@d{(i + 1) % 12}.example"],
+                                   message_bytes(f"m{i}")))
+        lab.good("-q")
+        equal(lab.names(), [], "queue")
+        equal(sorted(sink.counts().values()), [1] * 48, "accepted")
+        check(sink.most <= 3, f"{sink.most} destinations at once")
+        return [f"{sink.connections} connections, {sink.most} at once"]
+
+
 def system_calls(lab, path, *args):
     lab.good(*args, silent=False,
              wrap=["strace", "-f", "-o", path], limit=60)
@@ -722,8 +788,8 @@ def clock(folder):
 if __name__ == "__main__":
     sys.exit(tap([
         relay_down, queue_only, background, always, never, untended,
-        drains_by_itself, minimum_attempts, no_delay, dead_destination,
+        unusable, not_ours, drains_by_itself, minimum_attempts, no_delay, dead_destination,
         selection, administration, retry_transport, listing, refused_in_run,
         returns, expiry, delay, no_delay_report, no_report_of_report,
         partial, partial_at_once, poison, foreign_files, runners, thousand,
-        one_runner, ten_thousand, clock]))
+        one_runner, many_destinations, ten_thousand, clock]))
