@@ -197,6 +197,18 @@ static bool take_over(struct part *p, bool well, struct outcome *why)
 	return entry_end(e, p->rcpt, p->n, why) && entry_sync(e, why);
 }
 
+/* Without a journal nobody but us can tell that a dead worker may have
+ * delivered. */
+static void log_presumed(const struct pool *pool, const struct part *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->n; i++)
+		if (p->outcome[i].in_doubt &&
+		    p->outcome[i].stage == STAGE_LOCAL)
+			log_attempt(pool->run, p, i);
+}
+
 static void finish(struct pool *pool, struct worker *w)
 {
 	struct outcome why;
@@ -212,7 +224,9 @@ static void finish(struct pool *pool, struct worker *w)
 	for (i = w->share.first; i < w->share.last; i++) {
 		struct part *p = &w->share.d->part[i];
 
-		if (p->job->entry && !take_over(p, status == 0, &why))
+		if (!p->job->entry)
+			log_presumed(pool, p);
+		else if (!take_over(p, status == 0, &why))
 			log_say(LOG_AT_ERROR, "%s: %s", p->job->id, why.text);
 	}
 }

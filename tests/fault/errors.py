@@ -20,7 +20,7 @@ sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                            "support")
 from lab import (  # noqa: E402
     LONG, Failure, Lab, Sink, Skip, calls_of, check, email_report,
-    entry_bytes, equal, inject, message_bytes, need_strace, sample, tap)
+    entry_bytes, equal, inject, message_bytes, need, need_strace, sample, tap)
 
 ERRORS = ["ENOSPC", "EDQUOT", "EIO", "EROFS"]
 CALLS = {"write", "fsync", "fdatasync", "syncfs", "rename", "renameat",
@@ -412,7 +412,61 @@ def read_only_relay_up(folder):
         equal(status, 73, "none accepted, and it cannot be held")
 
 
+# --- limits ---
+
+def limits(folder):
+    """limits of the process: files, their size, memory, processes"""
+    need("prlimit")
+    words = []
+    with Sink() as sink:
+        sink.up()
+        for number, limit in enumerate((
+                "--fsize=0", "--fsize=100", "--fsize=400", "--nofile=4",
+                "--nofile=6", "--nofile=9", "--nofile=12", "--as=30000000",
+                "--as=60000000", "--stack=100000")):
+            lab = Lab(f"{folder}/{number}", sink.port)
+            lab.make_queue()
+            mid = f"l{number}"
+            status, _, _ = lab.submit(mid, "a@example.net", args=["-odq"],
+                                      wrap=["prlimit", limit])
+            check(status >= 0 or "--as" in limit or "--stack" in limit,
+                  f"{limit}: ended by signal {-status}")
+            equal(len(lab.names()), int(status == 0), f"{limit}: entries")
+            lab.drain()
+            equal(sink.counts().get((mid, "a@example.net"), 0),
+                  int(status == 0), f"{limit}: accepted")
+            equal(lab.names("tmp"), [], "left in tmp")
+            words.append(f"{limit}: {status}")
+    return words
+
+
+def few_descriptors(folder):
+    """a runner that may open few files works on few entries at a time"""
+    need("prlimit")
+    with Sink() as sink:
+        lab = Lab(folder, sink.up().port, "queue = on_failure\n"
+                  "schedule = 1h")
+        lab.make_queue()
+        for i in range(200):
+            lab.put(i, entry_bytes(["a@example.net"], message_bytes(f"m{i}")))
+        words = []
+        for limit in (24, 48, 70, 100, 200):
+            lab.make_due()
+            before = len(lab.names())
+            status, _, _ = lab.run("-q", wrap=["prlimit", f"--nofile={limit}"])
+            words.append(f"{limit} descriptors: status {status}, "
+                         f"{before - len(lab.names())} sent")
+            equal(len(lab.names()), 0, f"{limit} descriptors: entries")
+            for i in range(200):
+                lab.put(i, entry_bytes(["a@example.net"],
+                                       message_bytes(f"m{limit}.{i}")))
+        lab.drain()
+        equal(sorted(sink.counts().values()), [1] * 1200, "accepted")
+        return words
+
+
 if __name__ == "__main__":
     sys.exit(tap([
         submission, new_queue, foreground, delivery, report, never_again,
-        full, full_log, read_only, read_only_relay_up], workers=1))
+        full, full_log, read_only, read_only_relay_up, limits,
+        few_descriptors], workers=1))

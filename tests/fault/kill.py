@@ -8,6 +8,7 @@ import concurrent.futures
 import itertools
 import os
 import shutil
+import subprocess
 import sys
 import threading
 
@@ -16,8 +17,9 @@ sys.dont_write_bytecode = True
 sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                            "support")
 from lab import (  # noqa: E402
-    LONG, Failure, Lab, Sink, calls_of, check, email_report, entry_bytes,
-    equal, inject, message_bytes, need_strace, sample, tap)
+    LONG, POSTHASTE, ROUTE, Failure, Lab, Sink, calls_of, check, email_report,
+    entry_bytes, equal, inject, message_bytes, need_strace, sample, tap,
+    wait_for)
 
 QUEUE = "queue = on_failure\nschedule = 0s\nlifetime = 1d"
 # before these lies every state that a crash can leave
@@ -394,8 +396,65 @@ def second_report(folder):
         return sweep.run("-q, a second report")
 
 
+# --- workers ---
+
+def two_ways(folder):
+    """two destinations in the foreground: a worker's death is owned up to"""
+    need_strace()
+    rcpts = ["a@one.example", "b@two.example"]
+
+    def deed(lab, mid, wrap):
+        return lab.submit(mid, *rcpts, wrap=wrap)
+
+    def judge(sweep, lab, mid, status):
+        for rcpt in rcpts:
+            sweep.count(lab, mid, rcpt, status == 0)
+        check(status in (0, -9, 137), f"status {status}")
+
+    class TwoWays(Sweep):
+        def lab(self):
+            mid = f"k{next(self.number)}"
+            lab = Lab(f"{self.folder}/{mid}", self.sink.port)
+            lab.configure(self.queue, f"""[route one]
+to_domain = one.example
+transport = other
+[transport other]
+kind = smtp
+host = 127.0.0.1
+port = {self.sink.port}
+no_starttls = yes
+""" + ROUTE)
+            lab.make_queue()
+            return lab, mid
+
+    with Sink() as sink:
+        return TwoWays(folder, sink.up(), nothing, deed, judge,
+                       most=10).run("two destinations")
+
+
+def orphans(folder):
+    """a runner dies, its worker goes on: the next runner leaves it alone"""
+    with Sink(slow=1.0) as sink:
+        lab = Lab(folder, sink.up().port, QUEUE)
+        lab.make_queue()
+        put_three(lab, "orphan")
+        child = subprocess.Popen([POSTHASTE, "-C", str(lab.config), "-q"],
+                                 env=lab.env, cwd=folder)
+        wait_for(lambda: sink.data, "the message's bytes")
+        child.kill()
+        child.wait()
+        lab.good("-q")
+        equal(len(lab.names()), 1, "entries")
+        wait_for(lambda: not sink.now, "the worker's end")
+        lab.drain()
+        equal(sink.counts(), {("orphan", rcpt): 1 for rcpt in RCPTS},
+              "accepted")
+        check("duplicate_possible" not in lab.log(), "doubt")
+
+
 if __name__ == "__main__":
     sys.exit(tap([
         submission, first_submission, failed_submission, delivery,
-        delivery_bdat, two_messages, removal, orders, report, second_report],
+        delivery_bdat, two_messages, removal, orders, report, second_report,
+        two_ways, orphans],
         workers=1))

@@ -71,6 +71,7 @@ class Sink:
         self.chunking, self.answer, self.slow = chunking, answer, slow
         self.path = path
         self.accepted = []
+        self.data = 0               # messages whose bytes have come
         self.commands = []          # MAIL and RCPT lines as they came
         self.connections = self.now = self.most = 0
         self.busy = False           # greets with 421
@@ -186,6 +187,7 @@ class Sink:
                 say("503 5.5.1 not here")
 
     def _take(self, say, sender, rcpts, data, number):
+        self.data += 1
         if self.slow:
             time.sleep(self.slow)
         found = Accepted(sender, list(rcpts), data, number)
