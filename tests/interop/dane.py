@@ -168,12 +168,15 @@ def ta_wrong_name(folder, _):
 
 def ta_evil(folder, _):
     """2 0 1 against [evil leaf, evil CA, genuine TA]: 75"""
-    sent(folder, "evil", "evil-leaf", 75)
+    # the anchor does lie in the chain: otherwise this would prove nothing
+    r, _ = sent(folder, "evil", "evil-leaf", 75)
+    want("does not come from the anchor" in r.err, r.err)
 
 
 def ta_evil_short(folder, _):
     """2 0 1 against [evil leaf, genuine TA]: 75"""
-    sent(folder, "evil", "evil-short", 75)
+    r, _ = sent(folder, "evil", "evil-short", 75)
+    want("does not come from the anchor" in r.err, r.err)
 
 
 def ta_or_ee(folder, _):

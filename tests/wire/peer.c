@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <gnutls/abstract.h>
 #include <gnutls/x509.h>
 
 enum { CHUNK = 65536, GATHER = 262144, LINE_LIMIT = 1048576 };
@@ -186,6 +187,35 @@ bool peer_pending(struct peer *p, int ms)
 	return p->pos < p->len || readable(p, ms);
 }
 
+/* The file's certificates just as they are: loaded by their file's name,
+ * those that do not belong to the chain would be left out, and what a hostile
+ * server shows could not be shown. */
+static bool load_pair(struct peer *p, const char *cert, const char *key)
+{
+	gnutls_x509_crt_t *crt;
+	gnutls_pcert_st *pcert;
+	gnutls_privkey_t privkey;
+	gnutls_datum_t pem, secret;
+	unsigned int i, n = 0;
+
+	if (gnutls_load_file(cert, &pem) < 0 ||
+	    gnutls_load_file(key, &secret) < 0 ||
+	    gnutls_x509_crt_list_import2(&crt, &n, &pem, GNUTLS_X509_FMT_PEM,
+					 0) < 0 || !n ||
+	    gnutls_privkey_init(&privkey) < 0 ||
+	    gnutls_privkey_import_x509_raw(privkey, &secret,
+					   GNUTLS_X509_FMT_PEM, NULL, 0) < 0)
+		return false;
+	/* all of this lives as long as the process, which is one connection */
+	pcert = gnutls_calloc(n, sizeof(*pcert));
+	for (i = 0; pcert && i < n; i++)
+		if (gnutls_pcert_import_x509(&pcert[i], crt[i], 0) < 0)
+			return false;
+	return pcert && gnutls_certificate_set_key(p->credentials, NULL, 0,
+						   pcert, (int)n,
+						   privkey) >= 0;
+}
+
 static bool credentials(struct peer *p)
 {
 	char cert[512], key[512], ca[512];
@@ -199,8 +229,7 @@ static bool credentials(struct peer *p)
 		return false;
 	gnutls_certificate_set_x509_trust_file(p->credentials, ca,
 					       GNUTLS_X509_FMT_PEM);
-	return gnutls_certificate_set_x509_key_file(p->credentials, cert, key,
-			GNUTLS_X509_FMT_PEM) >= 0;
+	return load_pair(p, cert, key);
 }
 
 static void subject_of(gnutls_session_t tls, char *out, size_t room)
