@@ -137,37 +137,21 @@ static enum match match_mx(struct spf *s, const char *name,
 	return m;
 }
 
-static bool is_within(const char *name, const char *domain)
-{
-	const size_t n = strlen(name), d = strlen(domain);
-
-	return n >= d && !strcasecmp(name + n - d, domain) &&
-	       (n == d || name[n - d - 1] == '.');
-}
-
 /* RFC 7208 section 5.5: failures here only mean no match. */
 static enum match match_ptr(struct spf *s, const char *domain)
 {
-	const struct term exact = { .v4 = 32, .v6 = 128 };
-	struct dns_answer a = { 0 };
-	enum match m = MATCH_NO;
-	char name[80];
+	const struct list *name = spf_validated(s);
 	size_t i;
 
-	dns_reverse_name(s->query->ip, name);
-	dns_query(s->dns, name, DNS_PTR, &a);
-	if (a.status != DNS_OK && a.status != DNS_FAILED &&
-	    ++s->voids > VOIDS_MAX)
-		m = MATCH_PERMERROR;
-	for (i = 0; a.status == DNS_OK && i < a.n && i < NAMES_MAX; i++)
-		if (a.record[i].name && is_within(a.record[i].name, domain) &&
-		    match_addresses(s, a.record[i].name, &exact) ==
-		    MATCH_YES) {
-			m = MATCH_YES;
-			break;
-		}
-	dns_answer_release(&a);
-	return m;
+	if (s->ptr_void && ++s->voids > VOIDS_MAX) {
+		snprintf(s->words, 200, "more than 2 look-ups that find "
+			 "nothing (ptr)");
+		return MATCH_PERMERROR;
+	}
+	for (i = 0; i < name->n; i++)
+		if (spf_is_within(name->item[i], domain))
+			return MATCH_YES;
+	return MATCH_NO;
 }
 
 static enum match match_exists(struct spf *s, const char *name)
@@ -503,8 +487,10 @@ static enum spf_result evaluate(struct spf *s, const char *record,
 	struct term t;
 	size_t n;
 
+	s->syntax_only = true;
 	if (!check_syntax(s, record, &mods))
 		return SPF_PERMERROR;
+	s->syntax_only = false;
 	for (; *(p += strspn(p, " ")); p += n) {
 		n = strcspn(p, " ");
 		if (!read_term(p, n, &t) || t.modifier)
@@ -563,7 +549,10 @@ enum spf_result spf_check(struct dns *dns, const struct spf_query *query,
 			  char words[200])
 {
 	struct spf s = { .dns = dns, .query = query, .words = words };
+	enum spf_result result;
 
 	words[0] = '\0';
-	return check_domain(&s, query->domain);
+	result = check_domain(&s, query->domain);
+	list_release(&s.validated);
+	return result;
 }

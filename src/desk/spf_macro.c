@@ -63,7 +63,7 @@ static bool add_letter(struct spf *s, const char *domain, char letter,
 		add_ip(s, out);
 		return true;
 	case 'p':
-		return buf_adds(out, "unknown");
+		return buf_adds(out, spf_ptr_name(s, domain));
 	case 'v':
 		return buf_adds(out, s->query->ip->sa.ss_family == AF_INET ?
 				"in-addr" : "ip6");
