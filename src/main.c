@@ -28,19 +28,19 @@ static int newaliases(const struct desk *d)
 static int help(const struct desk *d)
 {
 	struct buf out = BUF(256 * 1024);
-	bool written;
+	int status;
 
 	(void)d;
 	options_help(&out);
-	written = desk_print(&out);
+	status = desk_report(&out);
 	buf_release(&out);
-	return written ? EX_OK : EX_IOERR;
+	return status;
 }
 
 static int version(const struct desk *d)
 {
 	struct buf out = BUF(4096);
-	bool written;
+	int status;
 
 	(void)d;
 	buf_addf(&out, "posthaste %s\n", PACKAGE_VERSION);
@@ -49,9 +49,9 @@ static int version(const struct desk *d)
 	buf_addf(&out, "libraries: GnuTLS %s, libgsasl %s, c-ares %s\n",
 		 tls_library_version(), sasl_library_version(),
 		 dns_library_version());
-	written = desk_print(&out);
+	status = desk_report(&out);
 	buf_release(&out);
-	return written ? EX_OK : EX_IOERR;
+	return status;
 }
 
 /* What each command does, and whether it does so with a faulty (or without

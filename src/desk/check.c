@@ -33,7 +33,7 @@ int desk_check(const struct desk *d)
 {
 	struct config shown = *d->config;
 	struct buf out = BUF(64 * 1024 * 1024);
-	bool written;
+	int status;
 
 	effective_queue(d, &shown);
 	if (d->options->json) {
@@ -44,9 +44,7 @@ int desk_check(const struct desk *d)
 		if (!d->config->errors)
 			config_print(&shown, &out);
 	}
-	written = desk_print(&out);
+	status = desk_report(&out);
 	buf_release(&out);
-	if (d->config->errors)
-		return EX_CONFIG;
-	return written ? EX_OK : EX_IOERR;
+	return d->config->errors ? EX_CONFIG : status;
 }

@@ -270,12 +270,12 @@ static bool search(struct search *s, struct outcome *why)
 static int show(const struct finding *f)
 {
 	struct buf out = BUF(OUTPUT_MAX);
-	bool shown;
+	int status;
 
 	configure_text(f, &out);
-	shown = desk_print(&out);
+	status = desk_report(&out);
 	buf_release(&out);
-	return shown ? EX_OK : EX_IOERR;
+	return status;
 }
 
 int desk_configure(const struct desk *d)

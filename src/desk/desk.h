@@ -47,6 +47,8 @@ void desk_complain(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));
 /* Writes to standard output; false when that fails. */
 bool desk_print(const struct buf *text);
+/* The same, complaining of a failure; gives the exit status. */
+int desk_report(const struct buf *text);
 /* Whether colours are welcome on standard output. */
 bool desk_colour(void);
 /* The transcript and progress line of -v, on standard error. */

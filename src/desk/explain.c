@@ -238,14 +238,14 @@ static void begin(struct explanation *x, const struct desk *d,
 
 static int end(struct explanation *x)
 {
-	bool written;
+	int status;
 
 	if (x->d->options->json)
 		buf_addc(&x->out, '\n');
-	written = desk_print(&x->out);
+	status = desk_report(&x->out);
 	buf_release(&x->out);
 	desk_run_release(&x->run);
-	return written ? EX_OK : EX_IOERR;
+	return status;
 }
 
 /* --- the commands --- */

@@ -278,13 +278,13 @@ static void show_text(struct probe *p)
 int desk_probe(const struct desk *d)
 {
 	struct probe p = { .d = d, .out = BUF(OUTPUT_MAX) };
-	bool shown;
+	int status;
 
 	desk_run_init(d, &p.run);
 	if (choose(&p))
 		connect_to(&p);
 	(d->options->json ? show_json : show_text)(&p);
-	shown = desk_print(&p.out);
+	status = desk_report(&p.out);
 	if (!p.open)
 		desk_complain("%s", p.why.text);
 	link_close(&p.link);
@@ -292,7 +292,5 @@ int desk_probe(const struct desk *d)
 	desk_run_release(&p.run);
 	buf_release(&p.out);
 	free(p.domain);
-	if (!p.open)
-		return p.why.exit;
-	return shown ? EX_OK : EX_IOERR;
+	return p.open ? status : p.why.exit;
 }

@@ -46,6 +46,14 @@ bool desk_print(const struct buf *text)
 	       fflush(stdout) == 0;
 }
 
+int desk_report(const struct buf *text)
+{
+	if (desk_print(text))
+		return EX_OK;
+	desk_complain("cannot write to standard output");
+	return EX_IOERR;
+}
+
 bool desk_colour(void)
 {
 	const char *no = getenv("NO_COLOR");

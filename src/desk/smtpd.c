@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* An SMTP server on standard input and output for one caller (-bs). */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -344,6 +345,26 @@ static void converse(struct session *s)
 	client_flush(&s->client);
 }
 
+/* The status after input that could not be read, or replies that could not
+ * be written; a client that is gone (a reset) has ended its input. */
+static int broken_status(const struct session *s)
+{
+	const struct client *c = &s->client;
+	struct outcome why;
+
+	if (s->over || (!c->deaf && (!c->error || c->error == ECONNRESET)))
+		return s->status;
+	if (!c->deaf) {
+		outcome_fail(&why, STAGE_LOCAL, EX_NOINPUT,
+			     "cannot read standard input: %s",
+			     strerror(c->error));
+		desk_fail(s->desk, &why);
+	}
+	if (s->accepted)
+		return EX_UNAVAILABLE;
+	return c->deaf || c->heard ? EX_IOERR : EX_NOINPUT;
+}
+
 int desk_smtpd(const struct desk *d)
 {
 	struct session *s;
@@ -359,9 +380,7 @@ int desk_smtpd(const struct desk *d)
 	s->desk = d;
 	s->client.replies = BUF(CLIENT_REPLIES);
 	converse(s);
-	status = s->status;
-	if (s->client.deaf && !s->over)
-		status = s->accepted ? EX_UNAVAILABLE : EX_IOERR;
+	status = broken_status(s);
 	transaction_reset(s);
 	buf_release(&s->client.replies);
 	free(s);

@@ -75,9 +75,12 @@ static bool read_more(struct client *c)
 		n = read(STDIN_FILENO, c->input + c->n, sizeof(c->input) - c->n);
 		if (n > 0) {
 			c->n += (size_t)n;
+			c->heard = true;
 			return true;
 		}
 		c->ended = n == 0 || (errno != EINTR && errno != EAGAIN);
+		if (n < 0 && c->ended)
+			c->error = errno;
 	}
 	return false;
 }

@@ -19,6 +19,8 @@ enum {
 struct client {
 	size_t at, n;           /* of input */
 	bool ended;             /* end of input, or it cannot be read */
+	int error;              /* errno of the read that failed */
+	bool heard;             /* something was read */
 	bool silent;            /* nothing came within an hour */
 	bool deaf;              /* replies cannot be written */
 	struct buf replies;
