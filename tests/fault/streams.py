@@ -10,7 +10,8 @@ import sys
 
 sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "wire"))
+# in place of this folder, whose queue.py would hide the library's
+sys.path[0] = str(HERE.parent / "wire")
 import harness  # noqa: E402
 from harness import Failure  # noqa: E402
 
