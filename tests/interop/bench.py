@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs tests/bench/run once, with little, and looks for its figures. TAP.
+
+POSTHASTE, WIRE_SERVER  as for tests/wire/run.py
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "wire"))
+import harness  # noqa: E402
+
+RUN = HERE.parent / "bench" / "run"
+ONE = re.compile(r"[0-9.]+( \([0-9.]+-[0-9.]+\))?|-")
+
+
+def bench(*arguments):
+    if not shutil.which(os.environ.get("CC", "cc").split()[0]):
+        raise harness.Skip("no compiler")
+    out = subprocess.run(
+        [sys.executable, RUN, "--rounds", "1", *arguments], timeout=100,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if out.returncode:
+        raise harness.Failure(out.stdout)
+    return [[cell.strip() for cell in line.strip("|").split("|")]
+            for line in out.stdout.splitlines()
+            if line.startswith("| ") and "posthaste" in line], out.stdout
+
+
+def want_figures(table, rows, *arguments):
+    found, text = bench(*arguments, table)
+    figures = [c for row in found for c in row if ONE.fullmatch(c)]
+    if len(found) != rows or len(figures) < 2 * rows:
+        raise harness.Failure(f"{table}: {text}")
+
+
+def small(_folder, _certificates):
+    """small: a row for clear text, one for TLS"""
+    want_figures("small", 2)
+
+
+def flights(_folder, _certificates):
+    """flights: all in one behind EHLO; the last is not waited for"""
+    found, text = bench("flights")
+    stories = [row[3] for row in found]
+    if stories != ["`/EHLO/MAIL+RCPT+RCPT+BDAT/QUIT`",
+                   "`tls/EHLO/AUTH/MAIL+RCPT+RCPT+BDAT/QUIT`"]:
+        raise harness.Failure(text)
+
+
+def distance(_folder, _certificates):
+    """distance: as many round trips as flights, and TCP's own"""
+    found, text = bench("--rtt", "50", "distance")
+    trips = [float(row[2]) for row in found]
+    if len(trips) != 2 or not 4 <= trips[0] < 8 or not 6 <= trips[1] < 10:
+        raise harness.Failure(text)
+
+
+def sizes(_folder, _certificates):
+    """sizes: 1 KB and 100 KB, in clear and over TLS"""
+    want_figures("sizes", 4, "--most", "100000")
+
+
+def queue(_folder, _certificates):
+    """queue: 20 messages drained over one connection"""
+    found, text = bench("--queue", "20", "queue")
+    if [row[3] for row in found] != ["1", "1"]:
+        raise harness.Failure(text)
+
+
+TESTS = [(f.__doc__, f) for f in (small, flights, distance, sizes, queue)]
+
+
+def main():
+    names = sys.argv[1:]
+    return harness.tap([t for t in TESTS if not names or
+                        t[0].split(":")[0] in names], workers=1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
