@@ -139,7 +139,7 @@ static int64_t next_time(const struct desk *d, const struct envelope *e)
 	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
 		random = (uint32_t)getpid();
 	return (int64_t)time(NULL) +
-	       policy_delay(d->config, most, random) / 1000;
+	       (policy_delay(d->config, most, random) + 500) / 1000;
 }
 
 /* Puts what is pending on disk. Recipients with a final answer stay out of

@@ -283,8 +283,8 @@ static bool reschedule(struct runner *r, struct entry *e, struct outcome *why)
 	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
 		random = (uint32_t)clock();
 	/* without any network nothing was tried: soon again */
-	wait = policy_delay(r->d->config, e->attempts ? e->attempts : 1,
-			    random) / 1000;
+	wait = (policy_delay(r->d->config, e->attempts ? e->attempts : 1,
+			     random) + 500) / 1000;
 	return entry_schedule(e, (int64_t)time(NULL) + wait, why);
 }
 
