@@ -155,7 +155,7 @@ bool session_is_verified(const struct session *s)
 static bool refused(struct session *s, enum stage stage, struct outcome *why)
 {
 	session_outcome(s, stage, why);
-	if (why->exit == EX_OK)
+	if (why->exit == EX_OK || reply_class(&s->reply) == 3)
 		outcome_fail(why, stage, EX_PROTOCOL,
 			     "unexpected answer %d \"%.80s\"", s->reply.code,
 			     buf_text(&s->reply.text));

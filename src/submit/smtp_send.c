@@ -210,10 +210,11 @@ static bool is_too_many(const struct transaction *t)
 static void must_refuse(struct transaction *t, struct outcome *o,
 			const char *command)
 {
-	if (o->exit == EX_OK || reply_class(&t->s->reply) == 3)
-		outcome_fail(o, o->stage, EX_PROTOCOL,
-			     "unexpected answer %d to %s", t->s->reply.code,
-			     command);
+	if (o->exit != EX_OK && reply_class(&t->s->reply) != 3)
+		return;
+	outcome_fail(o, o->stage, EX_PROTOCOL, "unexpected answer %d to %s",
+		     t->s->reply.code, command);
+	snprintf(o->host, sizeof(o->host), "%s", t->s->params->host);
 }
 
 static void on_rcpt(struct transaction *t, size_t i)
