@@ -25,7 +25,8 @@ static bool find_domain(struct dnscheck *c, struct outcome *why)
 static void check_all(struct dnscheck *c)
 {
 	sources_find(c);
-	check_mx(c);
+	if (!check_mx(c))
+		return;
 	check_spf(c);
 	check_smarthosts(c);
 	check_ptr(c);

@@ -189,7 +189,9 @@ static void judge_mx(struct dnscheck *c, const struct dns_answer *a,
 		return;
 	case DNS_FAILED:
 		report(c, GRADE_FAIL, "mx", c->domain, NULL,
-		       "cannot be looked up: %s", a->words);
+		       "cannot be looked up: %s%s", a->words, c->deaf ?
+		       "; nothing else was asked" : "");
+		return;
 	}
 }
 
@@ -242,11 +244,12 @@ static bool leads_on(const struct dns_answer *a, const char *name)
 	       strcasecmp(a->cname, name);
 }
 
-void check_mx(struct dnscheck *c)
+bool check_mx(struct dnscheck *c)
 {
 	char *name = mem_string(c->domain);
 	struct dns_answer a = { 0 };
 	unsigned steps;
+	bool answered;
 
 	dns_query(c->dns, name, DNS_MX, &a);
 	for (steps = 0; leads_on(&a, name) && steps < CNAMES_MAX; steps++) {
@@ -266,8 +269,10 @@ void check_mx(struct dnscheck *c)
 	else
 		judge_mx(c, &a, name);
 	judge_dnssec(c, &a);
+	answered = a.status != DNS_FAILED || !c->deaf;
 	dns_answer_release(&a);
 	free(name);
+	return answered;
 }
 
 /* --- TLSA of the hosts --- */

@@ -35,6 +35,8 @@ struct dnscheck {
 	struct dns *dns;
 	char *domain;
 	bool delivers_directly;    /* by some route, or for want of one */
+	const struct transport *proxy; /* where all mail leaves by it */
+	bool deaf;                 /* this host's own name got no answer */
 	struct source *source;
 	size_t sources;
 	struct list mx;            /* hosts that take mail for the domain */
@@ -57,7 +59,9 @@ char *txt_record(const char *name, const char *text);
 
 /* --- dnscheck_mx.c: where the domain's own mail goes --- */
 
-void check_mx(struct dnscheck *c);
+/* False: there was no answer, as for this host's name, so that all further
+ * questions would only take their time. */
+bool check_mx(struct dnscheck *c);
 void check_tlsa(struct dnscheck *c);
 
 /* --- dnscheck_sources.c --- */

@@ -221,7 +221,7 @@ static void check_policy(struct dnscheck *c)
 	struct sts_policy p;
 	struct outcome why;
 
-	if (sts_fetch_now(&c->run, c->domain, &p, &why)) {
+	if (sts_fetch_now(&c->run, c->proxy, c->domain, &p, &why)) {
 		judge_policy(c, &p, publish);
 		sts_policy_release(&p);
 	} else {

@@ -43,6 +43,21 @@ static bool delivers_directly(const struct config *c)
 	return !caught;
 }
 
+/* A host that connects to nothing but its proxy: the transport. */
+static const struct transport *only_proxy(const struct config *c)
+{
+	const struct transport *t;
+	size_t i;
+
+	for (i = 0; i < c->routes; i++) {
+		if (!catches_all(&c->route[i]) || !c->route[i].transport.n)
+			continue;
+		t = transport_find(c, c->route[i].transport.item[0]);
+		return t && t->kind == KIND_SOCKS ? t : NULL;
+	}
+	return NULL;
+}
+
 enum grade source_grade(const struct dnscheck *c, const struct source *s)
 {
 	return s->direct && !c->delivers_directly ? GRADE_WARN : GRADE_FAIL;
@@ -138,6 +153,14 @@ static void take_answers(struct dnscheck *c, const char *hostname,
 	buf_release(&words);
 }
 
+static void cannot_look_up(struct dnscheck *c, const char *hostname,
+			   const char *words)
+{
+	c->deaf = true;
+	report(c, GRADE_FAIL, "hostname", hostname, NULL,
+	       "cannot be looked up: %s", words);
+}
+
 static void by_hostname(struct dnscheck *c, const char *hostname,
 			const struct net_addresses *own)
 {
@@ -150,12 +173,25 @@ static void by_hostname(struct dnscheck *c, const char *hostname,
 	if (q[0].answer.status == DNS_OK || q[1].answer.status == DNS_OK)
 		take_answers(c, hostname, q, own);
 	else if (q[0].answer.status == DNS_FAILED)
-		report(c, GRADE_FAIL, "hostname", hostname, NULL,
-		       "cannot be looked up: %s", q[0].answer.words);
+		cannot_look_up(c, hostname, q[0].answer.words);
 	else
 		no_address(c, hostname, own);
 	dns_answer_release(&q[0].answer);
 	dns_answer_release(&q[1].answer);
+}
+
+/* A direct transport may say another name, and leave from another address. */
+static void by_direct(struct dnscheck *c, const struct transport *t,
+		      const struct net_addresses *own)
+{
+	const char *hostname = c->d->config->general.hostname;
+	struct net_address ip;
+
+	if (t->source_address && net_address_parse(t->source_address, 0, &ip) &&
+	    net_address_is_public(&ip))
+		add(c, &ip, t->hostname ? t->hostname : hostname, true);
+	else if (t->hostname && strcasecmp(t->hostname, hostname))
+		by_hostname(c, t->hostname, own);
 }
 
 static void by_proxy(struct dnscheck *c, const struct transport *t)
@@ -183,6 +219,7 @@ void sources_find(struct dnscheck *c)
 	size_t i;
 
 	c->delivers_directly = delivers_directly(config);
+	c->proxy = only_proxy(config);
 	interfaces_public(&own);
 	by_hostname(c, hostname, &own);
 	for (i = 0; i < own.n; i++)
@@ -190,6 +227,8 @@ void sources_find(struct dnscheck *c)
 	for (i = 0; i < config->transports; i++)
 		if (config->transport[i].kind == KIND_SOCKS)
 			by_proxy(c, &config->transport[i]);
+		else if (config->transport[i].kind == KIND_DIRECT)
+			by_direct(c, &config->transport[i], &own);
 	net_addresses_release(&own);
 }
 

@@ -272,14 +272,15 @@ static bool fetch_policy(struct run *run, const struct transport *through,
 			    "what mta-sts.%s gives is no policy", domain);
 }
 
-bool sts_fetch_now(struct run *run, const char *domain,
-		   struct sts_policy *out, struct outcome *why)
+bool sts_fetch_now(struct run *run, const struct transport *through,
+		   const char *domain, struct sts_policy *out,
+		   struct outcome *why)
 {
 	struct buf text = BUF(STS_POLICY_MAX);
 	bool ok;
 
 	*out = (struct sts_policy){ 0 };
-	ok = fetch_policy(run, NULL, domain, &text, out, why);
+	ok = fetch_policy(run, through, domain, &text, out, why);
 	buf_release(&text);
 	return ok;
 }

@@ -46,7 +46,8 @@ void sts_find(struct run *run, const struct transport *through,
 	      const char *domain, bool cached_only, struct sts_policy *out);
 /* What the domain's policy host gives now, whatever is in the cache, which
  * stays as it is. False: EX_UNAVAILABLE, the reason in words. */
-bool sts_fetch_now(struct run *run, const char *domain,
-		   struct sts_policy *out, struct outcome *why) MUST_CHECK;
+bool sts_fetch_now(struct run *run, const struct transport *through,
+		   const char *domain, struct sts_policy *out,
+		   struct outcome *why) MUST_CHECK;
 
 #endif

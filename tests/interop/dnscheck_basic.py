@@ -19,11 +19,14 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 
 TOP = pathlib.Path(os.environ.get(
     "TOP_SRCDIR", pathlib.Path(__file__).resolve().parents[2]))
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(TOP / "tests/wire"))
+sys.path.insert(0, str(TOP / "tests/interop"))
+import fetch  # noqa: E402
 import harness  # noqa: E402
 from harness import Failure  # noqa: E402
 
@@ -391,6 +394,57 @@ def policy(place):
     place.one("mta-sts", "WARN", "mx: mx2.example.test", "", "mx2")
     place.policy.text = "nonsense"
     place.one("mta-sts", "WARN", "mx: mx2.example.test", "", "no policy")
+
+
+@test("where all goes through a proxy, the policy is fetched by it")
+def proxied(place):
+    port = place.policy.server_address[1]
+    password = b"p w%:@/"
+    with contextlib.ExitStack() as stack:
+        proxy = fetch.Proxy(port, (b"me", password))
+        stack.callback(proxy.stop)
+        place.configuration = place.configuration.replace(
+            "address = 127.0.0.1:9\n", f"address = 127.0.0.1:{proxy.port}\n"
+            f"proxy_username = me\nproxy_password = {password.decode()}\n"
+        ) + "[route all]\ntransport = tor\n"
+        pathlib.Path(place.folder, "posthaste.conf").touch(0o600)
+        place.check()
+        place.configuration = place.configuration.replace(
+            "kind = socks\n", "kind = socks\nproxy_dns = yes\n")
+        rows = place.check()
+        want(all(row["status"] == "OK" for row in rows), rows)
+        want(proxy.targets == ["127.0.0.1", "mta-sts.example.test"],
+             proxy.targets)
+    place.one("mta-sts", "WARN", "", "example.test", "does not answer")
+
+
+@test("a direct transport with a name, or an address, of its own")
+def other_name(place):
+    place.configuration += ("[transport d]\nkind = direct\n"
+                            "hostname = d.example.test\n"
+                            "[transport e]\nkind = direct\n"
+                            "source_address = 203.0.113.9\n")
+    place.zone["d.example.test A"] = ["203.0.113.8"]
+    rows = [row for row in place.check() if row["status"] == "FAIL"]
+    want({(row["check"], row["subject"]) for row in rows} == {
+        ("spf", "example.test from 203.0.113.8"),
+        ("spf", "example.test from 203.0.113.9"),
+        ("spf", "mail.example.test from 203.0.113.9"),
+        ("ptr", "203.0.113.8"), ("ptr", "203.0.113.9")}, rows)
+
+
+@test("a resolver that says nothing: FAIL, in bounded time")
+def silent(place):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        place.configuration = place.configuration.replace(
+            f"127.0.0.1:{place.dns.port}",
+            f"127.0.0.1:{deaf.getsockname()[1]}").replace(
+                "[general]", "[general]\ntimeout = 1s")
+        began = time.monotonic()
+        rows = place.check()
+        want({row["status"] for row in rows} == {"FAIL"}, rows)
+        want(time.monotonic() - began < 6, time.monotonic() - began)
 
 
 @test("without DNSSEC")
