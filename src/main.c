@@ -200,7 +200,9 @@ int main(int argc, char **argv)
 {
 	struct options options = { 0 };
 	struct config config = { 0 };
-	struct caller caller;
+	struct caller caller = {
+		.uid = getuid(), .name = getenv("NAME"),
+	};
 	struct desk d = {
 		.options = &options, .config = &config, .caller = &caller,
 		.no_input = fcntl(STDIN_FILENO, F_GETFD) < 0,
@@ -209,7 +211,6 @@ int main(int argc, char **argv)
 
 	net_reserve_standard_descriptors();
 	harden();
-	caller_identify(getuid(), getenv("NAME"), &caller);
 	status = run_command(&d, argc, argv, &options, &config);
 	config_release(&config);
 	caller_release(&caller);

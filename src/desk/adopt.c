@@ -52,7 +52,7 @@ bool adopt(const struct config *config, struct entry *e, struct message **m,
 {
 	struct envelope fresh = { 0 };
 	struct list operands = { 0 };
-	struct caller caller;
+	struct caller caller = { .uid = e->uid };
 	struct request request = {
 		.caller = &caller, .sender = e->envelope.sender,
 		.require_tls = e->envelope.require_tls,
@@ -60,7 +60,6 @@ bool adopt(const struct config *config, struct entry *e, struct message **m,
 	bool done;
 	size_t i;
 
-	caller_identify(e->uid, NULL, &caller);
 	for (i = 0; i < e->envelope.n; i++)
 		list_add(&operands, e->envelope.rcpt[i].address);
 	request.operand = operands.item;

@@ -20,7 +20,7 @@
 struct desk {
 	const struct options *options;
 	const struct config *config;
-	const struct caller *caller;  /* who called, before root stepped down */
+	struct caller *caller;        /* who called, before root stepped down */
 	bool no_input;                /* descriptor 0 was closed */
 };
 

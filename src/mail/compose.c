@@ -38,36 +38,47 @@ static char *gecos_name(const char *gecos, const char *login)
 	return buf_take(&b);
 }
 
-void caller_identify(uid_t uid, const char *name, struct caller *c)
+static void look_up(struct caller *c)
 {
 	struct passwd entry, *found = NULL;
 	size_t size = 1024;
 	char *space = NULL;
 
-	*c = (struct caller){ .uid = uid };
+	if (c->login)
+		return;
 	do {
 		size *= 2;
 		space = mem_resize(space, size, 1);
-	} while (getpwuid_r(uid, &entry, space, size, &found) == ERANGE &&
+	} while (getpwuid_r(c->uid, &entry, space, size, &found) == ERANGE &&
 		 size < PASSWD_MAX);
 	if (found && found->pw_name && *found->pw_name) {
 		c->login = mem_string(found->pw_name);
 		if (found->pw_gecos)
-			c->full_name = gecos_name(found->pw_gecos, c->login);
+			c->gecos = gecos_name(found->pw_gecos, c->login);
 	} else {
-		c->login = mem_printf("%lu", (unsigned long)uid);
-	}
-	if (name && *name) {
-		free(c->full_name);
-		c->full_name = mem_string(name);
+		c->login = mem_printf("%lu", (unsigned long)c->uid);
 	}
 	free(space);
+}
+
+const char *caller_login(struct caller *c)
+{
+	look_up(c);
+	return c->login;
+}
+
+const char *caller_full_name(struct caller *c)
+{
+	if (c->name && *c->name)
+		return c->name;
+	look_up(c);
+	return c->gecos;
 }
 
 void caller_release(struct caller *c)
 {
 	free(c->login);
-	free(c->full_name);
+	free(c->gecos);
 	*c = (struct caller){0};
 }
 
@@ -132,6 +143,18 @@ static bool sender_given(const struct request *request, char **out,
 	return false;
 }
 
+/* The caller's name as far as an account asks for it. */
+static const char *login_for_accounts(const struct config *config,
+				      struct caller *caller)
+{
+	size_t i;
+
+	for (i = 0; i < config->accounts; i++)
+		if (config->account[i].user.n)
+			return caller_login(caller);
+	return "";
+}
+
 static bool account_choose(const struct config *config,
 			   const struct request *request, const char *given,
 			   const struct account **account, struct outcome *why)
@@ -147,8 +170,10 @@ static bool account_choose(const struct config *config,
 				    request->account);
 	}
 	sender = given ? qualified(mem_string(given), domain) :
-		 login_address(request->caller->login, domain);
-	*account = policy_account(config, request->caller->login, sender);
+		 login_address(caller_login(request->caller), domain);
+	*account = policy_account(config,
+				  login_for_accounts(config, request->caller),
+				  sender);
 	free(sender);
 	return true;
 }
@@ -192,11 +217,32 @@ bool compose_sender(const struct config *config, const struct request *request,
 	else if (a && a->sender_from_header)
 		*sender = sender_from_message(m);
 	*sender = *sender ? qualified(*sender, domain) :
-		  login_address(request->caller->login, domain);
+		  login_address(caller_login(request->caller), domain);
 	return true;
 }
 
 /* --- the whole --- */
+
+static bool has_from(struct message *m)
+{
+	char *from = message_field(m, "From");
+
+	free(from);
+	return from != NULL;
+}
+
+/* The name in a From field of ours; NULL also where none will be made. */
+static const char *full_name(const struct request *request,
+			     const struct account *a, struct message *m)
+{
+	if (request->full_name)
+		return request->full_name;
+	if (a && a->full_name)
+		return a->full_name;
+	if (has_from(m) && !(a && a->from_header == FROM_REPLACE))
+		return NULL;
+	return caller_full_name(request->caller);
+}
 
 static bool complete(const struct config *config,
 		     const struct request *request, const struct account *a,
@@ -207,9 +253,7 @@ static bool complete(const struct config *config,
 	const char *own = a ? a->from : NULL;
 	struct completion c = {
 		.sender = sender,
-		.full_name = request->full_name ? request->full_name :
-			     a && a->full_name ? a->full_name :
-			     request->caller->full_name,
+		.full_name = full_name(request, a, *m),
 		.domain = domain,
 		.id_domain = config->general.hostname,
 		.from_header = a ? (enum from_header)a->from_header : FROM_ADD,
@@ -226,7 +270,7 @@ static bool complete(const struct config *config,
 	else if (own)
 		from = mem_string(own);
 	else
-		from = login_address(request->caller->login, domain);
+		from = login_address(caller_login(request->caller), domain);
 	from = qualified(from, domain);
 	c.from = from;
 	ok = message_complete(m, &c, why);

@@ -15,18 +15,22 @@
 #include "mail/envelope.h"
 #include "mail/message.h"
 
-/* Who calls. Filled by caller_identify from the user database; name is the
- * environment's NAME, or NULL. */
+/* Who calls. The user database, which may be slow and far away, is asked
+ * only once one of the two functions needs it. */
 struct caller {
 	uid_t uid;
-	char *login;      /* the number where the user has no name */
-	char *full_name;  /* the name given, else GECOS, "&" replaced; NULL */
+	const char *name; /* the environment's NAME; NULL */
+	char *login;      /* NULL: not looked up yet */
+	char *gecos;      /* of the name alone, "&" replaced; NULL */
 };
-void caller_identify(uid_t uid, const char *name, struct caller *c);
+/* The login name; the number where the user has none. */
+const char *caller_login(struct caller *c);
+/* The name given, else GECOS; NULL. */
+const char *caller_full_name(struct caller *c);
 void caller_release(struct caller *c);
 
 struct request {
-	const struct caller *caller;
+	struct caller *caller;
 	const char *account;     /* -a; NULL */
 	const char *sender;      /* -f as given; NULL */
 	const char *full_name;   /* -F; NULL: the account's, the caller's */

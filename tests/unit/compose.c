@@ -14,7 +14,9 @@
 
 static char domain[] = "lab.example", hostname[] = "host.lab.example";
 static char login[] = "joe", gecos[] = "Joe Doe";
-static const struct caller caller = { 1000, login, gecos };
+static struct caller caller = {
+	.uid = 1000, .login = login, .gecos = gecos,
+};
 
 static struct message *message(const char *text)
 {
@@ -245,24 +247,53 @@ static void test_envelope(void **state)
 
 static void test_caller(void **state)
 {
-	struct caller c;
+	struct caller root = { 0 }, nobody = { .uid = 3999999999U };
+	struct caller named = { .name = "Someone Else" }, empty = { .name = "" };
+	const char *name;
 
 	(void)state;
-	caller_identify(0, NULL, &c);
-	assert_string_equal(c.login, "root");
-	assert_int_equal(c.uid, 0);
-	assert_null(c.full_name ? strchr(c.full_name, ',') : NULL);
-	caller_release(&c);
-	caller_identify(3999999999U, NULL, &c);
-	assert_string_equal(c.login, "3999999999");
-	assert_null(c.full_name);
-	caller_release(&c);
-	caller_identify(3999999999U, "", &c);
-	assert_null(c.full_name);
-	caller_release(&c);
-	caller_identify(0, "Someone Else", &c);
-	assert_string_equal(c.full_name, "Someone Else");
-	caller_release(&c);
+	assert_string_equal(caller_login(&root), "root");
+	name = caller_full_name(&root);
+	assert_null(name ? strchr(name, ',') : NULL);
+	assert_string_equal(caller_login(&nobody), "3999999999");
+	assert_null(caller_full_name(&nobody));
+	assert_string_equal(caller_full_name(&named), "Someone Else");
+	empty.uid = nobody.uid;
+	assert_null(caller_full_name(&empty));
+	caller_release(&root);
+	caller_release(&nobody);
+	caller_release(&named);
+	caller_release(&empty);
+}
+
+/* Nobody asks for the caller's name: nor is the user database asked. */
+static void test_caller_unasked(void **state)
+{
+	static const struct { const char *sender, *text; bool asked; } row[] = {
+		{ "a@b.example", "From: c@d.example\n\nhi\n", false },
+		{ "a@b.example", "Subject: s\n\nhi\n", true },
+		{ NULL, "From: c@d.example\n\nhi\n", true },
+	};
+	struct config c = config_of(NULL, 0);
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		char operand[] = "x@y.example", *operands[] = { operand };
+		struct caller who = { .uid = 3999999999U };
+		struct request r = { .caller = &who, .sender = row[i].sender,
+				     .operand = operands, .operands = 1 };
+		struct message *m = message(row[i].text);
+		struct envelope e = { 0 };
+		const struct account *got;
+		struct outcome why;
+
+		assert_true(compose(&c, &r, &m, &e, &got, &why));
+		assert_int_equal(who.login != NULL, row[i].asked);
+		caller_release(&who);
+		envelope_release(&e);
+		message_free(m);
+	}
 }
 
 int main(void)
@@ -273,6 +304,7 @@ int main(void)
 		cmocka_unit_test(test_from),
 		cmocka_unit_test(test_envelope),
 		cmocka_unit_test(test_caller),
+		cmocka_unit_test(test_caller_unasked),
 	};
 
 	log_open(&(struct log_settings){ .to = "none" });
