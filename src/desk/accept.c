@@ -128,14 +128,21 @@ static int64_t next_time(const struct desk *d, const struct envelope *e)
 {
 	uint32_t random = 0;
 	unsigned most = 0;
+	bool tried = false;
 	size_t i;
 
-	for (i = 0; i < e->n; i++)
-		if (e->rcpt[i].state == RCPT_PENDING &&
-		    e->rcpt[i].attempts > most)
+	for (i = 0; i < e->n; i++) {
+		if (e->rcpt[i].state != RCPT_PENDING)
+			continue;
+		/* without any network here no attempt was counted */
+		tried = tried || e->rcpt[i].last.exit != EX_OK;
+		if (e->rcpt[i].attempts > most)
 			most = e->rcpt[i].attempts;
-	if (!most)
+	}
+	if (!tried)
 		return 0;
+	if (!most)
+		most = 1;
 	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
 		random = (uint32_t)getpid();
 	return (int64_t)time(NULL) +

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "submit/run.h"
 
+#include "base/clock.h"
 #include "wire/interfaces.h"
 
-/* RFC 5321 leaves it open; a resolver that answers at all is faster. */
+/* RFC 5321 leaves it open; a resolver that answers at all is faster. Whoever
+ * waits less for a connection waits no longer for an answer either. */
 enum { DNS_TIMEOUT = 20 * 1000 };
 
 struct dns *run_dns(struct run *run)
@@ -20,8 +22,9 @@ struct dns *run_dns(struct run *run)
 
 	if (!run->dns) {
 		settings.trust = trust[run->config->dns.dnssec];
-		if (run->config->general.timeout < settings.timeout)
-			settings.timeout = run->config->general.timeout;
+		settings.timeout = clock_earlier(settings.timeout,
+			clock_earlier(run->config->general.timeout,
+				      run->config->general.connect_timeout));
 		run->dns = dns_open(&settings);
 	}
 	return run->dns;
