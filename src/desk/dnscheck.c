@@ -50,12 +50,12 @@ static int status_of(const struct dnscheck *c)
 static int show(const struct dnscheck *c)
 {
 	struct buf out = BUF(OUTPUT_MAX);
-	bool shown;
+	int status;
 
 	(c->d->options->json ? rows_show_json : rows_show)(c, &out);
-	shown = !out.full && desk_print(&out);
+	status = desk_report(&out);
 	buf_release(&out);
-	return shown ? status_of(c) : EX_IOERR;
+	return status ? status : status_of(c);
 }
 
 int desk_dnscheck(const struct desk *d)
