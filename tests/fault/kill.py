@@ -428,7 +428,9 @@ no_starttls = yes
             return lab, mid
 
     with Sink() as sink:
+        # not due at once: no run of its own that would be killed as well
         return TwoWays(folder, sink.up(), nothing, deed, judge,
+                       "queue = on_failure\nschedule = 1h",
                        most=10).run("two destinations")
 
 

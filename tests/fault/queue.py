@@ -9,6 +9,7 @@ import email.policy
 import email.utils
 import os
 import pathlib
+import pty
 import re
 import select
 import socket
@@ -348,6 +349,36 @@ def retry_transport(folder):
         lab.good("-q")
         equal([e["transport"] for e in lab.events() if e.get("attempt")],
               ["relay", "relay", "other", "other", "relay", "relay"], "ways")
+
+
+def on_a_terminal(lab, *args):
+    """What a terminal gets to see of a run."""
+    master, slave = pty.openpty()
+    child = subprocess.Popen([POSTHASTE, "-C", str(lab.config), *args],
+                             stdin=slave, stdout=slave, stderr=slave,
+                             env=lab.env, cwd=lab.folder)
+    os.close(slave)
+    seen = b""
+    with contextlib.suppress(OSError):      # EIO: all of it was read
+        while block := os.read(master, 65536):
+            seen += block
+    os.close(master)
+    equal(child.wait(), 0, f"{args}")
+    return seen
+
+
+def shown(folder):
+    """--show: nothing in a message reaches a terminal but its text"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.port)
+        body = "\x1b[2J caf\u00e9 \u202e\x07" + "\u00e9" * 450
+        lab.hold("one", "a@example.net", body=body)
+        seen = on_a_terminal(lab, "--show", "ALL")
+        check("?[2J caf\u00e9 ??".encode() in seen, repr(seen[:500]))
+        check(("\u00e9" * 450).encode() in seen, "cut characters")
+        check(not any(c in seen for c in b"\x1b\x07"), repr(seen[:500]))
+        text = lab.good("--show", "ALL", silent=False)
+        check(body.encode() + b"\n" in text, "elsewhere: as it is")
 
 
 def listing(folder):
@@ -705,8 +736,9 @@ def many_destinations(folder):
         lab.good("-q")
         equal(lab.names(), [], "queue")
         equal(sorted(sink.counts().values()), [1] * 48, "accepted")
-        check(sink.most <= 3, f"{sink.most} destinations at once")
-        return [f"{sink.connections} connections, {sink.most} at once"]
+        # a connection's end is seen late, so messages are what is counted
+        check(sink.most_taking <= 3, f"{sink.most_taking} at once")
+        return [f"{sink.connections} connections, {sink.most_taking} at once"]
 
 
 def system_calls(lab, path, *args):
@@ -788,8 +820,8 @@ def clock(folder):
 if __name__ == "__main__":
     sys.exit(tap([
         relay_down, queue_only, background, always, never, untended,
-        unusable, not_ours, drains_by_itself, minimum_attempts, no_delay, dead_destination,
-        selection, administration, retry_transport, listing, refused_in_run,
-        returns, expiry, delay, no_delay_report, no_report_of_report,
+        unusable, not_ours, drains_by_itself, minimum_attempts, no_delay,
+        dead_destination, selection, administration, retry_transport, shown,
+        listing, refused_in_run, returns, expiry, delay, no_delay_report, no_report_of_report,
         partial, partial_at_once, poison, foreign_files, runners, thousand,
         one_runner, many_destinations, ten_thousand, clock]))

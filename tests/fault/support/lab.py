@@ -72,6 +72,7 @@ class Sink:
         self.path = path
         self.accepted = []
         self.data = 0               # messages whose bytes have come
+        self.taking = self.most_taking = 0  # and whose answer has not gone
         self.commands = []          # MAIL and RCPT lines as they came
         self.connections = self.now = self.most = 0
         self.busy = False           # greets with 421
@@ -187,9 +188,14 @@ class Sink:
                 say("503 5.5.1 not here")
 
     def _take(self, say, sender, rcpts, data, number):
-        self.data += 1
+        with self.lock:
+            self.data += 1
+            self.taking += 1
+            self.most_taking = max(self.most_taking, self.taking)
         if self.slow:
             time.sleep(self.slow)
+        with self.lock:
+            self.taking -= 1
         found = Accepted(sender, list(rcpts), data, number)
         with self.lock:
             self.accepted.append(found)
