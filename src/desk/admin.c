@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "desk/desk.h"
 
 static bool hold(struct queue *q, const char *id, const char *transport,
@@ -47,19 +48,24 @@ static void show_envelope(const struct entry *e)
 static bool show_message(struct entry *e, struct outcome *why)
 {
 	const struct message_limits none = { 0 };
+	struct buf out = BUF(4 * 1024 * 1024);
 	struct message *m;
 	const char *data;
+	bool shown = true;
 	int64_t at = 0;
 	long n;
 
 	if (!entry_message(e, &none, &m, why))
 		return false;
 	while ((n = message_bytes(m, at, &data)) > 0) {
-		fwrite(data, 1, (size_t)n, stdout);
+		buf_reset(&out);
+		desk_add_lines(&out, data, (size_t)n);
+		shown = shown && !out.full && desk_print(&out);
 		at += n;
 	}
+	buf_release(&out);
 	message_free(m);
-	if (n < 0 || fflush(stdout))
+	if (n < 0 || !shown)
 		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
 				    "the message cannot be shown");
 	return true;

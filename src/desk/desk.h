@@ -49,6 +49,9 @@ void desk_complain(const char *format, ...)
 bool desk_print(const struct buf *text);
 /* The same, complaining of a failure; gives the exit status. */
 int desk_report(const struct buf *text);
+/* Adds lines that others wrote, with LF line ends; for a terminal without
+ * anything but what can be seen. */
+void desk_add_lines(struct buf *out, const char *data, size_t n);
 /* Whether colours are welcome on standard output. */
 bool desk_colour(void);
 /* The transcript and progress line of -v, on standard error. */

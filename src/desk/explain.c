@@ -306,7 +306,6 @@ static bool add_message(struct explanation *x, struct message *m,
 	struct buf whole = BUF(OUTPUT_MAX);
 	const char *data;
 	int64_t at = 0;
-	size_t i;
 	long n;
 
 	if (prefix)
@@ -323,9 +322,8 @@ static bool add_message(struct explanation *x, struct message *m,
 	if (x->d->options->json)
 		json_stringn(&x->json, "message", buf_text(&whole),
 			     whole.len);
-	for (i = 0; !x->d->options->json && i < whole.len; i++)
-		if (whole.data[i] != '\r')
-			buf_addc(&x->out, whole.data[i]);
+	else
+		desk_add_lines(&x->out, buf_text(&whole), whole.len);
 	buf_release(&whole);
 	return true;
 }

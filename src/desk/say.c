@@ -54,6 +54,42 @@ int desk_report(const struct buf *text)
 	return EX_IOERR;
 }
 
+/* How much of the line that n bytes begin with fits into room without
+ * cutting a character in two. */
+static size_t line_part(const char *data, size_t n, size_t room)
+{
+	size_t len = 0, cut;
+
+	while (len < n && len < room && data[len] != '\r' &&
+	       data[len] != '\n')
+		len++;
+	for (cut = len; len == room && cut && len < n &&
+	     ((unsigned char)data[cut] & 0xc0) == 0x80; cut--)
+		;
+	return cut ? cut : len;
+}
+
+void desk_add_lines(struct buf *out, const char *data, size_t n)
+{
+	const bool terminal = isatty(STDOUT_FILENO);
+	char clean[1024];
+	size_t len;
+
+	for (; n; data += len, n -= len) {
+		len = line_part(data, n, sizeof(clean) - 1);
+		if (!len) {
+			if (*data == '\n')
+				buf_addc(out, '\n');
+			len = 1;
+		} else if (terminal) {
+			text_printable(clean, sizeof(clean), data, len);
+			buf_adds(out, clean);
+		} else {
+			buf_add(out, data, len);
+		}
+	}
+}
+
 bool desk_colour(void)
 {
 	const char *no = getenv("NO_COLOR");
