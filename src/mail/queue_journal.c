@@ -86,13 +86,9 @@ void text_result(struct buf *b, int64_t now, size_t rcpt,
 	const struct outcome *o = &r->last;
 	struct buf body = BUF(TEXT_LINE_MAX / 2);
 	char host[sizeof(o->host)], text[sizeof(o->text)];
-	size_t i;
 
 	text_printable(host, sizeof(host), o->host, strlen(o->host));
 	text_printable(text, sizeof(text), o->text, strlen(o->text));
-	for (i = 0; host[i]; i++)
-		if (host[i] == ' ')
-			host[i] = '?';
 	buf_addf(&body, "%s %zu attempts=%u stage=%s exit=%d code=%d",
 		 r->state == RCPT_SENT ? "sent" :
 		 r->state == RCPT_FAILED ? "failed" : "deferred", rcpt,
@@ -103,8 +99,10 @@ void text_result(struct buf *b, int64_t now, size_t rcpt,
 		buf_adds(&body, " nonet");
 	if (o->status[0])
 		buf_addf(&body, " dsn=%s", o->status);
-	if (host[0])
-		buf_addf(&body, " host=%s", host);
+	if (host[0]) {
+		buf_adds(&body, " host=");
+		text_value(&body, host);
+	}
 	buf_addf(&body, " text=%s", text);
 	add_line(b, now, buf_text(&body));
 	buf_release(&body);
@@ -143,6 +141,18 @@ static bool read_string(struct scan *s, char *out, size_t size)
 	return true;
 }
 
+/* "transport f" is one, so it may have blanks. */
+static bool read_host(struct scan *s, struct outcome *o)
+{
+	char *host = NULL;
+	bool good = scan_decode(s, true, &host);
+
+	if (good)
+		text_printable(o->host, sizeof(o->host), host, strlen(host));
+	free(host);
+	return good;
+}
+
 static bool read_stage(struct scan *s, struct outcome *o)
 {
 	char name[16];
@@ -173,7 +183,7 @@ static bool read_word(struct scan *word, struct recipient *r)
 	if (scan_skip(word, "dsn="))
 		return read_string(word, o->status, sizeof(o->status));
 	if (scan_skip(word, "host="))
-		return read_string(word, o->host, sizeof(o->host));
+		return read_host(word, o);
 	if (scan_is(word, "doubt"))
 		return o->in_doubt = true;
 	if (scan_is(word, "nonet"))

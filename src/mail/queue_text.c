@@ -47,7 +47,7 @@ uint64_t text_sum(uint64_t sum, const void *data, size_t n)
 
 /* --- writing --- */
 
-static void add_value(struct buf *b, const char *s)
+void text_value(struct buf *b, const char *s)
 {
 	const unsigned char *p;
 
@@ -65,7 +65,7 @@ static void add_line(struct buf *b, const char *key, const char *value)
 	buf_adds(b, key);
 	if (*value)
 		buf_addc(b, ' ');
-	add_value(b, value);
+	text_value(b, value);
 	buf_addc(b, '\n');
 }
 
@@ -85,11 +85,11 @@ static void add_notify(struct buf *b, unsigned notify)
 static void add_rcpt(struct buf *b, const struct recipient *r)
 {
 	buf_adds(b, "rcpt ");
-	add_value(b, r->address);
+	text_value(b, r->address);
 	add_notify(b, r->notify);
 	if (r->orcpt) {
 		buf_adds(b, " orcpt=");
-		add_value(b, r->orcpt);
+		text_value(b, r->orcpt);
 	}
 	buf_addc(b, '\n');
 }

@@ -45,6 +45,8 @@ enum {
  * is 0. */
 uint64_t text_sum(uint64_t sum, const void *data, size_t n);
 
+/* Adds a value, percent-encoded. */
+void text_value(struct buf *b, const char *s);
 /* Adds the header with its empty line. */
 void text_header(struct buf *b, const struct entry *e);
 /* Whether n bytes hold a whole header; *length gets its length with the

@@ -272,7 +272,8 @@ static void add_diagnostic(struct making *r, const struct outcome *o)
 	struct buf *b = &r->text;
 
 	if (o->code) {
-		if (o->host[0]) {
+		/* a transport that refuses is none */
+		if (o->host[0] && !strchr(o->host, ' ')) {
 			buf_adds(b, "Remote-MTA: dns; ");
 			add_value(r, o->host);
 			buf_adds(b, "\r\n");

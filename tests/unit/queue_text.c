@@ -225,6 +225,7 @@ static void longest_outcome(void **state)
 	memset(r.last.text, 'x', sizeof(r.last.text) - 1);
 	memset(r.last.host, 'h', sizeof(r.last.host) - 1);
 	r.last.host[3] = ' ';
+	r.last.host[4] = '%';
 	r.last.text[5] = '\n';
 	strcpy(r.last.status, "5.123.12345");
 	assert_true(reads(text, strlen(text), &e));
@@ -234,6 +235,7 @@ static void longest_outcome(void **state)
 	assert_int_equal(strlen(e.envelope.rcpt[0].last.text), 511);
 	assert_int_equal(e.envelope.rcpt[0].last.text[5], '?');
 	assert_string_equal(e.envelope.rcpt[0].last.status, "5.123.12345");
+	assert_string_equal(e.envelope.rcpt[0].last.host, r.last.host);
 	assert_int_equal(e.attempts, 7);
 	text_release(&e);
 	buf_release(&log);
