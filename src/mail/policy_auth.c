@@ -106,14 +106,27 @@ static const char *candidate(const struct list *configured, size_t i)
 	return m ? m->name : configured->item[i];
 }
 
+/* What is missing on our side, if that is it. */
+static const char *credentials_hint(const struct list *offered,
+				    const struct auth_facts *facts)
+{
+	if (facts->password)
+		return facts->username ? "" :
+			" (there is a password, but no username)";
+	if (!facts->ticket && list_has_nocase(offered, "GSSAPI"))
+		return " (for GSSAPI there is no ticket: see kinit)";
+	if (facts->token || facts->certificate || facts->ticket)
+		return "";
+	return " (there is no password: see password_file, password_command "
+	       "and ~/.netrc)";
+}
+
 static void none_acceptable(const struct list *offered,
 			    const struct list *configured,
 			    const struct auth_facts *facts,
 			    struct outcome *why)
 {
 	bool named = configured && configured->n;
-	bool ticket = !facts->ticket && !facts->password &&
-		list_has_nocase(offered, "GSSAPI");
 	struct list allowed = {0};
 	const char *name;
 	char *ours, *theirs;
@@ -130,8 +143,7 @@ static void none_acceptable(const struct list *offered,
 		     !facts->tls ? "no TLS" : facts->verified ?
 		     "verified TLS" : "unverified TLS",
 		     *ours ? ours : "none", *theirs ? theirs : "none",
-		     ticket ? " (for GSSAPI there is no ticket: see kinit)" :
-		     "");
+		     credentials_hint(offered, facts));
 	free(ours);
 	free(theirs);
 	list_release(&allowed);
