@@ -127,12 +127,15 @@ static int for_all(const struct desk *d, struct queue *q,
 
 int desk_administer(const struct desk *d)
 {
+	const bool all = !strcmp(d->options->argument, "ALL");
 	struct list ids = { 0 };
 	struct outcome why;
 	struct queue *q;
 	int status;
 
 	if (access(d->config->queue.directory, F_OK)) {
+		if (all)
+			return EX_OK;
 		outcome_fail(&why, STAGE_LOCAL, EX_NOINPUT,
 			     "no such entry: there is no queue in %s",
 			     d->config->queue.directory);
@@ -140,7 +143,7 @@ int desk_administer(const struct desk *d)
 	}
 	if (!desk_open_queue(d, false, &q, &why))
 		return desk_fail(d, &why);
-	if (strcmp(d->options->argument, "ALL"))
+	if (!all)
 		list_add(&ids, d->options->argument);
 	else if (!queue_list(q, collect, &ids, &why)) {
 		queue_close(q);

@@ -434,6 +434,9 @@ bool report_make(const struct entry *e, struct message *cause,
 		.global = is_global(e, rcpt, n),
 		.whole = kind == REPORT_FAILURE &&
 			 e->envelope.dsn_return == RETURN_FULL &&
+			 /* a report goes without REQUIRETLS, which the
+			  * body was not to do (RFC 8689 section 5) */
+			 !e->envelope.require_tls &&
 			 message_size(cause) <= REPORT_FULL_MAX,
 	};
 	bool good;

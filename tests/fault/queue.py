@@ -298,6 +298,9 @@ def administration(folder):
     """--hold --release --remove --retry --show, ALL, unknown ids"""
     with Sink() as sink:
         lab = Lab(folder, sink.up().port)
+        for option in ("show", "hold", "release", "remove", "retry"):
+            lab.good(f"--{option}", "ALL")
+            equal(lab.run(f"--{option}", "none")[0], 66, "no queue yet")
         lab.hold("one", "a@example.net")
         lab.hold("two", "later@example.net")
         one, two = [e["id"] for e in lab.list()]

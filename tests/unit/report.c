@@ -162,6 +162,14 @@ static void failure_returns_the_whole(void **state)
 	has(text, "the body\r\n");
 	free(text);
 	envelope_release(&v);
+	/* what asked for REQUIRETLS does not come back without */
+	c.e.envelope.require_tls = true;
+	text = make(&c, REPORT_FAILURE, rcpt, 1, &v);
+	has(text, "text/rfc822-headers\r\n");
+	lacks(text, "the body\r\n");
+	free(text);
+	envelope_release(&v);
+	c.e.envelope.require_tls = false;
 	/* a delay never returns it */
 	text = make(&c, REPORT_DELAY, &(const size_t){ 2 }, 1, &v);
 	lacks(text, "the body\r\n");
