@@ -28,6 +28,13 @@ static bool failed(struct outcome *why, int exit, const char *what)
 			    strerror(errno));
 }
 
+/* A disk that is full, read-only or beyond a quota can be told from one that
+ * fails. */
+static int write_exit(void)
+{
+	return errno == EIO ? EX_IOERR : EX_CANTCREAT;
+}
+
 /* --- directories --- */
 
 /* Makes the directory and those above it, as far as they are missing. */
@@ -184,7 +191,7 @@ bool qdir_add(struct qdir_writer *w, const char *data, size_t n,
 	       struct outcome *why)
 {
 	if (!write_all(w->fd, data, n)) {
-		failed(why, EX_IOERR, "cannot write an entry");
+		failed(why, write_exit(), "cannot write an entry");
 		qdir_abandon(w);
 		return false;
 	}
@@ -218,7 +225,7 @@ bool qdir_commit(struct qdir_writer *w, const char *name,
 		return false;
 	}
 	if (fsync(w->fd) < 0 || fstat(w->fd, &st) < 0) {
-		failed(why, EX_IOERR, "cannot sync an entry");
+		failed(why, write_exit(), "cannot sync an entry");
 		qdir_abandon(w);
 		return false;
 	}
@@ -234,7 +241,7 @@ bool qdir_commit(struct qdir_writer *w, const char *name,
 		return false;
 	}
 	if (fsync(s->mess) < 0) {
-		failed(why, EX_IOERR, "cannot sync the directory");
+		failed(why, write_exit(), "cannot sync the directory");
 		/* still locked, so nobody has begun with it */
 		unlinkat(s->mess, name, 0);
 		close(w->fd);
@@ -455,7 +462,7 @@ bool qdir_reserve(int fd, size_t n, struct outcome *why)
 	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, st.st_size, (off_t)n) == 0 ||
 	    errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL)
 		return true;
-	return failed(why, errno == EIO ? EX_IOERR : EX_CANTCREAT,
+	return failed(why, write_exit(),
 		      "cannot reserve room for the journal");
 }
 

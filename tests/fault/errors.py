@@ -320,7 +320,7 @@ def fill(lab, mids, rcpts=1):
         names = [f"r{i}@example.net" for i in range(rcpts)]
         status, _, err = lab.submit(mid, *names, args=["-odq"],
                                     body="x" * 3000)
-        check(status in (0, 73, 74), f"status {status} {err!r}")
+        check(status in (0, 73), f"status {status} {err!r}")
         equal(lab.names("tmp"), [], "left in tmp")
         if status:
             return held
@@ -417,7 +417,7 @@ def read_only_relay_up(folder):
 def limits(folder):
     """limits of the process: files, their size, memory, processes"""
     need("prlimit")
-    words = []
+    words, done = [], 0
     with Sink() as sink:
         sink.up()
         for number, limit in enumerate((
@@ -431,8 +431,11 @@ def limits(folder):
                                       wrap=["prlimit", limit])
             check(status >= 0 or "--as" in limit or "--stack" in limit,
                   f"{limit}: ended by signal {-status}")
-            equal(len(lab.names()), int(status == 0), f"{limit}: entries")
+            # a queue that cannot be opened is none: then it goes at once
+            equal(len(lab.names()) + len(sink.counts()) - done,
+                  int(status == 0), f"{limit}: held or sent")
             lab.drain()
+            done = len(sink.counts())
             equal(sink.counts().get((mid, "a@example.net"), 0),
                   int(status == 0), f"{limit}: accepted")
             equal(lab.names("tmp"), [], "left in tmp")
