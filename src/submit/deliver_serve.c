@@ -249,21 +249,26 @@ static bool reopen_for_family(struct serving *v, const struct link *link)
 	return any;
 }
 
-/* All parts from *next on over one link. False: no link could be had. */
+/* All parts from *next on over one link, or as many as the server takes on
+ * one (MAILMAX, RFC 9422 4.1). False: no link could be had. */
 static bool use_link(struct serving *v, const struct host *host,
 		     const struct link_options *o, struct link *link,
 		     size_t *next, struct outcome *why)
 {
+	unsigned most, sent = 0;
 	bool usable;
 
 	usable = link_open(v->run, v->t, host, o, link, why);
 	if (!usable)
 		return false;
-	while (usable && *next < v->share->last) {
+	most = session_facts(link->session)->features.mail_max;
+	while (usable && *next < v->share->last && (!most || sent < most)) {
 		size_t i = (*next)++;
 
-		if (open_in(part_at(v, i)))
-			usable = send_part(v, i, link, why);
+		if (!open_in(part_at(v, i)))
+			continue;
+		usable = send_part(v, i, link, why);
+		sent++;
 	}
 	return true;
 }
