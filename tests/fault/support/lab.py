@@ -484,6 +484,27 @@ def sample(points, most):
 
 # --- TAP ---
 
+def runs_in(folder):
+    """The processes that have the folder in their command line: posthaste's
+    own background runs."""
+    found = []
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        with contextlib.suppress(OSError), open(path, "rb") as f:
+            if f"{folder}/".encode() in f.read():
+                found.append(int(path.split("/")[2]))
+    return found
+
+
+def await_background(folder):
+    """Nothing of a test outlives it."""
+    end = time.monotonic() + 10
+    while (left := runs_in(folder)) and time.monotonic() < end:
+        time.sleep(0.05)
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def tap(tests, workers=2):
     """Runs functions(folder) side by side and prints TAP; a function may
     return lines of comment. The status for sys.exit."""
@@ -507,6 +528,7 @@ def tap(tests, workers=2):
         except Exception:               # a fault of the test's own
             return "not ok", traceback.format_exc().splitlines(), 0
         finally:
+            await_background(folder)
             if not os.environ.get("FAULT_KEEP"):
                 shutil.rmtree(folder, ignore_errors=True)
 
