@@ -18,6 +18,23 @@ sys.path.insert(0, str(HERE.parent / "wire"))
 import harness  # noqa: E402
 
 RUN = HERE.parent / "bench" / "run"
+MESSAGES = 20
+CONFIG = """[general]
+hostname = client.example.test
+domain = example.test
+[queue]
+queue = always
+directory = {folder}/queue
+[log]
+to = none
+[route all]
+transport = relay
+[transport relay]
+kind = smtp
+host = 127.0.0.1
+port = {port}
+no_starttls = yes
+"""
 ONE = re.compile(r"[0-9.]+( \([0-9.]+-[0-9.]+\))?|-")
 
 
@@ -75,7 +92,29 @@ def queue(_folder, _certificates):
         raise harness.Failure(text)
 
 
-TESTS = [(f.__doc__, f) for f in (small, flights, distance, sizes, queue)]
+def syncs(folder, certificates):
+    """syncs: one a message drained, which is what the promise costs"""
+    if not shutil.which("strace"):
+        raise harness.Skip("no strace")
+    server = harness.Server(folder, 1, "\n", certificates)
+    config = pathlib.Path(folder, "config")
+    config.write_text(CONFIG.format(folder=folder, port=server.port))
+    posthaste = [os.environ.get("POSTHASTE", "posthaste"), "-C", config]
+    for _ in range(MESSAGES):
+        subprocess.run([*posthaste, "-odq", "joe@example.org"], check=True,
+                       input=b"Subject: s\n\nhi\n", timeout=20)
+    trace = pathlib.Path(folder, "trace")
+    subprocess.run(["strace", "-f", "-e", "trace=fsync,fdatasync", "-o",
+                    trace, *posthaste, "-q"], check=True, timeout=60)
+    events = server.stop()
+    made = len(re.findall("(?:fsync|fdatasync)\\(", trace.read_text()))
+    if made != MESSAGES:
+        raise harness.Failure(f"{made} syncs for {MESSAGES} messages: "
+                              f"{events}")
+
+
+TESTS = [(f.__doc__, f) for f in (small, flights, distance, sizes, queue,
+                                   syncs)]
 
 
 def main():
