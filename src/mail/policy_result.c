@@ -17,9 +17,10 @@ static bool is_mendable(const struct outcome *o)
 	if (o->exit == EX_PROTOCOL || o->exit == EX_NOPERM ||
 	    o->exit == EX_CONFIG || o->exit == EX_SOFTWARE)
 		return true;
-	/* what a server says before MAIL concerns the session; a permanent
-	 * of our own making (REQUIRETLS, say) concerns the message */
-	return o->stage >= STAGE_CONNECT && o->stage <= STAGE_AUTH &&
+	/* what a server says before MAIL concerns the session, and a relay's
+	 * name that is not there the way; a permanent of our own making
+	 * (REQUIRETLS, a recipient's domain) concerns the message */
+	return o->stage >= STAGE_DNS && o->stage <= STAGE_AUTH &&
 	       (o->code || o->status[0] != '5');
 }
 

@@ -438,7 +438,10 @@ static void test_verdict(void **state)
 		  false },
 		{ { STAGE_DOT, EX_UNAVAILABLE, 554, .status = "" }, 'F', 'F',
 		  false },
-		{ { STAGE_DNS, EX_NOHOST, .code = 0 }, 'F', 'F', false },
+		/* a recipient's domain, a relay's name */
+		{ { STAGE_DNS, EX_NOHOST, 0, .status = "5.1.2" }, 'F', 'F',
+		  false },
+		{ { STAGE_DNS, EX_NOHOST, .code = 0 }, 'F', 'D', true },
 		{ { STAGE_LOCAL, EX_DATAERR, .code = 0 }, 'F', 'F', false },
 		{ { STAGE_LOCAL, EX_UNAVAILABLE, 550, .status = "" }, 'F', 'F',
 		  false },
