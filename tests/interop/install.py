@@ -139,6 +139,8 @@ def expected(prefix_of):
     wanted.update({name: None for name in LINKS})
     for name in ("share/man/man1/posthaste.1",
                  "share/man/man5/posthaste.conf.5",
+                 "share/bash-completion/completions/posthaste",
+                 "share/zsh/site-functions/_posthaste",
                  f"{doc}/README", f"{doc}/posthaste.conf"):
         wanted[name] = 0o644
     for unit in UNITS:
