@@ -281,6 +281,9 @@ static bool composed(const struct desk *d, const struct request *request,
 	a->refused = !compose(d->config, request, m, &a->envelope,
 			      &a->account, &a->why);
 	a->status = a->refused ? a->why.exit : EX_OK;
+	/* it holds for this message, as long as it is kept */
+	if (!a->refused)
+		a->envelope.transport = mem_string(d->options->transport);
 	return !a->refused;
 }
 

@@ -394,6 +394,9 @@ static int run_selected(const struct desk *d, const struct selection *s,
 	desk_run_init(d, &r.run);
 	r.run.queue = r.q;
 	r.run.many = true;
+	/* a sender's --transport is for his message, not for all that is due */
+	if (!tends)
+		r.run.transport = NULL;
 	if (!r.run.watch && isatty(STDERR_FILENO))
 		r.run.watch = &desk_watch_queue;
 	done = run_queue(&r, s, &why);

@@ -59,6 +59,7 @@ void envelope_release(struct envelope *e)
 	free(e->rcpt);
 	free(e->sender);
 	free(e->account);
+	free(e->transport);
 	free(e->envid);
 	*e = (struct envelope){0};
 }

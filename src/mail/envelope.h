@@ -29,6 +29,8 @@ struct recipient {
 struct envelope {
 	char *sender;             /* "" null reverse-path */
 	char *account;            /* its name; NULL: none */
+	char *transport;          /* the one to use, whatever the routes say;
+				   * NULL: by the routes */
 	struct recipient *rcpt;
 	size_t n;
 	int dsn_return;           /* enum dsn_return */

@@ -120,6 +120,7 @@ void text_header(struct buf *b, const struct entry *e)
 	buf_addf(b, "%s\nqueued %" PRId64 "\nuid %lu\n", first_line,
 		 e->queued, (unsigned long)e->uid);
 	add_line(b, "account", v->account);
+	add_line(b, "transport", v->transport);
 	add_line(b, "cause", e->cause);
 	add_line(b, "sender", v->sender);
 	add_flags(b, v);
@@ -261,6 +262,8 @@ static bool read_line(struct scan *line, struct entry *e)
 		return read_uid(line, &e->uid);
 	if (scan_is(&key, "account"))
 		return scan_decode(line, true, &v->account);
+	if (scan_is(&key, "transport"))
+		return scan_decode(line, true, &v->transport);
 	if (scan_is(&key, "cause"))
 		return scan_decode(line, false, &e->cause) &&
 		       text_id_ok(e->cause);

@@ -7,6 +7,7 @@
  *   queued 1764060317
  *   uid 1000
  *   account work              left out: none
+ *   transport relay           left out: by the routes
  *   cause ID                  only in reports
  *   sender a@example.org      alone: the null reverse-path
  *   return full|hdrs

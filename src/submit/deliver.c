@@ -34,6 +34,8 @@ static void way_of(const struct plan *plan, const struct job *job,
 
 	if (!override && job->entry)
 		override = job->entry->transport;
+	if (!override)
+		override = job->envelope->transport;
 	if (override)
 		list_add(names, override);
 	else

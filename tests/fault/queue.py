@@ -370,6 +370,33 @@ def on_a_terminal(lab, *args):
     return seen
 
 
+def named_transport(folder):
+    """--transport goes with the message into the queue, and with no other"""
+    with Sink() as one, Sink() as two:
+        more = (ROUTE + "[transport two]\nkind = smtp\nhost = 127.0.0.1\n"
+                f"port = {two.up().port}\nno_starttls = yes\n")
+        one.up()
+        for queue in ("on_failure", "always"):
+            for args in ([], ["-odi"], ["-odb"], ["-odq"]):
+                name = f"{queue}{''.join(args)}"
+                lab = Lab(f"{folder}/{name}", one.port, f"queue = {queue}\n"
+                          "schedule = 1h", more)
+                lab.hold(f"{name}.old", "a@example.net")
+                # its first attempt fails, the next is by the same way
+                two.answer = lambda _: "450 4.2.0 later"
+                equal(lab.submit(f"{name}.new", "a@example.net", args=[
+                    "--transport", "two", *args])[0], 0, name)
+                wait_for(lambda l=lab, a=args: "-odq" in a or [
+                    e["attempts"] for e in l.list()] == [1], name)
+                two.answer = lambda _: "250 ok"
+                lab.drain()
+                equal(one.counts().get((f"{name}.old", "a@example.net")), 1,
+                      f"{name}: another's message")
+                equal(two.counts().get((f"{name}.new", "a@example.net")), 1,
+                      f"{name}: by its transport")
+        equal(len(one.accepted + two.accepted), 16, "accepted")
+
+
 def shown(folder):
     """--show: nothing in a message reaches a terminal but its text"""
     with Sink() as sink:
@@ -824,7 +851,8 @@ if __name__ == "__main__":
     sys.exit(tap([
         relay_down, queue_only, background, always, never, untended,
         unusable, not_ours, drains_by_itself, minimum_attempts, no_delay,
-        dead_destination, selection, administration, retry_transport, shown,
-        listing, refused_in_run, returns, expiry, delay, no_delay_report, no_report_of_report,
-        partial, partial_at_once, poison, foreign_files, runners, thousand,
-        one_runner, many_destinations, ten_thousand, clock]))
+        dead_destination, selection, administration, retry_transport,
+        named_transport, shown, listing, refused_in_run, returns, expiry,
+        delay, no_delay_report, no_report_of_report, partial,
+        partial_at_once, poison, foreign_files, runners, thousand, one_runner,
+        many_destinations, ten_thousand, clock]))
