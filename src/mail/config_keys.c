@@ -81,7 +81,7 @@ static const struct config_key table[] = {
 	  .help = "longest wait for a server; no deadline is above it" },
 	{ GENERAL(connect_timeout, duration, "30s"), .least = SECOND / 10,
 	  .most = DAY, .help = "longest wait for a connection" },
-	{ GENERAL(cache, path, ""),
+	{ GENERAL(cache, directory, ""),
 	  .help = "directory for MTA-STS policies; without it mta-sts below "
 		  "the queue, for a user's own file "
 		  "$XDG_CACHE_HOME/posthaste" },
@@ -98,7 +98,7 @@ static const struct config_key table[] = {
 	  .help = "what is queued: on_failure what fails for now, always "
 		  "everything, never nothing; without it on_failure where "
 		  "the queue is usable and was run within the last day" },
-	{ QUEUE(directory, path, ""),
+	{ QUEUE(directory, directory, ""),
 	  .help = "the queue; without it the system's, for a user's own "
 		  "file $XDG_STATE_HOME/posthaste/queue" },
 	{ QUEUE(schedule, durations, "7m30s 15m 30m 1h 2h 4h 8h"),

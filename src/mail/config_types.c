@@ -52,6 +52,15 @@ static bool read_path(const struct config_key *key, const char *text,
 	return true;
 }
 
+/* What is kept must be found again, from wherever we are called. */
+static bool read_directory(const struct config_key *key, const char *text,
+			   void *field, struct outcome *why)
+{
+	if (*text && text[0] != '/' && strncmp(text, "~/", 2))
+		return bad(why, text, "the path of a directory (from / on)");
+	return read_path(key, text, field, why);
+}
+
 static bool read_log(const struct config_key *key, const char *text,
 		     void *field, struct outcome *why)
 {
@@ -278,6 +287,7 @@ static bool read_durations(const struct config_key *key, const char *text,
 						.read = reader
 TYPE(text, STRING, read_text), .may_be_empty = true };
 TYPE(path, STRING, read_path), .may_be_empty = true };
+TYPE(directory, STRING, read_directory), .may_be_empty = true };
 TYPE(log, STRING, read_log) };
 TYPE(secret, SECRET, read_text), .may_be_empty = true };
 TYPE(list, LIST, read_list), .may_be_empty = true };

@@ -309,7 +309,7 @@ static void test_all_faults_at_once(void **state)
 		"dot_ends_message = maybe\nmax_message_size = big\n"
 		"[log]\nto = here\nlevel = loud\n"
 		"[route r]\naccount = who\ntransport = gone direct\n"
-		"[route q]\n[queue]\nlifetime =\n",
+		"[route q]\n[queue]\nlifetime =\ndirectory = ./queue\n",
 		"1: a key before any section\n"
 		"2: not a section: it ends with one \"]\" and nothing behind "
 		"it\n"
@@ -337,7 +337,9 @@ static void test_all_faults_at_once(void **state)
 		"26: transport: there is no [transport gone]\n"
 		"27: [route q] has no transport (empty, or direct, for direct "
 		"delivery)\n"
-		"29: lifetime is empty\n");
+		"29: lifetime is empty\n"
+		"30: directory: \"./queue\" is not the path of a directory "
+		"(from / on)\n");
 }
 
 static void test_transport_faults(void **state)
