@@ -264,6 +264,14 @@ static void on_chunk(struct transaction *t)
 		must_refuse(t, &t->answer, "BDAT");
 }
 
+static bool hang_up(struct transaction *t, struct outcome *why)
+{
+	t->s->broken = true;
+	why->stage = STAGE_DATA;
+	snprintf(why->host, sizeof(why->host), "%s", t->s->params->host);
+	return false;
+}
+
 static bool read_answer(struct transaction *t, size_t i, struct outcome *why)
 {
 	static const enum stage stages[] = {
@@ -284,8 +292,9 @@ static bool read_answer(struct transaction *t, size_t i, struct outcome *why)
 	else if (step == STEP_DATA && !t->mail_refused)
 		(t->chunked ? on_chunk : on_data)(t);
 	else if (step == STEP_DATA && t->s->reply.code == 354)
-		/* it waits for a message to nobody from nobody: hang up */
-		t->s->broken = true;
+		return outcome_fail(why, STAGE_DATA, EX_PROTOCOL, "the server "
+				    "wants a message from nobody") ||
+		       hang_up(t, why);
 	return true;
 }
 
@@ -299,11 +308,10 @@ static void announce_dot(struct transaction *t)
 static bool negotiate(struct transaction *t, struct outcome *why)
 {
 	size_t window = t->s->facts.features.pipelining ? BURST : 1;
-	const struct conn *c = t->s->conn;
 	size_t total = steps(t), sent = 0, answered = 0;
 
 	while (answered < total) {
-		while (sent < total && conn_gathered(c) < window &&
+		while (sent < total && conn_gathered(t->s->conn) < window &&
 		       worth_sending(t, sent, answered))
 			if (!put_step(t, sent++, why))
 				return false;
@@ -337,12 +345,10 @@ static bool write_stuffed(struct transaction *t, struct stuffer *stuffer,
 			  const char *data, size_t n, char *room,
 			  struct outcome *why)
 {
-	int64_t progress = t->s->params->timeout;
-	size_t stuffed;
+	size_t stuffed = stuff(stuffer, data, n, room);
 
-	stuffed = stuff(stuffer, data, n, room);
-	return conn_write(t->s->conn, room, stuffed, progress, CLOCK_NEVER,
-			  why);
+	return conn_write(t->s->conn, room, stuffed, t->s->params->timeout,
+			  CLOCK_NEVER, why);
 }
 
 static bool write_body(struct transaction *t, char *room, struct outcome *why)
@@ -377,19 +383,16 @@ static bool write_body(struct transaction *t, char *room, struct outcome *why)
 static bool last_words(struct transaction *t, struct outcome *why)
 {
 	struct session *s = t->s;
+	struct outcome said;
 
-	s->broken = true;
-	why->stage = STAGE_DATA;
-	snprintf(why->host, sizeof(why->host), "%s", s->params->host);
-	if (conn_pending(s->conn)) {
-		struct outcome said;
-
-		if (!session_reply(s, STAGE_DATA, &said)) {
-			if (said.code)
-				*why = said;
-		} else if (reply_class(&s->reply) > 3) {
-			session_outcome(s, STAGE_DATA, why);
-		}
+	hang_up(t, why);
+	if (!conn_pending(s->conn))
+		return false;
+	if (!session_reply(s, STAGE_DATA, &said)) {
+		if (said.code)
+			*why = said;
+	} else if (reply_class(&s->reply) > 3) {
+		session_outcome(s, STAGE_DATA, why);
 	}
 	return false;
 }
@@ -518,10 +521,11 @@ static bool transact(struct transaction *t, struct outcome *why)
 		give_up(t, why);
 	if (t->d->settled && !t->d->settled(t->d->context)) {
 		t->s->broken = true;
-		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+		done = outcome_fail(why, STAGE_LOCAL, EX_IOERR,
 				    "the journal cannot be written");
+		give_up(t, why);
 	}
-	return done && !t->s->broken;
+	return done;
 }
 
 static bool any_open(const struct transaction *t)

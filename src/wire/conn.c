@@ -179,14 +179,14 @@ static bool receive(struct conn *c, int64_t deadline, struct outcome *why)
 
 static bool take_line(struct conn *c, const char **line, size_t *n)
 {
-	char *at = c->in + c->start;
-	char *lf = NULL;
+	char *at, *lf = NULL;
 
 	if (c->end > c->scanned)
 		lf = memchr(c->in + c->scanned, '\n', c->end - c->scanned);
 	c->scanned = c->end;
 	if (!lf)
 		return false;
+	at = c->in + c->start;
 	*line = at;
 	*n = (size_t)(lf - at);
 	if (*n && lf[-1] == '\r')
@@ -391,7 +391,7 @@ bool conn_write(struct conn *c, const void *data, size_t n, int64_t progress,
 		fill_record(c, &body, &n);
 	f.head = buf_text(&c->out);
 	f.head_len = c->out.len;
-	f.body = body;
+	f.body = n ? body : "";
 	f.body_len = n;
 	done = write_flight(c, &f, progress, deadline, why);
 	out_reset(c);

@@ -220,6 +220,9 @@ static bool library_step(struct sasl *s, const char *input, size_t n,
 
 	if (s->complete)
 		return explain(s, GSASL_MECHANISM_CALLED_TOO_MANY_TIMES, why);
+	/* the library's DIGEST-MD5 reads through a NULL at its second step */
+	if (!input && s->steps > 1)
+		input = "";
 	rc = gsasl_step(s->session, input, n, &data, &len);
 	if (rc != GSASL_OK && rc != GSASL_NEEDS_MORE)
 		return explain(s, rc, why);
