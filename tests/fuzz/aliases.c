@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Any file as aliases: whatever a name stands for is an address without
+ * control characters, and asking twice gives the same. A name that yields
+ * nothing leaves the list as it was.
+ */
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "mail/aliases.h"
+
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n);
+
+static void want(int condition)
+{
+	if (!condition)
+		abort();
+}
+
+static void ask(const struct aliases *a, const char *name)
+{
+	struct list once = {0}, twice = {0};
+	bool found = aliases_expand(a, name, &once);
+	const char *c;
+	size_t i;
+
+	want(found == (once.n > 0));
+	want(aliases_expand(a, name, &twice) == found);
+	want(list_equal(&once, &twice));
+	for (i = 0; i < once.n; i++) {
+		want(*once.item[i]);
+		for (c = once.item[i]; *c; c++)
+			want((unsigned char)*c >= ' ' && *c != 0x7f);
+	}
+	list_release(&once);
+	list_release(&twice);
+}
+
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
+{
+	static const char *const names[] = {
+		"root", "ROOT", "a", "default", "", "a b", "nobody",
+	};
+	const struct log_settings none = { .to = "none" };
+	int fd = memfd_create("aliases", MFD_CLOEXEC);
+	struct aliases *a;
+	struct outcome why;
+	char path[64];
+	size_t i;
+
+	log_open(&none);
+	want(fd >= 0 && write(fd, data, n) == (ssize_t)n);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	want(aliases_load(path, true, &a, &why));
+	close(fd);
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
+		ask(a, names[i]);
+	aliases_free(a);
+	return 0;
+}
