@@ -123,6 +123,7 @@ static bool step_down(const struct config *c, struct outcome *why)
 		return true;
 	pw = getpwuid(st.st_uid);
 	gid = pw ? pw->pw_gid : st.st_gid;
+	log_give(st.st_uid, gid);
 	if ((pw ? initgroups(pw->pw_name, gid) : setgroups(0, NULL)) ||
 	    setresgid(gid, gid, gid) ||
 	    setresuid(st.st_uid, st.st_uid, st.st_uid))

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -53,6 +54,18 @@ void log_open(const struct log_settings *settings)
 		sink.own = sink.fd >= 0;
 		sink.kind = sink.own ? SINK_DESCRIPTOR : SINK_NONE;
 	}
+}
+
+void log_give(uid_t uid, gid_t gid)
+{
+	struct stat st;
+
+	if (!sink.own || fstat(sink.fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    st.st_size || st.st_uid != geteuid() || st.st_nlink != 1)
+		return;
+	/* it stays as it was: that is no reason to send no mail */
+	if (fchown(sink.fd, uid, gid) < 0)
+		return;
 }
 
 /* Text that could be taken for another field, or for another line, is

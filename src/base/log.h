@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 enum log_level { LOG_AT_ERROR, LOG_AT_INFO, LOG_AT_DEBUG };
 
@@ -33,6 +34,9 @@ struct log_field {
 /* Before the first call, events go to syslog as text. settings->to is
  * copied; a file that cannot be opened: nothing is logged. */
 void log_open(const struct log_settings *settings);
+/* A log file that was just made (ours, and empty) becomes this user's, who
+ * is to write it from now on. */
+void log_give(uid_t uid, gid_t gid);
 /* name=value pairs, or one JSON object with a "time". */
 void log_event(enum log_level level, const struct log_field *field, size_t n);
 /* One event of words alone, as text="...". */

@@ -197,6 +197,27 @@ def not_ours(folder):
         equal(sink.counts(), {}, "sent")
 
 
+def steps_down(folder):
+    """root becomes the queue's owner, whose queue and log it leaves behind"""
+    if os.geteuid():
+        raise Skip("needs root")
+    with Sink() as sink:
+        lab = Lab(folder, sink.up().port, "queue = always")
+        lab.make_queue()
+        os.chmod(os.path.dirname(folder), 0o711)
+        os.chmod(folder, 0o777)
+        for path in (lab.queue, *lab.queue.iterdir()):
+            os.chown(path, 65534, 65534)
+        lab.run("-t", stdin=b"nobody to send it to\n")
+        equal(os.stat(f"{folder}/log").st_uid, 65534, "the log's owner")
+        equal(lab.submit("one", "a@example.net")[0], 0, "status")
+        wait_for(lambda: not lab.names() and "sent" in lab.log(),
+                 "the run in the background, and its log")
+        lab.hold("two", "later@example.net")
+        for path in lab.queue.glob("mess/*"):
+            equal(os.stat(path).st_uid, 65534, f"owner of {path.name}")
+
+
 def drains_by_itself(folder):
     """a run that finds entries due starts a -q of its own"""
     with Sink() as sink:
@@ -850,8 +871,8 @@ def clock(folder):
 if __name__ == "__main__":
     sys.exit(tap([
         relay_down, queue_only, background, always, never, untended,
-        unusable, not_ours, drains_by_itself, minimum_attempts, no_delay,
-        dead_destination, selection, administration, retry_transport,
+        unusable, not_ours, steps_down, drains_by_itself, minimum_attempts,
+        no_delay, dead_destination, selection, administration, retry_transport,
         named_transport, shown, listing, refused_in_run, returns, expiry,
         delay, no_delay_report, no_report_of_report, partial,
         partial_at_once, poison, foreign_files, runners, thousand, one_runner,
