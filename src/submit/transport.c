@@ -130,11 +130,52 @@ static void fill_session(struct link *link)
 
 /* --- opening --- */
 
+static void take_addresses(struct link *link, const struct dns_answer *a)
+{
+	struct net_address address;
+	char text[64];
+	size_t i;
+
+	for (i = 0; i < a->n && i < 10; i++) {
+		net_address_text(&a->record[i].address, text);
+		if (net_address_parse(text, link->host->port, &address))
+			net_addresses_add(&link->addresses,
+					  (const void *)&address.sa,
+					  address.len);
+	}
+}
+
+/* Resolvers that the configuration names are asked for a relay's name, too.
+ * What they do not know, and a name without a dot, is for the system to find
+ * (/etc/hosts). */
+static void ask_resolvers(struct link *link, enum net_family family)
+{
+	const char *name = link->host->name;
+	struct dns_question question[] = {
+		{ .name = name, .type = DNS_AAAA },
+		{ .name = name, .type = DNS_A },
+	};
+	struct net_address numeric;
+	size_t i;
+
+	if (!link->run->config->dns.resolver.n || link->addresses.n ||
+	    link->host->have_addresses || link->params.local ||
+	    (link->proxy.host && link->proxy.names) || !strchr(name, '.') ||
+	    net_address_parse(name, 0, &numeric))
+		return;
+	dns_ask(run_dns(link->run), question, 2);
+	for (i = 0; i < 2; i++) {
+		take_addresses(link, &question[i].answer);
+		dns_answer_release(&question[i].answer);
+	}
+	net_interleave(&link->addresses, family);
+}
+
 static bool dial(struct link *link, const struct link_options *o, int *fd,
 		 struct outcome *why)
 {
 	const struct transport *t = link->transport;
-	const struct net_dial d = {
+	struct net_dial d = {
 		.host = link->host->name,
 		.port = link->host->port,
 		.addresses = link->host->have_addresses ?
@@ -145,6 +186,9 @@ static bool dial(struct link *link, const struct link_options *o, int *fd,
 		.connect_timeout = link->run->config->general.connect_timeout,
 	};
 
+	ask_resolvers(link, d.family);
+	if (link->addresses.n)
+		d.addresses = &link->addresses;
 	return net_dial(&d, fd, &link->peer, why);
 }
 
@@ -206,5 +250,6 @@ void link_close(struct link *link)
 {
 	session_close(link->session);
 	free(link->proxy_host);
+	net_addresses_release(&link->addresses);
 	*link = (struct link){ 0 };
 }

@@ -29,6 +29,7 @@ struct link {
 	struct session_params params;
 	struct net_proxy proxy;
 	char *proxy_host;
+	struct net_addresses addresses; /* of the host, by [dns] resolver */
 };
 
 struct link_options {

@@ -73,6 +73,10 @@ bool net_lookup(const char *host, unsigned port, enum net_family family,
 void net_addresses_add(struct net_addresses *a, const struct sockaddr *sa,
 		       socklen_t len);
 void net_addresses_release(struct net_addresses *a);
+/* RFC 8305 4: families take turns, beginning with the preferred one (where
+ * none is preferred, that of the first address); the order within a family
+ * stays. */
+void net_interleave(struct net_addresses *a, enum net_family family);
 /* "192.0.2.1" without a port. */
 void net_address_text(const struct net_address *a, char out[64]);
 /* Parses a numeric address, brackets and "IPv6:" allowed. */

@@ -12,10 +12,6 @@
 bool net_is_offline(void);
 /* Whether the family admits such an address (the prefer forms admit all). */
 bool net_family_allows(enum net_family family, const struct net_address *a);
-/* RFC 8305 4: families take turns, beginning with the preferred one (where
- * none is preferred, that of the first address); the order within a family
- * stays. */
-void net_interleave(struct net_addresses *a, enum net_family family);
 /* A socket above descriptor 2, non-blocking and close-on-exec; -1 and
  * errno. */
 int net_socket(int domain);

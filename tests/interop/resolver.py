@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""[dns] resolver is asked for the name of a relay, too; a name that it does
+not know is left to the system. TAP."""
+
+import pathlib
+import socket
+import struct
+import sys
+import threading
+
+sys.dont_write_bytecode = True
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "wire"))
+import harness  # noqa: E402
+from harness import Failure  # noqa: E402
+
+A = 1
+
+
+class Resolver:
+    """Knows A records of a few names and denies all others."""
+
+    def __init__(self, names):
+        self.names, self.asked = names, set()
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            question, peer = self.socket.recvfrom(4096)
+            if not question[12:]:
+                return
+            self.socket.sendto(self.answer(question), peer)
+
+    def answer(self, question):
+        labels, at = [], 12
+        while question[at]:
+            labels.append(question[at + 1:at + 1 + question[at]].decode())
+            at += 1 + question[at]
+        name, kind = ".".join(labels).lower(), question[at + 2]
+        self.asked.add(name)
+        found = self.names.get(name, []) if kind == A else []
+        flags = 0x8180 if name in self.names else 0x8183
+        out = question[:2] + struct.pack(">HHHHH", flags, 1, len(found), 0, 0)
+        out += question[12:at + 5]
+        for address in found:
+            out += b"\xc0\x0c" + struct.pack(">HHIH", A, 1, 60, 4)
+            out += socket.inet_aton(address)
+        return out
+
+    def stop(self):
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(
+            bytes(12), ("127.0.0.1", self.port))
+
+
+def play(folder, certificates, host):
+    server = harness.Server(folder, 1, "", certificates)
+    resolver = Resolver({"relay.example.test": ["127.0.0.2", "127.0.0.1"]})
+    path = pathlib.Path(folder, "config")
+    path.write_text(
+        "[general]\nhostname = client.example.test\nconnect_timeout = 5s\n"
+        "[queue]\nqueue = never\n[log]\nto = none\n"
+        f"[dns]\nresolver = 127.0.0.1:{resolver.port}\n"
+        "[route all]\ntransport = relay\n[transport relay]\nkind = smtp\n"
+        f"host = {host}\nport = {server.port}\nno_starttls = yes\n")
+    try:
+        status, _, err = harness.run(
+            ["-C", str(path), "-i", "a@example.org"], b"Subject: s\n\nhi\n",
+            harness.environment(folder), folder)
+    finally:
+        events = server.stop()
+        resolver.stop()
+    arrived = sum(1 for e in events if e["event"] == "message")
+    return status, err.decode(), arrived, resolver.asked
+
+
+def known(folder, certificates):
+    status, err, arrived, asked = play(folder, certificates,
+                                       "relay.example.test")
+    if (status, arrived) != (0, 1) or "relay.example.test" not in asked:
+        raise Failure(f"status {status}, {arrived} arrived, asked {asked}: "
+                      f"{err}")
+
+
+def local(folder, certificates):
+    status, err, arrived, asked = play(folder, certificates, "localhost")
+    if (status, arrived) != (0, 1) or asked:
+        raise Failure(f"status {status}, {arrived} arrived, asked {asked}: "
+                      f"{err}")
+
+
+def unknown(folder, certificates):
+    status, err, arrived, asked = play(folder, certificates,
+                                       "other.example.test")
+    if status not in (68, 75) or arrived or \
+            "other.example.test" not in asked or \
+            "other.example.test" not in err:
+        raise Failure(f"status {status}, {arrived} arrived, asked {asked}: "
+                      f"{err}")
+
+
+if __name__ == "__main__":
+    sys.exit(harness.tap([("a name that the resolver knows", known),
+                          ("localhost is the system's", local),
+                          ("a name that nobody knows", unknown)]))
