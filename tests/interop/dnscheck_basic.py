@@ -589,7 +589,7 @@ def main():
             return 0
         os.environ.update(DNSCHECK_AGAIN="yes", BUILT=str(built),
                           HELPER=path[0][:-1].decode())
-        os.execvp("unshare", ["unshare", "-rmn", "/bin/sh", "-c", INSIDE,
+        os.execvp("unshare", ["unshare", "-mn" if os.geteuid() == 0 else "-rmn", "/bin/sh", "-c", INSIDE,
                               "sh", sys.executable,
                               os.path.abspath(__file__)])
     return harness.tap(TESTS)
