@@ -377,12 +377,25 @@ def signals_while_reading(place):
     want(not os.listdir(f"{place.folder}/tmp"), "a temporary file is left")
 
 
+def until_ignored(child, number):
+    """The program has come as far as to ignore the signal."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        status = pathlib.Path(f"/proc/{child.pid}/status").read_text()
+        mask = int(re.search(r"SigIgn:\s*(\w+)", status)[1], 16)
+        if mask >> (number - 1) & 1:
+            return
+        time.sleep(0.01)
+    raise Failure("the signal is not ignored")
+
+
 @test()
 def harmless_signals(place):
     child = place.start("-i", "b@example.org")
     try:
         child.stdin.write(HELLO)
         child.stdin.flush()
+        until_ignored(child, signal.SIGPIPE)
         for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD,
                        signal.SIGWINCH, signal.SIGURG, signal.SIGCONT):
             time.sleep(0.02)

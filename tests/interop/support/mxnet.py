@@ -264,6 +264,21 @@ def record(name, kind, value):
     return raw_record(name, number, data)
 
 
+def both_sockets(address):
+    """UDP and TCP on one port, which must be free for both."""
+    for _ in range(100):
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind((address, 0))
+        tcp = socket.socket()
+        try:
+            tcp.bind((address, udp.getsockname()[1]))
+            return udp, tcp
+        except OSError:
+            udp.close()
+            tcp.close()
+    raise Failure("no port is free for both UDP and TCP")
+
+
 class Resolver:
     """answer(name, type) gives a list of records, an int (the rcode), "TC"
     (truncated, and silence on TCP), or None (silence). Notes what it was
@@ -271,11 +286,8 @@ class Resolver:
 
     def __init__(self, answer, address="127.0.0.1"):
         self.answer, self.asked = answer, []
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind((address, 0))
+        self.udp, self.tcp = both_sockets(address)
         self.port = self.udp.getsockname()[1]
-        self.tcp = socket.socket()
-        self.tcp.bind((address, self.port))
         self.tcp.listen(50)
         self.where = f"{address}:{self.port}"
         threading.Thread(target=self.serve, daemon=True).start()
