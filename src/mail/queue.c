@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -206,8 +207,8 @@ bool queue_add(struct queue *q, const struct queue_item *item,
 		return not_permitted(why);
 	if (item->id && (qdir_find(&q->dir, item->id, name) ||
 			 qdir_is_corrupt(&q->dir, item->id))) {
-		strncpy(id, item->id, QUEUE_ID_SIZE - 1);
-		id[QUEUE_ID_SIZE - 1] = '\0';
+		if (id != item->id)
+			snprintf(id, QUEUE_ID_SIZE, "%s", item->id);
 		return true;
 	}
 	if (!parts_make(&p, item, why))

@@ -92,9 +92,10 @@ struct queue_item {
 	bool held;
 };
 
-/* True: it is on disk, synced. id gets its id. Recipients that have failed
- * already count as reported: whoever called was told. With item->id of an entry
- * that is there already (also in corrupt/): true without doing anything.
+/* True: it is on disk, synced. id gets its id (and may be item->id itself).
+ * Recipients that have failed already count as reported: whoever called was
+ * told. With item->id of an entry that is there already (also in corrupt/):
+ * true without doing anything.
  * False: EX_CANTCREAT or EX_IOERR, and nothing is left behind. */
 bool queue_add(struct queue *q, const struct queue_item *item,
 	       char id[QUEUE_ID_SIZE], struct outcome *why) MUST_CHECK;
