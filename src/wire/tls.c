@@ -245,6 +245,12 @@ static bool handshake_words(const struct tls *t, int error,
 	}
 }
 
+static bool late_words(struct outcome *why)
+{
+	return tls_fail(why, "the server did not go on in the TLS handshake "
+			"in time");
+}
+
 static bool wait_for(const struct tls *t, short events, int64_t deadline,
 		     struct outcome *why)
 {
@@ -255,8 +261,7 @@ static bool wait_for(const struct tls *t, short events, int64_t deadline,
 		return true;
 	do {
 		if (!clock_left(deadline))
-			return tls_fail(why, "the server did not go on in the "
-					"TLS handshake in time");
+			return late_words(why);
 	} while (poll(&p, 1, clock_left(deadline)) <= 0);
 	return true;
 }
@@ -290,7 +295,7 @@ static bool handshake(struct tls *t, int64_t deadline, struct outcome *why)
 			break;
 		/* warnings would let a server spin: they cost time, too */
 		if (!clock_left(deadline))
-			return wait_for(t, POLLIN, deadline, why);
+			return late_words(why);
 		if (error != GNUTLS_E_AGAIN)
 			continue;
 		writes = gnutls_record_get_direction(t->session) == 1;
@@ -354,16 +359,22 @@ bool tls_open(int fd, bool starttls, const struct tls_params *params,
 
 /* --- records --- */
 
+/* Not data, and not the end either. */
+static bool is_later(long error)
+{
+	return error == GNUTLS_E_AGAIN || error == GNUTLS_E_INTERRUPTED ||
+	       error == GNUTLS_E_REHANDSHAKE ||
+	       error == GNUTLS_E_WARNING_ALERT_RECEIVED;
+}
+
 static long io_failed(struct tls *t, long error)
 {
-	switch (error) {
-	case GNUTLS_E_AGAIN:
-	case GNUTLS_E_INTERRUPTED:
-	case GNUTLS_E_REHANDSHAKE:
-	case GNUTLS_E_WARNING_ALERT_RECEIVED:
+	if (is_later(error)) {
 		t->wants_write = gnutls_record_get_direction(t->session) == 1;
 		errno = EAGAIN;
 		return -1;
+	}
+	switch (error) {
 	case GNUTLS_E_PREMATURE_TERMINATION:
 		errno = ENODATA;
 		return -1;
@@ -390,13 +401,12 @@ long tls_read(struct tls *t, void *data, size_t n)
 		errno = t->ended;
 		return t->ended < 0 ? 0 : -1;
 	}
-	/* the library asks to come again after a ticket or a key update,
-	 * whatever was read ahead behind it; that is bounded by what one
-	 * reading brings */
+	/* the library asks to come again after a ticket, a key update or a
+	 * warning, whatever was read ahead behind it; that is bounded by
+	 * what one reading brings */
 	do {
 		got = gnutls_record_recv(t->session, data, n);
-	} while ((got == GNUTLS_E_AGAIN || got == GNUTLS_E_INTERRUPTED) &&
-		 t->ahead_at < t->ahead_end);
+	} while (is_later(got) && t->ahead_at < t->ahead_end);
 	if (got > 0)
 		return got;
 	if (!got) {

@@ -232,6 +232,54 @@ static void test_tls_behind_update(void **state)
 	conn_close(c);
 }
 
+/* Warnings and words, which arrive in one piece. */
+static void speak_behind_warnings(struct server *s, gnutls_session_t session)
+{
+	int i;
+
+	held = 0;
+	gnutls_transport_set_push_function(session, hold_back);
+	for (i = 0; i < 3; i++)
+		gnutls_alert_send(session, GNUTLS_AL_WARNING,
+				  GNUTLS_A_USER_CANCELED);
+	server_send(session, "220 here\r\n", 10);
+	assert_int_equal(write(s->fd, held_back, held), held);
+	server_receive(session, s->got, sizeof(s->got) - 1);
+}
+
+static void test_tls_behind_warnings(void **state)
+{
+	struct server s = {
+		.talk = speak_behind_warnings,
+		.priorities = "NORMAL:-VERS-ALL:+VERS-TLS1.2",
+	};
+	struct outcome why = { 0 };
+	struct conn *c;
+
+	(void)state;
+	c = tls_conn(&s);
+	expect_line(c, "220 here", 8);
+	conn_puts(c, "x");
+	assert_true(conn_flush(c, 1000, CLOCK_NEVER, &why));
+	server_wait(&s);
+	conn_close(c);
+}
+
+/* More lies there to be read when time is up: that is no handshake. */
+static void test_warnings_in_time(void **state)
+{
+	static const char alerts[] =
+		"\x15\x03\x03\0\x02\x01\x5a\x15\x03\x03\0\x02\x01\x5a";
+	struct conn *c;
+	int peer;
+
+	(void)state;
+	c = pair(&peer);
+	say(peer, alerts, sizeof(alerts) - 1);
+	expect_no_tls(c, 0, "in time");
+	close(peer);
+}
+
 static void send_binding(struct server *s, gnutls_session_t session)
 {
 	gnutls_datum_t d = { 0 };
@@ -353,6 +401,8 @@ int main(void)
 		cmocka_unit_test(test_tls_alert),
 		cmocka_unit_test(test_tls_pending),
 		cmocka_unit_test(test_tls_behind_update),
+		cmocka_unit_test(test_tls_behind_warnings),
+		cmocka_unit_test(test_warnings_in_time),
 		cmocka_unit_test(test_binding),
 		cmocka_unit_test(test_tls_body),
 		cmocka_unit_test(test_tls_last_words),
