@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -242,15 +241,6 @@ void conn_put(struct conn *c, const void *data, size_t n)
 void conn_puts(struct conn *c, const char *s)
 {
 	conn_put(c, s, strlen(s));
-}
-
-void conn_putf(struct conn *c, const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	buf_addv(&c->out, format, ap);
-	va_end(ap);
 }
 
 void conn_put_secret(struct conn *c, const void *data, size_t n)

@@ -44,8 +44,6 @@ bool conn_pending(struct conn *c);
 /* Gathers bytes to write. */
 void conn_put(struct conn *c, const void *data, size_t n);
 void conn_puts(struct conn *c, const char *s);
-void conn_putf(struct conn *c, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
 /* The same for a secret: what was gathered is wiped once it is written. */
 void conn_put_secret(struct conn *c, const void *data, size_t n);
 /* How many bytes are gathered and not yet written. */

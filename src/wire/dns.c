@@ -4,7 +4,6 @@
 #include <ares.h>
 #include <arpa/nameser.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "wire/dns_parse.h"
+#include "wire/interfaces.h"
 #include "wire/net_parts.h"
 
 /* ares_send is the oldest and the newest library's alike; the newest would
@@ -72,16 +72,6 @@ static void watch(void *context, ares_socket_t fd, int readable, int writable)
 				       (writable ? POLLOUT : 0));
 }
 
-static bool is_loopback(const struct net_address *a)
-{
-	const struct sockaddr_in *v4 = (const void *)&a->sa;
-	const struct sockaddr_in6 *v6 = (const void *)&a->sa;
-
-	if (a->sa.ss_family == AF_INET)
-		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
-	return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
-}
-
 static bool resolver_parse(const char *text, struct net_address *out,
 			   unsigned *port)
 {
@@ -115,7 +105,7 @@ static char *servers_text(const struct list *resolver, bool *local)
 		net_address_text(&address, shown);
 		buf_addf(&text, strchr(shown, ':') ? "%s[%s]:%u" : "%s%s:%u",
 			 text.len ? "," : "", shown, port);
-		*local = *local && is_loopback(&address);
+		*local = *local && net_address_is_loopback(&address);
 	}
 	return buf_take(&text);
 }
@@ -225,7 +215,7 @@ bool dns_no_resolver(const struct dns *d)
 	/* a resolver of this very host fails where it can ask nobody */
 	return !d->channel || (!d->answered &&
 			       ((d->system && d->unreachable) ||
-				net_is_offline()));
+				interfaces_offline()));
 }
 
 /* The library passes over an answer of failure in favour of the next

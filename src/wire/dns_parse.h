@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* DNS messages (RFC 1035 4) and resolv.conf, without a network; nobody but
- * dns.c and its tests includes this. */
+ * dns*.c and their tests includes this. */
 #ifndef WIRE_DNS_PARSE_H
 #define WIRE_DNS_PARSE_H
 
@@ -19,11 +19,10 @@ enum {
  * the name is no DNS name. */
 size_t dns_query_build(const char *name, enum dns_type type, uint16_t id,
 		       unsigned char out[DNS_QUERY_MAX]);
-/* Fills a with what an answer says
- * about name and type; CNAMEs within it are followed, 16 at most. Records
- * that are malformed or name what could be no host are dropped; where none
- * is left that way it is DNS_FAILED, never DNS_NODATA. authentic is the AD
- * bit as it came. */
+/* Fills a with what an answer says about name and type; CNAMEs within it are
+ * followed, 16 at most. Records that are malformed or name what could be no
+ * host are dropped; where none is left that way it is DNS_FAILED, never
+ * DNS_NODATA. authentic is the AD bit as it came. */
 void dns_answer_parse(const unsigned char *data, size_t n, const char *name,
 		      enum dns_type type, struct dns_answer *a);
 

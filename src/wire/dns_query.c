@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "wire/dns_parse.h"
+#include "wire/net_parts.h"
 
 enum {
 	LABEL_MAX = 63,
@@ -106,17 +107,11 @@ static void nameserver(const char *word, size_t n, struct resolv_conf *out)
 {
 	struct net_address address;
 	char text[64];
-	const struct sockaddr_in *v4 = (const void *)&address.sa;
-	const struct sockaddr_in6 *v6 = (const void *)&address.sa;
-	bool loopback = false;
 
 	snprintf(text, sizeof(text), "%.*s", (int)(n < 63 ? n : 63), word);
-	if (net_address_parse(text, 53, &address))
-		loopback = address.sa.ss_family == AF_INET ?
-			   ntohl(v4->sin_addr.s_addr) >> 24 == 127 :
-			   IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
 	out->nameservers++;
-	if (!loopback)
+	if (!net_address_parse(text, 53, &address) ||
+	    !net_address_is_loopback(&address))
 		out->all_loopback = false;
 }
 
@@ -151,6 +146,7 @@ void resolv_conf_parse(const char *text, struct resolv_conf *out)
 {
 	const char *p;
 
+	/* resolv.conf(5): without a name server it is this host */
 	*out = (struct resolv_conf){ .all_loopback = true };
 	for (;;) {
 		p = text;
@@ -163,5 +159,4 @@ void resolv_conf_parse(const char *text, struct resolv_conf *out)
 		if (!*text++)
 			break;
 	}
-	/* resolv.conf(5): without a name server it is this host */
 }

@@ -110,3 +110,17 @@ bool interfaces_have_ipv6(void)
 	freeifaddrs(all);
 	return found;
 }
+
+bool interfaces_offline(void)
+{
+	struct ifaddrs *all, *i;
+	struct net_address a;
+	bool offline = true;
+
+	if (getifaddrs(&all))
+		return false;
+	for (i = all; i && offline; i = i->ifa_next)
+		offline = !address_of(i, &a) || net_address_is_local(&a);
+	freeifaddrs(all);
+	return offline;
+}

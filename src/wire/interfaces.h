@@ -16,5 +16,7 @@ bool net_address_is_public(const struct net_address *a);
 void interfaces_public(struct net_addresses *out);
 /* Whether an interface that is up has a public IPv6 address. */
 bool interfaces_have_ipv6(void);
+/* No address beyond loopback and link-local on any interface that is up. */
+bool interfaces_offline(void);
 
 #endif

@@ -54,7 +54,9 @@ void net_interleave(struct net_addresses *a, enum net_family family)
 	a->item = sorted;
 }
 
-int net_socket(int domain)
+/* A socket above descriptor 2, non-blocking and close-on-exec; -1 and
+ * errno. */
+static int net_socket(int domain)
 {
 	int fd, moved;
 

@@ -58,9 +58,9 @@ struct net_peer {
 /* A connected non-blocking descriptor with TCP_NODELAY, or false: EX_TEMPFAIL
  * (no answer, no address for now, any failure of a proxy), EX_NOHOST (the
  * name does not exist), EX_CONFIG (a source_address or path that can never
- * work), EX_OSERR (no memory, thread or descriptor for a look-up). why->no_network is set where this host has no address, route or
- * resolver at all. The words name host, address and port and say what to
- * look at. */
+ * work), EX_OSERR (no memory, thread or descriptor for a look-up).
+ * why->no_network is set where this host has no address, route or resolver
+ * at all. The words name host, address and port and say what to look at. */
 bool net_dial(const struct net_dial *dial, int *fd, struct net_peer *peer,
 	      struct outcome *why) MUST_CHECK;
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "wire/net_parts.h"
 
 void net_addresses_add(struct net_addresses *a, const struct sockaddr *sa,
 		       socklen_t len)
@@ -98,6 +99,17 @@ bool net_address_parse(const char *text, unsigned port,
 	}
 	*out = a;
 	return true;
+}
+
+bool net_address_is_loopback(const struct net_address *a)
+{
+	const struct sockaddr_in *v4 = (const void *)&a->sa;
+	const struct sockaddr_in6 *v6 = (const void *)&a->sa;
+
+	if (a->sa.ss_family == AF_INET)
+		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+	return a->sa.ss_family == AF_INET6 &&
+	       IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
 }
 
 static bool is_local_v4(uint32_t address)

@@ -11,8 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ifaddrs.h>
-#include <net/if.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
@@ -23,6 +21,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "wire/interfaces.h"
 #include "wire/net_parts.h"
 
 struct question {
@@ -122,31 +121,6 @@ static bool question_wait(struct question *q, int64_t deadline)
 	return done;
 }
 
-bool net_is_offline(void)
-{
-	struct ifaddrs *all, *i;
-	struct net_address a;
-	bool offline = true;
-
-	if (getifaddrs(&all) < 0)
-		return false;
-	for (i = all; i && offline; i = i->ifa_next) {
-		if (!i->ifa_addr || !(i->ifa_flags & IFF_UP))
-			continue;
-		a = (struct net_address){ 0 };
-		if (i->ifa_addr->sa_family == AF_INET)
-			a.len = sizeof(struct sockaddr_in);
-		else if (i->ifa_addr->sa_family == AF_INET6)
-			a.len = sizeof(struct sockaddr_in6);
-		else
-			continue;
-		memcpy(&a.sa, i->ifa_addr, a.len);
-		offline = net_address_is_local(&a);
-	}
-	freeifaddrs(all);
-	return offline;
-}
-
 static const char *family_words(enum net_family family)
 {
 	return family == NET_V4 ? "IPv4 address" :
@@ -191,7 +165,7 @@ static bool lookup_failed(const struct question *q, enum net_family family,
 		outcome_fail(why, STAGE_DNS, EX_TEMPFAIL,
 			     "cannot look up %s: %s", q->host,
 			     gai_strerror(q->error));
-		why->no_network = net_is_offline();
+		why->no_network = interfaces_offline();
 		return false;
 	}
 }
@@ -255,7 +229,7 @@ bool net_lookup(const char *host, unsigned port, enum net_family family,
 		outcome_fail(why, STAGE_DNS, EX_TEMPFAIL,
 			     "the look-up of %s was not answered in time",
 			     host);
-		why->no_network = net_is_offline();
+		why->no_network = interfaces_offline();
 		return false;
 	}
 	done = !q->error && lookup_taken(q, port, out);

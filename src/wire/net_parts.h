@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the files of net share, and dns for net_is_offline; nobody else
- * includes this. */
+/* What the files of net and dns share; nobody else includes this. */
 #ifndef WIRE_NET_PARTS_H
 #define WIRE_NET_PARTS_H
 
@@ -8,12 +7,9 @@
 
 #include "wire/net.h"
 
-/* No address beyond loopback and link-local on any interface that is up. */
-bool net_is_offline(void);
 /* Whether the family admits such an address (the prefer forms admit all). */
 bool net_family_allows(enum net_family family, const struct net_address *a);
-/* A socket above descriptor 2, non-blocking and close-on-exec; -1 and
- * errno. */
-int net_socket(int domain);
+/* 127.0.0.0/8 and ::1. */
+bool net_address_is_loopback(const struct net_address *a);
 
 #endif

@@ -50,7 +50,7 @@ static bool is_match(const struct tlsa *record, const void *data, size_t n)
 	return !memcmp(hash, record->data, len);
 }
 
-bool tls_dane_matches(const struct tlsa *record, gnutls_x509_crt_t crt)
+static bool is_record_of(const struct tlsa *record, gnutls_x509_crt_t crt)
 {
 	gnutls_datum_t data = { 0 };
 	bool match;
@@ -86,7 +86,7 @@ static void add_matching(gnutls_x509_trust_list_t list,
 	unsigned i;
 
 	for (i = 1; i < c->n; i++) {
-		if (!tls_dane_matches(record, c->crt[i]) ||
+		if (!is_record_of(record, c->crt[i]) ||
 		    gnutls_x509_crt_export2(c->crt[i], GNUTLS_X509_FMT_DER,
 					    &der) < 0)
 			continue;
@@ -140,7 +140,7 @@ bool tls_dane_verify(struct tls *t, const struct tls_chain *c,
 	/* neither names nor dates count here (RFC 7672 3.1.1) */
 	for (i = 0; i < p->tlsas; i++) {
 		if (p->tlsa[i].usage == USAGE_EE &&
-		    tls_dane_matches(&p->tlsa[i], c->crt[0])) {
+		    is_record_of(&p->tlsa[i], c->crt[0])) {
 			t->facts->verified = true;
 			return true;
 		}

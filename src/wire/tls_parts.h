@@ -62,7 +62,6 @@ bool tls_trust(struct tls *t, const struct tls_chain *c, bool all,
 
 /* --- tls_dane.c --- */
 
-bool tls_dane_matches(const struct tlsa *record, gnutls_x509_crt_t crt);
 /* RFC 7672: usage 3, then usage 2. */
 bool tls_dane_verify(struct tls *t, const struct tls_chain *c,
 		     struct outcome *why) MUST_CHECK;

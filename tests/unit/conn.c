@@ -149,7 +149,7 @@ static void test_gather(void **state)
 	(void)state;
 	c = pair_of(SOCK_SEQPACKET, &peer);
 	conn_puts(c, "MAIL FROM:<a@b>\r\n");
-	conn_putf(c, "RCPT TO:<%s>\r\n", "c@d");
+	conn_puts(c, "RCPT TO:<c@d>\r\n");
 	conn_put(c, "DATA\r\n", 6);
 	assert_true(conn_flush(c, 1000, CLOCK_NEVER, &why));
 	assert_int_equal(recv(peer, got, sizeof(got), MSG_DONTWAIT), 38);
