@@ -193,8 +193,8 @@ bool config_load(const struct config_place *place, struct config *config,
 		 struct outcome *why) MUST_CHECK;
 void config_release(struct config *config);
 
-/* NULL where there is none; "direct" is known to transport_named only if the
- * caller handles it first: it has no section. */
+/* NULL where there is none, as for "direct", which has no section: see
+ * config_direct. */
 const struct account *config_account(const struct config *c, const char *name);
 const struct domain *config_domain(const struct config *c, const char *name);
 const struct transport *config_transport(const struct config *c,

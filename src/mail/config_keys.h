@@ -70,15 +70,13 @@ void *section_at(const struct config *c, enum section section, size_t i);
 size_t section_count(const struct config *c, enum section section);
 
 extern const struct value_type type_text, type_path, type_directory,
-	type_secret, type_list, type_paths, type_bool, type_word,
+	type_secret, type_paths, type_bool, type_word,
 	type_bits_notify, type_number, type_size, type_duration,
 	type_durations, type_domain, type_domains, type_senders, type_address,
 	type_endpoint, type_resolvers, type_ip, type_ips, type_hosts,
 	type_hexes, type_mechanisms, type_tristate, type_log, type_names,
 	type_selectors;
 
-/* ~/x as $HOME/x; the caller frees. */
-char *path_expand(const char *path);
 /* The home directory, from HOME or the user's entry; NULL: none. */
 const char *home_directory(void);
 

@@ -36,7 +36,8 @@ const char *home_directory(void)
 	return user && user->pw_dir[0] ? user->pw_dir : NULL;
 }
 
-char *path_expand(const char *path)
+/* ~/x as $HOME/x; the caller frees. */
+static char *path_expand(const char *path)
 {
 	const char *home = strncmp(path, "~/", 2) ? NULL : home_directory();
 
@@ -69,15 +70,6 @@ static bool read_log(const struct config_key *key, const char *text,
 		return bad(why, text, "syslog, stderr, none or the path of a "
 				      "file (from / on)");
 	return read_path(key, text, field, why);
-}
-
-static bool read_list(const struct config_key *key, const char *text,
-		      void *field, struct outcome *why)
-{
-	(void)key;
-	(void)why;
-	list_split(field, text, ", \t");
-	return true;
 }
 
 static bool read_paths(const struct config_key *key, const char *text,
@@ -290,7 +282,6 @@ TYPE(path, STRING, read_path), .may_be_empty = true };
 TYPE(directory, STRING, read_directory), .may_be_empty = true };
 TYPE(log, STRING, read_log) };
 TYPE(secret, SECRET, read_text), .may_be_empty = true };
-TYPE(list, LIST, read_list), .may_be_empty = true };
 TYPE(paths, LIST, read_paths), .may_be_empty = true };
 TYPE(bool, BOOL, read_bool) };
 TYPE(tristate, CHOICE, read_tristate) };

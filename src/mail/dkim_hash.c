@@ -35,12 +35,10 @@ static void put(struct dkim_hash *h, char c)
 	h->part[h->n++] = c;
 }
 
-void dkim_hash_add(struct dkim_hash *h, const char *data, size_t n)
+static void put_line_end(struct dkim_hash *h)
 {
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		put(h, data[i]);
+	put(h, '\r');
+	put(h, '\n');
 }
 
 void dkim_hash_end(struct dkim_hash *h, unsigned char out[DKIM_HASH])
@@ -79,7 +77,7 @@ void dkim_hash_field(struct dkim_hash *h, const char *name, size_t name_len,
 		any = true;
 	}
 	if (end)
-		dkim_hash_add(h, "\r\n", 2);
+		put_line_end(h);
 }
 
 /* Where in the body it is. */
@@ -107,7 +105,7 @@ static void take(struct body *b, const char *data, size_t n)
 			continue;
 		}
 		for (; b->lines; b->lines--)
-			dkim_hash_add(&b->hash, "\r\n", 2);
+			put_line_end(&b->hash);
 		if (b->blank)
 			put(&b->hash, ' ');
 		put(&b->hash, data[i]);
@@ -131,7 +129,7 @@ bool dkim_hash_body(struct message *m, unsigned char out[DKIM_HASH],
 		offset += n;
 	}
 	if (b.any)
-		dkim_hash_add(&b.hash, "\r\n", 2);
+		put_line_end(&b.hash);
 	dkim_hash_end(&b.hash, out);
 	return n == 0 ? true :
 	       outcome_fail(why, STAGE_LOCAL, EX_IOERR,

@@ -14,7 +14,6 @@ struct dkim_hash {
 	char part[4096];
 };
 bool dkim_hash_begin(struct dkim_hash *h, struct outcome *why) MUST_CHECK;
-void dkim_hash_add(struct dkim_hash *h, const char *data, size_t n);
 void dkim_hash_end(struct dkim_hash *h, unsigned char out[DKIM_HASH]);
 /* A header field by the relaxed algorithm (RFC 6376 3.4.2), its CRLF
  * included unless it is the signature's own. */

@@ -40,16 +40,6 @@ static void rcpt_append(struct envelope *e, const char *address)
 	};
 }
 
-void envelope_add(struct envelope *e, const char *address)
-{
-	size_t i;
-
-	for (i = 0; i < e->n; i++)
-		if (address_equal(e->rcpt[i].address, address))
-			return;
-	rcpt_append(e, address);
-}
-
 void envelope_release(struct envelope *e)
 {
 	while (e->n) {

@@ -42,8 +42,6 @@ struct envelope {
 	bool tls_required_no;     /* TLS-Required: No, and not require_tls */
 };
 
-/* Adds a recipient, unless the same address is there already. */
-void envelope_add(struct envelope *e, const char *address);
 void envelope_release(struct envelope *e);
 
 /* What a client asks for with one recipient (RFC 3461 4.1, 4.2). */

@@ -109,7 +109,7 @@ static bool says_no(const struct field *f)
 
 static void survey_field(struct message_facts *facts, const struct field *f)
 {
-	if (!facts->utf8_address && f->raw_len <= ADDRESSES_MAX &&
+	if (!facts->utf8_address && f->raw_len <= ADDRESS_FIELD_MAX &&
 	    bytes_wide(f->value, f->value_len) && field_has_addresses(f))
 		facts->utf8_address = has_utf8_address(f);
 	else if (field_is(f, "TLS-Required"))

@@ -75,9 +75,6 @@ struct field {
 	bool cut;           /* longer than FIELD_MAX: the rest is not here */
 };
 enum { FIELD_MAX = 4 * 1024 * 1024 };
-/* An address field longer than this is not parsed here: its mailboxes would
- * take many times its room in memory. It is left as it is. */
-enum { ADDRESSES_MAX = 1024 * 1024 };
 
 /* Whether the field's name is this, without case. */
 bool field_is(const struct field *f, const char *name);
@@ -115,7 +112,7 @@ struct completion {
 
 /* Replaces *m by the completed message: fields removed, added, qualified,
  * refolded, long body lines re-encoded, all as SPEC 3 and 4 say. On failure
- * (EX_DATAERR, EX_IOERR) *m is unchanged. */
+ * (EX_IOERR) *m is unchanged. */
 bool message_complete(struct message **m, const struct completion *c,
 		      struct outcome *why) MUST_CHECK;
 

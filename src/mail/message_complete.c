@@ -276,7 +276,7 @@ static bool put_fields(struct completing *s)
 			continue;
 		if (f.cut)
 			w.failed = !put_huge(s, w.start, w.at);
-		else if (domain && *domain && f.raw_len <= ADDRESSES_MAX &&
+		else if (domain && *domain && f.raw_len <= ADDRESS_FIELD_MAX &&
 			 field_has_addresses(&f))
 			put_addresses(s, &f);
 		else

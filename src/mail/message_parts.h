@@ -87,6 +87,9 @@ bool field_next(struct field_walk *w, struct field *f);
 void field_walk_release(struct field_walk *w);
 /* The value unfolded, blanks at its ends removed. The caller frees. */
 char *field_unfold(const struct field *f);
+/* An address field longer than this is not parsed: its mailboxes would take
+ * many times its room in memory. It is left as it is. */
+enum { ADDRESS_FIELD_MAX = 1024 * 1024 };
 /* Whether it is one of the fields whose mailboxes SPEC 3 completes. */
 bool field_has_addresses(const struct field *f);
 /* The same text with CR and LF as blanks, so that offsets stay. The caller

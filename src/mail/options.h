@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The command line (SPEC 2). Everything known about an option is one row of
- * the table in options.c.
+ * the table in options_table.c.
  */
 #ifndef MAIL_OPTIONS_H
 #define MAIL_OPTIONS_H
