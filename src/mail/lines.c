@@ -24,11 +24,6 @@ bool bytes_wide(const char *p, size_t n)
 	return false;
 }
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 static void put(struct normaliser *s, const char *data, size_t n)
 {
 	if (!n || s->stopped)
@@ -203,11 +198,11 @@ static size_t take_name(struct normaliser *s, char c)
 		return 0;
 	}
 	if (c == '\n' || !hold_crs(s) || s->held == FIELD_NAME_MAX ||
-	    (!is_blank(c) && (s->blanks || !is_ftext(c)))) {
+	    (!is_wsp(c) && (s->blanks || !is_ftext(c)))) {
 		not_a_field(s);
 		return 0;
 	}
-	s->blanks = is_blank(c);
+	s->blanks = is_wsp(c);
 	s->name[s->held++] = c;
 	return 1;
 }
@@ -224,7 +219,7 @@ static size_t take_header_line(struct normaliser *s, char c)
 		end_header(s);
 		return 1;
 	}
-	if (is_blank(c) || s->crs) {
+	if (is_wsp(c) || s->crs) {
 		if (!s->fields)
 			end_header(s);
 		s->state = NORMAL_TEXT;

@@ -61,6 +61,11 @@ bool normalise(struct normaliser *s, const char *in, size_t n);
 /* The input is at its end. False: stopped. */
 bool normalise_end(struct normaliser *s);
 
+/* White space within a line (RFC 5234's WSP). */
+static inline bool is_wsp(char c)
+{
+	return c == ' ' || c == '\t';
+}
 /* Whether a field's name may hold this character (RFC 5322 3.6.8). */
 bool is_ftext(char c);
 /* Whether any byte is outside ASCII. */

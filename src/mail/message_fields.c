@@ -7,11 +7,6 @@
 #include "mail/address.h"
 #include "mail/message_parts.h"
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 /* Where the fields end and the empty line begins. */
 static int64_t fields_end(const struct message *m)
 {
@@ -32,14 +27,14 @@ static int64_t field_end(const struct field_walk *w)
 		n = part_bytes(header, at, &data);
 		if (n <= 0)
 			return -1;
-		if (line_end && !is_blank(*data))
+		if (line_end && !is_wsp(*data))
 			return at;
 		line_end = false;
 		stop = data + n;
 		for (p = data; (p = memchr(p, '\n', (size_t)(stop - p)));) {
 			if (++p == stop)
 				line_end = true;
-			else if (!is_blank(*p))
+			else if (!is_wsp(*p))
 				return at + (p - data);
 		}
 	}
@@ -81,7 +76,7 @@ static void field_split(struct field *f)
 		colon = f->raw + end;
 	f->name = f->raw;
 	f->name_len = (size_t)(colon - f->raw);
-	while (f->name_len && is_blank(f->name[f->name_len - 1]))
+	while (f->name_len && is_wsp(f->name[f->name_len - 1]))
 		f->name_len--;
 	f->value = colon < f->raw + end ? colon + 1 : f->raw + end;
 	f->value_len = (size_t)(f->raw + end - f->value);

@@ -6,11 +6,6 @@
 
 enum { LINE_WANTED = 78 };
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 /* A break comes before white space, never so that a line of white space
  * alone is left, and behind a lone "Name:" only if nothing else helps. */
 static void put_held(struct refolder *r)
@@ -19,7 +14,7 @@ static void put_held(struct refolder *r)
 
 	if (!r->held)
 		return;
-	if (r->solid && r->word && is_blank(*r->text) &&
+	if (r->solid && r->word && is_wsp(*r->text) &&
 	    r->line + r->held > most) {
 		spool_add(r->out, "\r\n", 2);
 		r->line = 0;
@@ -64,10 +59,10 @@ void refold(struct refolder *r, const char *data, size_t n)
 			line_end(r);
 		if (c == '\r' || c == '\n')
 			continue;
-		if (r->held == sizeof(r->text) || (r->word && is_blank(c)))
+		if (r->held == sizeof(r->text) || (r->word && is_wsp(c)))
 			put_held(r);
 		r->text[r->held++] = c;
-		r->word = r->word || !is_blank(c);
+		r->word = r->word || !is_wsp(c);
 	}
 }
 
