@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/buf.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+enum { READ_LEAST = 4096 };
 
 static void buf_move(struct buf *b, size_t size)
 {
@@ -91,6 +95,32 @@ bool buf_addf(struct buf *b, const char *format, ...)
 	done = buf_addv(b, format, ap);
 	va_end(ap);
 	return done;
+}
+
+bool buf_read(struct buf *b, int fd)
+{
+	size_t left, n;
+	ssize_t got;
+	char *room;
+
+	for (;;) {
+		left = b->max - b->len;
+		room = buf_room(b, left < READ_LEAST ? left + !left :
+						       READ_LEAST);
+		if (!room) {
+			errno = EFBIG;
+			return false;
+		}
+		/* all that lies ready, but for the NUL */
+		n = b->size - b->len - 1;
+		got = read(fd, room, n < left ? n : left);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return !got;
+		b->len += (size_t)got;
+		b->data[b->len] = '\0';
+	}
 }
 
 void buf_shift(struct buf *b, size_t n)

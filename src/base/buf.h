@@ -55,6 +55,9 @@ bool buf_addv(struct buf *b, const char *format, va_list ap)
 /* Room for n more bytes, to be written at data + len by the caller, who then
  * adds to len; NULL if it would pass max. */
 char *buf_room(struct buf *b, size_t n);
+/* Adds what a descriptor has to give until its end. False: errno tells, EFBIG
+ * (and full) that it would pass max; what was read by then is there. */
+bool buf_read(struct buf *b, int fd);
 /* Drops the first n bytes. */
 void buf_shift(struct buf *b, size_t n);
 /* Its bytes as a string, "" while it is empty. */

@@ -13,7 +13,7 @@
 #include "mail/address.h"
 
 /* DEPTH_MAX only keeps a hostile file from the stack's end. */
-enum { FILE_MAX = 64 * 1024 * 1024, READ_SIZE = 64 * 1024, DEPTH_MAX = 100 };
+enum { FILE_MAX = 64 * 1024 * 1024, DEPTH_MAX = 100 };
 
 struct alias {
 	char *name;      /* a local part as ours are */
@@ -29,27 +29,6 @@ struct aliases {
 
 /* --- reading the file --- */
 
-static bool read_all(int fd, struct buf *b)
-{
-	char *room;
-	ssize_t n;
-
-	for (;;) {
-		room = buf_room(b, READ_SIZE);
-		if (!room) {
-			errno = EFBIG;
-			return false;
-		}
-		n = read(fd, room, READ_SIZE);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return !n;
-		b->len += (size_t)n;
-		b->data[b->len] = '\0';
-	}
-}
-
 static bool file_read(const char *path, bool named, struct buf *b,
 		      struct outcome *why)
 {
@@ -59,7 +38,7 @@ static bool file_read(const char *path, bool named, struct buf *b,
 
 	if (fd < 0 && !named && (errno == ENOENT || errno == ENOTDIR))
 		return true;
-	ok = fd >= 0 && read_all(fd, b);
+	ok = fd >= 0 && buf_read(b, fd);
 	err = errno;
 	if (fd >= 0)
 		close(fd);

@@ -193,30 +193,6 @@ static bool find_file(const struct config_place *place, struct config *c)
 	return true;
 }
 
-static bool read_all(int fd, size_t expected, struct buf *text)
-{
-	size_t step = expected < FILE_MAX ? expected + 1 : FILE_MAX;
-	ssize_t n;
-	char *room;
-
-	for (;;) {
-		room = buf_room(text, step);
-		if (!room) {
-			errno = EFBIG;
-			return false;
-		}
-		n = read(fd, room, step);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return !n;
-		text->len += (size_t)n;
-		/* the byte more than expected is room for the end of file */
-		step = text->size - text->len - 1;
-		step = step ? step : 4096;
-	}
-}
-
 /* The file's text, and its mode. */
 static bool open_file(struct config *c, struct buf *text, unsigned *mode)
 {
@@ -225,9 +201,7 @@ static bool open_file(struct config *c, struct buf *text, unsigned *mode)
 	bool good;
 	int error;
 
-	good = fd >= 0 && !fstat(fd, &st) &&
-	       read_all(fd, S_ISREG(st.st_mode) && st.st_size > 0
-			? (size_t)st.st_size : 4096, text);
+	good = fd >= 0 && !fstat(fd, &st) && buf_read(text, fd);
 	error = errno;
 	if (fd >= 0)
 		close(fd);

@@ -28,24 +28,18 @@ static bool unusable(struct outcome *why, const char *path, const char *what)
 static bool read_file(const char *path, struct buf *b, struct outcome *why)
 {
 	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	char *room;
-	ssize_t n = 0;
+	const bool ok = fd >= 0 && buf_read(b, fd);
+	const int error = errno;
 
-	if (fd < 0)
-		return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
-				    "the DKIM key %s cannot be read: %s",
-				    path, strerror(errno));
-	while ((room = buf_room(b, 4096)) != NULL &&
-	       (n = read(fd, room, 4096)) != 0) {
-		if (n > 0)
-			b->len += (size_t)n;
-		else if (errno != EINTR)
-			break;
-	}
-	close(fd);
-	if (!room)
+	if (fd >= 0)
+		close(fd);
+	if (ok)
+		return true;
+	if (b->full)
 		return unusable(why, path, "is too long");
-	return n == 0 ? true : unusable(why, path, "cannot be read");
+	return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
+			    "the DKIM key %s cannot be read: %s", path,
+			    strerror(error));
 }
 
 static bool check_kind(struct dkim_key *key, const char *path,

@@ -9,25 +9,6 @@
 
 #include "submit/secret_parts.h"
 
-static bool read_all(int fd, struct buf *text)
-{
-	char *room;
-	ssize_t n;
-
-	for (;;) {
-		room = buf_room(text, 4096);
-		if (!room)
-			return true;
-		n = read(fd, room, 4096);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return !n;
-		text->len += (size_t)n;
-		room[n] = '\0';
-	}
-}
-
 static bool read_secret(int fd, const char *path, char **out,
 			struct outcome *why)
 {
@@ -43,7 +24,7 @@ static bool read_secret(int fd, const char *path, char **out,
 		return outcome_fail(why, STAGE_LOCAL, EX_CONFIG,
 				    "%s can be read by others: chmod o-r",
 				    path);
-	if (!read_all(fd, &text))
+	if (!buf_read(&text, fd) && !text.full)
 		done = outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s: %s",
 				    path, strerror(errno));
 	else if (text.full && !memchr(text.data, '\n', text.len))

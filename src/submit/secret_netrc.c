@@ -4,10 +4,8 @@
  * "quoted" ones with backslash escapes, # comments, macdef up to an empty
  * line.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -133,38 +131,19 @@ static void search(const char *text, const struct list *hosts,
 	buf_release(&n.word);
 }
 
-static bool read_netrc(FILE *f, struct buf *text)
-{
-	char *room;
-	size_t n;
-
-	do {
-		room = buf_room(text, 4096);
-		if (!room)
-			return false;
-		n = fread(room, 1, 4096, f);
-		room[n] = '\0';
-		text->len += n;
-	} while (n);
-	return !ferror(f);
-}
-
 bool secret_netrc(const char *path, const struct list *hosts,
 		  const char *login, char **out, struct outcome *why)
 {
 	struct buf text = BUF_SECRET(NETRC_MAX);
 	struct stat st;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
 	bool done = true;
 
-	if (!f)
+	if (fd < 0)
 		return true;
-	/* stdio would keep a copy of what it read */
-	setvbuf(f, NULL, _IONBF, 0);
-	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && read_netrc(f, &text))
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && buf_read(&text, fd))
 		search(buf_text(&text), hosts, login, out);
-	fclose(f);
+	close(fd);
 	buf_release(&text);
 	if (*out && (st.st_mode & S_IROTH)) {
 		mem_wipe_string(*out);

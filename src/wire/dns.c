@@ -3,13 +3,14 @@
 
 #include <ares.h>
 #include <arpa/nameser.h>
-#include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -128,21 +129,15 @@ static bool set_servers(struct dns *d, const struct list *resolver,
 static void read_resolv_conf(struct resolv_conf *conf)
 {
 	struct buf text = BUF(64 * 1024);
-	FILE *f = fopen("/etc/resolv.conf", "re");
-	char *room;
-	size_t n;
+	int fd = open("/etc/resolv.conf", O_RDONLY | O_CLOEXEC);
 
-	while (f && (room = buf_room(&text, 4096))) {
-		n = fread(room, 1, 4096, f);
-		room[n] = '\0';
-		text.len += n;
-		if (!n)
-			break;
+	/* what cannot be read is as if it were not there */
+	if (fd >= 0) {
+		(void)buf_read(&text, fd);
+		close(fd);
 	}
 	resolv_conf_parse(buf_text(&text), conf);
 	buf_release(&text);
-	if (f)
-		fclose(f);
 }
 
 static bool open_channel(struct dns *d)

@@ -144,6 +144,7 @@ static void keys(void **state)
 		assert_int_equal(why.exit, EX_TEMPFAIL);
 		assert_non_null(strstr(why.text, bad[i]));
 	}
+	assert_non_null(strstr(why.text, "cannot be read: Is a directory"));
 }
 
 /* --- bodies --- */
