@@ -6,6 +6,7 @@
 #include <gnutls/gnutls.h>
 
 #include "mail/dkim_parts.h"
+#include "mail/lines.h"
 
 bool dkim_hash_begin(struct dkim_hash *h, struct outcome *why)
 {
@@ -48,11 +49,6 @@ void dkim_hash_end(struct dkim_hash *h, unsigned char out[DKIM_HASH])
 	h->handle = NULL;
 }
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 void dkim_hash_field(struct dkim_hash *h, const char *name, size_t name_len,
 		     const char *value, size_t value_len, bool end)
 {
@@ -66,7 +62,7 @@ void dkim_hash_field(struct dkim_hash *h, const char *name, size_t name_len,
 	for (i = 0; i < value_len; i++) {
 		if (value[i] == '\r' || value[i] == '\n')
 			continue;
-		if (is_blank(value[i])) {
+		if (is_wsp(value[i])) {
 			blank = true;
 			continue;
 		}
@@ -100,7 +96,7 @@ static void take(struct body *b, const char *data, size_t n)
 			b->blank = false;
 			continue;
 		}
-		if (is_blank(data[i])) {
+		if (is_wsp(data[i])) {
 			b->blank = true;
 			continue;
 		}
