@@ -15,12 +15,7 @@ TOP = pathlib.Path(os.environ.get(
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(TOP / "tests/wire"))
 import harness  # noqa: E402
-from harness import Failure  # noqa: E402
-
-
-def want(condition, what):
-    if not condition:
-        raise Failure(what)
+from harness import want  # noqa: E402
 
 
 class Case:

@@ -15,7 +15,7 @@ TOP = pathlib.Path(os.environ.get(
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(TOP / "tests/wire"))
 import harness  # noqa: E402
-from harness import Failure  # noqa: E402
+from harness import want  # noqa: E402
 
 EXAMPLES = TOP / "contrib/examples"
 MESSAGE = b"To: someone@example.com\nSubject: example\n\nhello\n"
@@ -129,11 +129,6 @@ CASES = [
      dict(auth=["SCRAM-SHA-256-PLUS"], sender=None, via="DATA")),
 ]
 CHECKED = ["direct-dkim", "tor-socks", "failover"]
-
-
-def want(condition, what):
-    if not condition:
-        raise Failure(what)
 
 
 def sections(text):

@@ -12,7 +12,6 @@ import re
 import select
 import shlex
 import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -21,87 +20,11 @@ import time
 TOP = pathlib.Path(os.environ.get(
     "TOP_SRCDIR", pathlib.Path(__file__).resolve().parents[2]))
 sys.dont_write_bytecode = True
+sys.path.insert(0, str(TOP / "tests/interop/support"))
 sys.path.insert(0, str(TOP / "tests/wire"))
 import harness  # noqa: E402
-from harness import Failure  # noqa: E402
-
-TYPES = {1: "A", 15: "MX", 28: "AAAA", 33: "SRV"}
-
-
-def want(condition, what):
-    if not condition:
-        raise Failure(what)
-
-
-# --- DNS, as little of it as is needed ---
-
-def dns_name(name):
-    out = b""
-    for label in name.rstrip(".").split("."):
-        if label:
-            out += bytes([len(label)]) + label.encode()
-    return out + b"\0"
-
-
-def rdata(kind, text):
-    words = text.split()
-    if kind == "A":
-        return socket.inet_aton(text)
-    if kind == "AAAA":
-        return socket.inet_pton(socket.AF_INET6, text)
-    if kind == "MX":
-        return struct.pack(">H", int(words[0])) + dns_name(words[1])
-    return struct.pack(">HHH", *map(int, words[:3])) + dns_name(words[3])
-
-
-class Dns:
-    """Answers from {"name TYPE": [text]}; a zone of None never answers."""
-
-    def __init__(self, zone):
-        self.zone = zone
-        self.asked = []
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        self.wake, self.stopper = socket.socketpair()
-        self.thread = threading.Thread(target=self.serve)
-        self.thread.start()
-
-    def serve(self):
-        while True:
-            ready, _, _ = select.select([self.socket, self.wake], [], [])
-            if self.wake in ready:
-                return
-            query, peer = self.socket.recvfrom(4096)
-            if self.zone is not None:
-                self.socket.sendto(self.answer(query), peer)
-
-    def answer(self, query):
-        labels, at = [], 12
-        while query[at]:
-            labels.append(query[at + 1:at + 1 + query[at]].decode())
-            at += 1 + query[at]
-        name = ".".join(labels).lower()
-        kind = TYPES.get(struct.unpack(">H", query[at + 1:at + 3])[0], "?")
-        self.asked.append(f"{name} {kind}")
-        known = {key.split()[0] for key in self.zone}
-        records = self.zone.get(f"{name} {kind}", [])
-        code = 0 if records or name in known else 3
-        out = query[:2] + struct.pack(">HHHHH", 0x8180 | code, 1,
-                                      len(records), 0, 0)
-        out += query[12:at + 5]
-        for text in records:
-            data = rdata(kind, text)
-            out += b"\xc0\x0c" + query[at + 1:at + 5] + struct.pack(
-                ">IH", 60, len(data)) + data
-        return out
-
-    def stop(self):
-        self.stopper.close()
-        self.thread.join()
-        self.wake.close()
-        self.socket.close()
-
+from harness import want  # noqa: E402
+from nameserver import Dns  # noqa: E402
 
 # --- ports 465 and 587 of an address of our own ---
 

@@ -6,7 +6,6 @@ is a record, publishing it as printed mends the fault."""
 
 import json
 import os
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),

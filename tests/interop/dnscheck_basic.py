@@ -12,10 +12,8 @@ import os
 import pathlib
 import pty
 import re
-import select
 import socket
 import ssl
-import struct
 import subprocess
 import sys
 import threading
@@ -26,13 +24,12 @@ TOP = pathlib.Path(os.environ.get(
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(TOP / "tests/wire"))
 sys.path.insert(0, str(TOP / "tests/interop"))
+sys.path.insert(0, str(TOP / "tests/interop/support"))
 import fetch  # noqa: E402
 import harness  # noqa: E402
-from harness import Failure  # noqa: E402
+from harness import want  # noqa: E402
+from nameserver import Dns  # noqa: E402
 
-TYPES = {1: "A", 5: "CNAME", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA",
-         52: "TLSA"}
-NUMBERS = {name: number for number, name in TYPES.items()}
 # RFC 8410: what stands before the 32 bytes of an Ed25519 private key, and
 # a key of RFC 8032 section 7.1 with its public half
 ED25519 = bytes.fromhex("302e020100300506032b657004220420")
@@ -40,100 +37,8 @@ SECRET = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"
 PUBLIC = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
 
 
-def want(condition, what):
-    if not condition:
-        raise Failure(str(what))
-
-
 def b64(text):
     return base64.b64encode(bytes.fromhex(text)).decode()
-
-
-# --- DNS, as little of it as is needed ---
-
-def dns_name(name):
-    out = b""
-    for label in name.rstrip(".").split("."):
-        if label:
-            out += bytes([len(label)]) + label.encode()
-    return out + b"\0"
-
-
-def rdata(kind, text):
-    if kind == "A":
-        return socket.inet_aton(text)
-    if kind == "AAAA":
-        return socket.inet_pton(socket.AF_INET6, text)
-    if kind in ("PTR", "CNAME"):
-        return dns_name(text)
-    if kind == "MX":
-        preference, host = text.split()
-        return struct.pack(">H", int(preference)) + dns_name(host)
-    if kind == "TLSA":
-        words = text.split()
-        return bytes(map(int, words[:3])) + bytes.fromhex(words[3])
-    data = text.encode("latin-1")
-    return b"".join(bytes([len(data[i:i + 255])]) + data[i:i + 255]
-                    for i in range(0, len(data), 255))
-
-
-class Dns:
-    """Answers from {"name TYPE": [text]}, all of it with AD; a text of
-    SERVFAIL is one."""
-
-    def __init__(self, zone):
-        self.zone = zone
-        self.signed = True
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        self.wake, self.stopper = socket.socketpair()
-        self.thread = threading.Thread(target=self.serve)
-        self.thread.start()
-
-    def serve(self):
-        while True:
-            ready, _, _ = select.select([self.socket, self.wake], [], [])
-            if self.wake in ready:
-                return
-            query, peer = self.socket.recvfrom(4096)
-            self.socket.sendto(self.answer(query), peer)
-
-    def records(self, name, kind):
-        """(owner, kind, text) by way of CNAMEs."""
-        alias = self.zone.get(f"{name} CNAME", [])
-        if alias and kind != "CNAME":
-            return [(name, "CNAME", alias[0])] + self.records(alias[0], kind)
-        return [(name, kind, text)
-                for text in self.zone.get(f"{name} {kind}", [])]
-
-    def answer(self, query):
-        labels, at = [], 12
-        while query[at]:
-            labels.append(query[at + 1:at + 1 + query[at]].decode("latin-1"))
-            at += 1 + query[at]
-        name = ".".join(labels).lower()
-        kind = TYPES.get(struct.unpack(">H", query[at + 1:at + 3])[0], "?")
-        found = self.records(name, kind)
-        known = {key.split()[0] for key in self.zone}
-        exists = any(k == name or k.endswith("." + name) for k in known)
-        code = 0 if exists else 3
-        if any(text == "SERVFAIL" for _, _, text in found):
-            code, found = 2, []
-        flags = 0x8180 | (0x20 if self.signed else 0) | code
-        out = query[:2] + struct.pack(">HHHHH", flags, 1, len(found), 0, 0)
-        out += query[12:at + 5]
-        for owner, type_, text in found:
-            data = rdata(type_, text)
-            out += dns_name(owner) + struct.pack(
-                ">HHIH", NUMBERS[type_], 1, 60, len(data)) + data
-        return out
-
-    def stop(self):
-        self.stopper.close()
-        self.thread.join()
-        self.wake.close()
-        self.socket.close()
 
 
 class Policy(http.server.ThreadingHTTPServer):
@@ -210,7 +115,7 @@ class Place:
     def __init__(self, folder, certificates, stack):
         self.folder = folder
         self.zone = copy.deepcopy(ZONE)
-        self.dns = Dns(self.zone)
+        self.dns = Dns(self.zone, signed=True)
         stack.callback(self.dns.stop)
         self.policy = Policy(certificates, POLICY)
         stack.callback(self.policy.stop)

@@ -24,7 +24,7 @@ sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "wire"))
 import harness  # noqa: E402
-from harness import Failure  # noqa: E402
+from harness import want  # noqa: E402
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 V4, V6 = "192.0.2.1", "2001:db8::1"
@@ -56,11 +56,6 @@ transport = relay
 {transport}
 """
 CLEAR = "kind = smtp\nno_starttls = yes\nport = 2525\n"
-
-
-def want(condition, what):
-    if not condition:
-        raise Failure(str(what))
 
 
 def ip(words):

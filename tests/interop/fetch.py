@@ -20,17 +20,12 @@ TOP = pathlib.Path(os.environ.get(
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(TOP / "tests/wire"))
 import harness  # noqa: E402
-from harness import Failure  # noqa: E402
+from harness import want  # noqa: E402
 
 FETCH = pathlib.Path(harness.POSTHASTE).with_name("posthaste-fetch")
 HOST = "mta-sts.example.test"
 POLICY = b"version: STSv1\nmode: enforce\nmx: mx.example.test\nmax_age: 9\n"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n"
-
-
-def want(condition, what):
-    if not condition:
-        raise Failure(str(what))
 
 
 class Listener:

@@ -24,7 +24,7 @@ sys.path.insert(0, str(HERE / "support"))
 sys.path.insert(0, str(HERE.parent / "wire"))
 import harness  # noqa: E402
 import house  # noqa: E402
-from harness import Failure  # noqa: E402
+from harness import Failure, want  # noqa: E402
 
 UNITS = ["posthaste.service", "posthaste.timer", "posthaste.path",
          "posthaste-smtp.socket", "posthaste-smtp@.service",
@@ -69,11 +69,6 @@ KNOWN = {
 class House:
     """What main made: the tarball, its tree, its build."""
     tarball = tree = build = prefix = None
-
-
-def want(condition, what):
-    if not condition:
-        raise Failure(str(what))
 
 
 def files_of(root):

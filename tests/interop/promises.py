@@ -23,7 +23,7 @@ sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "wire"))
 import harness  # noqa: E402
-from harness import Failure  # noqa: E402
+from harness import Failure, want  # noqa: E402
 
 SECRET = "S3cr3t-w0rd-of-ours"
 MIB = 1 << 20
@@ -56,11 +56,6 @@ certificate good
 tls-auth {{mechanisms}}
 password {SECRET}
 """
-
-
-def want(condition, what):
-    if not condition:
-        raise Failure(str(what))
 
 
 def sanitized():

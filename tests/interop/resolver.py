@@ -4,61 +4,20 @@
 not know is left to the system. TAP."""
 
 import pathlib
-import socket
-import struct
 import sys
-import threading
 
 sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "support"))
 sys.path.insert(0, str(HERE.parent / "wire"))
 import harness  # noqa: E402
 from harness import Failure  # noqa: E402
-
-A = 1
-
-
-class Resolver:
-    """Knows A records of a few names and denies all others."""
-
-    def __init__(self, names):
-        self.names, self.asked = names, set()
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        while True:
-            question, peer = self.socket.recvfrom(4096)
-            if not question[12:]:
-                return
-            self.socket.sendto(self.answer(question), peer)
-
-    def answer(self, question):
-        labels, at = [], 12
-        while question[at]:
-            labels.append(question[at + 1:at + 1 + question[at]].decode())
-            at += 1 + question[at]
-        name, kind = ".".join(labels).lower(), question[at + 2]
-        self.asked.add(name)
-        found = self.names.get(name, []) if kind == A else []
-        flags = 0x8180 if name in self.names else 0x8183
-        out = question[:2] + struct.pack(">HHHHH", flags, 1, len(found), 0, 0)
-        out += question[12:at + 5]
-        for address in found:
-            out += b"\xc0\x0c" + struct.pack(">HHIH", A, 1, 60, 4)
-            out += socket.inet_aton(address)
-        return out
-
-    def stop(self):
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(
-            bytes(12), ("127.0.0.1", self.port))
+from nameserver import Dns  # noqa: E402
 
 
 def play(folder, certificates, host):
     server = harness.Server(folder, 1, "", certificates)
-    resolver = Resolver({"relay.example.test": ["127.0.0.2", "127.0.0.1"]})
+    resolver = Dns({"relay.example.test A": ["127.0.0.2", "127.0.0.1"]})
     path = pathlib.Path(folder, "config")
     path.write_text(
         "[general]\nhostname = client.example.test\nconnect_timeout = 5s\n"
@@ -74,7 +33,8 @@ def play(folder, certificates, host):
         events = server.stop()
         resolver.stop()
     arrived = sum(1 for e in events if e["event"] == "message")
-    return status, err.decode(), arrived, resolver.asked
+    return (status, err.decode(), arrived,
+            {question.split()[0] for question in resolver.asked})
 
 
 def known(folder, certificates):

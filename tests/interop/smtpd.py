@@ -20,7 +20,7 @@ sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "wire"))
 import harness  # noqa: E402
-from harness import Failure  # noqa: E402
+from harness import Failure, want  # noqa: E402
 
 CONFIG = """[general]
 hostname = client.example.test
@@ -39,11 +39,6 @@ host = 127.0.0.1
 port = {port}
 no_starttls = yes
 """
-
-
-def want(good, what):
-    if not good:
-        raise Failure(str(what))
 
 
 class Session:

@@ -25,6 +25,11 @@ class Skip(Exception):
     """A test of something that this program cannot do."""
 
 
+def want(condition, what):
+    if not condition:
+        raise Failure(str(what))
+
+
 def need_programs():
     for program in (POSTHASTE, SERVER):
         if not os.access(program, os.X_OK):

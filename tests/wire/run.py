@@ -14,7 +14,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
-from harness import Failure  # noqa: E402
+from harness import Failure, want  # noqa: E402
 
 SECTION = re.compile(r"^\[([a-z]+[0-9]*)(?: ([^\]]*))?\]$")
 VERBS = {"HELO", "EHLO", "LHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA",
@@ -239,11 +239,6 @@ class Run:
     def log(self):
         path = pathlib.Path(self.folder, "log")
         return path.read_text("latin-1") if path.exists() else ""
-
-
-def want(condition, what):
-    if not condition:
-        raise Failure(what)
 
 
 def pattern(text, subject, name):

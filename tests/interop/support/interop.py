@@ -22,7 +22,7 @@ PEERS = str(HERE / "peers.sh")
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(HERE.parent / "wire"))
 import harness  # noqa: E402
-from harness import Failure  # noqa: E402
+from harness import Failure, want  # noqa: E402
 
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
@@ -44,11 +44,6 @@ def sanitized():
     """Whether the program is built with a sanitizer, which takes memory and
     system calls of its own."""
     return b"__asan_init" in pathlib.Path(harness.POSTHASTE).read_bytes()
-
-
-def want(condition, what):
-    if not condition:
-        raise Failure(what)
 
 
 def free_ports(n):

@@ -19,7 +19,7 @@ sys.path.insert(0, str(HERE))
 sys.path.insert(0, str(HERE.parent.parent / "wire"))
 import harness  # noqa: E402
 import house  # noqa: E402
-from harness import Failure  # noqa: E402
+from harness import Failure, want  # noqa: E402
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PR_SET_NO_NEW_PRIVS = 38
@@ -63,11 +63,6 @@ username = user
 {password}
 """
 SCRIPT = "tls starttls\ncertificate good\ntls-auth SCRAM-SHA-256 PLAIN\n"
-
-
-def want(condition, what):
-    if not condition:
-        raise Failure(str(what))
 
 
 # --- people and their programs ---

@@ -25,7 +25,7 @@ sys.dont_write_bytecode = True
 TESTS = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(TESTS / "wire"))
 import harness  # noqa: E402
-from harness import Failure  # noqa: E402
+from harness import Failure, want  # noqa: E402
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 RESOLVER = "127.0.0.1:5302"
@@ -36,11 +36,6 @@ HEAD = """$TTL 60
 ns IN A 192.0.2.253
 """
 BLACK_HOLES = ("198.51.100.91", "198.51.100.92")
-
-
-def want(condition, what):
-    if not condition:
-        raise Failure(str(what))
 
 
 def command(*argv, folder=None, limit=60):
