@@ -97,6 +97,30 @@ bool buf_addf(struct buf *b, const char *format, ...)
 	return done;
 }
 
+bool buf_add_base64(struct buf *b, const void *data, size_t n)
+{
+	static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "abcdefghijklmnopqrstuvwxyz0123456789+/";
+	const unsigned char *p = data;
+	char *to = buf_room(b, (n + 2) / 3 * 4);
+	unsigned long v;
+
+	if (!to)
+		return false;
+	b->len += (n + 2) / 3 * 4;
+	b->data[b->len] = '\0';
+	for (; n; p += 3, n -= n < 3 ? n : 3) {
+		v = (unsigned long)p[0] << 16 |
+		    (n > 1 ? (unsigned long)p[1] << 8 : 0) |
+		    (n > 2 ? p[2] : 0);
+		*to++ = digit[v >> 18];
+		*to++ = digit[v >> 12 & 63];
+		*to++ = n > 1 ? digit[v >> 6 & 63] : '=';
+		*to++ = n > 2 ? digit[v & 63] : '=';
+	}
+	return true;
+}
+
 bool buf_read(struct buf *b, int fd)
 {
 	size_t left, n;

@@ -52,6 +52,8 @@ bool buf_addf(struct buf *b, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 bool buf_addv(struct buf *b, const char *format, va_list ap)
 	__attribute__((format(printf, 2, 0)));
+/* The data in base64 (RFC 4648 4), padded. */
+bool buf_add_base64(struct buf *b, const void *data, size_t n);
 /* Room for n more bytes, to be written at data + len by the caller, who then
  * adds to len; NULL if it would pass max. */
 char *buf_room(struct buf *b, size_t n);

@@ -55,24 +55,6 @@ static void q_add(struct buf *b, const char *s, size_t n)
 	}
 }
 
-static void b_add(struct buf *b, const char *s, size_t n)
-{
-	static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "abcdefghijklmnopqrstuvwxyz0123456789+/";
-	const unsigned char *p = (const unsigned char *)s;
-	unsigned v;
-
-	for (; n; p += 3, n -= n < 3 ? n : 3) {
-		v = (unsigned)p[0] << 16;
-		v |= n > 1 ? (unsigned)p[1] << 8 : 0;
-		v |= n > 2 ? p[2] : 0;
-		buf_addc(b, digit[v >> 18]);
-		buf_addc(b, digit[v >> 12 & 63]);
-		buf_addc(b, n > 1 ? digit[v >> 6 & 63] : '=');
-		buf_addc(b, n > 2 ? digit[v & 63] : '=');
-	}
-}
-
 /* How many bytes, whole characters of them, fit one encoded word. */
 static size_t word_fit(const char *s, size_t n, bool utf8, bool q, size_t room)
 {
@@ -106,7 +88,7 @@ static void encoded_add(struct buf *b, const char *s, size_t n)
 		if (q)
 			q_add(b, s, len);
 		else
-			b_add(b, s, len);
+			buf_add_base64(b, s, len);
 		buf_adds(b, len < n ? "?=\r\n " : "?=");
 	}
 }

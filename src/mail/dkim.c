@@ -151,32 +151,16 @@ static bool hash_fields(struct signing *s, struct message *m,
 
 /* --- text --- */
 
-void dkim_base64(struct buf *out, const unsigned char *data, size_t n,
-		 size_t fold)
+/* Base64, LINE characters on a line. */
+static void add_signature(struct buf *b, const unsigned char *data, size_t n)
 {
-	static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "abcdefghijklmnopqrstuvwxyz0123456789+/";
-	size_t i, k, column = 0;
-	unsigned long group;
-	char four[4];
+	const size_t most = LINE / 4 * 3;
 
-	for (i = 0; i < n; i += 3) {
-		group = (unsigned long)data[i] << 16 |
-			(i + 1 < n ? (unsigned long)data[i + 1] << 8 : 0) |
-			(i + 2 < n ? (unsigned long)data[i + 2] : 0);
-		for (k = 0; k < 4; k++)
-			four[k] = digit[group >> (18 - 6 * k) & 63];
-		if (i + 2 >= n)
-			four[3] = '=';
-		if (i + 1 >= n)
-			four[2] = '=';
-		if (fold && column + 4 > fold) {
-			buf_adds(out, "\r\n\t");
-			column = 0;
-		}
-		buf_add(out, four, 4);
-		column += 4;
+	for (; n > most; data += most, n -= most) {
+		buf_add_base64(b, data, most);
+		buf_adds(b, "\r\n\t");
 	}
+	buf_add_base64(b, data, n);
 }
 
 static void add_names(struct buf *b, const struct list *h)
@@ -206,7 +190,7 @@ static void add_value(struct buf *b, const struct signing *s,
 		 g->selector, (long long)g->now);
 	add_names(b, &s->h);
 	buf_adds(b, "\r\n\tbh=");
-	dkim_base64(b, body, DKIM_HASH, 0);
+	buf_add_base64(b, body, DKIM_HASH);
 	buf_adds(b, ";\r\n\tb=");
 }
 
@@ -243,7 +227,7 @@ bool dkim_sign(struct message *m, const struct dkim_signer *signer,
 	if (!hash_all(&s, m, &value, hash, why) ||
 	    !dkim_key_sign(signer->key, hash, &signature, &n, why))
 		goto out;
-	dkim_base64(&value, signature, n, LINE);
+	add_signature(&value, signature, n);
 	ok = buf_addf(out, "%s:%s\r\n", field_name, buf_text(&value));
 	if (!ok || value.full)
 		ok = outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,

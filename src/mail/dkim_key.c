@@ -139,9 +139,9 @@ static bool add_public(const struct dkim_key *key, struct buf *b)
 	     gnutls_pubkey_export2(public, GNUTLS_X509_FMT_DER, &der) >= 0 &&
 	     der.size > 32;
 	if (ok && key->rsa)
-		dkim_base64(b, der.data, der.size, 0);
+		buf_add_base64(b, der.data, der.size);
 	else if (ok)
-		dkim_base64(b, der.data + der.size - 32, 32, 0);
+		buf_add_base64(b, der.data + der.size - 32, 32);
 	gnutls_free(der.data);
 	if (public)
 		gnutls_pubkey_deinit(public);

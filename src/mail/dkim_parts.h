@@ -23,10 +23,6 @@ void dkim_hash_field(struct dkim_hash *h, const char *name, size_t name_len,
 bool dkim_hash_body(struct message *m, unsigned char out[DKIM_HASH],
 		    struct outcome *why) MUST_CHECK;
 
-/* Adds base64, folded if fold is not 0 (characters on a line). */
-void dkim_base64(struct buf *out, const unsigned char *data, size_t n,
-		 size_t fold);
-
 /* "rsa-sha256" */
 const char *dkim_key_algorithm(const struct dkim_key *key);
 /* The signature of a hash; the caller frees. */

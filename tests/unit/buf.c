@@ -105,6 +105,32 @@ static void read_adds(void **state)
 	close(fd);
 }
 
+/* RFC 4648 10 */
+static void base64(void **state)
+{
+	static const struct { const char *plain, *text; } rows[] = {
+		{ "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" },
+		{ "foo", "Zm9v" }, { "foob", "Zm9vYg==" },
+		{ "fooba", "Zm9vYmE=" }, { "foobar", "Zm9vYmFy" },
+		{ "\xfb\xff\xbf", "+/+/" }, { "\xff\xff\xff", "////" },
+	};
+	struct buf b = BUF(9);
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		buf_reset(&b);
+		buf_addc(&b, '>');
+		assert_true(buf_add_base64(&b, rows[i].plain,
+					   strlen(rows[i].plain)));
+		assert_int_equal(b.data[0], '>');
+		assert_string_equal(b.data + 1, rows[i].text);
+	}
+	assert_false(buf_add_base64(&b, "1234567", 7));
+	assert_true(b.full);
+	buf_release(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -112,6 +138,7 @@ int main(void)
 		cmocka_unit_test(read_too_much),
 		cmocka_unit_test(read_fails),
 		cmocka_unit_test(read_adds),
+		cmocka_unit_test(base64),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
