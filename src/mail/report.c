@@ -220,28 +220,15 @@ static void add_words(struct making *r)
 
 /* --- the delivery status --- */
 
-static int unhex(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' :
-	       c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* Adds what xtext (RFC 3461 4) stands for. */
+/* Adds what xtext (RFC 3461 4) stands for; what is none, as it is. */
 static void add_xtext(struct making *r, const char *x)
 {
-	struct buf plain = BUF(4096);
+	char *plain;
 
-	for (; *x; x++) {
-		if (*x == '+' && unhex(x[1]) >= 0 && unhex(x[2]) >= 0) {
-			buf_addc(&plain, (char)(unhex(x[1]) * 16 +
-						unhex(x[2])));
-			x += 2;
-		} else {
-			buf_addc(&plain, *x);
-		}
-	}
-	add_value(r, buf_text(&plain));
-	buf_release(&plain);
+	if (!xtext_decode(x, &plain))
+		plain = mem_string(x);
+	add_value(r, plain);
+	free(plain);
 }
 
 /* The server's status, else one for what happened here. Where time was up,
