@@ -27,15 +27,10 @@ const struct account *policy_account(const struct config *c, const char *user,
  * list matches everything. Literals count as the empty domain. */
 bool policy_domain_matches(const struct list *domains, const char *domain);
 
-/* The first route that matches; NULL: none, deliver directly. account may be
- * NULL; attempts are those made before this one. */
-const struct route *policy_route(const struct config *c,
-				 const struct account *account,
-				 const char *sender, const char *recipient,
-				 unsigned attempts);
 /* The transports of a recipient at an attempt: names in order, never empty
- * ("direct" where no route matches or it names none). route may be NULL; it
- * gets the route or NULL. */
+ * ("direct" where no route matches or it names none): those of the first
+ * route that matches. account may be NULL; attempts are those made before
+ * this one. route may be NULL; it gets the route or NULL. */
 void policy_transports(const struct config *c, const struct account *account,
 		       const char *sender, const char *recipient,
 		       unsigned attempts, struct list *names,

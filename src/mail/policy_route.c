@@ -95,10 +95,11 @@ static bool route_matches(const struct route *r,
 	       attempts >= r->minimum_attempts;
 }
 
-const struct route *policy_route(const struct config *c,
-				 const struct account *account,
-				 const char *sender, const char *recipient,
-				 unsigned attempts)
+static const struct route *first_match(const struct config *c,
+				       const struct account *account,
+				       const char *sender,
+				       const char *recipient,
+				       unsigned attempts)
 {
 	const char *from = domain_of(sender), *to = domain_of(recipient);
 	const struct route *r;
@@ -121,8 +122,8 @@ void policy_transports(const struct config *c, const struct account *account,
 		       unsigned attempts, struct list *names,
 		       const struct route **route)
 {
-	const struct route *r = policy_route(c, account, sender, recipient,
-					     attempts);
+	const struct route *r = first_match(c, account, sender, recipient,
+					    attempts);
 	size_t i;
 
 	if (route)

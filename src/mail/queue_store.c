@@ -108,7 +108,7 @@ void qdir_close(struct qdir *s)
 /* --- writing --- */
 
 /* Twelve digits of time, so that ids sort by age, and four of chance. */
-void qdir_fresh_id(char id[QUEUE_ID_SIZE])
+static void fresh_id(char id[QUEUE_ID_SIZE])
 {
 	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
 	struct timespec now;
@@ -150,7 +150,7 @@ bool qdir_begin(struct qdir *s, const char *id, struct qdir_writer *w,
 		if (id)
 			snprintf(w->id, sizeof(w->id), "%s", id);
 		else
-			qdir_fresh_id(w->id);
+			fresh_id(w->id);
 		w->fd = openat(s->tmp, w->id, O_RDWR | O_CREAT | O_EXCL |
 			       OPEN_FILE, s->mode);
 		if (w->fd < 0)

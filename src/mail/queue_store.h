@@ -26,7 +26,6 @@ struct qdir {
 bool qdir_open(const char *directory, bool create, struct qdir *s,
 		struct outcome *why) MUST_CHECK;
 void qdir_close(struct qdir *s);
-void qdir_fresh_id(char id[QUEUE_ID_SIZE]);
 
 /* --- an entry that is being written --- */
 
