@@ -17,7 +17,8 @@
 
 struct mailbox {
 	char *name;     /* display name, unquoted; NULL: none */
-	char *address;  /* as above; without "@domain" where the text had none */
+	char *address;  /* as above; without "@domain" where the text had
+			 * none */
 	bool qualified; /* has a domain */
 	size_t at;      /* offset in the text just behind the local part, where
 			 * "@domain" is to be inserted */

@@ -9,14 +9,10 @@
 #include "base/buf.h"
 #include "base/utf8.h"
 #include "mail/address.h"
+#include "mail/lines.h"
 
 /* RFC 3461 4.2 and 4.4 */
 enum { ORCPT_MAX = 500, ENVID_MAX = 100, SIZE_DIGITS = 18 };
-
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
 
 bool smtp_line_is_clean(const char *line, size_t n)
 {
@@ -38,9 +34,9 @@ const char *smtp_word(const char *line, const char *word)
 	if (strncasecmp(line, word, n))
 		return NULL;
 	line += n;
-	if (word[n - 1] != ':' && *line && !is_blank(*line))
+	if (word[n - 1] != ':' && *line && !is_wsp(*line))
 		return NULL;
-	while (is_blank(*line))
+	while (is_wsp(*line))
 		line++;
 	return line;
 }
@@ -79,7 +75,7 @@ static char *path_read(const char **text)
 	       (*address || !strcmp(path, "<>"));
 	free(address);
 	*text += n;
-	if (good && (!**text || is_blank(**text)))
+	if (good && (!**text || is_wsp(**text)))
 		return path;
 	free(path);
 	return NULL;
