@@ -97,10 +97,10 @@ chown postfix sasldb2
 
 
 class Postfix:
-    def __init__(self, folder, certificates):
+    def __init__(self, folder, certificates, ports=None):
         self.folder = pathlib.Path(folder)
         self.ca = f"{certificates}/ca.pem"
-        self.starttls, self.implicit = interop.free_ports(2)
+        self.starttls, self.implicit = ports or interop.free_ports(2)
         words = {"folder": folder, "certificates": certificates,
                  "limit": RECIPIENT_LIMIT, "starttls": self.starttls,
                  "implicit": self.implicit, "uid": 7005}
