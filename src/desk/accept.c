@@ -16,15 +16,18 @@
 
 /* --- the queue --- */
 
+static bool is_compiled_in(const struct config *c)
+{
+	return !strcmp(c->queue.directory, QUEUE_DIRECTORY);
+}
+
 bool desk_open_queue(const struct desk *d, bool create, struct queue **out,
 		     struct outcome *why)
 {
-	const char *directory = d->config->queue.directory;
-	bool system = !strcmp(directory, QUEUE_DIRECTORY);
-
 	/* the helper knows no other directory than the compiled-in one */
-	return queue_open(directory, create, system ? DROP_PROGRAM : NULL,
-			  out, why);
+	return queue_open(d->config->queue.directory, create,
+			  is_compiled_in(d->config) ? DROP_PROGRAM : NULL, out,
+			  why);
 }
 
 bool desk_queue(const struct desk *d, bool explicit, struct queue **out,
@@ -37,7 +40,9 @@ bool desk_queue(const struct desk *d, bool explicit, struct queue **out,
 	*out = NULL;
 	if (c->queue.queue == QUEUE_NEVER)
 		return true;
-	if (!desk_open_queue(d, promised || explicit, out, why)) {
+	/* -odb alone does not make a machine's queue, which nobody would run */
+	if (!desk_open_queue(d, promised || (explicit && !is_compiled_in(c)),
+			     out, why)) {
 		*out = NULL;
 		return !promised;
 	}

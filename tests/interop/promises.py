@@ -557,6 +557,21 @@ def background_lets_go(place):
             os.close(fd)
 
 
+@test()
+def an_option_makes_no_machine_queue(place):
+    text = place.config.read_text()
+    place.config.write_text("\n".join(
+        line for line in text.splitlines()
+        if not line.startswith(("queue =", "directory ="))))
+    _, out, _ = place.run("--check", stdin=b"")
+    directory = pathlib.Path(re.search(r"^directory = (.*)$", out, re.M)[1])
+    there = directory.exists()
+    status, out, err = place.send("-odq")
+    want((status, out, err) == (0, "", ""), err)
+    want(directory.exists() == there, f"{directory} was made")
+    want(there or len(place.messages()) == 1, "neither sent nor queued")
+
+
 def main():
     names = sys.argv[1:]
     return harness.tap([t for t in TESTS if not names or t[0] in names])
