@@ -223,6 +223,15 @@ static void check_password_file(struct config *c, const char *path,
 			     "others (chmod o-r)", path);
 }
 
+/* A password, or a key's URI with its PIN (RFC 7512). */
+static bool holds_secret(const struct transport *t,
+			 const struct config_key *key)
+{
+	return key->type->store == STORE_SECRET ||
+	       (!strcmp(key->key, "key") && t->key &&
+		strstr(t->key, "pin-value="));
+}
+
 /* What a key of a transport must not be, given the transport's kind and who
  * can read the file. */
 static void check_setting(struct config *c, const struct setting *s,
@@ -234,7 +243,7 @@ static void check_setting(struct config *c, const struct setting *s,
 	if (!(key->kinds & 1u << t->kind))
 		config_fault(c, s->line, "%s has no use with kind %s",
 			     key->key, kind_name((enum kind)t->kind));
-	if (key->type->store == STORE_SECRET && mode & S_IROTH)
+	if (holds_secret(t, key) && mode & S_IROTH)
 		config_fault(c, s->line, "%s: this file can be read by others "
 			     "(chmod o-r)", key->key);
 	if (!strcmp(key->key, "password_file"))
