@@ -269,12 +269,13 @@ bool queue_look(struct queue *q, const char *id, struct entry **out,
 	return true;
 }
 
+/* Without case, as sendmail does it: domains have none. */
 static bool has_recipient(const struct entry *e, const char *substring)
 {
 	size_t i;
 
 	for (i = 0; i < e->envelope.n; i++)
-		if (strstr(e->envelope.rcpt[i].address, substring))
+		if (strcasestr(e->envelope.rcpt[i].address, substring))
 			return true;
 	return false;
 }
@@ -291,7 +292,7 @@ static bool is_selected(struct queue *q, const char *name, const char *id,
 	if (!look_at(q, name, &e, &why))
 		return false;
 	match = s->field == 'S' ?
-		strstr(e.envelope.sender, s->substring) != NULL :
+		strcasestr(e.envelope.sender, s->substring) != NULL :
 		has_recipient(&e, s->substring);
 	look_end(&e);
 	return match != s->negated;

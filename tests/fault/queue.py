@@ -305,7 +305,9 @@ def selection(folder):
                 ("-qI000000000001", {"m1"}), ("-q!I000000000001",
                                               {"m2", "m3"}),
                 ("-qRtwo", {"m2", "m3"}), ("-q!Rtwo", {"m1"}),
+                ("-qRTwo.Example", {"m2", "m3"}),
                 ("-qSred", {"m1", "m3"}), ("-q!Sred", {"m2"}),
+                ("-qSRED@", {"m1", "m3"}),
                 ("-qRnowhere", set()), ("-q", set()), ("-q30m", set())):
             fill()
             lab.good(option)
