@@ -82,7 +82,8 @@ def background(folder):
     with Sink() as sink:
         lab = Lab(folder, sink.port)
         sink.socket.listen(8)
-        pipes = {number: os.pipe() for number in (1, 2, 5)}
+        # 200: none that subprocess itself uses on its way to exec
+        pipes = {number: os.pipe() for number in (1, 2, 200)}
 
         def descriptors():
             for number, (_, end) in pipes.items():
@@ -92,7 +93,7 @@ def background(folder):
         child = subprocess.Popen(
             [POSTHASTE, "-C", str(lab.config), "-odb", "-i", "a@example.net"],
             stdin=subprocess.PIPE, env=lab.env, cwd=folder,
-            pass_fds=[5], preexec_fn=descriptors)
+            pass_fds=[200], preexec_fn=descriptors)
         for _, end in pipes.values():
             os.close(end)
         child.communicate(b"Message-ID: <bg>\n\nhi\n", timeout=30)
