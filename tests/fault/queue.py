@@ -82,18 +82,14 @@ def background(folder):
     with Sink() as sink:
         lab = Lab(folder, sink.port)
         sink.socket.listen(8)
-        # 200: none that subprocess itself uses on its way to exec
-        pipes = {number: os.pipe() for number in (1, 2, 200)}
-
-        def descriptors():
-            for number, (_, end) in pipes.items():
-                os.dup2(end, number)
+        pipes = {name: os.pipe() for name in ("output", "error", "other")}
 
         begin = time.monotonic()
         child = subprocess.Popen(
             [POSTHASTE, "-C", str(lab.config), "-odb", "-i", "a@example.net"],
-            stdin=subprocess.PIPE, env=lab.env, cwd=folder,
-            pass_fds=[200], preexec_fn=descriptors)
+            stdin=subprocess.PIPE, stdout=pipes["output"][1],
+            stderr=pipes["error"][1], pass_fds=[pipes["other"][1]],
+            env=lab.env, cwd=folder)
         for _, end in pipes.values():
             os.close(end)
         child.communicate(b"Message-ID: <bg>\n\nhi\n", timeout=30)
