@@ -9,6 +9,7 @@ POSTHASTE, WIRE_SERVER  as for tests/wire/run.py
 """
 
 import base64
+import functools
 import os
 import pathlib
 import re
@@ -355,7 +356,9 @@ def listeners_that_are_gone(place):
 def signals_while_reading(place):
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP,
                    signal.SIGQUIT, signal.SIGALRM, signal.SIGUSR1):
-        child = place.start("-i", "b@example.org")
+        # what runs in the background may have been told to ignore some
+        child = place.start("-i", "b@example.org", before=functools.partial(
+            signal.signal, number, signal.SIG_DFL))
         try:
             child.stdin.write(HELLO + b"x\n" * 100000)
             child.stdin.flush()
