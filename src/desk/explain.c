@@ -299,7 +299,13 @@ int desk_explain(const struct desk *d)
 	return status;
 }
 
-/* The message as it would be sent; to a person with LF line ends. */
+static bool not_shown(struct outcome *why)
+{
+	return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+			    "the message cannot be shown");
+}
+
+/* The message as it would be sent. */
 static bool add_message(struct explanation *x, struct message *m,
 			const char *prefix, struct outcome *why)
 {
@@ -307,25 +313,40 @@ static bool add_message(struct explanation *x, struct message *m,
 	const char *data;
 	int64_t at = 0;
 	long n;
+	bool good;
 
-	if (prefix)
-		buf_adds(&whole, prefix);
+	buf_adds(&whole, prefix ? prefix : "");
 	while ((n = message_bytes(m, at, &data)) > 0) {
 		buf_add(&whole, data, (size_t)n);
 		at += n;
 	}
-	if (n < 0 || whole.full) {
-		buf_release(&whole);
-		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
-				    "the message cannot be shown");
-	}
-	if (x->d->options->json)
+	good = !n && !whole.full;
+	if (good)
 		json_stringn(&x->json, "message", buf_text(&whole),
 			     whole.len);
-	else
-		desk_add_lines(&x->out, buf_text(&whole), whole.len);
 	buf_release(&whole);
-	return true;
+	return good || not_shown(why);
+}
+
+/* To a person, with LF line ends, and of any size. */
+static bool print_message(struct explanation *x, struct message *m,
+			  const char *prefix, struct outcome *why)
+{
+	const char *data;
+	int64_t at = 0;
+	long n;
+
+	if (prefix)
+		desk_add_lines(&x->out, prefix, strlen(prefix));
+	while ((n = message_bytes(m, at, &data)) > 0) {
+		if (!desk_print(&x->out))
+			return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+					    "cannot write to standard output");
+		buf_reset(&x->out);
+		desk_add_lines(&x->out, data, (size_t)n);
+		at += n;
+	}
+	return !n || not_shown(why);
 }
 
 static bool dry_run(struct explanation *x, struct message *m,
@@ -348,7 +369,7 @@ static bool dry_run(struct explanation *x, struct message *m,
 		buf_addf(&x->out, "from <%s>\n", x->envelope->sender);
 		explain_all(x);
 		buf_addc(&x->out, '\n');
-		done = add_message(x, m, prefix, why);
+		done = print_message(x, m, prefix, why);
 	}
 	free(prefix);
 	return done;
