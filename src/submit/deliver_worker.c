@@ -248,18 +248,26 @@ static void hear(struct pool *pool, struct worker *w)
 		take_report(w);
 }
 
+/* Only those that run: poll(2) takes no more than there may be descriptors,
+ * and there may be far more destinations. */
 static void await(struct pool *pool)
 {
-	struct pollfd *fds = mem_alloc(pool->n * sizeof(*fds));
-	size_t i;
+	struct pollfd *fds = mem_alloc(pool->running * sizeof(*fds));
+	struct worker **w = mem_alloc(pool->running * sizeof(*w));
+	size_t i, n = 0;
 
-	for (i = 0; i < pool->n; i++)
-		fds[i] = (struct pollfd){ .fd = pool->w[i].fd,
+	for (i = 0; i < pool->n; i++) {
+		if (pool->w[i].fd < 0)
+			continue;
+		fds[n] = (struct pollfd){ .fd = pool->w[i].fd,
 					  .events = POLLIN };
-	if (poll(fds, pool->n, -1) > 0)
-		for (i = 0; i < pool->n; i++)
+		w[n++] = &pool->w[i];
+	}
+	if (poll(fds, n, -1) > 0)
+		for (i = 0; i < n; i++)
 			if (fds[i].revents)
-				hear(pool, &pool->w[i]);
+				hear(pool, w[i]);
+	free(w);
 	free(fds);
 }
 

@@ -6,6 +6,7 @@ their own, resolvers that lie or keep silent."""
 import json
 import os
 import pathlib
+import resource
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
@@ -367,6 +368,19 @@ def family_other_refusal(folder, certificates):
         want(not h.connections("192.0.2.26"), "IPv4 was asked")
 
 
+def more_than_descriptors(folder, _):
+    """more destinations than there may be descriptors: each one's outcome"""
+    few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, most))
+    try:
+        r = submit(folder, [f"b@[127.0.1.{i}]" for i in range(1, 131)],
+                   dns="allow_loopback_mx = yes", limit=20)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (few, most))
+    r.expect(75)
+    want(len(r.lines()) == 130, f"{len(r.lines())} outcomes")
+
+
 def literal(folder, certificates):
     """address literals, both families, no question asked of DNS"""
     d = Resolver(lambda n, t: 3)
@@ -606,7 +620,8 @@ TESTS = [three_domains, same_domain, first_dead, first_alive, equal,
          cname_loop_bare, cnames_many, cnames_at_once, cnames_sixteen,
          cname_short, implicit, implicit_not, six_only, dual,
          family_six_refused, family_four_refused, family_both_refused,
-         family_other_refusal, literal, loopback, loopback_other, most_hosts, thousand,
+         family_other_refusal, literal, loopback,
+         loopback_other, most_hosts, thousand, more_than_descriptors,
          tc_then_silence, silent_resolver, silent_addresses, tls_taken,
          tls_broken, temporary_next, permanent_ends, open_ones_go_on,
          blocked, dropped, not_blocked, partial, relay_asks_nothing, loads,
