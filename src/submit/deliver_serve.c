@@ -310,10 +310,12 @@ static void use_host(struct serving *v, const struct host *host)
 		}
 		again = direct && next == v->share->last && !o.avoid_family &&
 			reopen_for_family(v, &link);
-		o.avoid_family = again || o.avoid_family;
-		o.avoid_ipv6 = link.peer.ipv6;
-		if (again)
+		/* what comes after it stays with the other family */
+		if (again) {
+			o.avoid_family = true;
+			o.avoid_ipv6 = link.peer.ipv6;
 			next = v->share->first;
+		}
 		link_close(&link);
 	}
 }

@@ -368,6 +368,23 @@ def family_other_refusal(folder, certificates):
         want(not h.connections("192.0.2.26"), "IPv4 was asked")
 
 
+def family_kept(folder, certificates):
+    """the family that takes what the other refused is kept to the end"""
+    with Hosts(folder, certificates) as h:
+        h.add("2001:db8::7", NOW)
+        h.add("192.0.2.26", "extension LIMITS MAILMAX=1\n")
+
+        def run(*words, to=()):
+            return submit(folder, to, arguments=words, queue="[queue]\n"
+                          f"queue = on_failure\ndirectory = {folder}/kept")
+
+        for i in range(3):
+            run("-odq", to=at("dual")).expect(0)
+        run("-q").expect(0)
+        delivered(h, "192.0.2.26", 3)
+        want(h.connections("2001:db8::7") == 1, "IPv6 was asked again")
+
+
 def more_than_descriptors(folder, _):
     """more destinations than there may be descriptors: each one's outcome"""
     few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -620,7 +637,7 @@ TESTS = [three_domains, same_domain, first_dead, first_alive, equal,
          cname_loop_bare, cnames_many, cnames_at_once, cnames_sixteen,
          cname_short, implicit, implicit_not, six_only, dual,
          family_six_refused, family_four_refused, family_both_refused,
-         family_other_refusal, literal, loopback,
+         family_other_refusal, family_kept, literal, loopback,
          loopback_other, most_hosts, thousand, more_than_descriptors,
          tc_then_silence, silent_resolver, silent_addresses, tls_taken,
          tls_broken, temporary_next, permanent_ends, open_ones_go_on,
