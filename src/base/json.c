@@ -21,7 +21,7 @@ static void quote(struct buf *out, const char *value, size_t n)
 			buf_addf(out, "\\%c", (int)c);
 		} else if (c == '\n') {
 			buf_adds(out, "\\n");
-		} else if (c < 0x20 || c == 0x7f) {
+		} else if (c < 0x20 || (c >= 0x7f && c < 0xa0)) {
 			buf_addf(out, "\\u%04x", c);
 		} else {
 			buf_add(out, p, len);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A JSON writer (RFC 8259). Bytes that are no UTF-8 are written as U+FFFD,
- * so that the output is valid whatever the input was. name is NULL inside an
- * array and at the top.
+ * so that the output is valid whatever the input was; control characters (C1
+ * too) are escaped, so that it is harmless on a terminal. name is NULL inside
+ * an array and at the top.
  */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
