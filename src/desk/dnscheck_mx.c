@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "desk/dnscheck_parts.h"
+#include "submit/hosts.h"
 #include "wire/interfaces.h"
 
 enum { CNAMES_MAX = 16, HOSTS_MAX = 16, WORDS_MAX = 4096 };
@@ -277,17 +278,12 @@ bool check_mx(struct dnscheck *c)
 
 /* --- TLSA of the hosts --- */
 
-/* RFC 7672 section 3.1: usages 2 and 3 alone count for mail. */
 static size_t usable(const struct dns_answer *a)
 {
 	size_t i, n = 0;
 
-	for (i = 0; i < a->n; i++) {
-		const struct tlsa *t = &a->record[i].tlsa;
-
-		n += (t->usage == 2 || t->usage == 3) && t->selector <= 1 &&
-		     t->matching <= 2 && t->n > 0;
-	}
+	for (i = 0; i < a->n; i++)
+		n += tlsa_is_usable(&a->record[i].tlsa);
 	return n;
 }
 
@@ -305,8 +301,9 @@ static void judge_tlsa(struct dnscheck *c, const char *name,
 		report(c, GRADE_WARN, "tlsa", name, publish, "no record, so "
 		       "that mail to it is not protected by DANE");
 	else if (!usable(a))
-		report(c, GRADE_WARN, "tlsa", name, publish, "no record of "
-		       "usage 2 or 3, which alone count for mail");
+		report(c, GRADE_WARN, "tlsa", name, publish, "no record "
+		       "that counts for mail: usage 2 or 3, with a whole "
+		       "digest");
 	else if (!a->authentic)
 		report(c, GRADE_WARN, "tlsa", name, NULL, "%zu usable, but "
 		       "without DNSSEC nobody looks at them", usable(a));

@@ -40,6 +40,10 @@ struct hosts {
 };
 void hosts_release(struct hosts *h);
 
+/* Whether a TLSA record counts for mail (RFC 7672 section 3.1): usage 2 or 3,
+ * a selector and matching type that are known, a digest of its length. */
+bool tlsa_is_usable(const struct tlsa *t);
+
 /* The hosts of a transport for mail to domain (which only direct kinds look
  * at). relaxed as in policy_tls; require_tls: REQUIRETLS was asked. cached
  * only: MTA-STS policies are taken from the cache alone, no connection is

@@ -36,7 +36,7 @@ static bool is_relaxed(const struct judging *j)
 
 /* --- DANE --- */
 
-static bool is_usable(const struct tlsa *t)
+bool tlsa_is_usable(const struct tlsa *t)
 {
 	static const size_t length[] = { 0, 32, 64 };
 
@@ -51,7 +51,7 @@ static void keep_records(struct host *h, const struct dns_answer *a)
 	size_t i;
 
 	for (i = 0; i < a->n; i++) {
-		if (!is_usable(&a->record[i].tlsa))
+		if (!tlsa_is_usable(&a->record[i].tlsa))
 			continue;
 		h->tlsa = mem_resize(h->tlsa, h->tlsas + 1, sizeof(*h->tlsa));
 		copy = &h->tlsa[h->tlsas++];
