@@ -3,7 +3,6 @@
  * domain itself says comes first, then what is known, then what answers. */
 #include "desk/configure.h"
 
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,19 +160,11 @@ static void guess_hosts(struct search *s, struct host guess[GUESSES])
 
 static void set_port(struct host *h, unsigned port)
 {
-	struct sockaddr *sa;
 	size_t i;
 
 	h->port = port;
-	for (i = 0; i < h->addresses.n; i++) {
-		sa = (struct sockaddr *)&h->addresses.item[i].sa;
-		if (sa->sa_family == AF_INET6)
-			((struct sockaddr_in6 *)sa)->sin6_port =
-				htons((uint16_t)port);
-		else
-			((struct sockaddr_in *)sa)->sin_port =
-				htons((uint16_t)port);
-	}
+	for (i = 0; i < h->addresses.n; i++)
+		net_address_set_port(&h->addresses.item[i], port);
 }
 
 static bool wants_token(struct link *link)

@@ -112,14 +112,6 @@ static bool is_forbidden(struct search *s, const struct net_address *a)
 	return true;
 }
 
-static void set_port(struct net_address *a, unsigned port)
-{
-	char text[64];
-
-	net_address_text(a, text);
-	(void)net_address_parse(text, port, a);
-}
-
 static void take_address(struct search *s, struct host *h,
 			 const struct dns_question *q, size_t i)
 {
@@ -130,7 +122,7 @@ static void take_address(struct search *s, struct host *h,
 	a = q->answer.record[i].address;
 	if (is_forbidden(s, &a))
 		return;
-	set_port(&a, h->port);
+	net_address_set_port(&a, h->port);
 	net_addresses_add(&h->addresses, (const struct sockaddr *)&a.sa,
 			  a.len);
 }

@@ -7,7 +7,8 @@
 #include "base/log.h"
 #include "wire/conn.h"
 
-enum { SOCKS_PORT = 1080 };
+enum { SOCKS_PORT = 1080,
+       RELAY_ADDRESSES = 10   /* of a family, by [dns] resolver */ };
 
 const struct transport *transport_find(const struct config *c,
 				       const char *name)
@@ -133,15 +134,13 @@ static void fill_session(struct link *link)
 static void take_addresses(struct link *link, const struct dns_answer *a)
 {
 	struct net_address address;
-	char text[64];
 	size_t i;
 
-	for (i = 0; i < a->n && i < 10; i++) {
-		net_address_text(&a->record[i].address, text);
-		if (net_address_parse(text, link->host->port, &address))
-			net_addresses_add(&link->addresses,
-					  (const void *)&address.sa,
-					  address.len);
+	for (i = 0; i < a->n && i < RELAY_ADDRESSES; i++) {
+		address = a->record[i].address;
+		net_address_set_port(&address, link->host->port);
+		net_addresses_add(&link->addresses,
+				  (const void *)&address.sa, address.len);
 	}
 }
 

@@ -82,6 +82,7 @@ void net_address_text(const struct net_address *a, char out[64]);
 /* Parses a numeric address, brackets and "IPv6:" allowed. */
 bool net_address_parse(const char *text, unsigned port,
 		       struct net_address *out);
+void net_address_set_port(struct net_address *a, unsigned port);
 /* Loopback, unspecified or link-local, also IPv4-mapped. */
 bool net_address_is_local(const struct net_address *a);
 /* "host:port", "[::1]:port", "host": the caller frees *host. False: not of

@@ -45,6 +45,17 @@ void net_address_text(const struct net_address *a, char out[64])
 		inet_ntop(AF_INET6, &v6->sin6_addr, out, 64);
 }
 
+void net_address_set_port(struct net_address *a, unsigned port)
+{
+	struct sockaddr_in *v4 = (void *)&a->sa;
+	struct sockaddr_in6 *v6 = (void *)&a->sa;
+
+	if (a->sa.ss_family == AF_INET)
+		v4->sin_port = htons((uint16_t)port);
+	else if (a->sa.ss_family == AF_INET6)
+		v6->sin6_port = htons((uint16_t)port);
+}
+
 /* "fe80::1%eth0" or "fe80::1%2" */
 static bool parse_v6(char *text, struct sockaddr_in6 *sin6)
 {

@@ -144,10 +144,27 @@ static void test_interleave(void **state)
 	}
 }
 
+static void test_set_port(void **state)
+{
+	static const char *const text[] = { "192.0.2.1", "2001:db8::1",
+					    "fe80::1%lo" };
+	struct net_address a, wanted;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(text) / sizeof(*text); i++) {
+		assert_true(net_address_parse(text[i], 25, &a));
+		assert_true(net_address_parse(text[i], 50587, &wanted));
+		net_address_set_port(&a, 50587);
+		assert_memory_equal(&a, &wanted, sizeof(a));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_set_port),
 		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_interleave),
 	};
