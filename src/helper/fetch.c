@@ -310,7 +310,8 @@ static int fetch(const struct request *r)
 
 	if (c && !ALLOW_HTTPS_ALONE(c)) {
 		set_up(c, r, &body);
-		rc = r->proxy.host && !r->proxy.names ? perform_each(c, r, &body) :
+		rc = r->proxy.host && !r->proxy.names ?
+		     perform_each(c, r, &body) :
 		     perform(c, r, r->time, r->address, r->addresses, &body);
 		status = conclude(c, rc, &body);
 	}

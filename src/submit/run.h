@@ -18,7 +18,7 @@ struct watch;
 struct run {
 	const struct config *config;
 	struct secrets *secrets;
-	struct dns *dns;           /* opened at the first question; may be NULL */
+	struct dns *dns;           /* by run_dns; NULL: not asked yet */
 	struct list dead;          /* destinations that failed to connect */
 	const char *transport;     /* --transport: overrides the routes */
 	struct queue *queue;       /* NULL: what fails for now is not held */

@@ -298,7 +298,7 @@ void session_close(struct session *s)
 		return;
 	if (!s->broken) {
 		session_put(s, "QUIT");
-		/* its answer tells us nothing that would be worth waiting for */
+		/* its answer tells us nothing worth waiting for */
 		if (!conn_flush(s->conn, 0, clock_now(), &ignored))
 			s->broken = true;
 	}

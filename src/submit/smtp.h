@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The SMTP and LMTP dialogue (RFC 5321, 2033, 2920, 3030, 3207, 4954): the
- * whole session in one file, synchronous, with a deadline on every wait.
+ * The SMTP and LMTP dialogue (RFC 5321, 2033, 2920, 3030, 3207, 4954):
+ * synchronous, with a deadline on every wait.
  */
 #ifndef SUBMIT_SMTP_H
 #define SUBMIT_SMTP_H
@@ -45,8 +45,8 @@ struct session_params {
 	int64_t timeout;               /* ms, [general] timeout */
 	const struct list *mechanisms; /* configured; NULL or empty: ours */
 	const char *username, *password, *token;
-	bool authenticate;             /* AUTH is a must; without it, EXTERNAL is
-					* used where offered to a client
+	bool authenticate;             /* AUTH is a must; without it, EXTERNAL
+					* is used where offered to a client
 					* certificate */
 	/* asks for a fresh token after a refusal; NULL: none to be had */
 	const char *(*renew_token)(void *context);
@@ -73,8 +73,8 @@ const struct session_facts *session_facts(const struct session *s);
  * (where none are: with a user name and a password). NULL: none. */
 const char *session_mechanism(struct session *s);
 
-/* One message to rcpt[0..n), with a prefix
- * (DKIM fields; NULL: none) put before its header. Every recipient gets its
+/* One message to rcpt[0..n), with a prefix (DKIM fields; NULL: none) put
+ * before its header. Every recipient gets its
  * outcome in outcome[i]; beyond the server's limit further transactions of
  * this connection are made. settled is called (NULL: not) after each
  * transaction's final answer and before anything else is sent: the journal.

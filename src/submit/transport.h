@@ -2,7 +2,7 @@
 /*
  * From a transport of the configuration to an open session: host by host,
  * with everything that the layers below must know filled into their
- * parameter structs. Kinds are one table here.
+ * parameter structs.
  */
 #ifndef SUBMIT_TRANSPORT_H
 #define SUBMIT_TRANSPORT_H
