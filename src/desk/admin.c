@@ -60,7 +60,7 @@ static bool show_message(struct entry *e, struct outcome *why)
 	while ((n = message_bytes(m, at, &data)) > 0) {
 		buf_reset(&out);
 		desk_add_lines(&out, data, (size_t)n);
-		shown = shown && !out.full && desk_print(&out);
+		shown = shown && desk_print(&out);
 		at += n;
 	}
 	buf_release(&out);

@@ -45,7 +45,8 @@ void desk_log_failure(const struct desk *d, const struct outcome *why);
 /* One such line without logging. */
 void desk_complain(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));
-/* Writes to standard output; false when that fails. */
+/* Writes to standard output; false when that fails, and for a text that
+ * outgrew its bound: half a report would pass for a whole one. */
 bool desk_print(const struct buf *text);
 /* The same, complaining of a failure; gives the exit status. */
 int desk_report(const struct buf *text);

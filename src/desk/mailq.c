@@ -125,11 +125,13 @@ static bool list_text(struct queue *q, struct listing *l, struct outcome *why)
 		return false;
 	if (!l->entries) {
 		buf_reset(&l->out);
-		return buf_adds(&l->out, "Mail queue is empty\n");
+		buf_adds(&l->out, "Mail queue is empty\n");
+		return true;
 	}
-	return buf_addf(&l->out, "-- %lld Kbytes in %zu Request%s.\n",
-			(long long)(l->bytes + 1023) / 1024, l->entries,
-			l->entries == 1 ? "" : "s");
+	buf_addf(&l->out, "-- %lld Kbytes in %zu Request%s.\n",
+		 (long long)(l->bytes + 1023) / 1024, l->entries,
+		 l->entries == 1 ? "" : "s");
+	return true;
 }
 
 static bool list_json(struct queue *q, struct listing *l, struct outcome *why)
@@ -139,7 +141,8 @@ static bool list_json(struct queue *q, struct listing *l, struct outcome *why)
 	if (q && !queue_list(q, entry_json, l, why))
 		return false;
 	json_end(&l->json);
-	return buf_addc(&l->out, '\n');
+	buf_addc(&l->out, '\n');
+	return true;
 }
 
 static bool is_missing(const char *directory)
@@ -184,7 +187,8 @@ int desk_list(const struct desk *d)
 	done = open_to_look(d, &q, &why) &&
 	       (d->options->json ? list_json : list_text)(q, &l, &why);
 	if (done && !desk_print(&l.out))
-		done = outcome_fail(&why, STAGE_LOCAL, EX_IOERR,
+		done = outcome_fail(&why, STAGE_LOCAL, EX_IOERR, l.out.full ?
+				    "the list is too long to be shown" :
 				    "cannot write to standard output");
 	if (q)
 		queue_close(q);

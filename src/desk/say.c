@@ -42,7 +42,8 @@ int desk_fail(const struct desk *d, const struct outcome *why)
 
 bool desk_print(const struct buf *text)
 {
-	return fwrite(buf_text(text), 1, text->len, stdout) == text->len &&
+	return !text->full &&
+	       fwrite(buf_text(text), 1, text->len, stdout) == text->len &&
 	       fflush(stdout) == 0;
 }
 
@@ -50,7 +51,8 @@ int desk_report(const struct buf *text)
 {
 	if (desk_print(text))
 		return EX_OK;
-	desk_complain("cannot write to standard output");
+	desk_complain(text->full ? "the report is too long to be shown" :
+		      "cannot write to standard output");
 	return EX_IOERR;
 }
 
