@@ -56,20 +56,6 @@ static bool is_trusted(int fd)
 	       (st.st_uid == geteuid() || st.st_uid == 0);
 }
 
-static bool read_all(int fd, struct buf *b)
-{
-	char part[4096];
-	ssize_t n;
-
-	while ((n = read(fd, part, sizeof(part))) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 || !buf_add(b, part, (size_t)n))
-			return false;
-	}
-	return true;
-}
-
 static bool load(const char *directory, const char *file, struct buf *b)
 {
 	int dir = open_directory(directory, false), fd;
@@ -82,7 +68,7 @@ static bool load(const char *directory, const char *file, struct buf *b)
 	close(dir);
 	if (fd < 0)
 		return false;
-	ok = is_trusted(fd) && read_all(fd, b);
+	ok = is_trusted(fd) && buf_read(b, fd);
 	close(fd);
 	return ok;
 }
