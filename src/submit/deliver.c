@@ -238,14 +238,14 @@ static void clear(struct plan *plan)
 /* A command may ask for a passphrase, and forked workers must not ask
  * again: all secrets are there before anything is dialled or forked. One
  * that cannot be had fails again, with its words, where it is used. */
-static void fetch_secrets(struct plan *plan)
+static void fetch_secrets(struct plan *plan, size_t live)
 {
 	const struct secret *secret;
 	const struct transport *t;
 	struct outcome ignored;
 	size_t i, j;
 
-	for (i = 0; i < plan->n; i++) {
+	for (i = 0; i < live; i++) {
 		for (j = 0; j < plan->d[i].transport.n; j++) {
 			t = transport_find(plan->run->config,
 					   plan->d[i].transport.item[j]);
@@ -311,7 +311,7 @@ static void serve_all(struct plan *plan)
 {
 	size_t live = bury_dead(plan), i;
 
-	fetch_secrets(plan);
+	fetch_secrets(plan, live);
 	if (live == 1 && !plan->run->many) {
 		struct share all = { plan->d, 0, plan->d->n };
 
