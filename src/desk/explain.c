@@ -182,19 +182,6 @@ static unsigned *thresholds(const struct config *c, size_t *n)
 	return at;
 }
 
-static void way_at(const struct explanation *x, const char *recipient,
-		   unsigned attempts, struct list *names,
-		   const struct route **route)
-{
-	*route = NULL;
-	if (x->run.transport)
-		list_add(names, x->run.transport);
-	else
-		policy_transports(x->d->config, x->account,
-				  x->envelope->sender, recipient, attempts,
-				  names, route);
-}
-
 static void explain_recipient(struct explanation *x, const char *recipient)
 {
 	const struct route *route, *before = NULL;
@@ -206,7 +193,9 @@ static void explain_recipient(struct explanation *x, const char *recipient)
 		buf_addf(&x->out, "%s\n", recipient);
 	at = thresholds(x->d->config, &n);
 	for (i = 0; i < n; i++) {
-		way_at(x, recipient, at[i], &names, &route);
+		policy_transports(x->d->config, x->run.transport, x->account,
+				  x->envelope->sender, recipient, at[i],
+				  &names, &route);
 		if (!i || route != before)
 			for (j = 0; j < names.n; j++)
 				show_row(x, recipient, at[i], route,

@@ -39,8 +39,8 @@ static bool by_recipient(struct probe *p, const char *recipient)
 	if (!compose_sender(p->d->config, &request, NULL, &account, &sender,
 			    &p->why))
 		return false;
-	policy_transports(p->d->config, account, sender, recipient, 0, &names,
-			  NULL);
+	policy_transports(p->d->config, NULL, account, sender, recipient, 0,
+			  &names, NULL);
 	p->t = transport_find(p->d->config, names.item[0]);
 	p->domain = mem_string(address_domain(recipient));
 	list_release(&names);
@@ -79,13 +79,11 @@ static bool choose(struct probe *p)
 
 static bool can_connect(struct probe *p)
 {
-	bool direct = p->t->kind == KIND_DIRECT || p->t->kind == KIND_SOCKS;
-
 	if (p->t->kind == KIND_FAIL)
 		return outcome_fail(&p->why, STAGE_LOCAL, EX_UNAVAILABLE,
 				    "transport %s connects to nothing",
 				    p->t->name);
-	if (direct && !p->domain)
+	if (transport_is_direct(p->t) && !p->domain)
 		return outcome_fail(&p->why, STAGE_LOCAL, EX_USAGE,
 				    "transport %s delivers directly: probe a "
 				    "recipient's address instead", p->t->name);

@@ -22,11 +22,9 @@ static char *last_way(const struct desk *d, const struct acceptance *a,
 	struct list names = { 0 };
 	char *way;
 
-	if (d->options->transport)
-		list_add(&names, d->options->transport);
-	else
-		policy_transports(d->config, a->account, a->envelope.sender,
-				  r->address, before, &names, NULL);
+	policy_transports(d->config, d->options->transport, a->account,
+			  a->envelope.sender, r->address, before, &names,
+			  NULL);
 	way = list_join(&names, ", ");
 	list_release(&names);
 	return way;

@@ -136,6 +136,11 @@ unsigned transport_port(const struct transport *t)
 	}
 }
 
+bool transport_is_direct(const struct transport *t)
+{
+	return t->kind == KIND_DIRECT || t->kind == KIND_SOCKS;
+}
+
 bool transport_proxy_dns(const struct transport *t)
 {
 	return t->proxy_dns < 0 ? t->kind != KIND_SOCKS : t->proxy_dns == 1;

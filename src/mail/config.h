@@ -206,6 +206,8 @@ const struct transport *config_direct(void);
 const char *kind_name(enum kind kind);
 /* The port in effect (SPEC 6, the table). */
 unsigned transport_port(const struct transport *t);
+/* Whether the recipient's domain says where it goes (direct, socks). */
+bool transport_is_direct(const struct transport *t);
 bool transport_proxy_dns(const struct transport *t);
 
 /* The configuration as in effect, secrets masked: INI text that reads back

@@ -30,11 +30,12 @@ bool policy_domain_matches(const struct list *domains, const char *domain);
 /* The transports of a recipient at an attempt: names in order, never empty
  * ("direct" where no route matches or it names none): those of the first
  * route that matches. account may be NULL; attempts are those made before
- * this one. route may be NULL; it gets the route or NULL. */
-void policy_transports(const struct config *c, const struct account *account,
-		       const char *sender, const char *recipient,
-		       unsigned attempts, struct list *names,
-		       const struct route **route);
+ * this one. override (--transport) is the one transport whatever the routes
+ * say; NULL: none. route may be NULL; it gets the route or NULL. */
+void policy_transports(const struct config *c, const char *override,
+		       const struct account *account, const char *sender,
+		       const char *recipient, unsigned attempts,
+		       struct list *names, const struct route **route);
 
 /* --- TLS (SPEC 6.2) --- */
 

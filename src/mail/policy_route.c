@@ -117,17 +117,21 @@ static const struct route *first_match(const struct config *c,
 	return NULL;
 }
 
-void policy_transports(const struct config *c, const struct account *account,
-		       const char *sender, const char *recipient,
-		       unsigned attempts, struct list *names,
-		       const struct route **route)
+void policy_transports(const struct config *c, const char *override,
+		       const struct account *account, const char *sender,
+		       const char *recipient, unsigned attempts,
+		       struct list *names, const struct route **route)
 {
-	const struct route *r = first_match(c, account, sender, recipient,
-					    attempts);
+	const struct route *r = override ? NULL :
+		first_match(c, account, sender, recipient, attempts);
 	size_t i;
 
 	if (route)
 		*route = r;
+	if (override) {
+		list_add(names, override);
+		return;
+	}
 	if (!r || !r->transport.n) {
 		list_add(names, "direct");
 		return;

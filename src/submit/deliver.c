@@ -36,12 +36,9 @@ static void way_of(const struct plan *plan, const struct job *job,
 		override = job->entry->transport;
 	if (!override)
 		override = job->envelope->transport;
-	if (override)
-		list_add(names, override);
-	else
-		policy_transports(plan->run->config, job->account,
-				  job->envelope->sender, r->address, attempts,
-				  names, NULL);
+	policy_transports(plan->run->config, override, job->account,
+			  job->envelope->sender, r->address, attempts, names,
+			  NULL);
 }
 
 static bool goes_direct(const struct plan *plan, const struct list *names)
@@ -51,7 +48,7 @@ static bool goes_direct(const struct plan *plan, const struct list *names)
 
 	for (i = 0; i < names->n; i++) {
 		t = transport_find(plan->run->config, names->item[i]);
-		if (t && (t->kind == KIND_DIRECT || t->kind == KIND_SOCKS))
+		if (t && transport_is_direct(t))
 			return true;
 	}
 	return false;

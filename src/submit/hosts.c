@@ -119,7 +119,7 @@ bool hosts_find(struct run *run, const struct hosts_query *query,
 	*out = (struct hosts){ 0 };
 	if (t->kind == KIND_FAIL)
 		return true;
-	if (t->kind == KIND_DIRECT || t->kind == KIND_SOCKS) {
+	if (transport_is_direct(t)) {
 		out->direct = true;
 		return hosts_by_domain(run, query, out, why);
 	}

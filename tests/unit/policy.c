@@ -136,7 +136,7 @@ static void test_route(void **state)
 	r[5].account = other;
 	/* a1 comes before ad in the file, and applies from attempt 1 */
 	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
-		policy_transports(&c, row[i].account ? &acc : NULL,
+		policy_transports(&c, NULL, row[i].account ? &acc : NULL,
 				  row[i].from, row[i].to, row[i].attempts,
 				  &names_got, &got);
 		s = list_join(&names_got, " ");
@@ -148,6 +148,13 @@ static void test_route(void **state)
 		free(s);
 		list_release(&names_got);
 	}
+	/* --transport: whatever the routes say */
+	policy_transports(&c, "mine", &acc, "a@s.org", "b@t.org", 1,
+			  &names_got, &got);
+	assert_null(got);
+	assert_int_equal(names_got.n, 1);
+	assert_string_equal(names_got.item[0], "mine");
+	list_release(&names_got);
 	for (i = 0; i < 6; i++) {
 		list_release(&r[i].from_domain);
 		list_release(&r[i].to_domain);
