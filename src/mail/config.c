@@ -141,6 +141,11 @@ bool transport_is_direct(const struct transport *t)
 	return t->kind == KIND_DIRECT || t->kind == KIND_SOCKS;
 }
 
+const char *transport_proxy(const struct transport *t)
+{
+	return t->kind == KIND_SOCKS ? t->address : t->proxy;
+}
+
 bool transport_proxy_dns(const struct transport *t)
 {
 	return t->proxy_dns < 0 ? t->kind != KIND_SOCKS : t->proxy_dns == 1;

@@ -208,6 +208,8 @@ const char *kind_name(enum kind kind);
 unsigned transport_port(const struct transport *t);
 /* Whether the recipient's domain says where it goes (direct, socks). */
 bool transport_is_direct(const struct transport *t);
+/* The SOCKS5 proxy, "host" or "host:port"; NULL: none. */
+const char *transport_proxy(const struct transport *t);
 bool transport_proxy_dns(const struct transport *t);
 
 /* The configuration as in effect, secrets masked: INI text that reads back

@@ -71,8 +71,7 @@ static bool find_proxy(struct fetch *f, const char *where,
 static bool take_proxy(struct fetch *f, struct outcome *why)
 {
 	const struct transport *t = f->through;
-	const char *where = !t ? NULL : t->kind == KIND_SOCKS ? t->address :
-			    t->proxy;
+	const char *where = t ? transport_proxy(t) : NULL;
 
 	if (!where)
 		return true;

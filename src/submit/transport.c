@@ -36,7 +36,7 @@ static enum net_family dial_family(const struct transport *t,
 static bool fill_proxy(struct link *link, struct outcome *why)
 {
 	const struct transport *t = link->transport;
-	const char *where = t->kind == KIND_SOCKS ? t->address : t->proxy;
+	const char *where = transport_proxy(t);
 
 	if (!where)
 		return true;
