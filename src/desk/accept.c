@@ -10,7 +10,7 @@
 
 #include "base/log.h"
 #include "desk/desk.h"
-#include "mail/policy.h"
+#include "policy/policy.h"
 #include "submit/deliver.h"
 #include "submit/secret.h"
 

@@ -4,8 +4,8 @@
 #ifndef DESK_ADOPT_H
 #define DESK_ADOPT_H
 
-#include "mail/compose.h"
-#include "mail/queue.h"
+#include "submit/compose.h"
+#include "queue/queue.h"
 
 /* Parses and completes the message and the addresses anew; account and
  * sender follow from the file's owner. False (EX_DATAERR): it is no mail that

@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "desk/providers.h"
-#include "mail/config.h"
+#include "config/config.h"
 
 struct finding {
 	const char *address;         /* whom it is for, as inside the program */

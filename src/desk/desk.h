@@ -10,10 +10,10 @@
 #include <stdbool.h>
 
 #include "base/outcome.h"
-#include "mail/compose.h"
-#include "mail/config.h"
-#include "mail/options.h"
-#include "mail/queue.h"
+#include "submit/compose.h"
+#include "config/config.h"
+#include "config/options.h"
+#include "queue/queue.h"
 #include "submit/run.h"
 #include "submit/smtp.h"
 

@@ -7,7 +7,8 @@
 
 #include "base/json.h"
 #include "mail/address.h"
-#include "mail/policy.h"
+#include "mail/recipients.h"
+#include "policy/policy.h"
 #include "submit/hosts.h"
 #include "submit/sign.h"
 #include "submit/transport.h"

@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "desk/desk.h"
 #include "mail/address.h"
-#include "mail/policy.h"
+#include "policy/policy.h"
 #include "submit/hosts.h"
 #include "submit/transport.h"
 

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "mail/config.h"
+#include "config/config.h"
 
 struct provider {
 	const char *name;            /* of the transport in its example */

@@ -19,8 +19,8 @@
 #include "base/process.h"
 #include "desk/adopt.h"
 #include "desk/desk.h"
-#include "mail/policy.h"
-#include "mail/report.h"
+#include "policy/policy.h"
+#include "queue/report.h"
 #include "submit/deliver.h"
 
 /* Entries that are worked on together, at most: each holds a descriptor. */
@@ -174,7 +174,7 @@ static void expire(struct runner *r, struct entry *e)
 		last.exit = EX_UNAVAILABLE;
 		if (!last.code)
 			snprintf(last.status, sizeof(last.status), "4.4.7");
-		if (!entry_record(e, i, &last, VERDICT_FAILED, rcpt->attempts,
+		if (!entry_record(e, i, &last, RCPT_FAILED, rcpt->attempts,
 				  &why))
 			return;
 		log_given_up(e, rcpt);

@@ -7,7 +7,7 @@
 
 #include "desk/desk.h"
 #include "desk/explain.h"
-#include "mail/policy.h"
+#include "policy/policy.h"
 
 static const char *config_path(const struct desk *d)
 {

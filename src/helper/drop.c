@@ -19,11 +19,11 @@
 
 #include "base/buf.h"
 #include "helper/drop_limits.h"
-#include "mail/queue_order.h"
-#include "mail/queue_parts.h"
-#include "mail/queue_scan.h"
-#include "mail/queue_store.h"
-#include "mail/queue_text.h"
+#include "queue/order.h"
+#include "queue/queue_parts.h"
+#include "queue/scan.h"
+#include "queue/qdir.h"
+#include "queue/format.h"
 
 enum { BLOCK = 64 * 1024 };
 

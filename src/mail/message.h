@@ -15,9 +15,11 @@
 #include <stdint.h>
 
 #include "base/outcome.h"
-#include "mail/config.h"
 
 struct message;
+
+/* What becomes of the caller's From field. */
+enum from_header { FROM_ADD, FROM_KEEP, FROM_REPLACE };
 
 struct message_limits {
 	bool dot_ends;      /* a line with a lone dot ends the message */

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/buf.h"
+#include "base/list.h"
 #include "base/utf8.h"
 #include "mail/address.h"
 #include "mail/lines.h"

@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "mail/envelope.h"
-#include "mail/options.h"
+#include "mail/recipients.h"
+#include "mail/words.h"
 
 struct smtp_mail {
 	char *path;          /* "<a@b>" as compose takes it; "<>" null */

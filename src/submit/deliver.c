@@ -154,14 +154,8 @@ static void group(struct plan *plan)
 static void settle_unjournaled(const struct run *run, struct recipient *r,
 			       const struct outcome *o)
 {
-	static const enum rcpt_state states[] = {
-		[VERDICT_SENT] = RCPT_SENT,
-		[VERDICT_DEFERRED] = RCPT_PENDING,
-		[VERDICT_FAILED] = RCPT_FAILED,
-	};
-
 	r->last = *o;
-	r->state = states[policy_verdict(o, run->queue)];
+	r->state = policy_verdict(o, run->queue);
 	if (!o->no_network)
 		r->attempts++;
 }

@@ -13,11 +13,11 @@ static const char *status_word(const struct run *run,
 	if (o->in_doubt)
 		return "duplicate_possible";
 	switch (policy_verdict(o, run->queue)) {
-	case VERDICT_SENT:
+	case RCPT_SENT:
 		return "sent";
-	case VERDICT_DEFERRED:
+	case RCPT_PENDING:
 		return "deferred";
-	case VERDICT_FAILED:
+	case RCPT_FAILED:
 		break;
 	}
 	return "failed";

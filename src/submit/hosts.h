@@ -10,8 +10,8 @@
 #include <stddef.h>
 
 #include "base/outcome.h"
-#include "mail/config.h"
-#include "mail/policy.h"
+#include "config/config.h"
+#include "policy/policy.h"
 #include "submit/run.h"
 #include "wire/net.h"
 #include "wire/tls.h"

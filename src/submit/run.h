@@ -8,8 +8,8 @@
 #include <sys/types.h>
 
 #include "base/list.h"
-#include "mail/config.h"
-#include "mail/queue.h"
+#include "config/config.h"
+#include "queue/queue.h"
 #include "submit/secret.h"
 #include "wire/dns.h"
 

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 #include "base/outcome.h"
-#include "mail/config.h"
+#include "config/config.h"
 
 struct secret {
 	char *username;

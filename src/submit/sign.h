@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "base/outcome.h"
-#include "mail/config.h"
+#include "config/config.h"
 #include "mail/message.h"
 
 /* The fields to put before the message's header, which the caller frees;

@@ -13,7 +13,7 @@
 #include "base/outcome.h"
 #include "mail/envelope.h"
 #include "mail/message.h"
-#include "mail/policy.h"
+#include "policy/policy.h"
 #include "mail/reply.h"
 #include "wire/conn.h"
 

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "mail/config.h"
+#include "config/config.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n);
 

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mail/config.h"
-#include "mail/options.h"
+#include "config/config.h"
+#include "config/options.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n);
 

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "mail/queue_text.h"
+#include "queue/format.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n);
 

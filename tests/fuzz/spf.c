@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "desk/spf.h"
+#include "dnscheck/spf.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n);
 

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
-#include "mail/compose.h"
+#include "submit/compose.h"
 
 static char domain[] = "lab.example", hostname[] = "host.lab.example";
 static char login[] = "joe", gecos[] = "Joe Doe";

@@ -12,7 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "mail/config.h"
+#include "config/config.h"
+#include "mail/message.h"
 
 /* A directory of its own for each test, and the file in it. */
 struct place {

@@ -30,7 +30,7 @@ int drop_main(int argc, char **argv);
 #undef main
 
 #include "base/log.h"
-#include "mail/drop.h"
+#include "queue/drop.h"
 
 /* The leak checker cannot work in a set-group-id program. */
 #ifdef __SANITIZE_ADDRESS__
@@ -444,7 +444,7 @@ static int owner_takes(struct room *r)
 	if (!entry_message(e, &limits, &m, &why))
 		return 3;
 	if (!entry_begin(e, &first, 1, &why) ||
-	    !entry_record(e, 0, &sent, VERDICT_DEFERRED, 1, &why) ||
+	    !entry_record(e, 0, &sent, RCPT_PENDING, 1, &why) ||
 	    !entry_sync(e, &why) || !entry_schedule(e, 5, &why))
 		return 4;
 	return 0;

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "mail/envelope.h"
+#include "mail/recipients.h"
 
 static char aliases_path[] = "/tmp/envelope-XXXXXX";
 

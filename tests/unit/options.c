@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "mail/config.h"
-#include "mail/options.h"
+#include "config/config.h"
+#include "config/options.h"
 
 /* One command line, in words separated by "|", and what must come of it in
  * the words of describe(); "64 ..." with the words of the failure. */

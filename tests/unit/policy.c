@@ -9,7 +9,8 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
-#include "mail/policy.h"
+#include "mail/mechanism.h"
+#include "policy/policy.h"
 
 static struct list words(const char *s)
 {
@@ -364,7 +365,7 @@ static void test_mechanism_choice(void **state)
 		f.downgraded = true;
 		got = policy_mechanism(&offered, &configured, &f, &why);
 		if (got && !f.tls)
-			assert_false(mechanism_is_plain(got));
+			assert_false(mechanism_find(got)->needs & SHOWS_SECRET);
 		list_release(&offered);
 		list_release(&configured);
 	}
@@ -403,20 +404,21 @@ static void test_second_mechanism(void **state)
 		list_release(&offered);
 		list_release(&configured);
 	}
-	assert_string_equal(mechanism_known(0), "OAUTHBEARER");
-	assert_string_equal(mechanism_known(11), "LOGIN");
-	assert_null(mechanism_known(12));
-	assert_true(mechanism_is_plain("plain"));
-	assert_false(mechanism_is_plain("SCRAM-SHA-1"));
+	assert_string_equal(mechanism_row(0)->name, "OAUTHBEARER");
+	assert_string_equal(mechanism_row(11)->name, "LOGIN");
+	assert_true(mechanism_row(12)->needs & NEED_NAMING);
+	assert_true(mechanism_find("plain")->needs & SHOWS_SECRET);
+	assert_false(mechanism_find("SCRAM-SHA-1")->needs & SHOWS_SECRET);
+	assert_null(mechanism_find("PLAINER"));
 }
 
 /* --- results --- */
 
 static void test_verdict(void **state)
 {
-	static const enum verdict verdict[] = {
-		['S'] = VERDICT_SENT, ['D'] = VERDICT_DEFERRED,
-		['F'] = VERDICT_FAILED,
+	static const enum rcpt_state verdict[] = {
+		['S'] = RCPT_SENT, ['D'] = RCPT_PENDING,
+		['F'] = RCPT_FAILED,
 	};
 	static const struct {
 		struct outcome o;

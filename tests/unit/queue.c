@@ -151,9 +151,9 @@ static void outcomes_are_kept(void **state)
 	e = take(r, id);
 	assert_true(entry_begin(e, all, 3, &why));
 	entry_dot(e);
-	record(e, 0, VERDICT_SENT);
-	record(e, 1, VERDICT_FAILED);
-	record(e, 2, VERDICT_DEFERRED);
+	record(e, 0, RCPT_SENT);
+	record(e, 1, RCPT_FAILED);
+	record(e, 2, RCPT_PENDING);
 	assert_true(entry_sync(e, &why));
 	assert_false(entry_finish(e, &why));
 	assert_int_equal(why.exit, EX_SOFTWARE);
@@ -168,7 +168,7 @@ static void outcomes_are_kept(void **state)
 	assert_int_equal(e->envelope.rcpt[1].state, RCPT_FAILED);
 	assert_int_equal(e->envelope.rcpt[2].state, RCPT_PENDING);
 	assert_int_equal(e->envelope.rcpt[2].last.code, 450);
-	record(e, 2, VERDICT_SENT);
+	record(e, 2, RCPT_SENT);
 	/* not before the report is safe */
 	assert_false(entry_finish(e, &why));
 	assert_true(entry_reported(e, REPORT_FAILURE, &all[1], 1, &why));
@@ -190,7 +190,7 @@ static void cut_short(struct room *r, bool dot, const char *id)
 	assert_true(entry_begin(e, two, 2, &why));
 	if (dot)
 		entry_dot(e);
-	record(e, 0, VERDICT_SENT);
+	record(e, 0, RCPT_SENT);
 	entry_release(e);
 }
 
@@ -265,7 +265,7 @@ static void worker_records(void **state)
 	if (!pid) {
 		if (!entry_begin(e, two, 2, &why))
 			_exit(1);
-		record(e, 0, VERDICT_SENT);
+		record(e, 0, RCPT_SENT);
 		_exit(entry_sync(e, &why) ? 0 : 1);
 	}
 	waitpid(pid, NULL, 0);
@@ -404,7 +404,7 @@ static void administration(void **state)
 	e = take(r, id);
 	assert_string_equal(e->transport, "other way");
 	assert_true(entry_begin(e, &first, 1, &why));
-	record(e, 0, VERDICT_DEFERRED);
+	record(e, 0, RCPT_PENDING);
 	entry_release(e);
 	e = take(r, id);
 	assert_null(e->transport);
@@ -450,7 +450,7 @@ static void report_made_once(void **state)
 
 	add(r, &item, id);
 	e = take(r, id);
-	record(e, 0, VERDICT_FAILED);
+	record(e, 0, RCPT_FAILED);
 	assert_int_equal(entry_unreported(e, REPORT_FAILURE, rcpt), 1);
 	entry_report_id(e, REPORT_FAILURE, rcpt[0], rid);
 	report.id = rid;

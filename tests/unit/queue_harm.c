@@ -14,11 +14,11 @@ static void torn_journal_goes_on(void **state)
 
 	add(r, &item, id);
 	e = take(r, id);
-	record(e, 0, VERDICT_SENT);
+	record(e, 0, RCPT_SENT);
 	path = path_of(r, "mess", e->name);
 	assert_int_equal(stat(path, &st), 0);
 	whole = st.st_size;
-	record(e, 1, VERDICT_SENT);
+	record(e, 1, RCPT_SENT);
 	assert_int_equal(stat(path, &st), 0);
 	entry_release(e);
 	while (--st.st_size > whole) {
@@ -26,7 +26,7 @@ static void torn_journal_goes_on(void **state)
 		e = take(r, id);
 		assert_int_equal(e->envelope.rcpt[0].state, RCPT_SENT);
 		assert_int_equal(e->envelope.rcpt[1].state, RCPT_PENDING);
-		record(e, 1, VERDICT_SENT);
+		record(e, 1, RCPT_SENT);
 		entry_release(e);
 		e = take(r, id);
 		assert_int_equal(e->envelope.rcpt[1].state, RCPT_SENT);
@@ -37,7 +37,7 @@ static void torn_journal_goes_on(void **state)
 	assert_int_equal(truncate(path, whole + 900), 0);
 	e = take(r, id);
 	assert_int_equal(e->envelope.rcpt[1].state, RCPT_PENDING);
-	record(e, 1, VERDICT_SENT);
+	record(e, 1, RCPT_SENT);
 	entry_release(e);
 	/* an order, too, must not write behind half a line */
 	assert_int_equal(truncate(path, whole + 9), 0);
@@ -81,8 +81,8 @@ static void every_harm_is_noticed(void **state)
 
 	add(r, &item, id);
 	e = take(r, id);
-	record(e, 0, VERDICT_SENT);
-	record(e, 1, VERDICT_DEFERRED);
+	record(e, 0, RCPT_SENT);
+	record(e, 1, RCPT_PENDING);
 	path = path_of(r, "mess", e->name);
 	corrupt = path_of(r, "corrupt", id);
 	entry_release(e);

@@ -23,7 +23,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
-#include "mail/queue.h"
+#include "queue/queue.h"
 
 /* A queue in a directory of its own, and a message. */
 struct room {
@@ -142,12 +142,12 @@ static inline size_t files_in(struct room *r, const char *part)
 	return (size_t)n;
 }
 
-static inline void record(struct entry *e, size_t i, enum verdict verdict)
+static inline void record(struct entry *e, size_t i, enum rcpt_state verdict)
 {
 	struct outcome o = { .stage = STAGE_DOT, .code = 250, .text = "ok" };
 	struct outcome why;
 
-	if (verdict != VERDICT_SENT)
+	if (verdict != RCPT_SENT)
 		o = (struct outcome){ .stage = STAGE_RCPT, .code = 450,
 				      .exit = EX_TEMPFAIL, .text = "later" };
 	assert_true(entry_record(e, i, &o, verdict,

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "mail/queue_text.h"
+#include "queue/format.h"
 
 #define FIRST "posthaste-queue 1\n"
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "mail/report.h"
+#include "queue/report.h"
 
 static const char cause_text[] =
 	"From: a@example.org\r\nTo: b@example.net\r\n"

@@ -3,8 +3,8 @@
  * tabs, for tests/manual.py. No test by itself. */
 #include <stdio.h>
 
-#include "mail/config.h"
-#include "mail/options.h"
+#include "config/config.h"
+#include "config/options.h"
 
 int main(void)
 {

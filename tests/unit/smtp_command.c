@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
-#include "mail/config.h"
+#include "config/config.h"
 #include "mail/smtp_command.h"
 
 static void assert_same(const char *found, const char *want)

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
-#include "desk/spf.h"
+#include "dnscheck/spf.h"
 
 struct zone_row {
 	const char *name;

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What depends on the host or on more than one key. */
+#include "config/keys.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "mail/address.h"
+
+static char *host_name(void)
+{
+	char raw[256] = "", *name = NULL;
+	struct outcome why;
+
+	if (!gethostname(raw, sizeof(raw) - 1) &&
+	    domain_normalise(raw, strlen(raw), &name, &why))
+		return name;
+	free(name);
+	return mem_string("localhost");
+}
+
+/* Gives *address the domain if it lacks one. */
+static void qualify(char **address, const char *domain)
+{
+	const char *at;
+	char *whole;
+
+	if (!*address)
+		return;
+	/* an "@" may also be within a quoted local part */
+	at = strrchr(*address, '@');
+	if (at && !strchr(at, '"'))
+		return;
+	whole = address_qualify(*address, domain);
+	free(*address);
+	*address = whole;
+}
+
+static void qualify_all(struct config *c)
+{
+	struct account *a;
+	size_t i;
+
+	qualify(&c->general.default_recipient, c->general.domain);
+	qualify(&c->queue.postmaster, c->general.domain);
+	for (i = 0; i < c->accounts; i++) {
+		a = &c->account[i];
+		qualify(&a->from, a->domain ? a->domain : c->general.domain);
+	}
+}
+
+/* A list has its fallback only where nothing was added to it. */
+static void default_schedule(struct config *c)
+{
+	const struct config_key *key = key_named(SECTION_QUEUE, "schedule");
+	struct list *words = &c->queue.schedule;
+	size_t i;
+
+	if (!words->n)
+		list_split(words, key->fallback, " ");
+	c->queue.step = mem_alloc(words->n * sizeof(*c->queue.step));
+	for (i = 0; i < words->n; i++)
+		if (duration_parse(words->item[i],
+				   &c->queue.step[c->queue.steps]))
+			c->queue.steps++;
+}
+
+void config_defaults(struct config *c, const struct config_place *place)
+{
+	if (!c->general.hostname)
+		c->general.hostname = host_name();
+	if (!c->general.domain)
+		c->general.domain = mem_string(c->general.hostname);
+	if (!c->queue.directory)
+		c->queue.directory = mem_string(place->queue_directory);
+	if (!c->general.cache && c->queue.directory)
+		c->general.cache = mem_printf("%s/mta-sts",
+					      c->queue.directory);
+	default_schedule(c);
+	qualify_all(c);
+}
+
+static void default_aliases(struct config *c, const struct settings *set)
+{
+	static const char usual[] = "/etc/aliases";
+	unsigned line = setting_line(set, SECTION_GENERAL, "aliases", 0);
+
+	if (line)
+		c->general.aliases_named = c->general.aliases != NULL;
+	else if (!access(usual, F_OK))
+		c->general.aliases = mem_string(usual);
+	if (c->general.aliases_named && access(c->general.aliases, F_OK) &&
+	    (errno == ENOENT || errno == ENOTDIR))
+		config_fault(c, line, "aliases: %.300s: %s",
+			     c->general.aliases, strerror(errno));
+}
+
+static void check_routes(struct config *c, const struct settings *set)
+{
+	const struct route *r;
+	size_t i, n;
+
+	for (i = 0; i < c->routes; i++) {
+		r = &c->route[i];
+		if (r->account && !config_account(c, r->account))
+			config_fault(c, setting_line(set, SECTION_ROUTE,
+						     "account", i),
+				     "account: there is no [account %s]",
+				     r->account);
+		for (n = 0; n < r->transport.n; n++)
+			if (strcmp(r->transport.item[n], "direct") &&
+			    !config_transport(c, r->transport.item[n]))
+				config_fault(c, setting_line(set,
+							     SECTION_ROUTE,
+							     "transport", i),
+					     "transport: there is no "
+					     "[transport %s]",
+					     r->transport.item[n]);
+		if (!r->transport_set)
+			config_fault(c, r->line, "[route %s] has no transport "
+				     "(empty, or direct, for direct "
+				     "delivery)", r->name);
+	}
+}
+
+static void check_domains(struct config *c)
+{
+	const struct domain *d;
+	size_t i;
+
+	for (i = 0; i < c->domains; i++) {
+		d = &c->domain[i];
+		if (d->dkim_selector.n != d->dkim_key.n)
+			config_fault(c, d->line, "[domain %s] has %zu of "
+				     "dkim_selector and %zu of dkim_key",
+				     d->name, d->dkim_selector.n,
+				     d->dkim_key.n);
+	}
+}
+
+static bool needs_host(int kind)
+{
+	return kind == KIND_SUBMISSIONS || kind == KIND_SUBMISSION ||
+	       kind == KIND_SMTP || kind == KIND_LMTP;
+}
+
+static bool any_socket(const struct list *host)
+{
+	size_t i;
+
+	for (i = 0; i < host->n; i++)
+		if (host->item[i][0] == '/')
+			return true;
+	return false;
+}
+
+static bool is_faulty(const struct config *c, unsigned line)
+{
+	size_t i;
+
+	for (i = 0; i < c->errors; i++)
+		if (c->error[i].line == line)
+			return true;
+	return false;
+}
+
+/* What a transport does where its keys say nothing; with SRV records the
+ * port is theirs. */
+static void default_transport(struct transport *t)
+{
+	if (!t->port && !t->srv && t->kind != KIND_FAIL)
+		t->port = transport_port(t);
+	if (t->proxy_dns < 0 && (t->proxy || t->kind == KIND_SOCKS))
+		t->proxy_dns = transport_proxy_dns(t);
+}
+
+static void check_transport(struct config *c, const struct settings *set,
+			    size_t i)
+{
+	const struct transport *t = &c->transport[i];
+	unsigned host = setting_line(set, SECTION_TRANSPORT, "host", i);
+
+	if (needs_host(t->kind) && !t->host.n && !host)
+		config_fault(c, t->line, "[transport %s] has no host",
+			     t->name);
+	else if (needs_host(t->kind) && !t->host.n && !is_faulty(c, host))
+		config_fault(c, host, "host names no host");
+	if (t->kind == KIND_SOCKS && !t->address &&
+	    !setting_line(set, SECTION_TRANSPORT, "address", i))
+		config_fault(c, t->line, "[transport %s] has no address (of "
+			     "the SOCKS proxy)", t->name);
+	if (any_socket(&t->host) && (t->kind == KIND_SUBMISSIONS ||
+				     t->kind == KIND_SUBMISSION))
+		config_fault(c, host, "host: a UNIX socket is for kinds smtp "
+			     "and lmtp");
+	if (any_socket(&t->host) && t->proxy)
+		config_fault(c, host, "host: a UNIX socket cannot be reached "
+			     "through a proxy");
+	if (t->key && !t->certificate)
+		config_fault(c, setting_line(set, SECTION_TRANSPORT, "key", i),
+			     "key without certificate");
+	if (t->no_starttls && t->starttls_insecure_skip_verify &&
+	    t->kind != KIND_SUBMISSIONS)
+		config_fault(c, setting_line(set, SECTION_TRANSPORT,
+					     "no_starttls", i),
+			     "no_starttls contradicts "
+			     "starttls_insecure_skip_verify");
+	default_transport(&c->transport[i]);
+}
+
+static void check_password_file(struct config *c, const char *path,
+				unsigned line)
+{
+	struct stat st;
+
+	/* that it cannot be read here may be right: it belongs to whom
+	 * delivers */
+	if (path && !stat(path, &st) && st.st_mode & S_IROTH)
+		config_fault(c, line, "password_file: %.200s can be read by "
+			     "others (chmod o-r)", path);
+}
+
+/* A password, or a key's URI with its PIN (RFC 7512). */
+static bool holds_secret(const struct transport *t,
+			 const struct config_key *key)
+{
+	return key->type->store == STORE_SECRET ||
+	       (!strcmp(key->key, "key") && t->key &&
+		strstr(t->key, "pin-value="));
+}
+
+/* What a key of a transport must not be, given the transport's kind and who
+ * can read the file. */
+static void check_setting(struct config *c, const struct setting *s,
+			  unsigned mode)
+{
+	const struct transport *t = &c->transport[s->index];
+	const struct config_key *key = s->key;
+
+	if (!(key->kinds & 1u << t->kind))
+		config_fault(c, s->line, "%s has no use with kind %s",
+			     key->key, kind_name((enum kind)t->kind));
+	if (holds_secret(t, key) && mode & S_IROTH)
+		config_fault(c, s->line, "%s: this file can be read by others "
+			     "(chmod o-r)", key->key);
+	if (!strcmp(key->key, "password_file"))
+		check_password_file(c, t->password_file, s->line);
+}
+
+void config_check(struct config *c, const struct settings *set,
+		  unsigned mode)
+{
+	const struct setting *s;
+	size_t i;
+
+	default_aliases(c, set);
+	for (i = 0; i < set->n; i++) {
+		s = &set->item[i];
+		if (s->key->section == SECTION_TRANSPORT)
+			check_setting(c, s, mode);
+		else if (s->key == key_named(SECTION_ROUTE, "transport"))
+			c->route[s->index].transport_set = true;
+	}
+	check_routes(c, set);
+	check_domains(c);
+	for (i = 0; i < c->transports; i++)
+		check_transport(c, set, i);
+}

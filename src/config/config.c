@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "config/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/keys.h"
+
+enum { FILE_MAX = 64 << 20, ERRORS_MAX = 1000 };
+
+static const struct transport direct = {
+	.name = (char *)"direct", .proxy_dns = -1, .code = 554,
+};
+
+const struct transport *config_direct(void)
+{
+	return &direct;
+}
+
+void config_fault(struct config *c, unsigned line, const char *format, ...)
+{
+	char raw[512], words[512];
+	va_list ap;
+
+	if (c->errors > ERRORS_MAX)
+		return;
+	va_start(ap, format);
+	vsnprintf(raw, sizeof(raw), format, ap);
+	va_end(ap);
+	if (c->errors == ERRORS_MAX)
+		snprintf(raw, sizeof(raw), "further faults are not shown");
+	text_printable(words, sizeof(words), raw, strlen(raw));
+	if (!(c->errors & (c->errors - 1)))
+		c->error = mem_resize(c->error, c->errors ? 2 * c->errors : 1,
+				      sizeof(*c->error));
+	c->error[c->errors++] = (struct config_error){
+		.file = mem_string(c->path ? c->path : "configuration"),
+		.line = line, .message = mem_string(words) };
+}
+
+/* By line; the checks find theirs after the reader did. */
+static void sort_errors(struct config *c)
+{
+	struct config_error e;
+	size_t i, at;
+
+	for (i = 1; i < c->errors; i++) {
+		e = c->error[i];
+		for (at = i; at && c->error[at - 1].line > e.line; at--)
+			c->error[at] = c->error[at - 1];
+		c->error[at] = e;
+	}
+}
+
+size_t section_count(const struct config *c, enum section section)
+{
+	switch (section) {
+	case SECTION_ACCOUNT:
+		return c->accounts;
+	case SECTION_DOMAIN:
+		return c->domains;
+	case SECTION_ROUTE:
+		return c->routes;
+	case SECTION_TRANSPORT:
+		return c->transports;
+	default:
+		return 1;
+	}
+}
+
+void *section_at(const struct config *c, enum section section, size_t i)
+{
+	switch (section) {
+	case SECTION_ACCOUNT:
+		return &c->account[i];
+	case SECTION_DOMAIN:
+		return &c->domain[i];
+	case SECTION_ROUTE:
+		return &c->route[i];
+	case SECTION_TRANSPORT:
+		return &c->transport[i];
+	default:
+		return (void *)c;
+	}
+}
+
+const struct account *config_account(const struct config *c, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < c->accounts; i++)
+		if (!strcmp(c->account[i].name, name))
+			return &c->account[i];
+	return NULL;
+}
+
+const struct domain *config_domain(const struct config *c, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < c->domains; i++)
+		if (!strcmp(c->domain[i].name, name))
+			return &c->domain[i];
+	return NULL;
+}
+
+const struct transport *config_transport(const struct config *c,
+					 const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < c->transports; i++)
+		if (!strcmp(c->transport[i].name, name))
+			return &c->transport[i];
+	return NULL;
+}
+
+unsigned transport_port(const struct transport *t)
+{
+	if (t->port)
+		return (unsigned)t->port;
+	switch (t->kind) {
+	case KIND_SUBMISSIONS:
+		return 465;
+	case KIND_SUBMISSION:
+		return 587;
+	case KIND_LMTP:
+		return 24;
+	default:
+		return 25;
+	}
+}
+
+bool transport_is_direct(const struct transport *t)
+{
+	return t->kind == KIND_DIRECT || t->kind == KIND_SOCKS;
+}
+
+const char *transport_proxy(const struct transport *t)
+{
+	return t->kind == KIND_SOCKS ? t->address : t->proxy;
+}
+
+bool transport_proxy_dns(const struct transport *t)
+{
+	return t->proxy_dns < 0 ? t->kind != KIND_SOCKS : t->proxy_dns == 1;
+}
+
+/* --- where the file is --- */
+
+/* $VARIABLE/name or ~/fallback/name; NULL without a home. */
+static char *user_place(const char *variable, const char *fallback,
+			const char *name)
+{
+	const char *base = getenv(variable), *home;
+
+	/* a relative path there is to be ignored, says the XDG standard */
+	if (base && base[0] == '/')
+		return mem_printf("%s/%s", base, name);
+	home = home_directory();
+	return home ? mem_printf("%s/%s/%s", home, fallback, name) : NULL;
+}
+
+static bool is_absent(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
+/* HOME may be another user's (under sudo, say), who lets nobody in: there is
+ * no file for us there. */
+static bool is_elsewhere(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) < 0 && errno == EACCES;
+}
+
+static bool find_file(const struct config_place *place, struct config *c)
+{
+	char *own;
+
+	if (place->file) {
+		c->path = mem_string(place->file);
+		return true;
+	}
+	own = user_place("XDG_CONFIG_HOME", ".config", "posthaste.conf");
+	if (own && !is_absent(own) && !is_elsewhere(own)) {
+		c->path = own;
+		c->user_file = true;
+		return true;
+	}
+	free(own);
+	if (!place->system_file || is_absent(place->system_file))
+		return false;
+	c->path = mem_string(place->system_file);
+	return true;
+}
+
+/* The file's text, and its mode. */
+static bool open_file(struct config *c, struct buf *text, unsigned *mode)
+{
+	int fd = open(c->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	struct stat st;
+	bool good;
+	int error;
+
+	good = fd >= 0 && !fstat(fd, &st) && buf_read(text, fd);
+	error = errno;
+	if (fd >= 0)
+		close(fd);
+	if (good)
+		*mode = st.st_mode & 07777;
+	else
+		config_fault(c, 0, "%s", strerror(error));
+	return good;
+}
+
+/* --- loading --- */
+
+static void apply_fallbacks(struct config *c)
+{
+	const struct config_key *key;
+	struct outcome why;
+	size_t i;
+
+	for (i = 0; (key = key_at(i)); i++)
+		if (key->section < SECTION_ACCOUNT && key->fallback[0] &&
+		    !key->only_shown && key->type->store != STORE_LIST &&
+		    !key->type->read(key, key->fallback,
+				     (char *)c + key->offset, &why))
+			config_fault(c, 0, "%s: %s", key->key, why.text);
+}
+
+static void place_own(struct config *c)
+{
+	if (!c->user_file)
+		return;
+	if (!c->queue.directory)
+		c->queue.directory = user_place("XDG_STATE_HOME",
+						".local/state",
+						"posthaste/queue");
+	if (!c->general.cache)
+		c->general.cache = user_place("XDG_CACHE_HOME", ".cache",
+					      "posthaste");
+}
+
+/* Only a TLS library knows, and there is none on this floor. */
+static void check_priorities(const struct config_place *place,
+			     struct config *c, const struct settings *set)
+{
+	struct outcome why;
+
+	if (c->tls.priorities && place->priorities_valid &&
+	    !place->priorities_valid(c->tls.priorities, &why))
+		config_fault(c, setting_line(set, SECTION_TLS, "priorities",
+					     0), "priorities: %s", why.text);
+}
+
+bool config_load(const struct config_place *place, struct config *config,
+		 struct outcome *why)
+{
+	struct buf text = BUF_SECRET(FILE_MAX);
+	struct settings set = { 0 };
+	const struct config_error *e;
+	unsigned mode = 0;
+
+	*config = (struct config){ 0 };
+	apply_fallbacks(config);
+	if (find_file(place, config) && open_file(config, &text, &mode))
+		config_read(config, &set, text.data, text.len);
+	place_own(config);
+	config_defaults(config, place);
+	check_priorities(place, config, &set);
+	config_check(config, &set, mode);
+	buf_release(&text);
+	free(set.item);
+	if (!config->errors)
+		return true;
+	sort_errors(config);
+	e = config->error;
+	if (!e->line)
+		return outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s: %s",
+				    e->file, e->message);
+	return outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s:%u: %s", e->file,
+			    e->line, e->message);
+}
+
+static void release_field(enum store store, void *field)
+{
+	switch (store) {
+	case STORE_STRING:
+		free(*(char **)field);
+		break;
+	case STORE_SECRET:
+		mem_wipe_string(*(char **)field);
+		break;
+	case STORE_LIST:
+		list_release(field);
+		break;
+	default:
+		break;
+	}
+}
+
+void config_release(struct config *config)
+{
+	const struct config_key *key;
+	enum section section;
+	size_t i, n;
+
+	for (i = 0; (key = key_at(i)); i++)
+		for (n = 0; n < section_count(config, key->section); n++)
+			release_field(key->type->store,
+				      (char *)section_at(config, key->section,
+							 n) + key->offset);
+	for (section = SECTION_ACCOUNT; section < SECTIONS; section++)
+		for (n = 0; n < section_count(config, section); n++)
+			free(*(char **)section_at(config, section, n));
+	free(config->account);
+	free(config->domain);
+	free(config->route);
+	free(config->transport);
+	free(config->queue.step);
+	for (i = 0; i < config->errors; i++) {
+		free(config->error[i].file);
+		free(config->error[i].message);
+	}
+	free(config->error);
+	free(config->path);
+	*config = (struct config){ 0 };
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The configuration: facts read from one INI file. Everything known about a
+ * key (where it belongs, how it is read, its default, its help) is one row
+ * of the table in keys.c.
+ */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/outcome.h"
+#include "mail/words.h"
+
+enum kind {
+	KIND_DIRECT,
+	KIND_SUBMISSIONS,
+	KIND_SUBMISSION,
+	KIND_SMTP,
+	KIND_SOCKS,
+	KIND_LMTP,
+	KIND_FAIL
+};
+
+enum ip_family { IP_ANY, IP_V4, IP_V6, IP_PREFER_V4, IP_PREFER_V6 };
+enum queue_mode { QUEUE_UNSET, QUEUE_ON_FAILURE, QUEUE_ALWAYS, QUEUE_NEVER };
+enum dnssec { DNSSEC_AUTO, DNSSEC_TRUST, DNSSEC_OFF };
+enum log_format { LOG_TEXT, LOG_JSON };
+enum tls_minimum { TLS_1_2, TLS_1_3 };
+
+struct account {
+	char *name;
+	unsigned line;            /* where its section begins */
+	struct list user;
+	struct list match_from;
+	char *from;               /* address, normalised; NULL: not set */
+	char *full_name;
+	bool force_from;
+	int from_header;          /* enum from_header */
+	bool sender_from_header;
+	bool undisclosed_recipients;
+	char *domain;             /* NULL: the general one */
+	unsigned notify;
+	int dsn_return;           /* enum dsn_return */
+};
+
+struct domain {
+	char *name;               /* A-labels */
+	unsigned line;
+	struct list dkim_selector;
+	struct list dkim_key;     /* files */
+};
+
+struct route {
+	char *name;
+	unsigned line;
+	char *account;            /* NULL: any */
+	char *domain;             /* A-labels; NULL: any */
+	struct list from_domain;  /* A-labels, a leading dot kept; "." */
+	struct list to_domain;
+	int64_t minimum_attempts;
+	struct list transport;    /* empty, or names; "direct" is built in */
+	bool transport_set;
+};
+
+struct transport {
+	char *name;
+	unsigned line;
+	int kind;                 /* enum kind */
+	struct list host;         /* names, addresses, or socket paths */
+	int64_t port;             /* 0: the kind's own, see transport_port */
+	bool srv;
+	char *username;
+	char *password;
+	char *password_file;
+	char *password_command;
+	char *password_credential;
+	char *token_command;
+	struct list mechanisms;   /* upper case; empty: our own list */
+	bool starttls_insecure_skip_verify;
+	bool no_starttls;
+	char *ca_file;
+	struct list fingerprint;  /* SHA-256 of the SPKI, 64 lower-case hex */
+	char *certificate;
+	char *key;
+	char *tls_name;
+	char *proxy;              /* host:port */
+	int proxy_dns;            /* -1 unset, 0, 1; see transport_proxy_dns */
+	char *proxy_username;
+	char *proxy_password;
+	char *address;            /* socks: host:port of the proxy */
+	struct list remote_ips;
+	char *remote_hostname;
+	char *source_address;
+	int ip_family;            /* enum ip_family */
+	char *hostname;           /* EHLO; NULL: the general one */
+	int64_t code;             /* fail */
+	char *message;            /* fail */
+};
+
+struct config_error {
+	char *file;
+	unsigned line;            /* 0: the file as a whole */
+	char *message;
+};
+
+struct config {
+	char *path;               /* the file read; NULL: none, all defaults */
+	bool user_file;           /* a user's own file: own queue */
+
+	struct {
+		char *hostname;
+		char *domain;
+		char *aliases;        /* NULL: none */
+		bool aliases_named;   /* named in the file: must exist */
+		char *default_recipient;
+		int64_t max_message_size;
+		bool dot_ends_message;
+		int64_t timeout;          /* ms, as all durations */
+		int64_t connect_timeout;
+		char *cache;
+	} general;
+	struct {
+		char *to;
+		int format;           /* enum log_format */
+		int level;            /* enum log_level */
+	} log;
+	struct {
+		int queue;            /* enum queue_mode */
+		char *directory;
+		struct list schedule; /* as written; see step */
+		int64_t *step;        /* ms, steps of them, at least one */
+		size_t steps;
+		int64_t lifetime;
+		int64_t delay_report_after;
+		int64_t concurrency;
+		int64_t connections;
+		char *postmaster;
+	} queue;
+	struct {
+		struct list resolver; /* address or address:port */
+		int dnssec;           /* enum dnssec */
+		bool allow_loopback_mx;
+	} dns;
+	struct {
+		char *ca_file;
+		char *crl_file;
+		int minimum;          /* enum tls_minimum */
+		char *priorities;
+		bool mta_sts;
+		bool dane;
+		int64_t mta_sts_port;
+	} tls;
+
+	struct account *account;
+	size_t accounts;
+	struct domain *domain;
+	size_t domains;
+	struct route *route;
+	size_t routes;
+	struct transport *transport;
+	size_t transports;
+
+	struct config_error *error;
+	size_t errors;
+};
+
+/* What the loader must know of the world around it. */
+struct config_place {
+	const char *file;         /* -C: must be readable; NULL: search */
+	const char *system_file;  /* SYSCONFDIR/posthaste.conf */
+	const char *queue_directory; /* the compiled-in default */
+	/* whether a TLS priority string is one; NULL: not checked */
+	bool (*priorities_valid)(const char *priorities, struct outcome *why);
+};
+
+/* Reads the configuration (SPEC 10) or, where no file is, the defaults.
+ * False (EX_CONFIG) where the file is named but missing, unreadable, or has
+ * any fault: *why tells the first, config->error all of them. config is
+ * filled as far as possible in either case; config_release frees it and
+ * wipes its secrets. */
+bool config_load(const struct config_place *place, struct config *config,
+		 struct outcome *why) MUST_CHECK;
+void config_release(struct config *config);
+
+/* NULL where there is none, as for "direct", which has no section: see
+ * config_direct. */
+const struct account *config_account(const struct config *c, const char *name);
+const struct domain *config_domain(const struct config *c, const char *name);
+const struct transport *config_transport(const struct config *c,
+					 const char *name);
+/* The built-in direct transport: kind direct and every default. */
+const struct transport *config_direct(void);
+
+/* The kind's name as in the file. */
+const char *kind_name(enum kind kind);
+/* The port in effect (SPEC 6, the table). */
+unsigned transport_port(const struct transport *t);
+/* Whether the recipient's domain says where it goes (direct, socks). */
+bool transport_is_direct(const struct transport *t);
+/* The SOCKS5 proxy, "host" or "host:port"; NULL: none. */
+const char *transport_proxy(const struct transport *t);
+bool transport_proxy_dns(const struct transport *t);
+
+/* The configuration as in effect, secrets masked: INI text that reads back
+ * to the same, or SPEC 2.2's --check JSON (settings and errors). */
+void config_print(const struct config *c, struct buf *out);
+void config_print_json(const struct config *c, struct buf *out);
+
+/* The table, for the manual pages' and the sample's test: section, key,
+ * default (as written in the file; "" none) and help of row i; false behind
+ * the last. */
+struct config_row {
+	const char *section;
+	const char *key;
+	const char *fallback;
+	const char *help;
+};
+bool config_row(size_t i, struct config_row *row);
+
+/* "1h30m" -> milliseconds; "25M" -> bytes. False: not of that form. */
+bool duration_parse(const char *text, int64_t *ms) MUST_CHECK;
+bool size_parse(const char *text, int64_t *bytes) MUST_CHECK;
+
+#endif

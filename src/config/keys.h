@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The table of keys, and the types of values. For config_*.c alone. */
+#ifndef CONFIG_KEYS_H
+#define CONFIG_KEYS_H
+
+#include "base/json.h"
+#include "config/config.h"
+
+enum section {
+	SECTION_GENERAL,
+	SECTION_LOG,
+	SECTION_QUEUE,
+	SECTION_DNS,
+	SECTION_TLS,
+	SECTION_ACCOUNT,    /* this one and those below have names */
+	SECTION_DOMAIN,
+	SECTION_ROUTE,
+	SECTION_TRANSPORT,
+	SECTIONS
+};
+
+enum store {                /* what lies at a key's offset */
+	STORE_STRING,       /* char *, NULL: not set */
+	STORE_SECRET,       /* the same; wiped, printed masked */
+	STORE_LIST,         /* struct list */
+	STORE_BOOL,         /* bool */
+	STORE_CHOICE,       /* int */
+	STORE_BITS,         /* unsigned */
+	STORE_NUMBER        /* int64_t */
+};
+
+struct config_key;
+/* Reads text into the field. False: *why says what is wrong with it, in
+ * words that go on from the key's name. Lists are added to. */
+typedef bool value_reader(const struct config_key *key, const char *text,
+			  void *field, struct outcome *why);
+
+struct value_type {
+	enum store store;
+	value_reader *read;
+	/* the value as written in the file; NULL: the store's own way */
+	void (*print)(const void *field, struct buf *out);
+	bool may_be_empty;
+};
+
+struct config_key {
+	enum section section;
+	const char *key;
+	const struct value_type *type;
+	size_t offset;             /* in its section's struct, see below */
+	const char *fallback;      /* the default; applied before the file
+				    * is read in sections without a name,
+				    * that of the others is zero, no, or in
+				    * config_direct() */
+	bool only_shown;           /* the fallback is for the manual alone */
+	unsigned kinds;            /* transport: bits of kinds with a use */
+	const char *const *words;  /* STORE_CHOICE: by value, NULL ends */
+	int64_t least, most;       /* STORE_NUMBER */
+	const char *help;
+};
+
+/* Key i of the table, NULL behind the last. Offsets of keys of sections
+ * without a name count from struct config, those of others from struct
+ * account, domain, route or transport. */
+const struct config_key *key_at(size_t i);
+const struct config_key *key_named(enum section section, const char *key);
+const char *section_name(enum section section);
+/* Section i of that sort (one of those without a name counts as one). */
+void *section_at(const struct config *c, enum section section, size_t i);
+size_t section_count(const struct config *c, enum section section);
+
+extern const struct value_type type_text, type_path, type_directory,
+	type_secret, type_paths, type_bool, type_word,
+	type_bits_notify, type_number, type_size, type_duration,
+	type_durations, type_domain, type_domains, type_senders, type_address,
+	type_endpoint, type_resolvers, type_ip, type_ips, type_hosts,
+	type_hexes, type_mechanisms, type_tristate, type_log, type_names,
+	type_selectors;
+
+/* The home directory, from HOME or the user's entry; NULL: none. */
+const char *home_directory(void);
+
+/* Adds a fault; line 0: the file as a whole. */
+void config_fault(struct config *c, unsigned line, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* config_read.c: what was set where, for the checks. */
+struct setting {
+	const struct config_key *key;
+	size_t index;              /* of its section, among its sort */
+	unsigned line;
+};
+struct settings {
+	struct setting *item;
+	size_t n;
+};
+/* Reads the text of a file into c, whose defaults are set. */
+void config_read(struct config *c, struct settings *set, const char *text,
+		 size_t n);
+/* Line of a key in section i of its sort; 0: not set. */
+unsigned setting_line(const struct settings *set, enum section section,
+		      const char *key, size_t i);
+
+/* config_check.c: defaults that depend on the host or on other keys, then
+ * what one key alone cannot tell. mode: of the file, 0 for none. */
+void config_defaults(struct config *c, const struct config_place *place);
+void config_check(struct config *c, const struct settings *set,
+		  unsigned mode);
+
+#endif

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Values that are names of the mail world: domains, addresses, hosts,
+ * mechanisms, fingerprints. They are stored in one form, so that comparing
+ * them later is comparing strings. */
+#include "config/keys.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "mail/address.h"
+#include "mail/mechanism.h"
+
+enum { HEX_DIGITS = 64, PROXY_PORT = 1080 };
+
+static bool bad(struct outcome *why, const char *text, const char *wanted)
+{
+	return outcome_fail(why, STAGE_LOCAL, EX_CONFIG,
+			    "\"%.80s\" is not %s", text, wanted);
+}
+
+/* One item of a list: *out is its stored form. */
+typedef bool item_reader(const char *text, char **out, struct outcome *why);
+
+static bool each(const char *text, struct list *l, item_reader *read,
+		 struct outcome *why)
+{
+	struct list words = { 0 };
+	bool good = true;
+	char *item;
+	size_t i;
+
+	list_split(&words, text, ", \t");
+	for (i = 0; good && i < words.n; i++) {
+		item = NULL;
+		good = read(words.item[i], &item, why);
+		if (good)
+			list_add(l, item);
+		free(item);
+	}
+	list_release(&words);
+	return good;
+}
+
+static bool normal_domain(const char *text, char **out, struct outcome *why)
+{
+	struct outcome detail;
+
+	*out = NULL;
+	if (domain_normalise(text, strlen(text), out, &detail))
+		return true;
+	free(*out);
+	*out = NULL;
+	return bad(why, text, "a domain");
+}
+
+static bool read_domain(const struct config_key *key, const char *text,
+			void *field, struct outcome *why)
+{
+	(void)key;
+	return normal_domain(text, field, why);
+}
+
+/* "example.org", ".example.org", "." */
+static bool domain_item(const char *text, char **out, struct outcome *why)
+{
+	char *domain;
+
+	if (text[0] != '.')
+		return normal_domain(text, out, why);
+	if (!text[1]) {
+		*out = mem_string(".");
+		return true;
+	}
+	if (!normal_domain(text + 1, &domain, why))
+		return false;
+	*out = mem_printf(".%s", domain);
+	free(domain);
+	return true;
+}
+
+static bool read_domains(const struct config_key *key, const char *text,
+			 void *field, struct outcome *why)
+{
+	(void)key;
+	return each(text, field, domain_item, why);
+}
+
+static bool normal_address(const char *text, char **out, bool *qualified,
+			   struct outcome *why)
+{
+	struct outcome detail;
+
+	*out = NULL;
+	if (address_one(text, out, qualified, &detail) && **out)
+		return true;
+	free(*out);
+	*out = NULL;
+	return bad(why, text, "an address");
+}
+
+/* What lacks a domain gets one in config_defaults. */
+static bool read_address(const struct config_key *key, const char *text,
+			 void *field, struct outcome *why)
+{
+	bool qualified;
+
+	(void)key;
+	return normal_address(text, field, &qualified, why);
+}
+
+static bool sender_item(const char *text, char **out, struct outcome *why)
+{
+	bool qualified = true;
+
+	if (!strchr(text, '@'))
+		return domain_item(text, out, why);
+	if (!normal_address(text, out, &qualified, why))
+		return false;
+	if (qualified)
+		return true;
+	free(*out);
+	*out = NULL;
+	return bad(why, text, "an address or a domain");
+}
+
+static bool read_senders(const struct config_key *key, const char *text,
+			 void *field, struct outcome *why)
+{
+	(void)key;
+	return each(text, field, sender_item, why);
+}
+
+static bool is_ipv6(const char *text)
+{
+	unsigned char raw[16];
+
+	return inet_pton(AF_INET6, text, raw) == 1;
+}
+
+static bool is_ip(const char *text)
+{
+	unsigned char raw[16];
+
+	return inet_pton(AF_INET, text, raw) == 1 || is_ipv6(text);
+}
+
+static bool ip_item(const char *text, char **out, struct outcome *why)
+{
+	if (!is_ip(text))
+		return bad(why, text, "an IP address");
+	*out = mem_string(text);
+	return true;
+}
+
+static bool read_ip(const struct config_key *key, const char *text,
+		    void *field, struct outcome *why)
+{
+	(void)key;
+	return ip_item(text, field, why);
+}
+
+static bool read_ips(const struct config_key *key, const char *text,
+		     void *field, struct outcome *why)
+{
+	(void)key;
+	return each(text, field, ip_item, why);
+}
+
+/* "name", "192.0.2.1", "2001:db8::1", "[2001:db8::1]"; *out without
+ * brackets */
+static bool host_name(const char *text, char **out, struct outcome *why)
+{
+	size_t n = strlen(text);
+
+	if (text[0] == '[' && text[n - 1] == ']') {
+		*out = mem_stringn(text + 1, n - 2);
+		if (is_ipv6(*out))
+			return true;
+		free(*out);
+		*out = NULL;
+		return bad(why, text, "an IPv6 address");
+	}
+	if (is_ip(text)) {
+		*out = mem_string(text);
+		return true;
+	}
+	if (strchr(text, ':'))
+		return bad(why, text, "a host (its port has a key of its own)");
+	return normal_domain(text, out, why);
+}
+
+static bool host_item(const char *text, char **out, struct outcome *why)
+{
+	if (text[0] != '/')
+		return host_name(text, out, why);
+	*out = mem_string(text);
+	return true;
+}
+
+static bool read_hosts(const struct config_key *key, const char *text,
+		       void *field, struct outcome *why)
+{
+	(void)key;
+	return each(text, field, host_item, why);
+}
+
+/* Where the port begins in "host:port" or "[v6]:port": offset of the colon;
+ * the whole length if there is none. */
+static size_t port_offset(const char *text)
+{
+	const char *colon = strrchr(text, ':');
+	const char *bracket = strrchr(text, ']');
+
+	if (!colon || is_ipv6(text) || (bracket && bracket > colon))
+		return strlen(text);
+	return (size_t)(colon - text);
+}
+
+static bool port_parse(const char *text, unsigned *port)
+{
+	unsigned value = 0;
+	size_t i;
+
+	for (i = 0; isdigit((unsigned char)text[i]) && i < 5; i++)
+		value = 10 * value + (unsigned)(text[i] - '0');
+	*port = value;
+	return i && !text[i] && value >= 1 && value <= 65535;
+}
+
+static bool split_endpoint(const char *text, char **host, unsigned *port,
+			   struct outcome *why)
+{
+	size_t n = port_offset(text);
+	char *name = mem_stringn(text, n);
+	bool good;
+
+	*host = NULL;
+	if (text[n] && !port_parse(text + n + 1, port))
+		good = bad(why, text, "HOST:PORT (IPv6 in brackets)");
+	else
+		good = n ? host_name(name, host, why)
+			 : bad(why, text, "HOST:PORT");
+	free(name);
+	return good;
+}
+
+static bool read_endpoint(const struct config_key *key, const char *text,
+			  void *field, struct outcome *why)
+{
+	unsigned port = PROXY_PORT;
+	char *host;
+
+	(void)key;
+	if (!split_endpoint(text, &host, &port, why))
+		return false;
+	*(char **)field = mem_printf(strchr(host, ':') ? "[%s]:%u" : "%s:%u",
+				     host, port);
+	free(host);
+	return true;
+}
+
+static bool resolver_item(const char *text, char **out, struct outcome *why)
+{
+	unsigned port;
+	char *host;
+	bool good;
+
+	if (!split_endpoint(text, &host, &port, why))
+		return false;
+	good = is_ip(host);
+	free(host);
+	if (!good)
+		return bad(why, text, "an IP address, with or without a port");
+	*out = mem_string(text);
+	return true;
+}
+
+static bool read_resolvers(const struct config_key *key, const char *text,
+			   void *field, struct outcome *why)
+{
+	(void)key;
+	return each(text, field, resolver_item, why);
+}
+
+static bool hex_item(const char *text, char **out, struct outcome *why)
+{
+	char digits[HEX_DIGITS + 1];
+	const char *s;
+	size_t n = 0;
+
+	for (s = text; *s; s++) {
+		if (*s == ':' && n && n % 2 == 0)
+			continue;
+		if (!isxdigit((unsigned char)*s) || n == HEX_DIGITS)
+			break;
+		digits[n++] = (char)tolower((unsigned char)*s);
+	}
+	if (*s || n != HEX_DIGITS)
+		return bad(why, text, "a SHA-256 fingerprint (64 hexadecimal "
+				      "digits)");
+	*out = mem_stringn(digits, n);
+	return true;
+}
+
+static bool read_hexes(const struct config_key *key, const char *text,
+		       void *field, struct outcome *why)
+{
+	(void)key;
+	return each(text, field, hex_item, why);
+}
+
+static bool mechanism_item(const char *text, char **out, struct outcome *why)
+{
+	const struct mechanism *m = mechanism_find(text);
+
+	if (!m)
+		return bad(why, text, "a known SASL mechanism");
+	*out = mem_string(m->name);
+	return true;
+}
+
+static bool read_mechanisms(const struct config_key *key, const char *text,
+			    void *field, struct outcome *why)
+{
+	(void)key;
+	return each(text, field, mechanism_item, why);
+}
+
+static bool name_item(const char *text, char **out, struct outcome *why)
+{
+	(void)why;
+	*out = mem_string(text);
+	return true;
+}
+
+static bool read_names(const struct config_key *key, const char *text,
+		       void *field, struct outcome *why)
+{
+	(void)key;
+	return each(text, field, name_item, why);
+}
+
+/* A selector is part of a domain name, and may have dots (RFC 6376 3.1). */
+static bool selector_item(const char *text, char **out, struct outcome *why)
+{
+	if (!text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789"
+			       "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_.")] &&
+	    strlen(text) <= 200 && normal_domain(text, out, why))
+		return true;
+	return bad(why, text, "a DKIM selector");
+}
+
+static bool read_selectors(const struct config_key *key, const char *text,
+			   void *field, struct outcome *why)
+{
+	(void)key;
+	return each(text, field, selector_item, why);
+}
+
+#define TYPE(name, where, reader) \
+	const struct value_type type_##name = { .store = STORE_##where, \
+						.read = reader
+TYPE(domain, STRING, read_domain) };
+TYPE(domains, LIST, read_domains), .may_be_empty = true };
+TYPE(senders, LIST, read_senders), .may_be_empty = true };
+TYPE(address, STRING, read_address) };
+TYPE(endpoint, STRING, read_endpoint) };
+TYPE(resolvers, LIST, read_resolvers), .may_be_empty = true };
+TYPE(ip, STRING, read_ip) };
+TYPE(ips, LIST, read_ips), .may_be_empty = true };
+TYPE(hosts, LIST, read_hosts), .may_be_empty = true };
+TYPE(hexes, LIST, read_hexes), .may_be_empty = true };
+TYPE(mechanisms, LIST, read_mechanisms), .may_be_empty = true };
+TYPE(names, LIST, read_names), .may_be_empty = true };
+TYPE(selectors, LIST, read_selectors), .may_be_empty = true };

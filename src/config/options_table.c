@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "config/options_table.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#include "config/config.h"
+
+enum { ENVID_MAX = 100 };   /* RFC 3461 4.4 */
+
+static bool usage(struct outcome *why, const char *option, const char *value,
+		  const char *wanted)
+{
+	return outcome_fail(why, STAGE_LOCAL, EX_USAGE,
+			    "option %s: \"%s\" is not %s", option, value,
+			    wanted);
+}
+
+static bool read_notify(struct options *o, const char *value,
+			struct outcome *why)
+{
+	if (notify_parse(value, &o->notify))
+		return true;
+	return usage(why, "-N", value,
+		     "\"never\" or a list of success, failure, delay");
+}
+
+static bool read_return(struct options *o, const char *value,
+			struct outcome *why)
+{
+	if (return_parse(value, &o->dsn_return))
+		return true;
+	return usage(why, "-R", value, "\"full\" or \"hdrs\"");
+}
+
+static bool read_envid(struct options *o, const char *value,
+		       struct outcome *why)
+{
+	size_t i, n = strlen(value);
+	bool good = n >= 1 && n <= ENVID_MAX;
+
+	for (i = 0; good && i < n; i++)
+		good = value[i] >= ' ' && value[i] <= '~';
+	if (!good)
+		return usage(why, "-V", value, "1 to 100 printable characters");
+	o->envid = value;
+	return true;
+}
+
+static bool read_body(struct options *o, const char *value,
+		      struct outcome *why)
+{
+	if (!strcasecmp(value, "7BIT"))
+		o->body = BODY_7BIT;
+	else if (!strcasecmp(value, "8BITMIME"))
+		o->body = BODY_8BITMIME;
+	else
+		return usage(why, "-B", value, "7BIT or 8BITMIME");
+	return true;
+}
+
+static bool read_mode(struct options *o, const char *value,
+		      struct outcome *why)
+{
+	(void)why;
+	switch (value[1]) {
+	case 'i':
+		o->mode = MODE_NOW;
+		break;
+	case 'b':
+		o->mode = MODE_BACKGROUND;
+		break;
+	default:
+		o->mode = MODE_QUEUE;
+	}
+	return true;
+}
+
+static bool read_selection(struct options *o, const char *value,
+			   struct outcome *why)
+{
+	bool negated = value[0] == '!';
+	char field = value[negated];
+
+	/* an interval, or sendmail's marks of a foreground or persistent
+	 * runner: one run is all that is made of them */
+	if (!negated && (!field || strchr("0123456789fp", field))) {
+		o->selection = (struct selection){ 0 };
+		return true;
+	}
+	if (!field || !strchr("IRS", field))
+		return usage(why, "-q", value,
+			     "an interval or I, R, S and a substring");
+	o->selection.field = field;
+	o->selection.negated = negated;
+	o->selection.substring = value + negated + 1;
+	return true;
+}
+
+#define AT(member) .offset = offsetof(struct options, member)
+#define FLAG(member) .act = ACT_FLAG, AT(member)
+#define STRING(member) .act = ACT_STRING, AT(member)
+#define COMMAND(name) .act = ACT_COMMAND, .command = COMMAND_##name
+#define READ(function) .act = ACT_READ, .read = function
+#define NEEDS(what) .value = VALUE_NEEDED, .argument = what
+
+static const struct known_option table[] = {
+	/* sending */
+	{ "-t", .group = GROUP_SEND, FLAG(recipients_from_header),
+	  .help = "send also to the addresses in To, Cc and Bcc" },
+	{ "-i", .group = GROUP_SEND, FLAG(ignore_dots),
+	  .help = "a line with a single dot does not end the message" },
+	{ "-oi", .group = GROUP_SEND, FLAG(ignore_dots),
+	  .help = "the same as -i" },
+	{ "-f", NEEDS("ADDRESS"), .group = GROUP_SEND, STRING(sender),
+	  .help = "envelope sender; '' and '<>' are the null sender" },
+	{ "-r", NEEDS("ADDRESS"), .group = GROUP_SEND, STRING(sender),
+	  .help = "the same as -f" },
+	{ "-F", NEEDS("NAME"), .group = GROUP_SEND, STRING(full_name),
+	  .help = "full name for a From field that is added" },
+	{ "-B", NEEDS("TYPE"), .group = GROUP_SEND, READ(read_body),
+	  .help = "body type: 7BIT or 8BITMIME" },
+	{ "-bm", .group = GROUP_SEND, COMMAND(SEND),
+	  .help = "send one message from standard input (the default)" },
+	{ "-bs", .group = GROUP_SEND, COMMAND(SMTPD),
+	  .help = "speak SMTP on standard input and output" },
+	{ "-a", "--account", NEEDS("NAME"), .group = GROUP_SEND,
+	  STRING(account), .help = "use this account" },
+	{ .word = "--transport", NEEDS("NAME"), .group = GROUP_SEND,
+	  STRING(transport),
+	  .help = "use this transport whatever the routes say" },
+	{ .word = "--require-tls", .group = GROUP_SEND, FLAG(require_tls),
+	  .help = "ask for REQUIRETLS (RFC 8689) for this message" },
+	{ .word = "--dry-run", .group = GROUP_SEND, FLAG(dry_run),
+	  .help = "show what would be sent, and where, and send nothing" },
+	{ "-v", .group = GROUP_SEND, FLAG(verbose),
+	  .help = "transcript of the session on standard error" },
+
+	/* delivery status notifications */
+	{ "-N", NEEDS("LIST"), .group = GROUP_DSN, READ(read_notify),
+	  .help = "when to report: never, or success, failure, delay" },
+	{ "-R", NEEDS("WHAT"), .group = GROUP_DSN, READ(read_return),
+	  .help = "what a report returns: full or hdrs" },
+	{ "-V", NEEDS("ENVID"), .group = GROUP_DSN, READ(read_envid),
+	  .help = "envelope identifier that reports repeat" },
+
+	/* queue */
+	{ "-odi", .group = GROUP_QUEUE, READ(read_mode),
+	  .help = "deliver now and wait for the result" },
+	{ "-odb", .group = GROUP_QUEUE, READ(read_mode),
+	  .help = "queue, return, deliver in the background" },
+	{ "-odq", .group = GROUP_QUEUE, READ(read_mode),
+	  .help = "queue only" },
+	{ "-odd", .group = GROUP_QUEUE, READ(read_mode),
+	  .help = "the same as -odq" },
+	{ "-q", .value = VALUE_ATTACHED, .argument = "WHAT",
+	  .group = GROUP_QUEUE, COMMAND(RUN), .read = read_selection,
+	  .help = "run the queue once: what is due, or with ITEXT, RTEXT, "
+		  "STEXT entries whose id, recipient, sender has TEXT; "
+		  "with ! before the letter those without" },
+	{ "-bp", .group = GROUP_QUEUE, COMMAND(LIST),
+	  .help = "list the queue (also as mailq)" },
+	{ .word = "--show", NEEDS("ID"), .group = GROUP_QUEUE, COMMAND(SHOW),
+	  .help = "show an entry of the queue" },
+	{ .word = "--hold", NEEDS("ID"), .group = GROUP_QUEUE, COMMAND(HOLD),
+	  .help = "keep an entry until it is released (ALL: every entry)" },
+	{ .word = "--release", NEEDS("ID"), .group = GROUP_QUEUE,
+	  COMMAND(RELEASE), .help = "end a hold" },
+	{ .word = "--remove", NEEDS("ID"), .group = GROUP_QUEUE,
+	  COMMAND(REMOVE), .help = "remove an entry, unsent" },
+	{ .word = "--retry", NEEDS("ID"), .group = GROUP_QUEUE, COMMAND(RETRY),
+	  .help = "make an entry due, perhaps by another --transport" },
+
+	/* reports */
+	{ .word = "--check", .group = GROUP_REPORT, COMMAND(CHECK),
+	  .help = "print the configuration as in effect, and its faults" },
+	{ .word = "--explain", .group = GROUP_REPORT, COMMAND(EXPLAIN),
+	  .help = "say by which way mail to the recipients would go" },
+	{ "-bv", .group = GROUP_REPORT, COMMAND(EXPLAIN),
+	  .help = "the same as --explain" },
+	{ .word = "--probe", .value = VALUE_OPTIONAL, .argument = "WORD",
+	  .group = GROUP_REPORT, COMMAND(PROBE),
+	  .help = "connect through a transport, or as for an address, and "
+		  "say what is found there" },
+	{ .word = "--dnscheck", NEEDS("DOMAIN"), .group = GROUP_REPORT,
+	  COMMAND(DNSCHECK),
+	  .help = "hold the configuration against DNS" },
+	{ .word = "--configure", NEEDS("ADDRESS"), .group = GROUP_REPORT,
+	  COMMAND(CONFIGURE),
+	  .help = "print a configuration for this address's provider" },
+	{ .word = "--json", .group = GROUP_REPORT, FLAG(json),
+	  .help = "print the report as JSON" },
+
+	/* general */
+	{ "-C", "--config", NEEDS("FILE"), .group = GROUP_GENERAL,
+	  STRING(config), .help = "read this configuration file" },
+	{ "-bi", .group = GROUP_GENERAL, COMMAND(NEWALIASES),
+	  .help = "does nothing (also as newaliases)" },
+	{ "-I", .group = GROUP_GENERAL, COMMAND(NEWALIASES),
+	  .help = "the same as -bi" },
+	{ .word = "--help", .group = GROUP_GENERAL, COMMAND(HELP),
+	  .help = "print this text" },
+	{ .word = "--version", .group = GROUP_GENERAL, COMMAND(VERSION),
+	  .help = "print the version and what is built in" },
+
+	/* what other programs of this name know */
+	{ "-A", NEEDS("X"), .group = GROUP_IGNORED },
+	{ "-e", NEEDS("X"), .group = GROUP_IGNORED },
+	{ "-G", .group = GROUP_IGNORED },
+	{ "-h", NEEDS("N"), .group = GROUP_IGNORED },
+	{ "-L", NEEDS("TAG"), .group = GROUP_IGNORED },
+	{ "-m", .group = GROUP_IGNORED },
+	{ "-n", .group = GROUP_IGNORED },
+	{ "-O", NEEDS("OPTION=VALUE"), .group = GROUP_IGNORED },
+	{ "-o", NEEDS("X"), .group = GROUP_IGNORED },
+	{ "-p", NEEDS("PROTOCOL"), .group = GROUP_IGNORED },
+	{ "-U", .group = GROUP_IGNORED },
+	{ "-x", .group = GROUP_IGNORED },
+	{ "-X", NEEDS("FILE"), .group = GROUP_IGNORED },
+};
+
+const struct known_option *option_at(size_t i)
+{
+	return i < sizeof(table) / sizeof(*table) ? &table[i] : NULL;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "config/keys.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const char mask[] = "********";
+
+static const void *field_of(const struct config *c,
+			    const struct config_key *key, size_t i)
+{
+	return (const char *)section_at(c, key->section, i) + key->offset;
+}
+
+/* Whether there is anything to say about a key: it is set, or has a value
+ * without that, and its transport's kind knows it. */
+static bool is_shown(const struct config *c, const struct config_key *key,
+		     size_t i)
+{
+	const void *field = field_of(c, key, i);
+	const struct config_key *aliases;
+
+	if (key->section == SECTION_TRANSPORT &&
+	    !(key->kinds & 1u << c->transport[i].kind))
+		return false;
+	switch (key->type->store) {
+	case STORE_STRING:
+	case STORE_SECRET:
+		aliases = key_named(SECTION_GENERAL, "aliases");
+		return *(char *const *)field || key == aliases;
+	case STORE_LIST:
+		return ((const struct list *)field)->n ||
+		       (key->section == SECTION_ROUTE &&
+			!strcmp(key->key, "transport"));
+	case STORE_CHOICE:
+		return *(const int *)field >= 0 &&
+		       key->words[*(const int *)field][0];
+	case STORE_BITS:
+		return *(const unsigned *)field != 0;
+	case STORE_NUMBER:
+		return *(const int64_t *)field >= key->least;
+	default:
+		return true;
+	}
+}
+
+static const char *choice(const struct config_key *key, const void *field)
+{
+	return key->words[*(const int *)field];
+}
+
+/* A PKCS#11 URI may hold a PIN (RFC 7512 2.4). */
+static void print_string(const char *text, struct buf *out)
+{
+	static const char attribute[] = "pin-value=";
+	const char *pin = strncasecmp(text, "pkcs11:", 7) ? NULL :
+		strstr(text, attribute);
+
+	if (!pin) {
+		buf_adds(out, text);
+		return;
+	}
+	pin += strlen(attribute);
+	buf_addf(out, "%.*s%s%s", (int)(pin - text), text, mask,
+		 pin + strcspn(pin, "&"));
+}
+
+static void print_value(const struct config_key *key, const void *field,
+			struct buf *out)
+{
+	const struct list *l = field;
+	size_t i;
+
+	if (key->type->print) {
+		key->type->print(field, out);
+		return;
+	}
+	switch (key->type->store) {
+	case STORE_STRING:
+		print_string(*(char *const *)field ? *(char *const *)field
+						   : "", out);
+		break;
+	case STORE_SECRET:
+		buf_adds(out, mask);
+		break;
+	case STORE_LIST:
+		for (i = 0; i < l->n; i++)
+			buf_addf(out, "%s%s", i ? " " : "", l->item[i]);
+		break;
+	case STORE_BOOL:
+		buf_adds(out, *(const bool *)field ? "yes" : "no");
+		break;
+	case STORE_CHOICE:
+		buf_adds(out, choice(key, field));
+		break;
+	default:
+		buf_addf(out, "%lld", (long long)*(const int64_t *)field);
+	}
+}
+
+static void print_section(const struct config *c, enum section section,
+			  size_t index, struct buf *out)
+{
+	const struct config_key *key;
+	size_t i;
+
+	if (section < SECTION_ACCOUNT)
+		buf_addf(out, "[%s]\n", section_name(section));
+	else
+		buf_addf(out, "[%s %s]\n", section_name(section),
+			 *(char **)section_at(c, section, index));
+	for (i = 0; (key = key_at(i)); i++) {
+		if (key->section != section || !is_shown(c, key, index))
+			continue;
+		buf_addf(out, "%s = ", key->key);
+		print_value(key, field_of(c, key, index), out);
+		buf_addc(out, '\n');
+	}
+}
+
+void config_print(const struct config *c, struct buf *out)
+{
+	enum section section;
+	size_t i;
+
+	for (section = 0; section < SECTIONS; section++) {
+		for (i = 0; i < section_count(c, section); i++) {
+			if (section || i)
+				buf_addc(out, '\n');
+			print_section(c, section, i, out);
+		}
+	}
+}
+
+static void json_value(const struct config_key *key, const void *field,
+		       struct json *j)
+{
+	const struct list *l = field;
+	struct buf text = BUF_SECRET(64 << 20);
+	size_t i;
+
+	if (key->type->store == STORE_LIST) {
+		json_array(j, key->key);
+		for (i = 0; i < l->n; i++)
+			json_string(j, NULL, l->item[i]);
+		json_end(j);
+	} else if (key->type->store == STORE_BOOL) {
+		json_bool(j, key->key, *(const bool *)field);
+	} else if (key->type->store == STORE_NUMBER && !key->type->print) {
+		json_int(j, key->key, *(const int64_t *)field);
+	} else {
+		print_value(key, field, &text);
+		json_string(j, key->key, buf_text(&text));
+	}
+	buf_release(&text);
+}
+
+static void json_section(const struct config *c, enum section section,
+			 size_t index, struct json *j)
+{
+	const struct config_key *key;
+	char *title;
+	size_t i;
+
+	if (section < SECTION_ACCOUNT)
+		title = mem_string(section_name(section));
+	else
+		title = mem_printf("%s %s", section_name(section),
+				   *(char **)section_at(c, section, index));
+	json_object(j, title);
+	for (i = 0; (key = key_at(i)); i++)
+		if (key->section == section && is_shown(c, key, index))
+			json_value(key, field_of(c, key, index), j);
+	json_end(j);
+	free(title);
+}
+
+void config_print_json(const struct config *c, struct buf *out)
+{
+	struct json j = JSON_INTO(out);
+	enum section section;
+	size_t i;
+
+	json_object(&j, NULL);
+	json_string(&j, "file", c->path);
+	json_object(&j, "settings");
+	for (section = 0; section < SECTIONS; section++)
+		for (i = 0; i < section_count(c, section); i++)
+			json_section(c, section, i, &j);
+	json_end(&j);
+	json_array(&j, "errors");
+	for (i = 0; i < c->errors; i++) {
+		json_object(&j, NULL);
+		json_string(&j, "file", c->error[i].file);
+		json_int(&j, "line", c->error[i].line);
+		json_string(&j, "message", c->error[i].message);
+		json_end(&j);
+	}
+	json_end(&j);
+	json_end(&j);
+}

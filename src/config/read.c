@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Lines of the file. inih is handed nothing but "[section]" and "key=v",
+ * line by line, short and checked; names and values stay here, whole. How
+ * builds of inih treat long lines, indented ones, semicolons within values,
+ * NULs and line numbers differs; so none of that reaches it.
+ */
+#include "config/keys.h"
+
+#include <ini.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "mail/address.h"
+
+enum { KEY_MAX = 40, NAME_MAX_LENGTH = 255 };
+
+struct reader {
+	struct config *c;
+	struct settings *set;
+	uint64_t *seen[SECTIONS];  /* bit k: key k of the section was set */
+	const char *at;
+	const char *end;
+	unsigned line;
+	enum section section;      /* SECTIONS: none */
+	bool lost;                 /* below a faulty header: keys are passed
+				    * over */
+	size_t index;
+	char key[KEY_MAX + 1];
+	char *value;               /* of the line in hand */
+};
+
+static const char *skip_blanks(const char *s, const char *end)
+{
+	while (s < end && (*s == ' ' || *s == '\t'))
+		s++;
+	return s;
+}
+
+static const char *trim(const char *s, const char *end)
+{
+	while (end > s && (end[-1] == ' ' || end[-1] == '\t' ||
+			   end[-1] == '\r'))
+		end--;
+	return end;
+}
+
+static bool is_clean(struct reader *r, const char *s, const char *end)
+{
+	const char *p;
+
+	for (p = s; p < end; p++) {
+		if (((unsigned char)*p < ' ' && *p != '\t') || *p == 0x7f) {
+			config_fault(r->c, r->line, "a control character "
+				     "(octal %03o)", (unsigned)*p);
+			return false;
+		}
+	}
+	if (utf8_valid(s, (size_t)(end - s)))
+		return true;
+	config_fault(r->c, r->line, "not valid UTF-8");
+	return false;
+}
+
+/* Room for one more of an array whose length is n. */
+static void *grow(void *array, size_t n, size_t size)
+{
+	if (n & (n - 1))
+		return array;
+	return mem_resize(array, n ? 2 * n : 1, size);
+}
+
+static void *new_named(struct reader *r, enum section section)
+{
+	struct config *c = r->c;
+
+	switch (section) {
+	case SECTION_ACCOUNT:
+		c->account = grow(c->account, c->accounts,
+				  sizeof(*c->account));
+		c->account[c->accounts] = (struct account){
+			.line = r->line };
+		return &c->account[c->accounts++];
+	case SECTION_DOMAIN:
+		c->domain = grow(c->domain, c->domains, sizeof(*c->domain));
+		c->domain[c->domains] = (struct domain){ .line = r->line };
+		return &c->domain[c->domains++];
+	case SECTION_ROUTE:
+		c->route = grow(c->route, c->routes, sizeof(*c->route));
+		c->route[c->routes] = (struct route){ .line = r->line };
+		return &c->route[c->routes++];
+	default:
+		c->transport = grow(c->transport, c->transports,
+				    sizeof(*c->transport));
+		c->transport[c->transports] = *config_direct();
+		c->transport[c->transports].line = r->line;
+		return &c->transport[c->transports++];
+	}
+}
+
+/* Enters the section of that sort and name, which may go on from before. */
+static void enter_named(struct reader *r, enum section section, char *name)
+{
+	size_t i, n = section_count(r->c, section);
+
+	for (i = 0; i < n; i++)
+		/* the name is the first member of each of them */
+		if (!strcmp(*(char **)section_at(r->c, section, i), name))
+			break;
+	if (i < n) {
+		free(name);
+	} else {
+		*(char **)new_named(r, section) = name;
+		r->seen[section] = grow(r->seen[section], n,
+					sizeof(**r->seen));
+		r->seen[section][n] = 0;
+	}
+	r->section = section;
+	r->index = i;
+}
+
+/* The name as stored, NULL after a fault. */
+static char *section_label(struct reader *r, enum section section,
+			   const char *s, size_t n)
+{
+	struct outcome why;
+	char *name = NULL;
+
+	if (!n || n > NAME_MAX_LENGTH)
+		config_fault(r->c, r->line, n ? "the section's name is too "
+			     "long" : "[%s] needs a name: [%s NAME]",
+			     section_name(section), section_name(section));
+	else if (n == 6 && !memcmp(s, "direct", 6))
+		config_fault(r->c, r->line, "no section may be named "
+			     "\"direct\"");
+	else if (section == SECTION_TRANSPORT &&
+		 (memchr(s, ' ', n) || memchr(s, '\t', n) ||
+		  memchr(s, ',', n)))
+		config_fault(r->c, r->line, "a transport's name has no blanks "
+			     "and no commas");
+	else if (section != SECTION_DOMAIN)
+		return mem_stringn(s, n);
+	else if (domain_normalise(s, n, &name, &why))
+		return name;
+	else
+		config_fault(r->c, r->line, "\"%.*s\" is not a domain",
+			     (int)n, s);
+	free(name);
+	return NULL;
+}
+
+static void enter_section(struct reader *r, const char *s, const char *end)
+{
+	const char *word = s, *name;
+	enum section section;
+	char *label;
+	size_t n;
+
+	while (s < end && *s != ' ' && *s != '\t')
+		s++;
+	n = (size_t)(s - word);
+	name = skip_blanks(s, end);
+	for (section = 0; section < SECTIONS; section++)
+		if (strlen(section_name(section)) == n &&
+		    !memcmp(section_name(section), word, n))
+			break;
+	if (section == SECTIONS) {
+		config_fault(r->c, r->line, "unknown section [%.*s]",
+			     (int)(n < 80 ? n : 80), word);
+	} else if (section >= SECTION_ACCOUNT) {
+		label = section_label(r, section, name, (size_t)(end - name));
+		if (label)
+			enter_named(r, section, label);
+	} else if (name < end) {
+		config_fault(r->c, r->line, "[%s] has no name",
+			     section_name(section));
+	} else {
+		r->section = section;
+		r->index = 0;
+	}
+}
+
+/* "[section name]"; whether a section was entered */
+static bool section_line(struct reader *r, const char *s, const char *end)
+{
+	r->section = SECTIONS;
+	if (end[-1] != ']' || memchr(s, ']', (size_t)(end - 1 - s))) {
+		config_fault(r->c, r->line, "not a section: it ends with one "
+			     "\"]\" and nothing behind it");
+		return false;
+	}
+	s = skip_blanks(s + 1, end - 1);
+	enter_section(r, s, trim(s, end - 1));
+	return r->section != SECTIONS;
+}
+
+/* "key = value"; whether there is one to hand on */
+static bool key_line(struct reader *r, const char *s, const char *end)
+{
+	const char *equals = memchr(s, '=', (size_t)(end - s));
+	const char *key_end = trim(s, equals ? equals : end);
+	size_t n = (size_t)(key_end - s);
+
+	if (!equals || !n) {
+		config_fault(r->c, r->line, "neither \"key = value\" nor "
+			     "\"[section]\"");
+		return false;
+	}
+	if (n > KEY_MAX || strspn(s, "abcdefghijklmnopqrstuvwxyz_") < n) {
+		config_fault(r->c, r->line, "unknown key \"%.*s\"",
+			     (int)(n < 80 ? n : 80), s);
+		return false;
+	}
+	if (r->section == SECTIONS) {
+		if (!r->lost)
+			config_fault(r->c, r->line,
+				     "a key before any section");
+		return false;
+	}
+	memcpy(r->key, s, n);
+	r->key[n] = '\0';
+	s = skip_blanks(equals + 1, end);
+	r->value = mem_stringn(s, (size_t)(end - s));
+	return true;
+}
+
+/* Takes one line off the text; what inih gets for it is put into out, and
+ * false where it gets nothing. */
+static bool one_line(struct reader *r, char *out, size_t size)
+{
+	const char *s = r->at, *end;
+
+	end = memchr(s, '\n', (size_t)(r->end - s));
+	r->at = end ? end + 1 : r->end;
+	end = trim(s, end ? end : r->end);
+	r->line++;
+	s = skip_blanks(s, end);
+	if (s == end || *s == ';' || *s == '#' || !is_clean(r, s, end))
+		return false;
+	if (*s == '[') {
+		r->lost = !section_line(r, s, end);
+		if (r->lost)
+			return false;
+		snprintf(out, size, "[%s]\n", section_name(r->section));
+		return true;
+	}
+	if (!key_line(r, s, end))
+		return false;
+	snprintf(out, size, "%s=v\n", r->key);
+	return true;
+}
+
+/* The reader that inih calls as it would fgets. */
+static char *next_line(char *out, int size, void *stream)
+{
+	struct reader *r = stream;
+
+	while (r->at < r->end)
+		if (one_line(r, out, (size_t)size))
+			return out;
+	return NULL;
+}
+
+/* Whether this key was not yet set in this section; it is from now on. */
+static bool first_time(struct reader *r, const struct config_key *key)
+{
+	uint64_t *seen = &r->seen[key->section][r->index], bit;
+	size_t ordinal = 0;
+
+	while (key - ordinal > key_at(0) &&
+	       (key - ordinal - 1)->section == key->section)
+		ordinal++;
+	bit = (uint64_t)1 << ordinal;
+	if (*seen & bit)
+		return false;
+	*seen |= bit;
+	return true;
+}
+
+static void remember(struct reader *r, const struct config_key *key)
+{
+	struct settings *set = r->set;
+
+	set->item = grow(set->item, set->n, sizeof(*set->item));
+	set->item[set->n++] = (struct setting){ key, r->index, r->line };
+}
+
+/* Reads the value in hand into the field. */
+static bool read_value(struct reader *r, const struct config_key *key,
+		       void *field)
+{
+	struct outcome why;
+
+	if (!r->value[0] && !key->type->may_be_empty)
+		config_fault(r->c, r->line, "%s is empty", key->key);
+	else if (key->type->read(key, r->value, field, &why))
+		return true;
+	else
+		config_fault(r->c, r->line, "%s: %s", key->key, why.text);
+	return false;
+}
+
+static void set_key(struct reader *r, const struct config_key *key)
+{
+	void *field = (char *)section_at(r->c, key->section, r->index) +
+		      key->offset;
+	enum store store = key->type->store;
+	char **string = field, *before;
+
+	if (!first_time(r, key) && store != STORE_LIST) {
+		config_fault(r->c, r->line, "%s is set again", key->key);
+		return;
+	}
+	remember(r, key);
+	if (store != STORE_STRING && store != STORE_SECRET) {
+		read_value(r, key, field);
+		return;
+	}
+	before = *string;
+	*string = NULL;
+	/* what is faulty leaves the default, so that it can be told in the
+	 * ordinary way */
+	if (read_value(r, key, field))
+		mem_wipe_string(before);
+	else
+		*string = before;
+}
+
+static int take(struct reader *r, const char *name)
+{
+	const struct config_key *key = key_named(r->section, name);
+
+	if (key)
+		set_key(r, key);
+	else
+		config_fault(r->c, r->line, "unknown key \"%s\" in [%s]",
+			     name, section_name(r->section));
+	mem_wipe_string(r->value);
+	r->value = NULL;
+	return 1;
+}
+
+/* Builds of inih differ in whether a handler gets the line's number. */
+#if INI_HANDLER_LINENO
+static int on_key(void *user, const char *section, const char *name,
+		  const char *value, int line)
+{
+	(void)line;
+#else
+static int on_key(void *user, const char *section, const char *name,
+		  const char *value)
+{
+#endif
+	(void)section;
+	(void)value;
+	return take(user, name);
+}
+
+void config_read(struct config *c, struct settings *set, const char *text,
+		 size_t n)
+{
+	struct reader r = { .c = c, .set = set, .at = text, .end = text + n,
+			    .section = SECTIONS };
+	size_t i;
+
+	if (n >= 3 && !memcmp(text, "\xef\xbb\xbf", 3))
+		r.at += 3;
+	for (i = 0; i < SECTION_ACCOUNT; i++)
+		r.seen[i] = mem_alloc(sizeof(**r.seen));
+	if (ini_parse_stream(next_line, &r, on_key, &r))
+		config_fault(c, 0, "cannot be read to its end");
+	mem_wipe_string(r.value);
+	for (i = 0; i < SECTIONS; i++)
+		free(r.seen[i]);
+}
+
+unsigned setting_line(const struct settings *set, enum section section,
+		      const char *key, size_t i)
+{
+	size_t n;
+
+	for (n = 0; n < set->n; n++)
+		if (set->item[n].key->section == section &&
+		    set->item[n].index == i &&
+		    !strcmp(set->item[n].key->key, key))
+			return set->item[n].line;
+	return 0;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* --dnscheck: the configuration held against DNS (SPEC 9). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "dnscheck/dnscheck_parts.h"
+#include "mail/address.h"
+
+enum { OUTPUT_MAX = 4 * 1024 * 1024, FOUND_FAULTS = 1 };
+
+static bool find_domain(struct dnscheck *c, struct outcome *why)
+{
+	const char *word = c->d->options->argument;
+
+	if (!domain_normalise(word, strlen(word), &c->domain, why)) {
+		why->exit = EX_USAGE;
+		return false;
+	}
+	if (!domain_is_literal(c->domain))
+		return true;
+	return outcome_fail(why, STAGE_LOCAL, EX_USAGE,
+			    "%s is an address, not a domain", c->domain);
+}
+
+static void check_all(struct dnscheck *c)
+{
+	sources_find(c);
+	if (!check_mx(c))
+		return;
+	check_spf(c);
+	check_smarthosts(c);
+	check_ptr(c);
+	check_dkim(c);
+	check_dmarc(c);
+	check_mta_sts(c);
+	check_tlsrpt(c);
+	check_tlsa(c);
+}
+
+static int status_of(const struct dnscheck *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->rows; i++)
+		if (c->row[i].grade == GRADE_FAIL)
+			return FOUND_FAULTS;
+	return EX_OK;
+}
+
+static int show(const struct dnscheck *c)
+{
+	struct buf out = BUF(OUTPUT_MAX);
+	int status;
+
+	(c->d->options->json ? rows_show_json : rows_show)(c, &out);
+	status = desk_report(&out);
+	buf_release(&out);
+	return status ? status : status_of(c);
+}
+
+int desk_dnscheck(const struct desk *d)
+{
+	struct dnscheck c = { .d = d };
+	struct outcome why;
+	int status;
+
+	desk_run_init(d, &c.run);
+	if (find_domain(&c, &why)) {
+		c.dns = run_dns(&c.run);
+		check_all(&c);
+		status = show(&c);
+	} else {
+		status = desk_fail(d, &why);
+	}
+	rows_release(&c);
+	sources_release(&c);
+	list_release(&c.mx);
+	free(c.domain);
+	desk_run_release(&c.run);
+	return status;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Reverse names: from each address back to the name that EHLO says, and from
+ * that name to the address again. */
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "dnscheck/dnscheck_parts.h"
+
+enum { NAMES_MAX = 10 };
+
+static bool leads_to(struct dnscheck *c, const char *name,
+		     const struct source *s)
+{
+	struct dns_answer a = { 0 };
+	bool found = false;
+	char text[64];
+	size_t i;
+
+	dns_query(c->dns, name, s->ip.sa.ss_family == AF_INET ? DNS_A :
+		  DNS_AAAA, &a);
+	for (i = 0; a.status == DNS_OK && i < a.n && !found; i++) {
+		net_address_text(&a.record[i].address, text);
+		found = !strcmp(text, s->text);
+	}
+	dns_answer_release(&a);
+	return found;
+}
+
+/* Whether one of the names leads back to the address. */
+static bool is_confirmed(struct dnscheck *c, const struct list *name,
+			 const struct source *s)
+{
+	size_t i;
+
+	for (i = 0; i < name->n && i < NAMES_MAX; i++)
+		if (leads_to(c, name->item[i], s))
+			return true;
+	return false;
+}
+
+static void judge_names(struct dnscheck *c, const struct source *s,
+			const struct list *name, const char *ptr)
+{
+	char *joined = list_join(name, ", ");
+	char *address = mem_printf("%s. %s %s", s->helo,
+				   s->ip.sa.ss_family == AF_INET ? "A" :
+				   "AAAA", s->text);
+	const enum grade worst = source_grade(c, s);
+
+	if (!list_has_nocase(name, s->helo))
+		report(c, is_confirmed(c, name, s) ? GRADE_WARN : worst,
+		       "ptr", s->text, ptr, "leads to %s, while EHLO says %s",
+		       joined, s->helo);
+	else if (!leads_to(c, s->helo, s))
+		report(c, worst, "ptr", s->text, address, "leads to %s, but "
+		       "that name does not lead back to it", s->helo);
+	else if (name->n > 1)
+		report(c, GRADE_WARN, "ptr", s->text, ptr, "leads to %s: one "
+		       "name alone is better", joined);
+	else
+		report(c, GRADE_OK, "ptr", s->text, NULL, "leads to %s and "
+		       "back", joined);
+	free(joined);
+	free(address);
+}
+
+static void check_source(struct dnscheck *c, const struct source *s)
+{
+	struct dns_answer a = { 0 };
+	struct list name = { 0 };
+	char reverse[80], *publish;
+	size_t i;
+
+	dns_reverse_name(&s->ip, reverse);
+	publish = mem_printf("%s. PTR %s.", reverse, s->helo);
+	dns_query(c->dns, reverse, DNS_PTR, &a);
+	for (i = 0; a.status == DNS_OK && i < a.n; i++)
+		list_add(&name, a.record[i].name);
+	if (name.n)
+		judge_names(c, s, &name, publish);
+	else if (a.status == DNS_FAILED)
+		report(c, source_grade(c, s), "ptr", s->text, NULL,
+		       "cannot be looked up: %s", a.words);
+	else
+		report(c, source_grade(c, s), "ptr", s->text, publish,
+		       "no reverse name: large receivers refuse mail from "
+		       "there");
+	list_release(&name);
+	dns_answer_release(&a);
+	free(publish);
+}
+
+void check_ptr(struct dnscheck *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->sources; i++)
+		check_source(c, &c->source[i]);
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* SPF for every address that mail may leave from: for the domain, and for
+ * the name that EHLO says there (RFC 7208 section 2.3). */
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "dnscheck/dnscheck_parts.h"
+#include "dnscheck/spf.h"
+
+enum { RECORD_MAX = 4096, WORDS = 200 };
+
+/* A name whose record is held against its addresses. */
+struct identity {
+	const char *name;
+	bool helo;                 /* known by EHLO alone */
+	char *record;              /* what is published; NULL: none */
+	size_t records;
+	bool broken;               /* some evaluation ended in an error */
+	struct evaluation {
+		const struct source *source;
+		enum spf_result result;
+		char words[WORDS];
+	} *evaluation;
+	size_t evaluations;
+};
+
+static bool is_about(const struct identity *id, const struct source *s)
+{
+	return !id->helo || !strcasecmp(id->name, s->helo);
+}
+
+static void evaluate(struct dnscheck *c, struct identity *id,
+		     const struct source *s)
+{
+	char *sender = mem_printf("postmaster@%s", id->name);
+	const struct spf_query query = {
+		.ip = &s->ip, .domain = id->name, .sender = sender,
+		.helo = s->helo,
+	};
+	struct evaluation *v;
+
+	id->evaluation = mem_resize(id->evaluation, id->evaluations + 1,
+				    sizeof(*v));
+	v = &id->evaluation[id->evaluations++];
+	v->source = s;
+	v->result = spf_check(c->dns, &query, v->words);
+	id->broken = id->broken || v->result == SPF_PERMERROR;
+	free(sender);
+}
+
+/* --- what to publish --- */
+
+static bool has_smarthost(const struct config *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->transports; i++)
+		if (c->transport[i].kind == KIND_SUBMISSION ||
+		    c->transport[i].kind == KIND_SUBMISSIONS ||
+		    c->transport[i].kind == KIND_SMTP)
+			return true;
+	return false;
+}
+
+static void add_addresses(const struct identity *id, bool all,
+			  struct buf *out)
+{
+	const struct evaluation *v;
+	size_t i, j;
+
+	for (i = 0; i < id->evaluations; i++) {
+		v = &id->evaluation[i];
+		for (j = 0; j < i; j++)
+			if (!strcmp(id->evaluation[j].source->text,
+				    v->source->text))
+				break;
+		if (j == i && (all || v->result != SPF_PASS))
+			buf_addf(out, " %s:%s", v->source->ip.sa.ss_family ==
+				 AF_INET ? "ip4" : "ip6", v->source->text);
+	}
+}
+
+/* The record that there is with the addresses that it lacks in front, where
+ * it can be kept at all; else a new one. */
+static char *suggest(const struct dnscheck *c, const struct identity *id)
+{
+	struct buf out = BUF(RECORD_MAX);
+	char *record;
+
+	buf_adds(&out, "v=spf1");
+	if (id->records == 1 && !id->broken) {
+		add_addresses(id, false, &out);
+		buf_adds(&out, id->record + strlen("v=spf1"));
+	} else {
+		add_addresses(id, true, &out);
+		buf_adds(&out, !id->helo && has_smarthost(c->d->config) ?
+			 " ~all" : " -all");
+	}
+	record = txt_record(id->name, buf_text(&out));
+	buf_release(&out);
+	return record;
+}
+
+/* --- judging --- */
+
+static void judge_missing(struct dnscheck *c, const struct identity *id)
+{
+	char *publish = suggest(c, id);
+
+	if (id->helo)
+		report(c, GRADE_WARN, "spf", id->name, publish,
+		       "no SPF record of the name that EHLO says");
+	else
+		report(c, source_grade(c, id->evaluation[0].source), "spf",
+		       id->name, publish, "no SPF record, so that no "
+		       "address passes");
+	free(publish);
+}
+
+static void judge(struct dnscheck *c, const struct identity *id)
+{
+	char *publish = suggest(c, id), *subject;
+	const struct evaluation *v;
+	size_t i;
+
+	for (i = 0; i < id->evaluations; i++) {
+		v = &id->evaluation[i];
+		subject = mem_printf("%s from %s", id->name,
+				     v->source->text);
+		report(c, v->result == SPF_PASS ? GRADE_OK :
+		       source_grade(c, v->source), "spf", subject,
+		       v->result == SPF_PASS ||
+		       v->result == SPF_TEMPERROR ? NULL : publish,
+		       "%s (%s)", spf_name(v->result), v->words);
+		free(subject);
+	}
+	free(publish);
+}
+
+static void check_identity(struct dnscheck *c, struct identity *id)
+{
+	size_t i;
+
+	if (!find_txt(c, GRADE_FAIL, "spf", id->name, "v=spf1", &id->record,
+		      &id->records))
+		return;
+	for (i = 0; i < c->sources; i++)
+		if (is_about(id, &c->source[i]))
+			evaluate(c, id, &c->source[i]);
+	if (id->evaluations && !id->records)
+		judge_missing(c, id);
+	else if (id->evaluations)
+		judge(c, id);
+	else if (!id->records)
+		report(c, GRADE_WARN, "spf", id->name, NULL,
+		       "no SPF record");
+	free(id->record);
+	free(id->evaluation);
+}
+
+void check_spf(struct dnscheck *c)
+{
+	struct identity id = { .name = c->domain };
+	struct list seen = { 0 };
+	size_t i;
+
+	check_identity(c, &id);
+	list_add(&seen, c->domain);
+	for (i = 0; i < c->sources; i++) {
+		if (list_has_nocase(&seen, c->source[i].helo))
+			continue;
+		list_add(&seen, c->source[i].helo);
+		id = (struct identity){ .name = c->source[i].helo,
+					.helo = true };
+		check_identity(c, &id);
+	}
+	list_release(&seen);
+}
+
+/* --- smarthosts --- */
+
+/* What leaves there leaves from addresses that only their operator knows;
+ * those of the host itself are a hint. */
+static bool host_passes(struct dnscheck *c, const char *host)
+{
+	struct dns_question q[2] = {
+		{ .name = host, .type = DNS_A },
+		{ .name = host, .type = DNS_AAAA },
+	};
+	char *sender = mem_printf("postmaster@%s", c->domain);
+	struct spf_query query = { .domain = c->domain, .sender = sender,
+				   .helo = host };
+	bool any = false, pass = true;
+	char words[WORDS];
+	size_t i, j;
+
+	dns_ask(c->dns, q, 2);
+	for (i = 0; i < 2; i++) {
+		for (j = 0; pass && q[i].answer.status == DNS_OK &&
+		     j < q[i].answer.n; j++) {
+			query.ip = &q[i].answer.record[j].address;
+			pass = spf_check(c->dns, &query, words) == SPF_PASS;
+			any = true;
+		}
+		dns_answer_release(&q[i].answer);
+	}
+	free(sender);
+	return any && pass;
+}
+
+static void check_smarthost(struct dnscheck *c, const struct transport *t)
+{
+	struct net_address a;
+	size_t i;
+
+	for (i = 0; i < t->host.n; i++) {
+		const char *host = t->host.item[i];
+
+		if (*host == '/' || (net_address_parse(host, 0, &a) &&
+				     net_address_is_local(&a)))
+			continue;
+		if (host_passes(c, host))
+			report(c, GRADE_OK, "smarthost", host, NULL,
+			       "transport %s: its own addresses pass the SPF "
+			       "record of %s", t->name, c->domain);
+		else
+			report(c, GRADE_WARN, "smarthost", host, NULL,
+			       "transport %s: the addresses that it sends "
+			       "from belong in the SPF record of %s, most "
+			       "often by an \"include:\" that its operator "
+			       "names", t->name, c->domain);
+	}
+}
+
+void check_smarthosts(struct dnscheck *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->d->config->transports; i++) {
+		const struct transport *t = &c->d->config->transport[i];
+
+		if (t->kind == KIND_SUBMISSION || t->kind == KIND_SMTP ||
+		    t->kind == KIND_SUBMISSIONS)
+			check_smarthost(c, t);
+	}
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Macros (RFC 7208 section 7). */
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dnscheck/spf_parts.h"
+
+enum { NAME_MAX_SPF = 253 };
+
+static const char *sender_domain(const struct spf *s)
+{
+	const char *at = strrchr(s->query->sender, '@');
+
+	return at ? at + 1 : s->query->sender;
+}
+
+static void add_local(const struct spf *s, struct buf *out)
+{
+	const char *at = strrchr(s->query->sender, '@');
+
+	if (at && at != s->query->sender)
+		buf_add(out, s->query->sender,
+			(size_t)(at - s->query->sender));
+	else
+		buf_adds(out, "postmaster");
+}
+
+/* IPv6 as nibbles with dots between. */
+static void add_ip(const struct spf *s, struct buf *out)
+{
+	const struct sockaddr_in6 *v6 = (const void *)&s->query->ip->sa;
+	char text[64];
+	size_t i;
+
+	if (s->query->ip->sa.ss_family == AF_INET) {
+		net_address_text(s->query->ip, text);
+		buf_adds(out, text);
+		return;
+	}
+	for (i = 0; i < 16; i++)
+		buf_addf(out, "%s%x.%x", i ? "." : "",
+			 (unsigned)v6->sin6_addr.s6_addr[i] >> 4,
+			 (unsigned)v6->sin6_addr.s6_addr[i] & 15);
+}
+
+static bool add_letter(struct spf *s, const char *domain, char letter,
+		       struct buf *out)
+{
+	switch (letter | 32) {
+	case 's':
+		add_local(s, out);
+		buf_addf(out, "@%s", sender_domain(s));
+		return true;
+	case 'l':
+		add_local(s, out);
+		return true;
+	case 'o':
+		return buf_adds(out, sender_domain(s));
+	case 'd':
+		return buf_adds(out, domain);
+	case 'i':
+		add_ip(s, out);
+		return true;
+	case 'p':
+		return buf_adds(out, spf_ptr_name(s, domain));
+	case 'v':
+		return buf_adds(out, s->query->ip->sa.ss_family == AF_INET ?
+				"in-addr" : "ip6");
+	case 'h':
+		return buf_adds(out, s->query->helo ? s->query->helo : "");
+	}
+	return false;
+}
+
+static void transform(const char *value, const char *separators, size_t keep,
+		      bool reverse, struct buf *out)
+{
+	size_t i, first, count = 0, start[128], length[128];
+	const char *p = value;
+
+	for (;;) {
+		const size_t n = strcspn(p, separators);
+
+		if (count < 128) {
+			start[count] = (size_t)(p - value);
+			length[count++] = n;
+		}
+		if (!p[n])
+			break;
+		p += n + 1;
+	}
+	first = keep && keep < count ? count - keep : 0;
+	for (i = first; i < count; i++) {
+		const size_t k = reverse ? count - 1 - i : i;
+
+		buf_addf(out, "%s%.*s", i > first ? "." : "",
+			 (int)length[k], value + start[k]);
+	}
+}
+
+static void add_escaped(struct buf *out, const char *s)
+{
+	static const char safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"abcdefghijklmnopqrstuvwxyz0123456789-._~";
+
+	for (; *s; s++)
+		if (strchr(safe, *s))
+			buf_addc(out, *s);
+		else
+			buf_addf(out, "%%%02X", (unsigned)(unsigned char)*s);
+}
+
+/* What stands between "%{" and "}". */
+static bool add_macro(struct spf *s, const char *domain,
+		      const char *text, size_t n, struct buf *out)
+{
+	struct buf value = BUF(1024), result = BUF(1024);
+	char separators[8] = "";
+	bool reverse = false, digits = false, ok;
+	size_t i = 1, keep = 0, k = 0;
+
+	if (!n)
+		return false;
+	for (; i < n && text[i] >= '0' && text[i] <= '9'; i++, digits = true)
+		keep = keep < 1000 ? keep * 10 + (size_t)(text[i] - '0') :
+		       keep;
+	if (i < n && (text[i] | 32) == 'r') {
+		reverse = true;
+		i++;
+	}
+	for (; i < n && k < 7 && strchr(".-+,/_=", text[i]) && text[i]; i++)
+		separators[k++] = text[i];
+	ok = i == n && !(digits && !keep) &&
+	     add_letter(s, domain, text[0], &value);
+	if (ok) {
+		transform(buf_text(&value), k ? separators : ".", keep,
+			  reverse, &result);
+		if (text[0] >= 'A' && text[0] <= 'Z')
+			add_escaped(out, buf_text(&result));
+		else
+			buf_adds(out, buf_text(&result));
+	}
+	buf_release(&value);
+	buf_release(&result);
+	return ok;
+}
+
+static bool expand(struct spf *s, const char *domain, const char *p,
+		   const char *end, struct buf *out)
+{
+	const char *close;
+
+	while (p < end) {
+		if (*p < '!' || *p > '~')
+			return false;
+		if (*p != '%') {
+			buf_addc(out, *p++);
+			continue;
+		}
+		if (++p == end)
+			return false;
+		if (*p == '%' || *p == '_' || *p == '-') {
+			buf_adds(out, *p == '%' ? "%" : *p == '_' ? " " :
+				 "%20");
+			p++;
+			continue;
+		}
+		close = *p == '{' ? memchr(p, '}', (size_t)(end - p)) : NULL;
+		if (!close || !add_macro(s, domain, p + 1,
+					 (size_t)(close - p) - 1, out))
+			return false;
+		p = close + 1;
+	}
+	return !out->full;
+}
+
+bool spf_expand(struct spf *s, const char *domain, const char *text,
+		size_t n, struct buf *out)
+{
+	const char *dot;
+
+	if (!expand(s, domain, text, text + n, out))
+		return false;
+	if (out->len && out->data[out->len - 1] == '.')
+		out->data[--out->len] = '\0';
+	while (out->len > NAME_MAX_SPF) {
+		dot = memchr(out->data, '.', out->len);
+		buf_shift(out, dot ? (size_t)(dot - out->data) + 1 :
+			  out->len);
+	}
+	return true;
+}

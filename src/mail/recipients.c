@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "mail/recipients.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/buf.h"
+#include "mail/address.h"
+#include "mail/aliases.h"
+
+enum { RECIPIENTS_MAX = 65536 };
+
+/* Where each address lies in the envelope, so that many recipients cost no
+ * more than one look each. */
+struct seen {
+	uint32_t *slot;    /* index + 1; 0: free */
+	size_t size;       /* a power of two, at least twice the number */
+};
+
+struct gather {
+	struct envelope *e;
+	const struct recipient_rules *rules;
+	struct aliases *aliases;   /* NULL: not read yet, or none */
+	bool aliases_read;
+	struct seen seen;
+	const struct rcpt_wish *wish;  /* of the operand at hand */
+	bool resent;
+	bool failed;
+	struct outcome *why;
+};
+
+static void rcpt_append(struct envelope *e, const char *address)
+{
+	if (!(e->n & (e->n - 1)))
+		e->rcpt = mem_resize(e->rcpt, e->n ? 2 * e->n : 1,
+				     sizeof(*e->rcpt));
+	e->rcpt[e->n++] = (struct recipient){
+		.address = mem_string(address),
+	};
+}
+
+static uint32_t hash(const char *address)
+{
+	uint32_t h = 2166136261U;
+
+	for (; *address; address++)
+		h = (h ^ (unsigned char)(*address | 0x20)) * 16777619U;
+	return h;
+}
+
+/* The slot where the address is or belongs. */
+static uint32_t *seen_slot(const struct gather *g, const char *address)
+{
+	size_t mask = g->seen.size - 1;
+	size_t i = hash(address) & mask;
+	uint32_t *slot;
+
+	for (;; i = (i + 1) & mask) {
+		slot = &g->seen.slot[i];
+		if (!*slot ||
+		    address_equal(g->e->rcpt[*slot - 1].address, address))
+			return slot;
+	}
+}
+
+static void seen_grow(struct gather *g)
+{
+	size_t i;
+
+	if (g->seen.size > 2 * g->e->n)
+		return;
+	free(g->seen.slot);
+	g->seen.size = 64;
+	while (g->seen.size <= 4 * g->e->n)
+		g->seen.size *= 2;
+	g->seen.slot = mem_alloc(g->seen.size * sizeof(*g->seen.slot));
+	for (i = 0; i < g->e->n; i++)
+		*seen_slot(g, g->e->rcpt[i].address) = (uint32_t)i + 1;
+}
+
+static bool rcpt_add(struct gather *g, const char *address)
+{
+	uint32_t *slot;
+
+	seen_grow(g);
+	slot = seen_slot(g, address);
+	if (*slot)
+		return true;
+	if (g->e->n == RECIPIENTS_MAX)
+		return outcome_fail(g->why, STAGE_LOCAL, EX_DATAERR,
+				    "more than %d recipients",
+				    RECIPIENTS_MAX);
+	rcpt_append(g->e, address);
+	*slot = (uint32_t)g->e->n;
+	if (g->wish) {
+		g->e->rcpt[g->e->n - 1].notify = g->wish->notify;
+		g->e->rcpt[g->e->n - 1].orcpt = mem_string(g->wish->orcpt);
+	}
+	return true;
+}
+
+static bool rcpt_add_qualified(struct gather *g, const char *address)
+{
+	char *whole;
+	bool ok;
+
+	if (*address_domain(address))
+		return rcpt_add(g, address);
+	whole = address_qualify(address, g->rules->domain);
+	ok = rcpt_add(g, whole);
+	free(whole);
+	return ok;
+}
+
+/* A name that is no alias. */
+static bool rcpt_add_bare(struct gather *g, const char *local)
+{
+	const char *fallback = g->rules->default_recipient;
+
+	return rcpt_add_qualified(g, fallback ? fallback : local);
+}
+
+static bool aliases_read(struct gather *g)
+{
+	if (g->aliases_read || !g->rules->aliases)
+		return true;
+	g->aliases_read = true;
+	return aliases_load(g->rules->aliases, g->rules->aliases_named,
+			    &g->aliases, g->why);
+}
+
+static bool rcpt_resolve(struct gather *g, const char *local)
+{
+	struct list found = {0};
+	bool ok = true;
+	size_t i;
+
+	if (!aliases_read(g))
+		return false;
+	if (!g->aliases || !aliases_expand(g->aliases, local, &found))
+		return rcpt_add_bare(g, local);
+	for (i = 0; ok && i < found.n; i++) {
+		if (*address_domain(found.item[i]))
+			ok = rcpt_add(g, found.item[i]);
+		else
+			ok = rcpt_add_bare(g, found.item[i]);
+	}
+	list_release(&found);
+	return ok;
+}
+
+static bool gather_text(struct gather *g, const char *text, size_t n)
+{
+	struct mailboxes m;
+	bool ok = address_list(text, n, &m, g->why);
+	size_t i;
+
+	for (i = 0; ok && i < m.n; i++) {
+		if (m.box[i].qualified)
+			ok = rcpt_add(g, m.box[i].address);
+		else
+			ok = rcpt_resolve(g, m.box[i].address);
+	}
+	mailboxes_release(&m);
+	return ok;
+}
+
+static bool gather_operands(struct gather *g, char *const *operand, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		/* a fold is a thing of headers */
+		if (strpbrk(operand[i], "\r\n"))
+			return outcome_fail(g->why, STAGE_LOCAL, EX_USAGE,
+					    "bad address \"%.80s\": control "
+					    "character", operand[i]);
+		if (g->rules->wish)
+			g->wish = &g->rules->wish[i];
+		if (gather_text(g, operand[i], strlen(operand[i])))
+			continue;
+		if (g->why->exit == EX_DATAERR)
+			g->why->exit = EX_USAGE;
+		return false;
+	}
+	g->wish = NULL;
+	return true;
+}
+
+static bool visit_resent(const struct field *f, void *context)
+{
+	static const char prefix[] = "Resent-";
+	struct gather *g = context;
+
+	g->resent = f->name_len >= sizeof(prefix) &&
+		    !strncasecmp(f->name, prefix, sizeof(prefix) - 1);
+	return !g->resent;
+}
+
+static bool names_recipients(const struct field *f, bool resent)
+{
+	if (resent)
+		return field_is(f, "Resent-To") || field_is(f, "Resent-Cc") ||
+		       field_is(f, "Resent-Bcc");
+	return field_is(f, "To") || field_is(f, "Cc") || field_is(f, "Bcc");
+}
+
+static bool visit_field(const struct field *f, void *context)
+{
+	struct gather *g = context;
+
+	if (!names_recipients(f, g->resent))
+		return true;
+	if (f->cut)
+		g->failed = !outcome_fail(g->why, STAGE_LOCAL, EX_DATAERR,
+					  "field too long");
+	else
+		g->failed = !gather_text(g, f->value, f->value_len);
+	if (g->failed)
+		outcome_prefix(g->why, "%.*s", (int)f->name_len, f->name);
+	return !g->failed;
+}
+
+static bool gather_fields(struct gather *g, struct message *m)
+{
+	return message_fields(m, visit_resent, g, g->why) &&
+	       message_fields(m, visit_field, g, g->why) && !g->failed;
+}
+
+bool envelope_recipients(struct envelope *e, const struct recipient_rules *r,
+			 char *const *operand, size_t operands,
+			 bool from_header, struct message *m,
+			 struct outcome *why)
+{
+	struct gather g = { .e = e, .rules = r, .why = why };
+	bool ok;
+
+	ok = gather_operands(&g, operand, operands) &&
+	     (!from_header || gather_fields(&g, m));
+	if (ok && !e->n)
+		ok = outcome_fail(why, STAGE_LOCAL, EX_USAGE,
+				  "no recipient");
+	aliases_free(g.aliases);
+	free(g.seen.slot);
+	return ok;
+}

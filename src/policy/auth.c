@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Which SASL mechanism (SPEC 6.3). */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/buf.h"
+#include "mail/mechanism.h"
+#include "policy/policy.h"
+
+static bool means_there(unsigned needs, const struct auth_facts *f)
+{
+	return !(needs & NEED_TOKEN && !f->token) &&
+	       !(needs & NEED_USERNAME && !f->username) &&
+	       !(needs & NEED_PASSWORD && !(f->username && f->password)) &&
+	       !(needs & NEED_TICKET && !f->ticket) &&
+	       !(needs & NEED_CERTIFICATE && !(f->certificate && f->tls)) &&
+	       !(needs & NEED_BINDING && !(f->binding && f->tls));
+}
+
+static bool safe(unsigned needs, const struct auth_facts *f, bool named)
+{
+	if (needs & SHOWS_SECRET && !f->tls && f->downgraded)
+		return false;
+	if (named)
+		return true;
+	return !(needs & NEED_NAMING) &&
+	       !(needs & SHOWS_SECRET && !(f->tls && f->verified)) &&
+	       !(needs & NEED_TLS && !f->tls) &&
+	       !(needs & NO_PASSWORD && f->password);
+}
+
+static bool acceptable(const char *name, const struct auth_facts *f,
+		       bool named)
+{
+	const struct mechanism *m = mechanism_find(name);
+
+	return m && means_there(m->needs, f) && safe(m->needs, f, named);
+}
+
+/* The i-th candidate: of the configured list, else of ours. */
+static const char *candidate(const struct list *configured, size_t i)
+{
+	const struct mechanism *m;
+
+	if (!configured || !configured->n) {
+		m = mechanism_row(i);
+		return m ? m->name : NULL;
+	}
+	return i < configured->n ? configured->item[i] : NULL;
+}
+
+/* What is missing on our side, if that is it. */
+static const char *credentials_hint(const struct list *offered,
+				    const struct auth_facts *facts)
+{
+	if (facts->password)
+		return facts->username ? "" :
+			" (there is a password, but no username)";
+	if (!facts->ticket && list_has_nocase(offered, "GSSAPI"))
+		return " (for GSSAPI there is no ticket: see kinit)";
+	if (facts->token || facts->certificate || facts->ticket)
+		return "";
+	return " (there is no password: see password_file, password_command "
+	       "and ~/.netrc)";
+}
+
+static void none_acceptable(const struct list *offered,
+			    const struct list *configured,
+			    const struct auth_facts *facts,
+			    struct outcome *why)
+{
+	bool named = configured && configured->n;
+	struct list allowed = {0};
+	const char *name;
+	char *ours, *theirs;
+	size_t i;
+
+	for (i = 0; (name = candidate(configured, i)); i++)
+		if (acceptable(name, facts, named))
+			list_add(&allowed, name);
+	ours = list_join(&allowed, " ");
+	theirs = list_join(offered, " ");
+	outcome_fail(why, STAGE_AUTH, EX_NOPERM,
+		     "no acceptable mechanism: allowed with these credentials "
+		     "and %s: %s; the server offers: %s%s",
+		     !facts->tls ? "no TLS" : facts->verified ?
+		     "verified TLS" : "unverified TLS",
+		     *ours ? ours : "none", *theirs ? theirs : "none",
+		     credentials_hint(offered, facts));
+	free(ours);
+	free(theirs);
+	list_release(&allowed);
+}
+
+const char *policy_mechanism(const struct list *offered,
+			     const struct list *configured,
+			     const struct auth_facts *facts,
+			     struct outcome *why)
+{
+	bool named = configured && configured->n;
+	const char *name;
+	size_t i;
+
+	for (i = 0; (name = candidate(configured, i)); i++)
+		if (list_has_nocase(offered, name) &&
+		    acceptable(name, facts, named))
+			return name;
+	none_acceptable(offered, configured, facts, why);
+	return NULL;
+}
+
+const char *policy_second_mechanism(const char *refused,
+				    const struct list *offered,
+				    const struct list *configured,
+				    const struct auth_facts *facts)
+{
+	static const char *const second[] = { "PLAIN", "LOGIN" };
+	size_t i;
+
+	if (configured && configured->n)
+		return NULL;
+	if (strcasecmp(refused, "CRAM-MD5") &&
+	    strcasecmp(refused, "DIGEST-MD5"))
+		return NULL;
+	/* which asks for verified TLS, too */
+	for (i = 0; i < 2; i++)
+		if (list_has_nocase(offered, second[i]) &&
+		    acceptable(second[i], facts, false))
+			return second[i];
+	return NULL;
+}

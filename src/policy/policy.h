@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The decisions: pure functions over facts, no I/O.
+ */
+#ifndef POLICY_POLICY_H
+#define POLICY_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "base/list.h"
+#include "base/outcome.h"
+#include "config/config.h"
+#include "mail/envelope.h"
+#include "mail/reply.h"
+
+/* --- accounts and routes (SPEC 5) --- */
+
+/* The account of a user whose sender is this address ("" null). NULL: none.
+ * A name given with -a is looked up by config_account instead. */
+const struct account *policy_account(const struct config *c, const char *user,
+				     const char *sender);
+/* Whether a list of domains (or, in match_from, addresses) matches; an
+ * entry ".example.org" matches itself and all below, "." only "". An empty
+ * list matches everything. Literals count as the empty domain. */
+bool policy_domain_matches(const struct list *domains, const char *domain);
+
+/* The transports of a recipient at an attempt: names in order, never empty
+ * ("direct" where no route matches or it names none): those of the first
+ * route that matches. account may be NULL; attempts are those made before
+ * this one. override (--transport) is the one transport whatever the routes
+ * say; NULL: none. route may be NULL; it gets the route or NULL. */
+void policy_transports(const struct config *c, const char *override,
+		       const struct account *account, const char *sender,
+		       const char *recipient, unsigned attempts,
+		       struct list *names, const struct route **route);
+
+/* --- TLS (SPEC 6.2) --- */
+
+enum tls_demand {
+	DEMAND_NONE,           /* clear text */
+	DEMAND_OPPORTUNISTIC,  /* TLS where offered, any certificate */
+	DEMAND_ENCRYPTED,      /* TLS required, any certificate */
+	DEMAND_VERIFIED        /* TLS required, certificate verified (PKIX,
+				* pin, or DANE, as the parameters say) */
+};
+/* What DNS and MTA-STS said about one host of a direct delivery. */
+struct tls_evidence {
+	bool dane_records;     /* authenticated TLSA records exist */
+	bool dane_usable;      /* one of them has usage 2 or 3 */
+	bool sts_enforce;      /* MTA-STS policy in mode enforce lists it */
+};
+/* Whether TLS starts with the connection. */
+bool policy_tls_implicit(const struct transport *t);
+/* socket: the host is a UNIX socket. evidence may be NULL. relaxed:
+ * TLS-Required: No, without REQUIRETLS. */
+enum tls_demand policy_tls(const struct transport *t, bool socket,
+			   const struct tls_evidence *evidence, bool relaxed);
+/* Words for --explain and --probe. */
+const char *demand_name(enum tls_demand demand);
+
+/* --- SASL mechanism (SPEC 6.3) --- */
+
+struct auth_facts {
+	bool tls;              /* the session is encrypted */
+	bool verified;         /* and the server's certificate was verified */
+	bool binding;          /* channel binding data can be had */
+	bool username;         /* one is set or was found */
+	bool password;
+	bool token;
+	bool certificate;      /* a client certificate is used */
+	bool ticket;           /* Kerberos credentials are there */
+	bool downgraded;       /* in clear by chance (DEMAND_OPPORTUNISTIC),
+				* not by configuration: then no mechanism
+				* that shows the secret, even if named */
+};
+/* The mechanism to use out of those offered: the first acceptable one of
+ * configured (if not empty) or of the table. NULL: none, why is filled (EX_NOPERM,
+ * what was offered and what is allowed). */
+const char *policy_mechanism(const struct list *offered,
+			     const struct list *configured,
+			     const struct auth_facts *facts,
+			     struct outcome *why);
+/* The mechanism to try once after a refusal of refused, or NULL. */
+const char *policy_second_mechanism(const char *refused,
+				    const struct list *offered,
+				    const struct list *configured,
+				    const struct auth_facts *facts);
+
+/* --- results (SPEC 6.4, 7) --- */
+
+/* What an outcome means for a recipient: with a queue, only refusals of the
+ * message itself (MAIL, RCPT, the data, local and DNS permanents) are
+ * failures; without one the exit status decides. */
+enum rcpt_state policy_verdict(const struct outcome *o, bool queue);
+/* Whether another way (host, transport, attempt) may be tried after it. */
+bool policy_try_elsewhere(const struct outcome *o);
+
+struct tally {
+	bool any_sent;      /* a server took it for a recipient */
+	bool any_queued;    /* held on disk, synced */
+	bool any_deferred;  /* failed for now and not held */
+	int worst;          /* worst permanent exit status; EX_OK: none */
+	int deferred;       /* exit status of what failed for now: 75, or
+			     * 71, 73, 74 if any had it */
+};
+void tally_add(struct tally *t, const struct outcome *o, bool held);
+/* The exit status of a run (SPEC 7, "Several recipients"). */
+int tally_exit(const struct tally *t);
+
+/* --- the queue's schedule (SPEC 8) --- */
+
+/* Milliseconds to wait after so many attempts (>= 1), with jitter of 3 % by
+ * random (any value). */
+int64_t policy_delay(const struct config *c, unsigned attempts,
+		     uint32_t random);
+/* Whether a message queued so long ago (ms of run time, >= 0) has had its
+ * time: only after an attempt, and a jump of the clock alone expires
+ * nothing: the waits of the schedule up to this attempt, or about twenty
+ * attempts, must have filled the lifetime, too (unless that is under an
+ * hour). */
+bool policy_expired(const struct config *c, unsigned attempts, int64_t age);
+
+#endif

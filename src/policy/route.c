@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Accounts and routes (SPEC 5). */
+#include <string.h>
+#include <strings.h>
+
+#include "mail/address.h"
+#include "policy/policy.h"
+
+/* A literal has no domain, and neither has the null sender. */
+static const char *domain_of(const char *address)
+{
+	const char *domain = address_domain(address);
+
+	return domain_is_literal(domain) ? "" : domain;
+}
+
+static bool entry_matches(const char *entry, const char *domain)
+{
+	size_t n = strlen(domain), suffix = strlen(entry);
+
+	if (entry[0] != '.')
+		return !strcasecmp(entry, domain);
+	if (!entry[1])
+		return !n;
+	if (!strcasecmp(entry + 1, domain))
+		return true;
+	return n > suffix && !strcasecmp(domain + n - suffix, entry);
+}
+
+bool policy_domain_matches(const struct list *domains, const char *domain)
+{
+	size_t i;
+
+	if (domain_is_literal(domain))
+		domain = "";
+	for (i = 0; i < domains->n; i++)
+		if (entry_matches(domains->item[i], domain))
+			return true;
+	return !domains->n;
+}
+
+static bool sender_matches(const struct list *match_from, const char *sender)
+{
+	const char *domain = domain_of(sender);
+	const char *entry;
+	size_t i;
+
+	for (i = 0; i < match_from->n; i++) {
+		entry = match_from->item[i];
+		if (strchr(entry, '@') ? address_equal(entry, sender) :
+		    entry_matches(entry, domain))
+			return true;
+	}
+	return !match_from->n;
+}
+
+const struct account *policy_account(const struct config *c, const char *user,
+				     const char *sender)
+{
+	const struct account *a;
+	size_t i;
+
+	for (i = 0; i < c->accounts; i++) {
+		a = &c->account[i];
+		if (!a->user.n && !a->match_from.n)
+			continue;
+		if ((!a->user.n || list_has(&a->user, user)) &&
+		    sender_matches(&a->match_from, sender))
+			return a;
+	}
+	for (i = 0; i < c->accounts; i++)
+		if (!strcmp(c->account[i].name, "default"))
+			return &c->account[i];
+	return NULL;
+}
+
+enum rank { RANK_ACCOUNT, RANK_DOMAIN, RANK_GLOBAL, RANKS };
+
+static enum rank route_rank(const struct route *r)
+{
+	return r->account ? RANK_ACCOUNT :
+	       r->domain ? RANK_DOMAIN : RANK_GLOBAL;
+}
+
+static bool route_matches(const struct route *r,
+			  const struct account *account, const char *from,
+			  const char *to, unsigned attempts)
+{
+	if (r->account && (!account || strcmp(r->account, account->name)))
+		return false;
+	if (r->domain && strcasecmp(r->domain, from))
+		return false;
+	return policy_domain_matches(&r->from_domain, from) &&
+	       policy_domain_matches(&r->to_domain, to) &&
+	       attempts >= r->minimum_attempts;
+}
+
+static const struct route *first_match(const struct config *c,
+				       const struct account *account,
+				       const char *sender,
+				       const char *recipient,
+				       unsigned attempts)
+{
+	const char *from = domain_of(sender), *to = domain_of(recipient);
+	const struct route *r;
+	unsigned rank;
+	size_t i;
+
+	for (rank = 0; rank < RANKS; rank++) {
+		for (i = 0; i < c->routes; i++) {
+			r = &c->route[i];
+			if (route_rank(r) == rank &&
+			    route_matches(r, account, from, to, attempts))
+				return r;
+		}
+	}
+	return NULL;
+}
+
+void policy_transports(const struct config *c, const char *override,
+		       const struct account *account, const char *sender,
+		       const char *recipient, unsigned attempts,
+		       struct list *names, const struct route **route)
+{
+	const struct route *r = override ? NULL :
+		first_match(c, account, sender, recipient, attempts);
+	size_t i;
+
+	if (route)
+		*route = r;
+	if (override) {
+		list_add(names, override);
+		return;
+	}
+	if (!r || !r->transport.n) {
+		list_add(names, "direct");
+		return;
+	}
+	for (i = 0; i < r->transport.n; i++)
+		list_add(names, r->transport.item[i]);
+}

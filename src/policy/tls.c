@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* How much TLS a host must give (SPEC 6, 6.2). */
+#include "policy/policy.h"
+
+bool policy_tls_implicit(const struct transport *t)
+{
+	return t->kind == KIND_SUBMISSIONS;
+}
+
+/* Whether the section says what a certificate must be: taking any, or none,
+ * would be weaker than what was asked for. */
+static bool names_certificate(const struct transport *t)
+{
+	return t->ca_file || t->fingerprint.n || t->tls_name;
+}
+
+/* Where TLS is the rule and the section may say otherwise. */
+static enum tls_demand required(const struct transport *t)
+{
+	if (t->no_starttls)
+		return DEMAND_NONE;
+	if (t->starttls_insecure_skip_verify)
+		return DEMAND_ENCRYPTED;
+	return DEMAND_VERIFIED;
+}
+
+static enum tls_demand lenient(const struct transport *t)
+{
+	if (t->no_starttls || t->starttls_insecure_skip_verify ||
+	    names_certificate(t))
+		return required(t);
+	return DEMAND_OPPORTUNISTIC;
+}
+
+static enum tls_demand evident(const struct tls_evidence *e, bool relaxed)
+{
+	if (!e || relaxed)
+		return DEMAND_NONE;
+	if (e->dane_usable || e->sts_enforce)
+		return DEMAND_VERIFIED;
+	return e->dane_records ? DEMAND_ENCRYPTED : DEMAND_NONE;
+}
+
+static enum tls_demand stronger(enum tls_demand a, enum tls_demand b)
+{
+	return a > b ? a : b;
+}
+
+enum tls_demand policy_tls(const struct transport *t, bool socket,
+			   const struct tls_evidence *evidence, bool relaxed)
+{
+	switch ((enum kind)t->kind) {
+	case KIND_SUBMISSIONS:
+		return DEMAND_VERIFIED;
+	case KIND_SUBMISSION:
+		return required(t);
+	case KIND_SMTP:
+		/* this machine's kernel is no wire, and a path no name */
+		if (socket && !names_certificate(t) &&
+		    !t->starttls_insecure_skip_verify)
+			return DEMAND_NONE;
+		return required(t);
+	case KIND_LMTP:
+		return socket ? DEMAND_NONE : lenient(t);
+	case KIND_DIRECT:
+	case KIND_SOCKS:
+		return stronger(lenient(t), evident(evidence, relaxed));
+	case KIND_FAIL:
+		break;
+	}
+	return DEMAND_NONE;
+}
+
+const char *demand_name(enum tls_demand demand)
+{
+	static const char *const name[] = {
+		[DEMAND_NONE] = "none",
+		[DEMAND_OPPORTUNISTIC] = "opportunistic",
+		[DEMAND_ENCRYPTED] = "encrypted",
+		[DEMAND_VERIFIED] = "verified",
+	};
+
+	return name[demand];
+}

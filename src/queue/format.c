@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "queue/format.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "queue/scan.h"
+
+static const char first_line[] = "posthaste-queue 1";
+
+static const struct notify_name {
+	unsigned bit;
+	const char *name;
+} notify_names[] = {
+	{ NOTIFY_NEVER, "never" }, { NOTIFY_SUCCESS, "success" },
+	{ NOTIFY_FAILURE, "failure" }, { NOTIFY_DELAY, "delay" },
+};
+
+enum { NOTIFY_NAMES = sizeof(notify_names) / sizeof(*notify_names) };
+
+/* The table's four-bit steps cost a second look-up a byte and save a table
+ * that would have to be built, or be 256 lines long. */
+uint64_t text_sum(uint64_t sum, const void *data, size_t n)
+{
+	static const uint64_t step[16] = {
+		0x0000000000000000, 0x7d9ba13851336649,
+		0xfb374270a266cc92, 0x86ace348f355aadb,
+		0x64b62bcaebc387a1, 0x192d8af2baf0e1e8,
+		0x9f8169ba49a54b33, 0xe21ac88218962d7a,
+		0xc96c5795d7870f42, 0xb4f7f6ad86b4690b,
+		0x325b15e575e1c3d0, 0x4fc0b4dd24d2a599,
+		0xadda7c5f3c4488e3, 0xd041dd676d77eeaa,
+		0x56ed3e2f9e224471, 0x2b769f17cf112238,
+	};
+	const unsigned char *p = data;
+
+	sum = ~sum;
+	while (n--) {
+		sum ^= *p++;
+		sum = step[sum & 15] ^ (sum >> 4);
+		sum = step[sum & 15] ^ (sum >> 4);
+	}
+	return ~sum;
+}
+
+/* --- writing --- */
+
+void text_value(struct buf *b, const char *s)
+{
+	const unsigned char *p;
+
+	for (p = (const unsigned char *)s; *p; p++)
+		if (*p <= ' ' || *p == 0x7f || *p == '%')
+			buf_addf(b, "%%%02x", *p);
+		else
+			buf_addc(b, (char)*p);
+}
+
+static void add_line(struct buf *b, const char *key, const char *value)
+{
+	if (!value)
+		return;
+	buf_adds(b, key);
+	if (*value)
+		buf_addc(b, ' ');
+	text_value(b, value);
+	buf_addc(b, '\n');
+}
+
+static void add_notify(struct buf *b, unsigned notify)
+{
+	const char *before = " notify=";
+	size_t i;
+
+	for (i = 0; i < NOTIFY_NAMES; i++) {
+		if (!(notify & notify_names[i].bit))
+			continue;
+		buf_addf(b, "%s%s", before, notify_names[i].name);
+		before = ",";
+	}
+}
+
+static void add_rcpt(struct buf *b, const struct recipient *r)
+{
+	buf_adds(b, "rcpt ");
+	text_value(b, r->address);
+	add_notify(b, r->notify);
+	if (r->orcpt) {
+		buf_adds(b, " orcpt=");
+		text_value(b, r->orcpt);
+	}
+	buf_addc(b, '\n');
+}
+
+static void add_flags(struct buf *b, const struct envelope *v)
+{
+	if (v->dsn_return != RETURN_UNSET)
+		add_line(b, "return",
+			 v->dsn_return == RETURN_FULL ? "full" : "hdrs");
+	add_line(b, "envid", v->envid);
+	if (v->eight_bit)
+		add_line(b, "body", "8bit");
+	if (v->seven_bit)
+		add_line(b, "body", "7bit");
+	if (v->utf8)
+		add_line(b, "smtputf8", "");
+	if (v->require_tls)
+		add_line(b, "requiretls", "");
+	if (v->tls_required_no)
+		add_line(b, "tls-optional", "");
+}
+
+void text_header(struct buf *b, const struct entry *e)
+{
+	const struct envelope *v = &e->envelope;
+	size_t i;
+
+	buf_addf(b, "%s\nqueued %" PRId64 "\nuid %lu\n", first_line,
+		 e->queued, (unsigned long)e->uid);
+	add_line(b, "account", v->account);
+	add_line(b, "transport", v->transport);
+	add_line(b, "cause", e->cause);
+	add_line(b, "sender", v->sender);
+	add_flags(b, v);
+	for (i = 0; i < v->n; i++)
+		add_rcpt(b, &v->rcpt[i]);
+	buf_addf(b, "size %" PRId64 "\n\n", e->size);
+}
+
+void text_checksum(struct buf *b, uint64_t sum)
+{
+	buf_addf(b, "checksum %016" PRIx64 "\n", sum);
+}
+
+bool text_is_checksum(const char *text, uint64_t sum)
+{
+	struct buf b = BUF(TEXT_CHECKSUM_SIZE);
+	bool same;
+
+	text_checksum(&b, sum);
+	same = b.len == TEXT_CHECKSUM_SIZE &&
+	       !memcmp(b.data, text, TEXT_CHECKSUM_SIZE);
+	buf_release(&b);
+	return same;
+}
+
+/* --- reading --- */
+
+static bool damaged(struct outcome *why, const char *what)
+{
+	return outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
+			    "damaged queue entry: %s", what);
+}
+
+bool text_header_length(const char *text, size_t n, size_t *length)
+{
+	const char *end = memmem(text, n, "\n\n", 2);
+
+	if (!end)
+		return false;
+	*length = (size_t)(end - text) + 2;
+	return true;
+}
+
+static bool read_notify(struct scan *word, unsigned *notify)
+{
+	struct scan name;
+	size_t i;
+
+	while (scan_until(word, ',', &name)) {
+		for (i = 0; i < NOTIFY_NAMES; i++)
+			if (scan_is(&name, notify_names[i].name))
+				break;
+		if (i == NOTIFY_NAMES)
+			return false;
+		*notify |= notify_names[i].bit;
+	}
+	return true;
+}
+
+static bool read_rcpt(struct scan *line, struct envelope *v)
+{
+	struct recipient *r;
+	struct scan word;
+
+	/* the array doubles whenever its length is a power of two */
+	if (!(v->n & (v->n - 1)))
+		v->rcpt = mem_resize(v->rcpt, v->n ? 2 * v->n : 1,
+				     sizeof(*v->rcpt));
+	r = &v->rcpt[v->n++];
+	*r = (struct recipient){ 0 };
+	if (!scan_until(line, ' ', &word) ||
+	    !scan_decode(&word, true, &r->address) || !*r->address)
+		return false;
+	while (scan_until(line, ' ', &word)) {
+		if (scan_skip(&word, "notify=")) {
+			if (!read_notify(&word, &r->notify))
+				return false;
+		} else if (scan_skip(&word, "orcpt=")) {
+			if (!scan_decode(&word, false, &r->orcpt))
+				return false;
+		} else {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool read_return(struct scan *line, int *dsn_return)
+{
+	if (*dsn_return != RETURN_UNSET)
+		return false;
+	if (scan_is(line, "full"))
+		*dsn_return = RETURN_FULL;
+	else if (scan_is(line, "hdrs"))
+		*dsn_return = RETURN_HDRS;
+	else
+		return false;
+	return true;
+}
+
+static bool read_uid(struct scan *line, uid_t *uid)
+{
+	int64_t value;
+
+	if (!scan_number(line, UINT32_MAX, &value))
+		return false;
+	*uid = (uid_t)value;
+	return true;
+}
+
+static bool read_flag(struct scan *key, struct scan *line, struct envelope *v)
+{
+	bool *flag = scan_is(key, "smtputf8") ? &v->utf8 :
+		     scan_is(key, "requiretls") ? &v->require_tls :
+		     scan_is(key, "tls-optional") ? &v->tls_required_no :
+		     !scan_is(key, "body") ? NULL :
+		     scan_is(line, "8bit") ? &v->eight_bit :
+		     scan_is(line, "7bit") ? &v->seven_bit : NULL;
+
+	if (!flag || *flag)
+		return false;
+	*flag = true;
+	return true;
+}
+
+/* One line; it must be understood, and what is single must not come again. */
+static bool read_line(struct scan *line, struct entry *e)
+{
+	struct envelope *v = &e->envelope;
+	struct scan key;
+
+	if (!scan_until(line, ' ', &key))
+		return false;
+	if (scan_is(&key, "rcpt"))
+		return read_rcpt(line, v);
+	if (scan_is(&key, "queued"))
+		return scan_number(line, INT64_MAX, &e->queued);
+	if (scan_is(&key, "uid"))
+		return read_uid(line, &e->uid);
+	if (scan_is(&key, "account"))
+		return scan_decode(line, true, &v->account);
+	if (scan_is(&key, "transport"))
+		return scan_decode(line, true, &v->transport);
+	if (scan_is(&key, "cause"))
+		return scan_decode(line, false, &e->cause) &&
+		       text_id_ok(e->cause);
+	if (scan_is(&key, "sender"))
+		return scan_decode(line, true, &v->sender);
+	if (scan_is(&key, "return"))
+		return read_return(line, &v->dsn_return);
+	if (scan_is(&key, "envid"))
+		return scan_decode(line, false, &v->envid);
+	return read_flag(&key, line, v);
+}
+
+bool text_read_header(const char *text, size_t n, struct entry *e,
+		      struct outcome *why)
+{
+	struct scan all = { text, text + n }, line;
+
+	if (memchr(text, '\0', n))
+		return damaged(why, "a NUL in the envelope");
+	if (!scan_until(&all, '\n', &line) || !scan_is(&line, first_line))
+		return outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
+				    "not a queue entry of a known version");
+	while (scan_until(&all, '\n', &line)) {
+		if (scan_skip(&line, "size ")) {
+			if (!scan_number(&line, INT64_MAX / 2, &e->size) ||
+			    all.end - all.p != 1 || *all.p != '\n')
+				return damaged(why, "size");
+			break;
+		}
+		if (!read_line(&line, e))
+			return damaged(why, "envelope");
+	}
+	if (!e->envelope.sender || !e->envelope.n || all.end - all.p != 1)
+		return damaged(why, "an incomplete envelope");
+	e->progress = mem_alloc(e->envelope.n * sizeof(*e->progress));
+	return true;
+}
+
+void text_release(struct entry *e)
+{
+	envelope_release(&e->envelope);
+	free(e->progress);
+	free(e->cause);
+	free(e->transport);
+	*e = (struct entry){ 0 };
+}
+
+/* --- names --- */
+
+bool text_id_ok(const char *id)
+{
+	size_t n = strspn(id, "0123456789abcdefghijklmnopqrstuvwxyz"
+			      "ABCDEFGHIJKLMNOPQRSTUVWXYZ-.");
+
+	return n && n < QUEUE_ID_SIZE && !id[n] && id[0] != '.' &&
+	       id[0] != '-';
+}
+
+void text_name(char name[QUEUE_NAME_SIZE], const char *id, int64_t next,
+	       bool held)
+{
+	if (held)
+		snprintf(name, QUEUE_NAME_SIZE, "%s,h", id);
+	else
+		snprintf(name, QUEUE_NAME_SIZE, "%s,%" PRId64, id,
+			 next > 0 ? next : 0);
+}
+
+bool text_read_name(const char *name, char id[QUEUE_ID_SIZE], int64_t *next,
+		    bool *held)
+{
+	const char *comma = strchr(name, ',');
+	struct scan rest;
+
+	*next = 0;
+	*held = false;
+	if (!comma || comma - name >= QUEUE_ID_SIZE ||
+	    strlen(name) >= QUEUE_NAME_SIZE)
+		return false;
+	memcpy(id, name, (size_t)(comma - name));
+	id[comma - name] = '\0';
+	*held = !strcmp(comma + 1, "h");
+	rest = (struct scan){ comma + 1, comma + strlen(comma) };
+	return text_id_ok(id) &&
+	       (*held || scan_number(&rest, INT64_MAX, next));
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The text of a queue entry: no I/O, and no other part of mail/, since
+ * posthaste-drop is linked with it.
+ *
+ *   posthaste-queue 1
+ *   queued 1764060317
+ *   uid 1000
+ *   account work              left out: none
+ *   transport relay           left out: by the routes
+ *   cause ID                  only in reports
+ *   sender a@example.org      alone: the null reverse-path
+ *   return full|hdrs
+ *   envid ENVID
+ *   body 8bit|7bit
+ *   smtputf8, requiretls, tls-optional
+ *   rcpt b@example.net notify=failure,delay orcpt=rfc822;b@example.net
+ *   size 1234                 always last
+ *   (an empty line, 1234 bytes of message)
+ *   checksum 0123456789abcdef over everything before this line
+ *   (journal lines: LENGTH CHECKSUM TIME EVENT ...)
+ *
+ * Values are percent-encoded where they hold controls, blanks or "%".
+ * Events: "begin 0 2 5", "dot 0 2 5", "sent|deferred|failed 0 attempts=... ...
+ * text=...", "delay-reported 0 1", "failure-reported 0", "transport NAME".
+ */
+#ifndef QUEUE_FORMAT_H
+#define QUEUE_FORMAT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/outcome.h"
+#include "queue/queue.h"
+
+enum {
+	TEXT_HEADER_MAX = 32 * 1024 * 1024,
+	TEXT_JOURNAL_MAX = 64 * 1024 * 1024,
+	TEXT_LINE_MAX = 8 * 1024,    /* of a journal line */
+	TEXT_CHECKSUM_SIZE = 26      /* of the checksum line */
+};
+
+/* CRC-64 (the reflected ECMA-182 polynomial) of n more bytes; the first sum
+ * is 0. */
+uint64_t text_sum(uint64_t sum, const void *data, size_t n);
+
+/* Adds a value, percent-encoded. */
+void text_value(struct buf *b, const char *s);
+/* Adds the header with its empty line. */
+void text_header(struct buf *b, const struct entry *e);
+/* Whether n bytes hold a whole header; *length gets its length with the
+ * empty line. */
+bool text_header_length(const char *text, size_t n, size_t *length);
+/* Reads a whole header into an empty *e (release it in either case). False:
+ * EX_DATAERR. */
+bool text_read_header(const char *text, size_t n, struct entry *e,
+		      struct outcome *why) MUST_CHECK;
+/* Adds the checksum line, or tells whether TEXT_CHECKSUM_SIZE bytes are that
+ * of this sum. */
+void text_checksum(struct buf *b, uint64_t sum);
+bool text_is_checksum(const char *text, uint64_t sum);
+
+/* Add a journal line each. */
+void text_begin(struct buf *b, int64_t now, const size_t *rcpt, size_t n);
+void text_dot(struct buf *b, int64_t now, const size_t *rcpt, size_t n);
+void text_result(struct buf *b, int64_t now, size_t rcpt,
+		 const struct recipient *r);
+void text_reported(struct buf *b, int64_t now, enum report_kind kind,
+		   const size_t *rcpt, size_t n);
+void text_transport(struct buf *b, int64_t now, const char *name);
+/* Applies a journal to the recipients (which are reset first). *whole gets
+ * the length of the lines that are whole; what follows is the beginning of
+ * one whose writing was cut short. False: EX_DATAERR, it is damaged. */
+bool text_read_journal(const char *text, size_t n, struct entry *e,
+		       size_t *whole, struct outcome *why) MUST_CHECK;
+
+/* Frees what an entry's facts hold and empties them. */
+void text_release(struct entry *e);
+
+/* An id's and a name's form. Names: "ID,NEXT" or "ID,h". */
+bool text_id_ok(const char *id);
+void text_name(char name[QUEUE_NAME_SIZE], const char *id, int64_t next,
+	       bool held);
+bool text_read_name(const char *name, char id[QUEUE_ID_SIZE], int64_t *next,
+		    bool *held);
+
+#endif

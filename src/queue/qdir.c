@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "queue/qdir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "queue/format.h"
+
+enum { OPEN_DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
+/* O_NONBLOCK: a FIFO that somebody put here must not stop us. */
+enum { OPEN_FILE = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC };
+/* Some attempts for a few recipients. */
+enum { JOURNAL_ROOM = 4096 };
+
+static bool failed(struct outcome *why, int exit, const char *what)
+{
+	return outcome_fail(why, STAGE_LOCAL, exit, "queue: %s: %s", what,
+			    strerror(errno));
+}
+
+/* A disk that is full, read-only or beyond a quota can be told from one that
+ * fails. */
+static int write_exit(void)
+{
+	return errno == EIO ? EX_IOERR : EX_CANTCREAT;
+}
+
+/* --- directories --- */
+
+/* Makes the directory and those above it, as far as they are missing. */
+static bool make_path(const char *directory)
+{
+	char *path = mem_string(directory), *slash = path;
+	bool made;
+
+	while (*slash && (slash = strchr(slash + 1, '/'))) {
+		*slash = '\0';
+		if (mkdir(path, 0700) < 0 && errno != EEXIST &&
+		    errno != EROFS && errno != EACCES)
+			break;
+		*slash = '/';
+	}
+	made = mkdir(path, 0700) == 0 || errno == EEXIST;
+	free(path);
+	return made;
+}
+
+static bool open_part(struct qdir *s, const char *name, bool create,
+		      bool *made, int *fd)
+{
+	if (create && mkdirat(s->root, name, 0700) == 0)
+		*made = true;
+	else if (create && errno != EEXIST)
+		return false;
+	if (faccessat(s->root, name, R_OK | W_OK | X_OK, AT_EACCESS) < 0)
+		return false;
+	*fd = openat(s->root, name, OPEN_DIRECTORY | O_NOFOLLOW);
+	return *fd >= 0;
+}
+
+bool qdir_open(const char *directory, bool create, struct qdir *s,
+		struct outcome *why)
+{
+	struct stat root, mess;
+	bool made = false;
+
+	*s = (struct qdir){ -1, -1, -1, -1, 0, 0 };
+	s->root = open(directory, OPEN_DIRECTORY);
+	if (s->root < 0 && create && errno == ENOENT && make_path(directory))
+		s->root = open(directory, OPEN_DIRECTORY);
+	if (s->root < 0 || fstat(s->root, &root) < 0 ||
+	    !open_part(s, "tmp", create, &made, &s->tmp) ||
+	    !open_part(s, "mess", create, &made, &s->mess) ||
+	    !open_part(s, "corrupt", create, &made, &s->corrupt) ||
+	    fstat(s->mess, &mess) < 0)
+		return failed(why, errno == EACCES || errno == EPERM ?
+			      EX_NOPERM : EX_CANTCREAT, directory);
+	/* a new directory's own name must be as durable as what it holds */
+	if (create && made && syncfs(s->root) < 0)
+		return failed(why, EX_CANTCREAT, directory);
+	s->owner = root.st_uid;
+	s->mode = mess.st_mode & S_IWGRP ? 0660 : 0600;
+	return true;
+}
+
+void qdir_close(struct qdir *s)
+{
+	int *fd[] = { &s->root, &s->tmp, &s->mess, &s->corrupt };
+	size_t i;
+
+	for (i = 0; i < sizeof(fd) / sizeof(*fd); i++) {
+		if (*fd[i] >= 0)
+			close(*fd[i]);
+		*fd[i] = -1;
+	}
+}
+
+/* --- writing --- */
+
+/* Twelve digits of time, so that ids sort by age, and four of chance. */
+static void fresh_id(char id[QUEUE_ID_SIZE])
+{
+	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+	struct timespec now;
+	uint64_t time, chance;
+	int i;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	time = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) !=
+	    sizeof(chance))
+		chance = time ^ (uint64_t)getpid() << 16;
+	id[16] = '\0';
+	for (i = 16; i-- > 12; chance /= 36)
+		id[i] = digits[chance % 36];
+	for (i = 12; i-- > 0; time /= 36)
+		id[i] = digits[time % 36];
+}
+
+/* Whether the file behind fd is (still) the one of this name. */
+static bool is_at(int directory, const char *name, int fd, struct stat *st)
+{
+	struct stat there;
+
+	return fstat(fd, st) == 0 && st->st_nlink == 1 &&
+	       fstatat(directory, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       there.st_dev == st->st_dev && there.st_ino == st->st_ino;
+}
+
+bool qdir_begin(struct qdir *s, const char *id, struct qdir_writer *w,
+		 struct outcome *why)
+{
+	struct stat st;
+	int tries;
+
+	*w = (struct qdir_writer){ .dir = s, .fd = -1 };
+	/* a sweep may have taken the file for a dead writer's before it was
+	 * locked */
+	for (tries = 0; tries < 10; tries++) {
+		if (id)
+			snprintf(w->id, sizeof(w->id), "%s", id);
+		else
+			fresh_id(w->id);
+		w->fd = openat(s->tmp, w->id, O_RDWR | O_CREAT | O_EXCL |
+			       OPEN_FILE, s->mode);
+		if (w->fd < 0)
+			break;
+		if (flock(w->fd, LOCK_EX | LOCK_NB) == 0 &&
+		    is_at(s->tmp, w->id, w->fd, &st))
+			break;
+		close(w->fd);
+		w->fd = -1;
+	}
+	if (w->fd < 0)
+		return failed(why, EX_CANTCREAT, "cannot create an entry");
+	if (fchmod(w->fd, s->mode) < 0) {
+		failed(why, EX_CANTCREAT, "cannot create an entry");
+		qdir_abandon(w);
+		return false;
+	}
+	return true;
+}
+
+static bool write_all(int fd, const char *data, size_t n)
+{
+	ssize_t done;
+
+	while (n) {
+		done = write(fd, data, n);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return false;
+		data += done;
+		n -= (size_t)done;
+	}
+	return true;
+}
+
+bool qdir_add(struct qdir_writer *w, const char *data, size_t n,
+	       struct outcome *why)
+{
+	if (!write_all(w->fd, data, n)) {
+		failed(why, write_exit(), "cannot write an entry");
+		qdir_abandon(w);
+		return false;
+	}
+	w->sum = text_sum(w->sum, data, n);
+	w->size += (int64_t)n;
+	return true;
+}
+
+/* Where the file system cannot refuse to replace, the id's randomness is
+ * what is left. */
+static int rename_new(int from_fd, const char *from, int to_fd,
+		      const char *to)
+{
+	if (renameat2(from_fd, from, to_fd, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -1;
+	return renameat(from_fd, from, to_fd, to);
+}
+
+bool qdir_commit(struct qdir_writer *w, const char *name,
+		  struct outcome *why)
+{
+	struct qdir *s = w->dir;
+	struct stat st;
+
+	/* a queue that fills its disk could not be drained without room for
+	 * the journals */
+	if (!qdir_reserve(w->fd, JOURNAL_ROOM, why)) {
+		qdir_abandon(w);
+		return false;
+	}
+	if (fsync(w->fd) < 0 || fstat(w->fd, &st) < 0) {
+		failed(why, write_exit(), "cannot sync an entry");
+		qdir_abandon(w);
+		return false;
+	}
+	if (st.st_size != w->size) {
+		outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+			     "queue: an entry was not written whole");
+		qdir_abandon(w);
+		return false;
+	}
+	if (rename_new(s->tmp, w->id, s->mess, name) < 0) {
+		failed(why, EX_CANTCREAT, "cannot name an entry");
+		qdir_abandon(w);
+		return false;
+	}
+	if (fsync(s->mess) < 0) {
+		failed(why, write_exit(), "cannot sync the directory");
+		/* still locked, so nobody has begun with it */
+		unlinkat(s->mess, name, 0);
+		close(w->fd);
+		w->fd = -1;
+		return false;
+	}
+	close(w->fd);
+	w->fd = -1;
+	return true;
+}
+
+void qdir_abandon(struct qdir_writer *w)
+{
+	if (w->fd < 0)
+		return;
+	unlinkat(w->dir->tmp, w->id, 0);
+	close(w->fd);
+	w->fd = -1;
+}
+
+/* --- looking --- */
+
+/* The directory's descriptor has one position for all; a new one reads from
+ * the beginning. */
+static DIR *read_directory(int directory)
+{
+	int fd = openat(directory, ".", OPEN_DIRECTORY);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir && fd >= 0)
+		close(fd);
+	return dir;
+}
+
+bool qdir_names(struct qdir *s, struct list *names, struct outcome *why)
+{
+	char id[QUEUE_ID_SIZE];
+	struct dirent *d;
+	int64_t next;
+	bool held;
+	DIR *dir = read_directory(s->mess);
+
+	if (!dir)
+		return failed(why, errno == EACCES ? EX_NOPERM : EX_IOERR,
+			      "cannot read the directory");
+	while (errno = 0, (d = readdir(dir)))
+		if (text_read_name(d->d_name, id, &next, &held))
+			list_add(names, d->d_name);
+	if (errno) {
+		failed(why, EX_IOERR, "cannot read the directory");
+		closedir(dir);
+		return false;
+	}
+	closedir(dir);
+	return true;
+}
+
+bool qdir_find(struct qdir *s, const char *id, char name[QUEUE_NAME_SIZE])
+{
+	char found[QUEUE_ID_SIZE];
+	DIR *dir = read_directory(s->mess);
+	struct dirent *d;
+	int64_t next;
+	bool held, there = false;
+
+	while (dir && !there && (d = readdir(dir))) {
+		there = text_read_name(d->d_name, found, &next, &held) &&
+			!strcmp(found, id);
+		if (there)
+			text_name(name, id, next, held);
+	}
+	if (dir)
+		closedir(dir);
+	return there;
+}
+
+bool qdir_is_corrupt(struct qdir *s, const char *id)
+{
+	struct stat st;
+
+	return fstatat(s->corrupt, id, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static bool open_entry(struct qdir *s, const char *name, int flags, int *fd,
+		       struct stat *st, struct outcome *why)
+{
+	*fd = openat(s->mess, name, flags | OPEN_FILE);
+	if (*fd < 0 && errno == ENOENT)
+		return outcome_fail(why, STAGE_LOCAL, EX_NOINPUT,
+				    "%s: no such entry", name);
+	if (*fd < 0 && (errno == EACCES || errno == EPERM))
+		return failed(why, EX_NOPERM, name);
+	if (*fd < 0 && errno != ELOOP && errno != EISDIR && errno != ENXIO &&
+	    errno != ENODEV)
+		return failed(why, EX_IOERR, name);
+	if (*fd >= 0 && fstat(*fd, st) == 0 && S_ISREG(st->st_mode) &&
+	    st->st_nlink <= 1)
+		return true;
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+	return outcome_fail(why, STAGE_LOCAL, EX_NOINPUT, "queue: %s is no "
+			    "entry: not a plain file with one name", name);
+}
+
+bool qdir_look(struct qdir *s, const char *name, int *fd, struct stat *st,
+		struct outcome *why)
+{
+	return open_entry(s, name, O_RDONLY, fd, st, why);
+}
+
+bool qdir_lock(struct qdir *s, const char *name, int *fd, struct stat *st,
+		struct outcome *why)
+{
+	if (!open_entry(s, name, O_RDWR | O_APPEND, fd, st, why))
+		return false;
+	if (flock(*fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno == EWOULDBLOCK)
+			outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
+				     "%s: is being delivered", name);
+		else
+			failed(why, EX_IOERR, name);
+	} else if (is_at(s->mess, name, *fd, st)) {
+		return true;
+	} else {
+		/* whoever had the lock renamed or removed it */
+		outcome_fail(why, STAGE_LOCAL, EX_NOINPUT,
+			     "%s: no such entry", name);
+	}
+	close(*fd);
+	*fd = -1;
+	return false;
+}
+
+bool qdir_read(int fd, int64_t offset, void *data, size_t n)
+{
+	char *p = data;
+	ssize_t done;
+
+	while (n) {
+		done = pread(fd, p, n, offset);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return false;
+		p += done;
+		offset += done;
+		n -= (size_t)done;
+	}
+	return true;
+}
+
+bool qdir_sum(int fd, int64_t n, uint64_t *sum)
+{
+	char block[32 * 1024];
+	int64_t offset;
+	size_t part;
+
+	*sum = 0;
+	for (offset = 0; offset < n; offset += (int64_t)part) {
+		part = n - offset < (int64_t)sizeof(block) ?
+		       (size_t)(n - offset) : sizeof(block);
+		if (!qdir_read(fd, offset, block, part))
+			return false;
+		*sum = text_sum(*sum, block, part);
+	}
+	return true;
+}
+
+/* --- changing --- */
+
+bool qdir_append(int fd, const char *data, size_t n, struct outcome *why)
+{
+	struct stat st, now;
+	int error;
+
+	if (fstat(fd, &st) < 0)
+		return failed(why, EX_IOERR, "cannot write the journal");
+	if (write_all(fd, data, n))
+		return true;
+	error = errno;
+	/* whatever lines follow must not follow half a line; but those of
+	 * another worker stay */
+	if (fstat(fd, &now) == 0 && now.st_size - st.st_size < (off_t)n &&
+	    ftruncate(fd, st.st_size) < 0)
+		log_say(LOG_AT_ERROR, "queue: cannot cut the journal: %s",
+			strerror(errno));
+	errno = error;
+	return failed(why, EX_IOERR, "cannot write the journal");
+}
+
+bool qdir_cut_torn(int fd)
+{
+	char tail[TEXT_LINE_MAX];
+	struct stat st;
+	const char *end;
+	size_t n;
+
+	if (fstat(fd, &st) < 0)
+		return false;
+	n = st.st_size < (off_t)sizeof(tail) ? (size_t)st.st_size :
+	    sizeof(tail);
+	if (!qdir_read(fd, st.st_size - (off_t)n, tail, n))
+		return false;
+	end = memrchr(tail, '\n', n);
+	if (!end)
+		return false;
+	n -= (size_t)(end + 1 - tail);
+	return !n || ftruncate(fd, st.st_size - (off_t)n) == 0;
+}
+
+bool qdir_reserve(int fd, size_t n, struct outcome *why)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return failed(why, EX_IOERR, "cannot reserve room");
+	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, st.st_size, (off_t)n) == 0 ||
+	    errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL)
+		return true;
+	return failed(why, write_exit(),
+		      "cannot reserve room for the journal");
+}
+
+bool qdir_rename(struct qdir *s, const char *from, const char *to,
+		  bool sync, struct outcome *why)
+{
+	if (strcmp(from, to) != 0 &&
+	    rename_new(s->mess, from, s->mess, to) < 0)
+		return failed(why, EX_IOERR, "cannot rename an entry");
+	if (sync && fsync(s->mess) < 0)
+		return failed(why, EX_IOERR, "cannot sync the directory");
+	return true;
+}
+
+bool qdir_unlink(struct qdir *s, const char *name, bool sync,
+		  struct outcome *why)
+{
+	if (unlinkat(s->mess, name, 0) < 0 && errno != ENOENT)
+		return failed(why, EX_IOERR, "cannot remove an entry");
+	if (sync && fsync(s->mess) < 0)
+		return failed(why, EX_IOERR, "cannot sync the directory");
+	return true;
+}
+
+bool qdir_quarantine(struct qdir *s, const char *name, const char *id)
+{
+	char to[QUEUE_ID_SIZE + 8];
+	int i, moved = -1;
+
+	for (i = 0; i < 100 && moved < 0; i++) {
+		snprintf(to, sizeof(to), i ? "%s~%d" : "%s", id, i);
+		moved = rename_new(s->mess, name, s->corrupt, to);
+		if (moved < 0 && errno != EEXIST)
+			break;
+	}
+	return moved == 0 && fsync(s->corrupt) == 0 && fsync(s->mess) == 0;
+}
+
+/* --- sweeping --- */
+
+static void sweep_one(struct qdir *s, const char *name)
+{
+	int fd = openat(s->tmp, name, O_RDONLY | OPEN_FILE);
+	struct stat st;
+
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    flock(fd, LOCK_EX | LOCK_NB) == 0)
+		unlinkat(s->tmp, name, 0);
+	close(fd);
+}
+
+void qdir_sweep(struct qdir *s)
+{
+	DIR *dir = read_directory(s->tmp);
+	struct dirent *d;
+
+	while (dir && (d = readdir(dir)))
+		if (d->d_name[0] != '.')
+			sweep_one(s, d->d_name);
+	if (dir)
+		closedir(dir);
+}

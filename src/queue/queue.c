@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The queue as a whole: opening, accepting, looking, administering. */
+#include "queue/queue.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "queue/drop.h"
+#include "queue/order.h"
+#include "queue/queue_parts.h"
+#include "queue/format.h"
+
+static const char run_file[] = "last-run";
+enum { DAY = 24 * 60 * 60 };
+
+/* --- the directory --- */
+
+bool queue_open(const char *directory, bool create, const char *helper,
+		struct queue **out, struct outcome *why)
+{
+	struct queue *q = mem_alloc(sizeof(*q));
+
+	*out = NULL;
+	if (!qdir_open(directory, create, &q->dir, why)) {
+		if (why->exit != EX_NOPERM || !helper ||
+		    access(helper, X_OK) < 0) {
+			queue_close(q);
+			return false;
+		}
+		q->helper = mem_string(helper);
+	}
+	*out = q;
+	return true;
+}
+
+void queue_close(struct queue *q)
+{
+	if (!q)
+		return;
+	qdir_close(&q->dir);
+	free(q->helper);
+	free(q);
+}
+
+bool queue_is_remote(const struct queue *q)
+{
+	return q->helper;
+}
+
+/* A time of the future was written under another clock; it tells nothing
+ * unless it is near. */
+bool queue_tended(const struct queue *q)
+{
+	struct stat st;
+	time_t now = time(NULL);
+
+	return q->dir.root >= 0 &&
+	       fstatat(q->dir.root, run_file, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISREG(st.st_mode) && st.st_mtime > now - DAY &&
+	       st.st_mtime < now + DAY;
+}
+
+void queue_mark_run(struct queue *q)
+{
+	int fd = openat(q->dir.root, run_file, O_WRONLY | O_CREAT |
+			O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
+
+	if (fd < 0 || futimens(fd, NULL) < 0)
+		log_say(LOG_AT_ERROR, "queue: cannot touch %s: %s", run_file,
+			strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
+void queue_sweep(struct queue *q)
+{
+	if (!q->helper)
+		qdir_sweep(&q->dir);
+}
+
+static bool not_permitted(struct outcome *why)
+{
+	return outcome_fail(why, STAGE_LOCAL, EX_NOPERM,
+			    "the queue's directory is not ours to read");
+}
+
+/* --- accepting --- */
+
+/* The text before and behind the message. */
+struct parts {
+	struct buf header, journal;
+};
+
+static void parts_release(struct parts *p)
+{
+	buf_release(&p->header);
+	buf_release(&p->journal);
+}
+
+static void add_journal(struct buf *b, const struct queue_item *item)
+{
+	const struct envelope *v = item->envelope;
+	size_t i;
+
+	for (i = 0; i < v->n; i++) {
+		if (!v->rcpt[i].attempts && v->rcpt[i].state == RCPT_PENDING)
+			continue;
+		text_result(b, time(NULL), i, &v->rcpt[i]);
+		if (v->rcpt[i].state == RCPT_FAILED)
+			text_reported(b, time(NULL), REPORT_FAILURE, &i, 1);
+	}
+}
+
+/* What is written must be what can be read again; whoever hands over
+ * something else has to know now. */
+static bool parts_make(struct parts *p, const struct queue_item *item,
+		       struct outcome *why)
+{
+	struct entry e = {
+		.envelope = *item->envelope, .uid = item->uid,
+		.queued = item->queued ? item->queued : time(NULL),
+		.size = message_size(item->message),
+	};
+	struct entry again = { 0 };
+	size_t whole;
+	bool good;
+
+	e.cause = mem_string(item->cause);
+	p->header = BUF(TEXT_HEADER_MAX);
+	p->journal = BUF(TEXT_JOURNAL_MAX);
+	text_header(&p->header, &e);
+	add_journal(&p->journal, item);
+	free(e.cause);
+	good = !p->header.full && !p->journal.full &&
+	       text_read_header(p->header.data, p->header.len, &again, why) &&
+	       text_read_journal(buf_text(&p->journal), p->journal.len,
+				 &again, &whole, why);
+	text_release(&again);
+	if (good)
+		return true;
+	parts_release(p);
+	return outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
+			    "the envelope cannot be queued");
+}
+
+static bool add_message(struct qdir_writer *w, struct message *m,
+			struct outcome *why)
+{
+	int64_t offset = 0, size = message_size(m);
+	const char *data;
+	long n;
+
+	for (; offset < size; offset += n) {
+		n = message_bytes(m, offset, &data);
+		if (n <= 0) {
+			qdir_abandon(w);
+			return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+					    "cannot read the message");
+		}
+		if (!qdir_add(w, data, (size_t)n, why))
+			return false;
+	}
+	return true;
+}
+
+static bool add_local(struct queue *q, const struct queue_item *item,
+		      const struct parts *p, char id[QUEUE_ID_SIZE],
+		      struct outcome *why)
+{
+	struct buf sum = BUF(TEXT_CHECKSUM_SIZE);
+	char name[QUEUE_NAME_SIZE];
+	struct qdir_writer w;
+	bool good;
+
+	if (!qdir_begin(&q->dir, item->id, &w, why))
+		return false;
+	text_name(name, w.id, item->next, item->held);
+	good = qdir_add(&w, p->header.data, p->header.len, why) &&
+	       add_message(&w, item->message, why);
+	if (good) {
+		text_checksum(&sum, w.sum);
+		good = qdir_add(&w, sum.data, sum.len, why) &&
+		       qdir_add(&w, buf_text(&p->journal), p->journal.len,
+				 why) &&
+		       qdir_commit(&w, name, why);
+	}
+	buf_release(&sum);
+	memcpy(id, w.id, QUEUE_ID_SIZE);
+	return good;
+}
+
+bool queue_add(struct queue *q, const struct queue_item *item,
+	       char id[QUEUE_ID_SIZE], struct outcome *why)
+{
+	char name[QUEUE_NAME_SIZE];
+	struct parts p;
+	bool good;
+
+	if (item->id && q->helper)
+		return not_permitted(why);
+	if (item->id && (qdir_find(&q->dir, item->id, name) ||
+			 qdir_is_corrupt(&q->dir, item->id))) {
+		if (id != item->id)
+			snprintf(id, QUEUE_ID_SIZE, "%s", item->id);
+		return true;
+	}
+	if (!parts_make(&p, item, why))
+		return false;
+	if (q->helper)
+		good = drop_write(q->helper, item, &p.header, &p.journal, id,
+				  why);
+	else
+		good = add_local(q, item, &p, id, why);
+	parts_release(&p);
+	return good;
+}
+
+/* --- looking --- */
+
+/* Reads an entry without a lock and keeps its file open. */
+static bool look_at(struct queue *q, const char *name, struct entry *e,
+		    struct outcome *why)
+{
+	struct stat st;
+	int64_t torn;
+	int fd;
+
+	if (!qdir_look(&q->dir, name, &fd, &st, why))
+		return false;
+	if (entry_read(&q->dir, name, fd, &st, false, e, &torn, why))
+		return true;
+	close(fd);
+	return false;
+}
+
+static void look_end(struct entry *e)
+{
+	if (e->file)
+		close(e->file->fd);
+	free(e->file);
+	text_release(e);
+}
+
+bool queue_look(struct queue *q, const char *id, struct entry **out,
+		struct outcome *why)
+{
+	char name[QUEUE_NAME_SIZE];
+	struct entry *e;
+
+	*out = NULL;
+	if (q->helper)
+		return not_permitted(why);
+	if (!qdir_find(&q->dir, id, name))
+		return outcome_fail(why, STAGE_LOCAL, EX_NOINPUT,
+				    "%s: no such entry", id);
+	e = mem_alloc(sizeof(*e));
+	if (!look_at(q, name, e, why)) {
+		free(e);
+		return false;
+	}
+	*out = e;
+	return true;
+}
+
+/* Without case, as sendmail does it: domains have none. */
+static bool has_recipient(const struct entry *e, const char *substring)
+{
+	size_t i;
+
+	for (i = 0; i < e->envelope.n; i++)
+		if (strcasestr(e->envelope.rcpt[i].address, substring))
+			return true;
+	return false;
+}
+
+static bool is_selected(struct queue *q, const char *name, const char *id,
+			const struct selection *s)
+{
+	struct outcome why;
+	struct entry e;
+	bool match;
+
+	if (s->field == 'I' || !*s->substring)
+		return !strstr(id, s->substring) == s->negated;
+	if (!look_at(q, name, &e, &why))
+		return false;
+	match = s->field == 'S' ?
+		strcasestr(e.envelope.sender, s->substring) != NULL :
+		has_recipient(&e, s->substring);
+	look_end(&e);
+	return match != s->negated;
+}
+
+struct candidate {
+	int64_t next;
+	char *name;
+};
+
+static int by_time(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+
+	if (x->next != y->next)
+		return x->next < y->next ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
+/* Keeps of all names those that are wanted, in the order wanted. */
+static void choose(struct queue *q, const struct selection *s,
+		   int64_t longest_wait, const struct list *all,
+		   struct list *names)
+{
+	struct candidate *c = mem_alloc((all->n + 1) * sizeof(*c));
+	int64_t now = time(NULL), next;
+	char id[QUEUE_ID_SIZE];
+	size_t i, n = 0;
+	bool held;
+
+	for (i = 0; i < all->n; i++) {
+		if (!text_read_name(all->item[i], id, &next, &held) || held)
+			continue;
+		if (s && s->field ? !is_selected(q, all->item[i], id, s) :
+		    next > now && (!longest_wait ||
+				   next <= now + longest_wait))
+			continue;
+		c[n++] = (struct candidate){ next, all->item[i] };
+	}
+	qsort(c, n, sizeof(*c), by_time);
+	for (i = 0; i < n; i++)
+		list_add(names, c[i].name);
+	free(c);
+}
+
+bool queue_select(struct queue *q, const struct selection *s,
+		  int64_t longest_wait, struct list *names,
+		  struct outcome *why)
+{
+	struct list all = { 0 };
+	bool good;
+
+	if (q->helper)
+		return not_permitted(why);
+	good = qdir_names(&q->dir, &all, why);
+	if (good)
+		choose(q, s, longest_wait, &all, names);
+	list_release(&all);
+	return good;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+bool queue_list(struct queue *q, entry_visit *visit, void *context,
+		struct outcome *why)
+{
+	struct list names = { 0 };
+	struct outcome ignored;
+	struct entry e;
+	bool more = true;
+	size_t i;
+
+	if (q->helper)
+		return drop_list(q->helper, visit, context, why);
+	if (!qdir_names(&q->dir, &names, why)) {
+		list_release(&names);
+		return false;
+	}
+	if (names.n)
+		qsort(names.item, names.n, sizeof(*names.item), by_name);
+	for (i = 0; i < names.n && more; i++) {
+		if (!look_at(q, names.item[i], &e, &ignored))
+			continue;
+		close(e.file->fd);
+		free(e.file);
+		e.file = NULL;
+		more = visit(&e, context);
+		look_end(&e);
+	}
+	list_release(&names);
+	return true;
+}
+
+/* --- administration --- */
+
+bool queue_hold(struct queue *q, const char *id, struct outcome *why)
+{
+	if (q->helper)
+		return drop_order(q->helper, "hold", id, NULL, why);
+	return qdir_hold(&q->dir, id, QDIR_ANY, why);
+}
+
+bool queue_release(struct queue *q, const char *id, struct outcome *why)
+{
+	if (q->helper)
+		return drop_order(q->helper, "release", id, NULL, why);
+	return qdir_unhold(&q->dir, id, QDIR_ANY, why);
+}
+
+bool queue_remove(struct queue *q, const char *id, struct outcome *why)
+{
+	if (q->helper)
+		return drop_order(q->helper, "withdraw", id, NULL, why);
+	return qdir_withdraw(&q->dir, id, QDIR_ANY, why);
+}
+
+bool queue_retry(struct queue *q, const char *id, const char *transport,
+		 struct outcome *why)
+{
+	if (q->helper)
+		return drop_order(q->helper, "retry", id, transport, why);
+	return qdir_retry(&q->dir, id, QDIR_ANY, transport, why);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the queue's files share; nobody else includes it. */
+#ifndef QUEUE_QUEUE_PARTS_H
+#define QUEUE_QUEUE_PARTS_H
+
+#include "queue/queue.h"
+#include "queue/qdir.h"
+
+struct queue {
+	struct qdir dir;
+	char *helper;      /* posthaste-drop, if the queue is used through it */
+};
+
+struct entry_file {
+	struct qdir *dir;
+	int fd;
+	int64_t header;    /* the message begins here */
+	int64_t journal;   /* and its journal here */
+	bool torn;         /* a line at its end was cut short */
+	bool synced;       /* nothing was appended since the last sync */
+	bool sync_failed;  /* never tried again */
+};
+
+/* Reads the entry behind fd, called name, into an empty *e, which gets
+ * e->file (with fd, which it closes) where this is true; else fd stays open.
+ * whole: the message's checksum is held against it. torn gets the length of
+ * what was cut short at the journal's end. False: EX_DATAERR, EX_IOERR. */
+bool entry_read(struct qdir *s, const char *name, int fd,
+		const struct stat *st, bool whole, struct entry *e,
+		int64_t *torn, struct outcome *why) MUST_CHECK;
+/* The journal alone, again. */
+bool entry_read_journal(struct entry *e, int64_t size, int64_t *torn,
+			struct outcome *why) MUST_CHECK;
+
+#endif

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "queue/report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/utf8.h"
+#include "mail/address.h"
+
+enum {
+	REPORT_MAX = 8 * 1024 * 1024,
+	NAMED = 100,               /* recipients named in the words */
+	WIDTH = 72
+};
+
+/* What all parts need. */
+struct making {
+	struct buf text;
+	const struct entry *e;
+	struct message *cause;
+	const struct report_place *place;
+	enum report_kind kind;
+	const size_t *rcpt;
+	size_t n;
+	const char *id;            /* also the boundary */
+	bool global;               /* RFC 6533 */
+	bool whole;                /* the cause's body, too */
+};
+
+size_t report_wanted(const struct entry *e, enum report_kind kind,
+		     const size_t *rcpt, size_t n, size_t *wanted)
+{
+	unsigned bit = kind == REPORT_DELAY ? NOTIFY_DELAY : NOTIFY_FAILURE;
+	unsigned notify;
+	size_t i, found = 0;
+
+	if (!*e->envelope.sender)
+		return 0;
+	for (i = 0; i < n; i++) {
+		notify = e->envelope.rcpt[rcpt[i]].notify;
+		if (!notify || notify & bit)
+			wanted[found++] = rcpt[i];
+	}
+	return found;
+}
+
+static const struct recipient *recipient(const struct making *r, size_t i)
+{
+	return &r->e->envelope.rcpt[r->rcpt[i]];
+}
+
+static void add_date(struct buf *b, const char *name, int64_t when)
+{
+	char date[CLOCK_DATE_SIZE];
+
+	clock_date((time_t)when, date);
+	buf_addf(b, "%s: %s\r\n", name, date);
+}
+
+/* A value for a field of the report: one line, ASCII unless it is global. */
+static void add_value(struct making *r, const char *value)
+{
+	const unsigned char *p;
+
+	for (p = (const unsigned char *)value; *p; p++)
+		buf_addc(&r->text, *p < ' ' || *p == 0x7f ||
+			 (*p > 0x7f && !r->global) ? '?' : (char)*p);
+}
+
+/* --- header --- */
+
+static void add_references(struct making *r)
+{
+	char *id = message_field(r->cause, "Message-ID");
+
+	if (id && *id == '<' && strlen(id) < 250 && !utf8_is_wide(id) &&
+	    !strpbrk(id, " \t\r\n"))
+		buf_addf(&r->text, "In-Reply-To: %s\r\nReferences: %s\r\n", id,
+			 id);
+	free(id);
+}
+
+static void add_header(struct making *r)
+{
+	struct buf *b = &r->text;
+	bool delay = r->kind == REPORT_DELAY;
+
+	buf_addf(b, "From: Mail Delivery System <%s>\r\nTo: <%s>\r\n",
+		 r->place->from, r->e->envelope.sender);
+	buf_addf(b, "Subject: %s\r\n",
+		 delay ? "Delayed: your message is still being tried" :
+		 "Not delivered: your message did not arrive");
+	add_date(b, "Date", r->place->now);
+	buf_addf(b, "Message-ID: <%s@%s>\r\n", r->id, r->place->hostname);
+	add_references(r);
+	buf_adds(b, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n");
+	buf_addf(b, "Content-Type: multipart/report;\r\n"
+		 "\treport-type=%sdelivery-status;\r\n\tboundary=\"=_%s\"\r\n"
+		 "Content-Transfer-Encoding: 8bit\r\n\r\n",
+		 r->global ? "global-" : "", r->id);
+}
+
+/* eight: its bytes may be any; a delivery status must be 7bit. */
+static void add_part(struct making *r, const char *type, bool eight,
+		     const char *words)
+{
+	buf_addf(&r->text, "--=_%s\r\nContent-Type: %s\r\n"
+		 "Content-Description: %s\r\n"
+		 "Content-Transfer-Encoding: %s\r\n\r\n", r->id, type, words,
+		 eight ? "8bit" : "7bit");
+}
+
+/* --- the words --- */
+
+/* Breaks text at blanks into indented lines. */
+static void add_wrapped(struct buf *b, const char *indent, const char *text)
+{
+	size_t n, cut;
+
+	while (*text) {
+		n = strlen(text);
+		if (n > WIDTH) {
+			for (cut = WIDTH; cut && text[cut] != ' '; cut--)
+				continue;
+			n = cut ? cut : strcspn(text, " ");
+		}
+		buf_addf(b, "%s%.*s\r\n", indent, (int)n, text);
+		text += n;
+		text += strspn(text, " ");
+	}
+}
+
+static bool status_is(const struct outcome *o, const char *detail)
+{
+	return strlen(o->status) > 2 && !strncmp(o->status + 2, detail,
+						 strlen(detail));
+}
+
+/* Whether it was only ever refused for now, until its time was up. */
+static bool is_given_up(const struct outcome *o)
+{
+	return o->exit == EX_TEMPFAIL || o->code / 100 == 4 ||
+	       (!o->code && o->status[0] == '4');
+}
+
+/* What a person can do about it. */
+static const char *advice(const struct outcome *o)
+{
+	if (is_given_up(o) || o->exit == EX_NOPERM)
+		return "It was tried until its time was up. If it still "
+		       "matters, send it again later, or ask whoever runs "
+		       "mail on this machine.";
+	if (o->exit == EX_NOUSER || status_is(o, "1.1"))
+		return "Check the spelling of the address.";
+	if (o->exit == EX_NOHOST || status_is(o, "1.2"))
+		return "Check the part of the address behind the @.";
+	if (status_is(o, "3.4"))
+		return "Send a smaller message, or a link to what is large.";
+	if (status_is(o, "2.2"))
+		return "The mailbox is full; its owner has to make room.";
+	if (status_is(o, "7."))
+		return "The receiving server does not want it; its words "
+		       "above tell why. Whoever runs mail on this machine "
+		       "can act on them.";
+	return "The words above tell why; whoever runs mail on this machine "
+	       "can act on them.";
+}
+
+static void add_reason(struct making *r, size_t i)
+{
+	const struct outcome *o = &recipient(r, i)->last;
+	char words[1024];
+
+	outcome_words(o, words, sizeof(words));
+	buf_adds(&r->text, "  ");
+	buf_adds(&r->text, recipient(r, i)->address);
+	buf_adds(&r->text, "\r\n");
+	add_wrapped(&r->text, "    ", *words ? words : "no answer");
+	if (r->kind == REPORT_FAILURE && is_given_up(o))
+		buf_addf(&r->text, "    Given up after %u attempt%s.\r\n",
+			 recipient(r, i)->attempts,
+			 recipient(r, i)->attempts == 1 ? "" : "s");
+	if (r->kind == REPORT_FAILURE)
+		add_wrapped(&r->text, "    ", advice(o));
+	buf_adds(&r->text, "\r\n");
+}
+
+static void add_words(struct making *r)
+{
+	struct buf *b = &r->text;
+	char date[CLOCK_DATE_SIZE];
+	size_t i;
+
+	add_part(r, "text/plain; charset=utf-8", true, "Notification");
+	buf_addf(b, "This is the mail system of %s.\r\n\r\n",
+		 r->place->hostname);
+	clock_date((time_t)r->e->queued, date);
+	if (r->kind == REPORT_DELAY)
+		buf_addf(b, "Your message of %s\r\nhas not been delivered "
+			 "yet. You need not do anything: it\r\nis tried again "
+			 "until it arrives or its time is up.\r\n\r\n", date);
+	else
+		buf_addf(b, "Your message of %s\r\ncould not be delivered to "
+			 "the following, and is not tried any more:\r\n\r\n",
+			 date);
+	for (i = 0; i < r->n && i < NAMED; i++)
+		add_reason(r, i);
+	if (i < r->n)
+		buf_addf(b, "  and %zu more, listed in the next part\r\n\r\n",
+			 r->n - i);
+	if (r->kind == REPORT_DELAY) {
+		clock_date((time_t)r->place->retry_until, date);
+		buf_addf(b, "It will be given up on %s;\r\nyou will be told "
+			 "then.\r\n\r\n", date);
+	}
+}
+
+/* --- the delivery status --- */
+
+/* Adds what xtext (RFC 3461 4) stands for; what is none, as it is. */
+static void add_xtext(struct making *r, const char *x)
+{
+	char *plain;
+
+	if (!xtext_decode(x, &plain))
+		plain = mem_string(x);
+	add_value(r, plain);
+	free(plain);
+}
+
+/* The server's status, else one for what happened here. Where time was up,
+ * that is what happened (RFC 3463 3.5); the server's status is in its own
+ * words. */
+static const char *status_of(const struct making *r, const struct outcome *o)
+{
+	if (r->kind == REPORT_FAILURE && is_given_up(o))
+		return "4.4.7";
+	if (o->status[0] == (r->kind == REPORT_DELAY ? '4' : '5'))
+		return o->status;
+	if (r->kind == REPORT_DELAY)
+		return o->code ? "4.0.0" : "4.4.1";
+	switch (o->exit) {
+	case EX_NOUSER:
+		return "5.1.1";
+	case EX_NOHOST:
+		return "5.1.2";
+	case EX_DATAERR:
+		return "5.6.0";
+	default:
+		return "5.0.0";
+	}
+}
+
+static void add_diagnostic(struct making *r, const struct outcome *o)
+{
+	struct buf *b = &r->text;
+
+	if (o->code) {
+		/* a transport that refuses is none */
+		if (o->host[0] && !strchr(o->host, ' ')) {
+			buf_adds(b, "Remote-MTA: dns; ");
+			add_value(r, o->host);
+			buf_adds(b, "\r\n");
+		}
+		buf_addf(b, "Diagnostic-Code: smtp; %d ", o->code);
+		if (o->status[0])
+			buf_addf(b, "%s ", o->status);
+	} else {
+		buf_adds(b, "Diagnostic-Code: x-posthaste; ");
+	}
+	add_value(r, o->text[0] ? o->text : "no answer");
+	buf_adds(b, "\r\n");
+}
+
+/* Outside of a global report an address is ASCII all the same: as
+ * utf-8-addr-xtext (RFC 6533 section 3). */
+static void add_address(struct making *r, const char *address)
+{
+	const unsigned char *p = (const unsigned char *)address;
+	size_t left = strlen(address), n;
+	unsigned c;
+
+	if (r->global || !utf8_is_wide(address)) {
+		add_value(r, address);
+		return;
+	}
+	for (; left && (n = utf8_next(p, left, &c)); p += n, left -= n) {
+		if (c > ' ' && c < 0x7f && c != '\\' && c != '+' && c != '=')
+			buf_addc(&r->text, (char)c);
+		else
+			buf_addf(&r->text, "\\x{%02X}", c);
+	}
+}
+
+static void add_recipient(struct making *r, const struct recipient *rcpt)
+{
+	struct buf *b = &r->text;
+
+	buf_adds(b, "\r\n");
+	if (rcpt->orcpt) {
+		buf_adds(b, "Original-Recipient: ");
+		add_xtext(r, rcpt->orcpt);
+		buf_adds(b, "\r\n");
+	}
+	buf_addf(b, "Final-Recipient: %s; ",
+		 utf8_is_wide(rcpt->address) ? "utf-8" : "rfc822");
+	add_address(r, rcpt->address);
+	buf_addf(b, "\r\nAction: %s\r\nStatus: %s\r\n",
+		 r->kind == REPORT_DELAY ? "delayed" : "failed",
+		 status_of(r, &rcpt->last));
+	add_diagnostic(r, &rcpt->last);
+	if (r->kind == REPORT_DELAY)
+		add_date(b, "Will-Retry-Until", r->place->retry_until);
+}
+
+static void add_status(struct making *r)
+{
+	struct buf *b = &r->text;
+	size_t i;
+
+	add_part(r, r->global ? "message/global-delivery-status" :
+		 "message/delivery-status", r->global, "Delivery report");
+	if (r->e->envelope.envid) {
+		buf_adds(b, "Original-Envelope-Id: ");
+		add_xtext(r, r->e->envelope.envid);
+		buf_adds(b, "\r\n");
+	}
+	buf_addf(b, "Reporting-MTA: dns; %s\r\n", r->place->hostname);
+	add_date(b, "Arrival-Date", r->e->queued);
+	for (i = 0; i < r->n; i++)
+		add_recipient(r, recipient(r, i));
+	buf_adds(b, "\r\n");
+}
+
+/* --- the message returned --- */
+
+static bool add_bytes(struct making *r, int64_t from, int64_t to,
+		      struct outcome *why)
+{
+	const char *data;
+	int64_t n;
+
+	for (; from < to; from += n) {
+		n = message_bytes(r->cause, from, &data);
+		if (n <= 0)
+			return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+					    "cannot read the message");
+		if (n > to - from)
+			n = to - from;
+		buf_add(&r->text, data, (size_t)n);
+	}
+	return true;
+}
+
+static bool add_headers(struct making *r, struct outcome *why)
+{
+	int64_t size = message_header_size(r->cause);
+	size_t begin = r->text.len;
+
+	add_part(r, r->global ? "message/global-headers" :
+		 "text/rfc822-headers", true, "Undelivered message header");
+	if (size <= REPORT_HEADER_MAX)
+		return add_bytes(r, 0, size, why);
+	if (!add_bytes(r, 0, REPORT_HEADER_MAX, why))
+		return false;
+	while (r->text.len > begin && r->text.data[r->text.len - 1] != '\n')
+		r->text.len--;
+	return true;
+}
+
+static bool add_cause(struct making *r, struct outcome *why)
+{
+	if (!r->whole)
+		return add_headers(r, why);
+	add_part(r, r->global ? "message/global" : "message/rfc822",
+		 true, "Undelivered message");
+	return add_bytes(r, 0, message_size(r->cause), why);
+}
+
+/* --- the whole --- */
+
+static void make_envelope(const struct making *r, const struct message *m,
+			  struct envelope *v)
+{
+	*v = (struct envelope){ 0 };
+	v->sender = mem_string("");
+	v->account = mem_string(r->e->envelope.account);
+	v->rcpt = mem_alloc(sizeof(*v->rcpt));
+	v->rcpt[0].address = mem_string(r->e->envelope.sender);
+	v->rcpt[0].notify = NOTIFY_NEVER;
+	v->n = 1;
+	v->eight_bit = message_facts(m)->eight_bit;
+	v->utf8 = r->global;
+}
+
+/* A way that would not take the cause for want of SMTPUTF8 would not take a
+ * global report either; that needs it only for a sender of that kind. */
+static bool is_global(const struct entry *e, const size_t *rcpt, size_t n)
+{
+	size_t i;
+
+	if (address_is_utf8(e->envelope.sender))
+		return true;
+	for (i = 0; i < n; i++)
+		if (!strcmp(e->envelope.rcpt[rcpt[i]].last.status, "5.6.7"))
+			return false;
+	return e->envelope.utf8;
+}
+
+bool report_make(const struct entry *e, struct message *cause,
+		 const struct report_place *place, enum report_kind kind,
+		 const size_t *rcpt, size_t n, char id[QUEUE_ID_SIZE],
+		 struct message **m, struct envelope *v, struct outcome *why)
+{
+	struct making r = {
+		.text = BUF(REPORT_MAX), .e = e, .cause = cause,
+		.place = place, .kind = kind, .rcpt = rcpt, .n = n, .id = id,
+		.global = is_global(e, rcpt, n),
+		.whole = kind == REPORT_FAILURE &&
+			 e->envelope.dsn_return == RETURN_FULL &&
+			 /* a report goes without REQUIRETLS, which the
+			  * body was not to do (RFC 8689 section 5) */
+			 !e->envelope.require_tls &&
+			 message_size(cause) <= REPORT_FULL_MAX,
+	};
+	bool good;
+
+	*v = (struct envelope){ 0 };
+	entry_report_id(e, kind, rcpt[0], id);
+	add_header(&r);
+	add_words(&r);
+	add_status(&r);
+	good = add_cause(&r, why);
+	buf_addf(&r.text, "\r\n--=_%s--\r\n", id);
+	if (good && r.text.full)
+		good = outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
+				    "a report of too many recipients");
+	good = good && message_from_text(buf_text(&r.text), r.text.len, m,
+					 why);
+	if (good)
+		make_envelope(&r, *m, v);
+	buf_release(&r.text);
+	return good;
+}

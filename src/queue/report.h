@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Failure and delay reports: multipart/report (RFC 6522) with a delivery
+ * status (RFC 3464), or their international forms (RFC 6533) where the cause
+ * needed SMTPUTF8.
+ */
+#ifndef QUEUE_REPORT_H
+#define QUEUE_REPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/outcome.h"
+#include "mail/envelope.h"
+#include "mail/message.h"
+#include "queue/queue.h"
+
+enum {
+	REPORT_RECIPIENTS = 1000,         /* the most in one report */
+	REPORT_FULL_MAX = 512 * 1024,     /* larger: its header alone */
+	REPORT_HEADER_MAX = 64 * 1024     /* longer: cut at a line's end */
+};
+
+struct report_place {
+	const char *hostname;       /* Reporting-MTA */
+	const char *from;           /* address of the From field */
+	int64_t now;                /* wall clock, seconds */
+	int64_t retry_until;        /* of a delay: when it will be given up */
+};
+
+/* Of these recipients, those whose sender wants to hear of it: none where
+ * the sender is null, else by NOTIFY (RFC 3461 4.1). wanted has room for n;
+ * gives their number. */
+size_t report_wanted(const struct entry *e, enum report_kind kind,
+		     const size_t *rcpt, size_t n, size_t *wanted);
+
+/* The report about these recipients (1 to REPORT_RECIPIENTS) of the entry;
+ * cause is its message. id is the one to queue it under; *v is its envelope:
+ * null sender, the cause's account. The caller frees *m and releases *v.
+ * False: EX_IOERR (the cause's bytes cannot be read), EX_DATAERR. */
+bool report_make(const struct entry *e, struct message *cause,
+		 const struct report_place *place, enum report_kind kind,
+		 const size_t *rcpt, size_t n, char id[QUEUE_ID_SIZE],
+		 struct message **m, struct envelope *v,
+		 struct outcome *why) MUST_CHECK;
+
+#endif

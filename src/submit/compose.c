@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "submit/compose.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "mail/address.h"
+#include "mail/recipients.h"
+#include "policy/policy.h"
+
+/* --- who calls --- */
+
+enum { PASSWD_MAX = 1024 * 1024 };
+
+/* GECOS up to the first comma, "&" being the login name, capitalised. */
+static char *gecos_name(const char *gecos, const char *login)
+{
+	struct buf b = BUF(PASSWD_MAX);
+
+	for (; *gecos && *gecos != ','; gecos++) {
+		if (*gecos != '&') {
+			buf_addc(&b, *gecos);
+			continue;
+		}
+		if (*login >= 'a' && *login <= 'z')
+			buf_addc(&b, (char)(*login - ('a' - 'A')));
+		else if (*login)
+			buf_addc(&b, *login);
+		if (*login)
+			buf_adds(&b, login + 1);
+	}
+	if (!b.len) {
+		buf_release(&b);
+		return NULL;
+	}
+	return buf_take(&b);
+}
+
+static void look_up(struct caller *c)
+{
+	struct passwd entry, *found = NULL;
+	size_t size = 1024;
+	char *space = NULL;
+
+	if (c->login)
+		return;
+	do {
+		size *= 2;
+		space = mem_resize(space, size, 1);
+	} while (getpwuid_r(c->uid, &entry, space, size, &found) == ERANGE &&
+		 size < PASSWD_MAX);
+	if (found && found->pw_name && *found->pw_name) {
+		c->login = mem_string(found->pw_name);
+		if (found->pw_gecos)
+			c->gecos = gecos_name(found->pw_gecos, c->login);
+	} else {
+		c->login = mem_printf("%lu", (unsigned long)c->uid);
+	}
+	free(space);
+}
+
+const char *caller_login(struct caller *c)
+{
+	look_up(c);
+	return c->login;
+}
+
+const char *caller_full_name(struct caller *c)
+{
+	if (c->name && *c->name)
+		return c->name;
+	look_up(c);
+	return c->gecos;
+}
+
+void caller_release(struct caller *c)
+{
+	free(c->login);
+	free(c->gecos);
+	*c = (struct caller){0};
+}
+
+/* --- account and sender --- */
+
+static const char *domain_for(const struct config *config,
+			      const struct account *a)
+{
+	return a && a->domain ? a->domain : config->general.domain;
+}
+
+/* An address of ours with a domain; takes it over. */
+static char *qualified(char *address, const char *domain)
+{
+	char *whole;
+
+	if (!*address || *address_domain(address))
+		return address;
+	whole = address_qualify(address, domain);
+	free(address);
+	return whole;
+}
+
+/* The login name as an address: quoted where it must be. */
+static char *login_address(const char *login, const char *domain)
+{
+	struct outcome ignored;
+	char *address, *quoted;
+	struct buf b = BUF(2 * strlen(login) + 2);
+	bool is_whole;
+
+	buf_addc(&b, '"');
+	for (; *login; login++) {
+		if (*login == '"' || *login == '\\')
+			buf_addc(&b, '\\');
+		buf_addc(&b, *login);
+	}
+	buf_addc(&b, '"');
+	quoted = buf_take(&b);
+	/* a local part with an "@" would read as qualified, were it bare */
+	if (!address_one(quoted, &address, &is_whole, &ignored) || !*address) {
+		free(address);
+		address = mem_string("nobody");
+	}
+	free(quoted);
+	return qualified(address, domain);
+}
+
+/* -f as an address; NULL where it was not given. */
+static bool sender_given(const struct request *request, char **out,
+			 struct outcome *why)
+{
+	bool is_qualified;
+
+	*out = NULL;
+	if (!request->sender)
+		return true;
+	if (address_one(request->sender, out, &is_qualified, why))
+		return true;
+	why->exit = EX_USAGE;
+	outcome_prefix(why, "sender");
+	return false;
+}
+
+/* The caller's name as far as an account asks for it. */
+static const char *login_for_accounts(const struct config *config,
+				      struct caller *caller)
+{
+	size_t i;
+
+	for (i = 0; i < config->accounts; i++)
+		if (config->account[i].user.n)
+			return caller_login(caller);
+	return "";
+}
+
+static bool account_choose(const struct config *config,
+			   const struct request *request, const char *given,
+			   const struct account **account, struct outcome *why)
+{
+	const char *domain = config->general.domain;
+	char *sender;
+
+	if (request->account) {
+		*account = config_account(config, request->account);
+		return *account ||
+		       outcome_fail(why, STAGE_LOCAL, EX_CONFIG,
+				    "no account \"%s\" in the configuration",
+				    request->account);
+	}
+	sender = given ? qualified(mem_string(given), domain) :
+		 login_address(caller_login(request->caller), domain);
+	*account = policy_account(config,
+				  login_for_accounts(config, request->caller),
+				  sender);
+	free(sender);
+	return true;
+}
+
+/* The first mailbox of From; NULL where there is none of use. */
+static char *sender_from_message(struct message *m)
+{
+	char *from = m ? message_from(m) : NULL;
+
+	if (from && *from)
+		return from;
+	free(from);
+	return NULL;
+}
+
+bool compose_sender(const struct config *config, const struct request *request,
+		    struct message *m, const struct account **account,
+		    char **sender, struct outcome *why)
+{
+	const struct account *a;
+	const char *domain;
+	char *given;
+
+	*account = NULL;
+	*sender = NULL;
+	if (!sender_given(request, &given, why))
+		return false;
+	if (!account_choose(config, request, given, account, why)) {
+		free(given);
+		return false;
+	}
+	a = *account;
+	domain = domain_for(config, a);
+	if (given && !(a && a->force_from)) {
+		*sender = qualified(given, domain);
+		return true;
+	}
+	free(given);
+	if (a && a->from)
+		*sender = mem_string(a->from);
+	else if (a && a->sender_from_header)
+		*sender = sender_from_message(m);
+	*sender = *sender ? qualified(*sender, domain) :
+		  login_address(caller_login(request->caller), domain);
+	return true;
+}
+
+/* --- the whole --- */
+
+static bool has_from(struct message *m)
+{
+	char *from = message_field(m, "From");
+
+	free(from);
+	return from != NULL;
+}
+
+/* The name in a From field of ours; NULL also where none will be made. */
+static const char *full_name(const struct request *request,
+			     const struct account *a, struct message *m)
+{
+	if (request->full_name)
+		return request->full_name;
+	if (a && a->full_name)
+		return a->full_name;
+	if (has_from(m) && !(a && a->from_header == FROM_REPLACE))
+		return NULL;
+	return caller_full_name(request->caller);
+}
+
+static bool complete(const struct config *config,
+		     const struct request *request, const struct account *a,
+		     const char *sender, struct message **m,
+		     struct outcome *why)
+{
+	const char *domain = domain_for(config, a);
+	const char *own = a ? a->from : NULL;
+	struct completion c = {
+		.sender = sender,
+		.full_name = full_name(request, a, *m),
+		.domain = domain,
+		.id_domain = config->general.hostname,
+		.from_header = a ? (enum from_header)a->from_header : FROM_ADD,
+		.undisclosed_recipients = a && a->undisclosed_recipients,
+	};
+	char *from;
+	bool ok;
+
+	/* "replace" means the account's, whatever -f says */
+	if (c.from_header == FROM_REPLACE && own)
+		from = mem_string(own);
+	else if (*sender)
+		from = mem_string(sender);
+	else if (own)
+		from = mem_string(own);
+	else
+		from = login_address(caller_login(request->caller), domain);
+	from = qualified(from, domain);
+	c.from = from;
+	ok = message_complete(m, &c, why);
+	free(from);
+	return ok;
+}
+
+static bool envelope_is_utf8(const struct envelope *e)
+{
+	size_t i;
+
+	if (address_is_utf8(e->sender))
+		return true;
+	for (i = 0; i < e->n; i++)
+		if (address_is_utf8(e->rcpt[i].address))
+			return true;
+	return false;
+}
+
+static void envelope_fill(struct envelope *e, const struct request *request,
+			  const struct account *a,
+			  const struct message_facts *facts)
+{
+	unsigned notify = request->notify ? request->notify :
+			  a ? a->notify : 0;
+	size_t i;
+
+	for (i = 0; i < e->n; i++)
+		if (!e->rcpt[i].notify)
+			e->rcpt[i].notify = notify;
+	e->account = a ? mem_string(a->name) : NULL;
+	e->dsn_return = request->dsn_return ? request->dsn_return :
+			a ? a->dsn_return : RETURN_UNSET;
+	e->envid = request->envid ? xtext(request->envid) : NULL;
+	e->eight_bit = facts->eight_bit || request->body == BODY_8BITMIME;
+	e->seven_bit = request->body == BODY_7BIT;
+	e->utf8 = envelope_is_utf8(e) || facts->utf8_address;
+	e->require_tls = request->require_tls;
+	e->tls_required_no = facts->tls_required_no && !request->require_tls;
+}
+
+bool compose(const struct config *config, const struct request *request,
+	     struct message **m, struct envelope *e,
+	     const struct account **account, struct outcome *why)
+{
+	struct recipient_rules rules = {
+		.default_recipient = config->general.default_recipient,
+		.aliases = config->general.aliases,
+		.aliases_named = config->general.aliases_named,
+		.wish = request->wish,
+	};
+
+	if (!compose_sender(config, request, *m, account, &e->sender, why))
+		return false;
+	rules.domain = domain_for(config, *account);
+	/* before completion, which removes Bcc */
+	if (!envelope_recipients(e, &rules, request->operand,
+				 request->operands, request->from_header, *m,
+				 why))
+		return false;
+	if (!complete(config, request, *account, e->sender, m, why))
+		return false;
+	envelope_fill(e, request, *account, message_facts(*m));
+	return true;
+}
