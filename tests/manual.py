@@ -177,7 +177,8 @@ def check_bash():
     found = complete(PROGRAM, "-N", "f")
     ok(found == ["failure"], "bash offers values", found)
     found = complete(PROGRAM, "--re")
-    ok(sorted(found) == ["--release", "--remove", "--require-tls",
+    ok(sorted(found) == ["--read-envelope-from", "--read-recipients",
+                         "--release", "--remove", "--require-tls",
                          "--retry"], "bash offers options", found)
     wanted = re.findall(r"^\[transport (.*)\]", text_of(
         "contrib", "examples", "failover.conf"), re.M)

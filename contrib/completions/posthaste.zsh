@@ -26,6 +26,8 @@ _posthaste_ids() {
 
 _arguments -S -A '-*' \
 	'-t[send also to the addresses in To, Cc and Bcc]' \
+	'--read-recipients[the same as -t]' \
+	'--read-envelope-from[envelope sender from the From field]' \
 	'-i[a line with a single dot does not end the message]' \
 	'-oi[the same as -i]' \
 	'*-f+[envelope sender]:address:' \

@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "config/options.h"
 
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "config/options_table.h"
 
+/* Bounds of what getopt is told, and the first number of a word. */
+enum { LETTERS_MAX = 60, WORDS_MAX = 60, WORD_FIRST = 256 };
+
 struct parse {
 	struct options *o;
-	char **word;            /* argv from the word in hand on */
+	int argc;
+	char **argv;
+	char letters[4 * LETTERS_MAX]; /* getopt's optstring */
+	struct option words[WORDS_MAX + 1];
 	const struct known_option *chosen; /* named the command */
+	bool ended;             /* "--" went before the operands */
 	bool failed;
 	struct outcome *why;    /* the first fault */
 };
@@ -93,14 +101,10 @@ static void apply(struct parse *p, const struct known_option *k,
 		fault(p, "%s", found.text);
 }
 
-/* The word behind the one in hand, which is then used up; NULL: none. */
-static const char *next_word(struct parse *p)
-{
-	return p->word[1] ? *++p->word : NULL;
-}
+/* --- the words, by getopt_long(3) --- */
 
 /* The row of -X with this value; any row of -X if value is NULL. */
-static const struct known_option *by_letter(char letter, const char *value)
+static const struct known_option *by_letter(int letter, const char *value)
 {
 	const struct known_option *k;
 	size_t i;
@@ -115,119 +119,126 @@ static const struct known_option *by_letter(char letter, const char *value)
 	return NULL;
 }
 
-/* "-qI" is complete with the word behind it, as "-f" is. */
-static void run_selection(struct parse *p)
+/* What getopt_long must know of the table: "-bs" is the letter b with a
+ * value. A word's row is told by its number behind those of all letters. */
+static void describe_options(struct parse *p)
 {
-	struct selection *s = &p->o->selection;
-	const char *word;
+	const struct known_option *k;
+	size_t n = 0, words = 0, i;
 
-	if (!s->field || *s->substring)
-		return;
-	word = next_word(p);
-	if (word)
-		s->substring = word;
-}
-
-/* What is left of a word behind a letter is the value, or the next word is.
- * Returns whether more letters follow in the word. */
-static bool short_option(struct parse *p, const char *at)
-{
-	const struct known_option *k = by_letter(*at, NULL);
-	const char *value;
-
-	if (!k) {
-		fault(p, "unknown option -%c", *at);
-		return false;
-	}
-	if (!fixed_value(k) && k->value == VALUE_NONE) {
-		apply(p, k, NULL);
-		return at[1] != '\0';
-	}
-	value = at + 1;
-	if (!*value && k->value != VALUE_ATTACHED)
-		value = next_word(p);
-	if (!value) {
-		fault(p, "option -%c needs a value", *at);
-		return false;
-	}
-	k = by_letter(*at, value);
-	if (!k) {
-		fault(p, "unknown option -%c%s", *at, value);
-		return false;
-	}
-	apply(p, k, value);
-	if (k->command == COMMAND_RUN)
-		run_selection(p);
-	return false;
-}
-
-/* A long option by its name, or by as much of it as no other begins with. */
-static const struct known_option *by_word(struct parse *p, const char *word,
-					  size_t n)
-{
-	const struct known_option *k, *found = NULL;
-	bool ambiguous = false;
-	size_t i;
-
+	/* stop at the first operand; a missing value is told apart */
+	p->letters[n++] = '+';
+	p->letters[n++] = ':';
 	for (i = 0; (k = option_at(i)); i++) {
-		if (!k->word || strncmp(k->word, word, n))
+		if (k->word && words < WORDS_MAX)
+			p->words[words++] = (struct option){
+				k->word + 2, k->value == VALUE_NONE ?
+				no_argument : k->value == VALUE_NEEDED ?
+				required_argument : optional_argument,
+				NULL, WORD_FIRST + (int)i };
+		if (!k->name || by_letter(k->name[1], NULL) != k ||
+		    n + 4 > sizeof(p->letters))
 			continue;
-		if (!k->word[n])
-			return k;
-		ambiguous = ambiguous || found;
-		found = k;
+		p->letters[n++] = k->name[1];
+		if (fixed_value(k) || k->value != VALUE_NONE)
+			p->letters[n++] = ':';
+		if (k->value == VALUE_ATTACHED)
+			p->letters[n++] = ':';
 	}
-	if (!found)
-		fault(p, "unknown option %.*s", (int)(n & 0xfff), word);
-	else if (ambiguous)
-		fault(p, "option %.*s is ambiguous", (int)(n & 0xfff), word);
-	return ambiguous ? NULL : found;
 }
 
-static void long_option(struct parse *p)
+/* The word behind the option in hand, which is then used up. */
+static const char *next_word(struct parse *p)
 {
-	const char *word = *p->word;
-	size_t n = strcspn(word, "=");
-	const char *value = word[n] ? word + n + 1 : NULL;
-	const struct known_option *k = by_word(p, word, n);
+	return optind < p->argc ? p->argv[optind++] : NULL;
+}
 
-	if (!k)
-		return;
-	if (value && k->value == VALUE_NONE) {
-		fault(p, "option %s takes no value", k->word);
-		return;
-	}
-	if (!value && k->value == VALUE_NEEDED)
-		value = next_word(p);
-	else if (!value && k->value == VALUE_OPTIONAL && p->word[1] &&
-		 p->word[1][0] != '-')
-		value = next_word(p);
-	if (!value && k->value == VALUE_NEEDED) {
-		fault(p, "option %s needs a value", k->word);
+static void short_option(struct parse *p, int letter)
+{
+	const struct known_option *k = by_letter(letter, optarg);
+	struct selection *s = &p->o->selection;
+
+	if (!k) {
+		fault(p, "unknown option -%c%s", letter, optarg);
 		return;
 	}
+	apply(p, k, k->value == VALUE_ATTACHED && !optarg ? "" : optarg);
+	/* "-qI" is complete with the word behind it, as "-f" is */
+	if (k->command == COMMAND_RUN && s->field && !*s->substring &&
+	    optind < p->argc)
+		s->substring = next_word(p);
+}
+
+static void long_option(struct parse *p, const struct known_option *k)
+{
+	const char *value = optarg;
+
+	if (!value && k->value == VALUE_OPTIONAL && optind < p->argc &&
+	    p->argv[optind][0] != '-')
+		value = next_word(p);
 	apply(p, k, value);
+}
+
+/* What getopt_long could not make sense of. */
+static void bad_option(struct parse *p, bool lacks_value)
+{
+	const char *word = p->argv[optind - 1];
+	const struct known_option *k = optopt >= WORD_FIRST ?
+		option_at((size_t)(optopt - WORD_FIRST)) : NULL;
+	size_t i, n = strcspn(word, "="), like = 0;
+
+	if (k)
+		fault(p, lacks_value ? "option %s needs a value" :
+		      "option %s takes no value", k->word);
+	if (optopt) {
+		fault(p, lacks_value ? "option -%c needs a value" :
+		      "unknown option -%c", optopt);
+		return;
+	}
+	for (i = 0; p->words[i].name; i++)
+		like += !strncmp(p->words[i].name, word + 2, n - 2);
+	fault(p, like ? "option %.*s is ambiguous" : "unknown option %.*s",
+	      (int)(n & 0xfff), word);
 }
 
 static void parse_words(struct parse *p)
 {
-	const char *at;
+	int found, before;
 
-	for (; *p->word; p->word++) {
-		at = *p->word;
-		if (at[0] != '-' || !at[1])
-			return;
-		if (!strcmp(at, "--")) {
-			p->word++;
-			return;
-		}
-		if (at[1] == '-') {
-			long_option(p);
-			continue;
-		}
-		for (at++; short_option(p, at); at++)
-			;
+	describe_options(p);
+	optind = 0;
+	opterr = 0;
+	for (;;) {
+		before = optind ? optind : 1;
+		found = getopt_long(p->argc, p->argv, p->letters, p->words,
+				    NULL);
+		if (found == -1)
+			break;
+		if (found == '?' || found == ':')
+			bad_option(p, found == ':');
+		else if (found >= WORD_FIRST)
+			long_option(p, option_at((size_t)(found -
+							  WORD_FIRST)));
+		else
+			short_option(p, found);
 	}
+	p->ended = optind > before;
+}
+
+/* An option forgotten behind a recipient must not become one. */
+static void take_operands(struct parse *p)
+{
+	struct options *o = p->o;
+	size_t i;
+
+	o->operand = p->argv + optind;
+	while (o->operand[o->operands])
+		o->operands++;
+	for (i = 0; i < o->operands && !p->ended; i++)
+		if (o->operand[i][0] == '-')
+			fault(p, "%s: options go before the recipients (a "
+			      "recipient that begins with \"-\" goes after "
+			      "\"--\")", o->operand[i]);
 }
 
 static bool takes_operands(enum command command)
@@ -289,16 +300,16 @@ static enum command command_by_name(const char *name)
 bool options_parse(int argc, char **argv, struct options *o,
 		   struct outcome *why)
 {
-	struct parse p = { .o = o, .why = why };
+	struct parse p = { .o = o, .argc = argc, .argv = argv, .why = why };
 
 	*o = (struct options){ 0 };
-	/* exec permits an empty argv */
-	p.word = argc > 0 ? argv + 1 : argv;
 	o->command = command_by_name(argc > 0 ? argv[0] : NULL);
-	parse_words(&p);
-	o->operand = p.word;
-	while (o->operand[o->operands])
-		o->operands++;
+	o->operand = argv;
+	/* exec permits an empty argv */
+	if (argc > 0) {
+		parse_words(&p);
+		take_operands(&p);
+	}
 	if (o->argument && !*o->argument)
 		fault(&p, "option %s: its value is empty", shown(p.chosen));
 	check_combination(&p);

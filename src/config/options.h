@@ -50,6 +50,7 @@ struct options {
 	bool recipients_from_header;  /* -t */
 	bool ignore_dots;             /* -i, -oi, -ti */
 	const char *sender;           /* -f, -r as given; NULL: not given */
+	bool sender_from_header;      /* --read-envelope-from */
 	const char *full_name;        /* -F */
 	unsigned notify;              /* NOTIFY_*; 0: not given */
 	int dsn_return;               /* enum dsn_return */
@@ -71,8 +72,9 @@ struct options {
 /* Fills *o (which points into argv; nothing to free). argv[0] "mailq" and
  * "newaliases" choose their commands. False (EX_USAGE) with one line of
  * words; o->command then still tells whether a message would have been read
- * (so that the caller can drain it). getopt rules with bundling, parsing
- * stops at the first operand. Writes nothing. */
+ * (so that the caller can drain it). By getopt_long: bundling, parsing stops
+ * at the first operand; one that begins with "-" must come after "--".
+ * Writes nothing. */
 bool options_parse(int argc, char **argv, struct options *o,
 		   struct outcome *why) MUST_CHECK;
 /* Whether the command reads a message from standard input. */

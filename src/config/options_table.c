@@ -107,7 +107,8 @@ static bool read_selection(struct options *o, const char *value,
 
 static const struct known_option table[] = {
 	/* sending */
-	{ "-t", .group = GROUP_SEND, FLAG(recipients_from_header),
+	{ "-t", "--read-recipients", .group = GROUP_SEND,
+	  FLAG(recipients_from_header),
 	  .help = "send also to the addresses in To, Cc and Bcc" },
 	{ "-i", .group = GROUP_SEND, FLAG(ignore_dots),
 	  .help = "a line with a single dot does not end the message" },
@@ -117,6 +118,9 @@ static const struct known_option table[] = {
 	  .help = "envelope sender; '' and '<>' are the null sender" },
 	{ "-r", NEEDS("ADDRESS"), .group = GROUP_SEND, STRING(sender),
 	  .help = "the same as -f" },
+	{ .word = "--read-envelope-from", .group = GROUP_SEND,
+	  FLAG(sender_from_header),
+	  .help = "envelope sender from the From field, where -f is absent" },
 	{ "-F", NEEDS("NAME"), .group = GROUP_SEND, STRING(full_name),
 	  .help = "full name for a From field that is added" },
 	{ "-B", NEEDS("TYPE"), .group = GROUP_SEND, READ(read_body),

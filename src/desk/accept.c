@@ -89,6 +89,7 @@ void desk_request(const struct desk *d, struct request *r)
 	*r = (struct request){
 		.caller = d->caller, .account = o->account,
 		.sender = o->sender,
+		.sender_from_header = o->sender_from_header,
 		.full_name = o->full_name,
 		.from_header = o->recipients_from_header,
 		.operand = o->operand, .operands = o->operands,

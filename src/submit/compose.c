@@ -215,7 +215,7 @@ bool compose_sender(const struct config *config, const struct request *request,
 	free(given);
 	if (a && a->from)
 		*sender = mem_string(a->from);
-	else if (a && a->sender_from_header)
+	else if (request->sender_from_header || (a && a->sender_from_header))
 		*sender = sender_from_message(m);
 	*sender = *sender ? qualified(*sender, domain) :
 		  login_address(caller_login(request->caller), domain);

@@ -34,6 +34,7 @@ struct request {
 	struct caller *caller;
 	const char *account;     /* -a; NULL */
 	const char *sender;      /* -f as given; NULL */
+	bool sender_from_header; /* as the account's key of this name */
 	const char *full_name;   /* -F; NULL: the account's, the caller's */
 	bool from_header;        /* -t */
 	char *const *operand;

@@ -72,6 +72,7 @@ static void describe(struct buf *b, const struct options *o)
 			 o->selection.field, o->selection.substring);
 	add_flag(b, "t", o->recipients_from_header);
 	add_flag(b, "i", o->ignore_dots);
+	add_flag(b, "F@", o->sender_from_header);
 	add_string(b, "f", o->sender);
 	add_string(b, "F", o->full_name);
 	if (o->notify)
@@ -152,11 +153,13 @@ static void test_syntax(void **state)
 		{ "s|-f||d@x", "send f=<> [d@x]" },
 		{ "s|-f|-t|d@x", "send f=<-t> [d@x]" },
 		{ "s|-f|--|d@x", "send f=<--> [d@x]" },
-		{ "s|d@x|-i", "send [d@x] [-i]" },
-		{ "s|-|-i", "send [-] [-i]" },
+		{ "s|-f|--|--|-x", "send f=<--> [-x]" },
 		{ "s|--|-i", "send [-i]" },
 		{ "s||x", "send [] [x]" },
 		{ "s|-i|--|--", "send i [--]" },
+		{ "s|-i|--|-x|--", "send i [-x] [--]" },
+		{ "s|--read-recipients", "send t" },
+		{ "s|--read-envelope-from|d@x", "send F@ [d@x]" },
 		{ "s|--account|work|d@x", "send a=<work> [d@x]" },
 		{ "s|--account=work|d@x", "send a=<work> [d@x]" },
 		{ "s|--account=|d@x", "send a=<> [d@x]" },
@@ -281,6 +284,17 @@ static void test_refused(void **state)
 		{ "s|--explain", "64 no recipients (no message)" },
 		{ "s|-bv|-t", "64 -t cannot go together with -bv "
 		  "(no message)" },
+		/* a forgotten option must not become a recipient */
+		{ "s|d@x|-i", "64 -i: options go before the recipients (a "
+		  "recipient that begins with \"-\" goes after \"--\")" },
+		{ "s|d@x|e@x|-f|f@x", "64 -f: options go before the recipients "
+		  "(a recipient that begins with \"-\" goes after \"--\")" },
+		{ "s|-", "64 -: options go before the recipients (a recipient "
+		  "that begins with \"-\" goes after \"--\")" },
+		{ "s|d@x|--|e@x", "64 --: options go before the recipients (a "
+		  "recipient that begins with \"-\" goes after \"--\")" },
+		{ "s|-f|--|d@x|-x", "64 -x: options go before the recipients "
+		  "(a recipient that begins with \"-\" goes after \"--\")" },
 		{ "s|-Z|d", "64 unknown option -Z" },
 		{ "s|-iZ|d", "64 unknown option -Z" },
 		{ "s|-\033|d", "64 unknown option -?" },
