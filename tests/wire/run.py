@@ -17,6 +17,14 @@ import harness  # noqa: E402
 from harness import Failure, want  # noqa: E402
 
 SECTION = re.compile(r"^\[([a-z]+[0-9]*)(?: ([^\]]*))?\]$")
+# what a scenario need not say
+MESSAGE = ["From: a@example.test", "To: b@example.org", "Subject: s", "",
+           "hi"]
+ARGUMENTS = ["-i b@example.org"]
+RELAY = {"kind": "smtp", "host": "127.0.0.1", "port": "%PORT%",
+         "no_starttls": "yes"}
+TLS_RELAY = {"host": "localhost", "port": "%PORT%", "ca_file": "%CA%",
+             "username": "user", "password": "pencil"}
 VERBS = {"HELO", "EHLO", "LHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA",
          "BDAT", "RSET", "NOOP", "QUIT"}
 
@@ -46,7 +54,7 @@ def sections(path):
         match = SECTION.match(line)
         if match and match.group(1).rstrip("0123456789") in (
                 "about", "server", "config", "argv", "stdin", "env", "run",
-                "file", "expect", "body"):
+                "file", "expect", "body", "base", "relay"):
             found.append((match.group(1), match.group(2) or "", []))
         elif found:
             found[-1][2].append(line)
@@ -71,6 +79,27 @@ class Scenario:
 
     def has(self, name):
         return any(found == name for found, _, _ in self.parts)
+
+    def config(self):
+        """[config]; without it, what [base] and [relay] say over the
+        defaults. None: the arguments name another file."""
+        if self.has("config"):
+            return self.part("config")
+        argv = " ".join(self.part("argv", ARGUMENTS)).split()
+        if "-C" in argv:
+            return None
+        said = [line.lstrip("-").partition(" = ")
+                for line in self.part("relay")]
+        gone = {line[1:] for line in self.part("relay") if line[0] == "-"}
+        keys = {name: value for name, _, value in said}
+        keys = (RELAY if keys.get("kind", "smtp") == "smtp" else
+                TLS_RELAY) | keys
+        general = " ".join(line.replace(" = ", "=", 1)
+                           for line in self.part("base"))
+        return [f"%BASE {general}%" if general else "%BASE%",
+                "[route all]", "transport = relay", "[transport relay]"] + \
+            [f"{name} = {value}" for name, value in keys.items()
+             if name not in gone]
 
     def title(self):
         return f"{self.path.stem}: {' '.join(self.part('about'))}"
@@ -143,7 +172,9 @@ class Run:
             if name == "file":
                 self.write(words[0], lines,
                            int(words[1], 8) if len(words) > 1 else 0o600)
-        self.write("config", self.scenario.part("config"), 0o600)
+        config = self.scenario.config()
+        if config is not None:
+            self.write("config", config, 0o600)
 
     def write(self, name, lines, mode):
         path = pathlib.Path(self.folder, name)
@@ -155,7 +186,7 @@ class Run:
         if self.setting("stdin") == "closed":
             return None
         out = []
-        for line in self.scenario.part("stdin"):
+        for line in self.scenario.part("stdin", MESSAGE):
             if line.startswith("@repeat "):
                 _, count, text = line.split(None, 2)
                 out += [text] * int(count)
@@ -171,9 +202,9 @@ class Run:
 
     def argv(self):
         argv = []
-        for line in self.scenario.part("argv"):
+        for line in self.scenario.part("argv", ARGUMENTS):
             argv += [unescape(word) for word in split(self.fill(line))]
-        if self.scenario.has("config"):
+        if self.scenario.config() is not None:
             argv = ["-C", f"{self.folder}/config"] + argv
         return [word.encode("latin-1") for word in argv]
 
@@ -280,6 +311,14 @@ class Check:
         method = getattr(self, "check_" + name.replace("-", "_"), None)
         want(method, f"[expect]: not understood: {text}")
         method(self.run.fill(rest))
+
+    def check_delivered(self, rest):
+        """0, silence, one message."""
+        want(not rest, f"[expect]: not understood: {rest}")
+        self.check_status("0")
+        self.check_stdout("empty")
+        self.check_stderr("empty")
+        self.check_messages("1")
 
     def check_status(self, rest):
         want(self.run.status in [int(n) for n in rest.split()],
