@@ -95,6 +95,9 @@ const char *policy_second_mechanism(const char *refused,
  * message itself (MAIL, RCPT, the data, local and DNS permanents) are
  * failures; without one the exit status decides. */
 enum rcpt_state policy_verdict(const struct outcome *o, bool queue);
+/* Whether it counts as an attempt: not where this host had no network at all,
+ * so that nobody could have been asked. */
+bool policy_is_attempt(const struct outcome *o);
 /* Whether another way (host, transport, attempt) may be tried after it. */
 bool policy_try_elsewhere(const struct outcome *o);
 

@@ -33,6 +33,11 @@ enum rcpt_state policy_verdict(const struct outcome *o, bool queue)
 	return RCPT_FAILED;
 }
 
+bool policy_is_attempt(const struct outcome *o)
+{
+	return o->exit == EX_OK || !o->no_network;
+}
+
 bool policy_try_elsewhere(const struct outcome *o)
 {
 	/* the message may have arrived: a second way would double it */

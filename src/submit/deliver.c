@@ -156,7 +156,7 @@ static void settle_unjournaled(const struct run *run, struct recipient *r,
 {
 	r->last = *o;
 	r->state = policy_verdict(o, run->queue);
-	if (!o->no_network)
+	if (policy_is_attempt(o))
 		r->attempts++;
 }
 
@@ -169,7 +169,8 @@ static bool goes_on(const struct plan *plan, const struct job *job,
 	struct list next = { 0 };
 	bool other;
 
-	if (o->exit == EX_OK || o->no_network || !policy_try_elsewhere(o))
+	if (o->exit == EX_OK || !policy_is_attempt(o) ||
+	    !policy_try_elsewhere(o))
 		return false;
 	way_of(plan, job, r, r->attempts, &next);
 	other = !list_equal(&next, &d->transport);

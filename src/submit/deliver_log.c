@@ -60,7 +60,7 @@ void log_attempt(const struct run *run, const struct part *p, size_t i)
 	snprintf(size, sizeof(size), "%lld", job->message ?
 		 (long long)message_size(job->message) : 0);
 	snprintf(attempt, sizeof(attempt), "%u", r->attempts +
-		 (job->entry && !o->no_network ? 0 : 1));
+		 (job->entry && policy_is_attempt(o) ? 0 : 1));
 	snprintf(delay, sizeof(delay), "%lld", (long long)waited);
 	snprintf(code, sizeof(code), "%d", o->code);
 	if (run->watch && run->watch->attempt)

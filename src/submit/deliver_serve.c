@@ -98,7 +98,7 @@ static void trace_link(struct trace *trace, const struct link *link)
 static unsigned attempts_with(const struct recipient *r,
 			      const struct outcome *o)
 {
-	return r->attempts + (o->no_network ? 0 : 1);
+	return r->attempts + (policy_is_attempt(o) ? 1 : 0);
 }
 
 static bool record(struct serving *v, struct part *p, size_t i)

@@ -310,7 +310,7 @@ static bool by_exchanges(struct search *s, struct outcome *why)
 
 	if (!exchanges_find(run_dns(s->run), s->query->domain, &s->exchanges,
 			    why)) {
-		why->no_network = dns_no_resolver(s->run->dns);
+		why->no_network = dns_no_network(s->run->dns);
 		return advise(s, why);
 	}
 	if (t->kind == KIND_SOCKS && transport_proxy_dns(t))

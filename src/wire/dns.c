@@ -39,8 +39,6 @@ struct dns {
 	char words[128];
 	int64_t timeout;
 	bool trusted;
-	bool system;              /* resolv.conf's resolvers */
-	bool unreachable;         /* none of them could even be asked */
 	bool answered;            /* some answer came */
 	int refusal;              /* last RCODE of failure heard; 0: none */
 	struct watched *watched;  /* what the library waits for */
@@ -185,8 +183,6 @@ struct dns *dns_open(const struct dns_settings *settings)
 		}
 	} else {
 		read_resolv_conf(&conf);
-		d->system = true;
-		d->unreachable = !conf.nameservers;
 		local = conf.all_loopback || conf.trust_ad;
 	}
 	d->trusted = settings->trust == DNS_TRUST_ALWAYS ||
@@ -205,12 +201,10 @@ void dns_close(struct dns *d)
 	free(d);
 }
 
-bool dns_no_resolver(const struct dns *d)
+bool dns_no_network(const struct dns *d)
 {
 	/* a resolver of this very host fails where it can ask nobody */
-	return !d->channel || (!d->answered &&
-			       ((d->system && d->unreachable) ||
-				interfaces_offline()));
+	return !d->answered && !interfaces_way_out();
 }
 
 /* The library passes over an answer of failure in favour of the next
@@ -273,9 +267,7 @@ static void finish(void *context, int status, int timeouts,
 	(void)timeouts;
 	--*p->open;
 	status = true_status(p->dns, status);
-	if (status == ARES_ECONNREFUSED)
-		p->dns->unreachable = true;
-	else if (status == ARES_SUCCESS)
+	if (status == ARES_SUCCESS)
 		p->dns->answered = true;
 	if (status != ARES_SUCCESS || !data || n <= 0) {
 		snprintf(a->words, sizeof(a->words), "%s",

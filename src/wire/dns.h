@@ -59,12 +59,12 @@ void dns_answer_release(struct dns_answer *a);
 
 struct dns;
 /* Reads resolv.conf once. Never fails: a host without resolver gives
- * DNS_FAILED answers (dns_no_resolver tells). */
+ * DNS_FAILED answers. */
 struct dns *dns_open(const struct dns_settings *settings);
 void dns_close(struct dns *d);
-/* Nobody could be asked, or nobody gave an answer while this host has no
- * address: no attempt was made in earnest. */
-bool dns_no_resolver(const struct dns *d);
+/* No resolver gave an answer, and this host has no way out in any family.
+ * What a resolver fails to do while there is one is a failure of its own. */
+bool dns_no_network(const struct dns *d);
 
 struct dns_question {
 	const char *name;        /* A-labels */

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "wire/interfaces.h"
 
+#include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 struct network {
 	uint32_t net;
@@ -111,16 +114,48 @@ bool interfaces_have_ipv6(void)
 	return found;
 }
 
-bool interfaces_offline(void)
+/* Connecting a datagram socket sends nothing and fails where there is no
+ * route; a source address that nobody beyond the link could answer to, as an
+ * interface without a lease has it, is no way out either. */
+static bool has_route(const char *text)
+{
+	struct net_address there, here = { .len = sizeof(here.sa) };
+	bool found;
+	int fd;
+
+	if (!net_address_parse(text, 53, &there))
+		return false;
+	fd = socket(there.sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return errno != EAFNOSUPPORT;
+	found = !connect(fd, (const void *)&there.sa, there.len) &&
+		!getsockname(fd, (void *)&here.sa, &here.len) &&
+		!net_address_is_local(&here);
+	close(fd);
+	return found;
+}
+
+/* A bridge of containers keeps its address with nobody on it: without a
+ * carrier it is nothing to go out by. */
+static bool has_address(void)
 {
 	struct ifaddrs *all, *i;
 	struct net_address a;
-	bool offline = true;
+	bool found = false;
 
 	if (getifaddrs(&all))
-		return false;
-	for (i = all; i && offline; i = i->ifa_next)
-		offline = !address_of(i, &a) || net_address_is_local(&a);
+		return true;
+	for (i = all; i && !found; i = i->ifa_next)
+		found = i->ifa_flags & IFF_RUNNING && address_of(i, &a) &&
+			!net_address_is_local(&a);
 	freeifaddrs(all);
-	return offline;
+	return found;
+}
+
+/* The addresses are a.root-servers.net's: any that is global would do. A
+ * network without a way to the Internet is one, too. */
+bool interfaces_way_out(void)
+{
+	return has_route("198.41.0.4") || has_route("2001:503:ba3e::2:30") ||
+	       has_address();
 }

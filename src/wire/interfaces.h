@@ -16,7 +16,10 @@ bool net_address_is_public(const struct net_address *a);
 void interfaces_public(struct net_addresses *out);
 /* Whether an interface that is up has a public IPv6 address. */
 bool interfaces_have_ipv6(void);
-/* No address beyond loopback and link-local on any interface that is up. */
-bool interfaces_offline(void);
+/* Whether this host has a network in any family: a route to the Internet from
+ * an address that is good for it, or an interface with a carrier and an
+ * address beyond loopback and link-local. Nothing is sent. What cannot be
+ * found out (no descriptors) counts as a way out. */
+bool interfaces_way_out(void);
 
 #endif

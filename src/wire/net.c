@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "wire/interfaces.h"
 #include "wire/net_parts.h"
 #include "wire/socks.h"
 
@@ -205,7 +206,9 @@ static bool race_failed(struct race *r, const struct net_dial *dial,
 	outcome_fail(why, STAGE_CONNECT, EX_TEMPFAIL,
 		     "cannot connect to %s port %u (%s)", host, port,
 		     buf_text(&r->words));
-	why->no_network = r->list->n && r->unreachable == r->list->n;
+	/* an address out of reach says nothing of this host alone */
+	why->no_network = r->list->n && r->unreachable == r->list->n &&
+			  !interfaces_way_out();
 	return false;
 }
 

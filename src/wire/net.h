@@ -59,8 +59,8 @@ struct net_peer {
  * (no answer, no address for now, any failure of a proxy), EX_NOHOST (the
  * name does not exist), EX_CONFIG (a source_address or path that can never
  * work), EX_OSERR (no memory, thread or descriptor for a look-up).
- * why->no_network is set where this host has no address, route or resolver
- * at all. The words name host, address and port and say what to look at. */
+ * why->no_network is set where this host has no way out in any family and
+ * none of the addresses could be reached without one. The words name host, address and port and say what to look at. */
 bool net_dial(const struct net_dial *dial, int *fd, struct net_peer *peer,
 	      struct outcome *why) MUST_CHECK;
 

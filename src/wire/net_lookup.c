@@ -165,7 +165,7 @@ static bool lookup_failed(const struct question *q, enum net_family family,
 		outcome_fail(why, STAGE_DNS, EX_TEMPFAIL,
 			     "cannot look up %s: %s", q->host,
 			     gai_strerror(q->error));
-		why->no_network = interfaces_offline();
+		why->no_network = !interfaces_way_out();
 		return false;
 	}
 }
@@ -229,7 +229,7 @@ bool net_lookup(const char *host, unsigned port, enum net_family family,
 		outcome_fail(why, STAGE_DNS, EX_TEMPFAIL,
 			     "the look-up of %s was not answered in time",
 			     host);
-		why->no_network = interfaces_offline();
+		why->no_network = !interfaces_way_out();
 		return false;
 	}
 	done = !q->error && lookup_taken(q, port, out);

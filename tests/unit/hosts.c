@@ -210,7 +210,7 @@ struct dns *dns_open(const struct dns_settings *s)
 	return mem_alloc(1);
 }
 
-bool dns_no_resolver(const struct dns *d)
+bool dns_no_network(const struct dns *d)
 {
 	(void)d;
 	return false;

@@ -469,6 +469,21 @@ static void test_verdict(void **state)
 			fail_msg("row %zu", i);
 }
 
+static void test_attempts(void **state)
+{
+	const struct outcome sent = { .exit = EX_OK },
+		refused = { STAGE_CONNECT, EX_TEMPFAIL, 0 },
+		cut_off = { STAGE_CONNECT, EX_TEMPFAIL, 0,
+			    .no_network = true },
+		unnamed = { STAGE_DNS, EX_TEMPFAIL, 0, .no_network = true };
+
+	(void)state;
+	assert_true(policy_is_attempt(&sent));
+	assert_true(policy_is_attempt(&refused));
+	assert_false(policy_is_attempt(&cut_off));
+	assert_false(policy_is_attempt(&unnamed));
+}
+
 static void test_tally(void **state)
 {
 	static const struct {
@@ -557,6 +572,7 @@ int main(void)
 		cmocka_unit_test(test_mechanism_choice),
 		cmocka_unit_test(test_second_mechanism),
 		cmocka_unit_test(test_verdict),
+		cmocka_unit_test(test_attempts),
 		cmocka_unit_test(test_tally),
 		cmocka_unit_test(test_schedule),
 	};
