@@ -73,12 +73,19 @@ void desk_run_release(struct run *run)
 		queue_close(run->queue);
 }
 
+/* What counts is the completed message, which compose() judges; what goes
+ * before that (Bcc, for one) may make it smaller. */
 struct message_limits desk_limits(const struct desk *d)
 {
+	enum { REMOVED_MAX = 16 * 1024 * 1024 };
+	int64_t most = d->config->general.max_message_size;
+
+	if (most && most < INT64_MAX - REMOVED_MAX)
+		most += REMOVED_MAX;
 	return (struct message_limits){
 		.dot_ends = d->config->general.dot_ends_message &&
 			    !d->options->ignore_dots,
-		.max_size = d->config->general.max_message_size,
+		.max_size = most,
 	};
 }
 

@@ -2,8 +2,11 @@
 #include "desk/adopt.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-#include "base/list.h"
+#include "base/buf.h"
+#include "mail/address.h"
+#include "mail/recipients.h"
 
 static void take_over(char **old, char **new)
 {
@@ -24,52 +27,111 @@ static void keep_xtext(char **text)
 	free(plain);
 }
 
-/* Recipients keep their places, which the journal knows them by. */
-static bool take_envelope(struct entry *e, struct envelope *fresh,
-			  struct outcome *why)
+/* One that can be no address, or is there already, ends here; that stops no
+ * other. */
+static void end_recipient(struct entry *e, size_t i, enum rcpt_state state,
+			  int exit, const char *status, const char *words)
 {
+	struct recipient *r = &e->envelope.rcpt[i];
+	struct outcome o, ignored;
+
+	if (r->state != RCPT_PENDING)
+		return;
+	outcome_fail_status(&o, STAGE_LOCAL, exit, status, "%s", words);
+	if (entry_record(e, i, &o, state, r->attempts, &ignored) &&
+	    state == RCPT_FAILED)
+		entry_log(e, i, "failed", status);
+}
+
+static void take_recipient(struct entry *e, size_t i)
+{
+	struct recipient *r = &e->envelope.rcpt[i];
+	struct outcome why;
+	char *fresh = NULL;
+	bool qualified;
+
+	keep_xtext(&r->orcpt);
+	if (address_one(r->address, &fresh, &qualified, &why) && *fresh &&
+	    qualified)
+		take_over(&r->address, &fresh);
+	else
+		end_recipient(e, i, RCPT_FAILED, EX_NOUSER, "5.1.3",
+			      "not an address");
+	free(fresh);
+}
+
+static int by_address(const void *a, const void *b)
+{
+	const struct recipient *const *x = a, *const *y = b;
+	int order = strcmp((*x)->address, (*y)->address);
+
+	return order ? order : *x < *y ? -1 : 1;
+}
+
+/* Recipients keep their places, which the journal knows them by. */
+static void take_recipients(struct entry *e)
+{
+	struct envelope *v = &e->envelope;
+	struct recipient **sorted = mem_alloc(v->n * sizeof(*sorted));
 	size_t i;
 
-	if (fresh->n != e->envelope.n)
-		return outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
-				    "its recipients are not what they seem");
-	take_over(&e->envelope.sender, &fresh->sender);
-	take_over(&e->envelope.account, &fresh->account);
-	e->envelope.eight_bit = fresh->eight_bit;
-	e->envelope.utf8 = fresh->utf8;
-	e->envelope.tls_required_no = fresh->tls_required_no;
-	keep_xtext(&e->envelope.envid);
-	for (i = 0; i < fresh->n; i++) {
-		take_over(&e->envelope.rcpt[i].address,
-			  &fresh->rcpt[i].address);
-		keep_xtext(&e->envelope.rcpt[i].orcpt);
+	for (i = 0; i < v->n; i++) {
+		take_recipient(e, i);
+		sorted[i] = &v->rcpt[i];
 	}
-	return true;
+	qsort(sorted, v->n, sizeof(*sorted), by_address);
+	for (i = 1; i < v->n; i++)
+		if (!strcmp(sorted[i]->address, sorted[i - 1]->address))
+			end_recipient(e, (size_t)(sorted[i] - v->rcpt),
+				      RCPT_SENT, EX_OK, "",
+				      "listed twice");
+	free(sorted);
+}
+
+void adopt_sender(const struct config *config, struct entry *e)
+{
+	struct caller caller = { .uid = e->uid };
+	struct request request = { .caller = &caller };
+	const struct account *account;
+	struct outcome ignored;
+	char *sender = NULL, *plain = NULL;
+	bool qualified;
+
+	if (address_one(e->envelope.sender, &plain, &qualified, &ignored))
+		request.sender = e->envelope.sender;
+	if (!compose_sender(config, &request, NULL, &account, &sender,
+			    &ignored))
+		sender = mem_string("");
+	free(plain);
+	take_over(&e->envelope.sender, &sender);
+	caller_release(&caller);
 }
 
 bool adopt(const struct config *config, struct entry *e, struct message **m,
 	   const struct account **account, struct outcome *why)
 {
 	struct envelope fresh = { 0 };
-	struct list operands = { 0 };
 	struct caller caller = { .uid = e->uid };
 	struct request request = {
 		.caller = &caller, .sender = e->envelope.sender,
-		.require_tls = e->envelope.require_tls,
+		.require_tls = e->envelope.require_tls, .accepted = true,
 	};
 	bool done;
-	size_t i;
 
-	for (i = 0; i < e->envelope.n; i++)
-		list_add(&operands, e->envelope.rcpt[i].address);
-	request.operand = operands.item;
-	request.operands = operands.n;
-	done = compose(config, &request, m, &fresh, account, why) &&
-	       take_envelope(e, &fresh, why);
-	if (!done && why->exit == EX_USAGE)
+	done = compose(config, &request, m, &fresh, account, why);
+	if (done) {
+		take_over(&e->envelope.sender, &fresh.sender);
+		take_over(&e->envelope.account, &fresh.account);
+		keep_xtext(&e->envelope.envid);
+		take_recipients(e);
+		e->envelope.eight_bit = fresh.eight_bit;
+		e->envelope.utf8 = envelope_is_utf8(&e->envelope) ||
+				   message_facts(*m)->utf8_address;
+		e->envelope.tls_required_no = fresh.tls_required_no;
+	} else if (why->exit == EX_USAGE) {
 		why->exit = EX_DATAERR;
+	}
 	envelope_release(&fresh);
-	list_release(&operands);
 	caller_release(&caller);
 	return done;
 }

@@ -7,10 +7,15 @@
 #include "submit/compose.h"
 #include "queue/queue.h"
 
-/* Parses and completes the message and the addresses anew; account and
- * sender follow from the file's owner. False (EX_DATAERR): it is no mail that
- * he could have sent. */
+/* Completes the message (*m, which was parsed anew) and normalises the
+ * addresses; account and sender follow from the file's owner. Recipients keep
+ * their places: what is not an address is recorded as failed, one that comes
+ * twice is sent to once. False: EX_DATAERR and the like where it is not mail
+ * that he could have sent, temporary statuses as of compose(). */
 bool adopt(const struct config *config, struct entry *e, struct message **m,
 	   const struct account **account, struct outcome *why) MUST_CHECK;
+/* For an entry that goes no further: its sender becomes an address that a
+ * report can be sent to, by the rules of his account. */
+void adopt_sender(const struct config *config, struct entry *e);
 
 #endif

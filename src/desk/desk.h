@@ -92,6 +92,7 @@ void desk_accept(const struct desk *d, const struct request *request,
 void acceptance_release(struct acceptance *a);
 /* The request that the command line makes. */
 void desk_request(const struct desk *d, struct request *r);
+/* For reading: wide enough for what is judged when it is complete. */
 struct message_limits desk_limits(const struct desk *d);
 
 /* --- runner.c --- */

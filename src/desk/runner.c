@@ -58,9 +58,8 @@ static size_t descriptors(void)
 static bool make_job(struct runner *r, struct entry *e, struct job *job,
 		     struct outcome *why)
 {
-	const struct message_limits limits = {
-		.max_size = r->d->config->general.max_message_size,
-	};
+	/* its size was judged when it was accepted */
+	const struct message_limits limits = { 0 };
 
 	*job = (struct job){
 		.id = e->id, .envelope = &e->envelope, .entry = e,
@@ -88,6 +87,32 @@ static bool catch_up(struct runner *r, struct entry *e,
 	return e->cause || report_all(r, e, job, why);
 }
 
+static void settle(struct runner *r, struct entry *e, const struct job *job);
+
+/* What can be read and not be sent was accepted all the same: its recipients
+ * fail, or wait, like any others, and its sender is told. */
+static void refuse(struct runner *r, struct entry *e, const struct job *job,
+		   const struct outcome *why)
+{
+	bool final = !outcome_is_temporary(why) && why->exit != EX_CONFIG;
+	struct recipient *rcpt = e->envelope.rcpt;
+	struct outcome ignored;
+	size_t i;
+
+	for (i = 0; i < e->envelope.n; i++) {
+		if (rcpt[i].state != RCPT_PENDING)
+			continue;
+		if (!entry_record(e, i, why, final ? RCPT_FAILED :
+				  RCPT_PENDING, rcpt[i].attempts + 1,
+				  &ignored))
+			break;
+		entry_log(e, i, final ? "failed" : "deferred", why->status);
+	}
+	if (e->foreign)
+		adopt_sender(r->d->config, e);
+	settle(r, e, job);
+}
+
 static void take(struct runner *r, const char *name)
 {
 	struct entry *e;
@@ -96,21 +121,20 @@ static void take(struct runner *r, const char *name)
 
 	if (!queue_take(r->q, name, &e, &why))
 		return;
-	if (!make_job(r, e, job, &why) || !catch_up(r, e, job, &why)) {
-		message_free(job->message);
-		if (why.exit == EX_DATAERR || why.exit == EX_UNAVAILABLE)
-			entry_quarantine(e, why.text);
-		else
-			log_say(LOG_AT_ERROR, "%s: %s", e->id, why.text);
-		entry_release(e);
-		return;
+	if (make_job(r, e, job, &why)) {
+		if (catch_up(r, e, job, &why)) {
+			r->entry[r->n++] = e;
+			return;
+		}
+		log_say(LOG_AT_ERROR, "%s: %s", e->id, why.text);
+	} else {
+		refuse(r, e, job, &why);
 	}
-	r->entry[r->n++] = e;
+	message_free(job->message);
+	entry_release(e);
 }
 
 /* --- settling --- */
-
-static void settle(struct runner *r, struct entry *e, const struct job *job);
 
 static void release(struct runner *r)
 {
@@ -135,26 +159,6 @@ static void work_off(struct runner *r)
 	release(r);
 }
 
-static void log_given_up(const struct entry *e, const struct recipient *r)
-{
-	char uid[24], attempt[16];
-	const struct log_field fields[] = {
-		{ "id", e->id, LOG_WORD },
-		{ "uid", uid, LOG_NUMBER },
-		{ "from", e->envelope.sender, LOG_ADDRESS },
-		{ "to", r->address, LOG_ADDRESS },
-		{ "account", e->envelope.account, LOG_WORD },
-		{ "attempt", attempt, LOG_NUMBER },
-		{ "status", "failed", LOG_WORD },
-		{ "dsn", "4.4.7", LOG_WORD },
-		{ "text", r->last.text, LOG_WORD },
-	};
-
-	snprintf(uid, sizeof(uid), "%lu", (unsigned long)e->uid);
-	snprintf(attempt, sizeof(attempt), "%u", r->attempts);
-	log_event(LOG_AT_ERROR, fields, sizeof(fields) / sizeof(*fields));
-}
-
 /* Time is up: what is pending is refused by us. A server's last words and
  * numbers stay as they are, for the report. */
 static void expire(struct runner *r, struct entry *e)
@@ -177,7 +181,7 @@ static void expire(struct runner *r, struct entry *e)
 		if (!entry_record(e, i, &last, RCPT_FAILED, rcpt->attempts,
 				  &why))
 			return;
-		log_given_up(e, rcpt);
+		entry_log(e, i, "failed", "4.4.7");
 	}
 }
 

@@ -64,8 +64,7 @@ static bool reading_failed(const struct message_reader *r, struct outcome *why)
 				    "the message has a NUL byte");
 	if (r->too_large)
 		return outcome_fail_status(why, STAGE_LOCAL, EX_DATAERR,
-			"5.3.4", "the message is larger than %lld bytes",
-			(long long)r->max_size);
+			"5.3.4", "the message is too large");
 	return message_unwritable(r->store, why);
 }
 

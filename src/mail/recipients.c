@@ -246,3 +246,15 @@ bool envelope_recipients(struct envelope *e, const struct recipient_rules *r,
 	free(g.seen.slot);
 	return ok;
 }
+
+bool envelope_is_utf8(const struct envelope *e)
+{
+	size_t i;
+
+	if (address_is_utf8(e->sender))
+		return true;
+	for (i = 0; i < e->n; i++)
+		if (address_is_utf8(e->rcpt[i].address))
+			return true;
+	return false;
+}

@@ -8,7 +8,6 @@
 
 #include "base/outcome.h"
 #include "mail/envelope.h"
-#include "mail/recipients.h"
 #include "mail/message.h"
 
 /* What a client asks for with one recipient (RFC 3461 4.1, 4.2). */
@@ -35,5 +34,7 @@ bool envelope_recipients(struct envelope *e, const struct recipient_rules *r,
 			 char *const *operand, size_t operands,
 			 bool from_header, struct message *m,
 			 struct outcome *why) MUST_CHECK;
+/* Whether an address of the envelope needs SMTPUTF8. */
+bool envelope_is_utf8(const struct envelope *e);
 
 #endif

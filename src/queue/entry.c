@@ -26,24 +26,26 @@ static bool append(struct entry *e, struct buf *lines, struct outcome *why)
 
 /* --- what a cut-short attempt leaves --- */
 
-static void log_interrupted(const struct entry *e, size_t i)
+void entry_log(const struct entry *e, size_t i, const char *status,
+	       const char *dsn)
 {
 	const struct recipient *r = &e->envelope.rcpt[i];
-	char attempt[16], uid[16];
+	char attempt[16], uid[24];
 	const struct log_field field[] = {
-		{ "id", e->id, false }, { "uid", uid, true },
-		{ "from", e->envelope.sender, false },
-		{ "to", r->address, false },
-		{ "account", e->envelope.account, false },
-		{ "attempt", attempt, true },
-		{ "status", r->last.in_doubt ? "duplicate_possible" :
-			    "deferred", false },
-		{ "text", r->last.text, false },
+		{ "id", e->id, LOG_WORD }, { "uid", uid, LOG_NUMBER },
+		{ "from", e->envelope.sender, LOG_ADDRESS },
+		{ "to", r->address, LOG_ADDRESS },
+		{ "account", e->envelope.account, LOG_WORD },
+		{ "attempt", attempt, LOG_NUMBER },
+		{ "status", status, LOG_WORD },
+		{ "dsn", *dsn ? dsn : NULL, LOG_WORD },
+		{ "text", r->last.text, LOG_WORD },
 	};
 
 	snprintf(attempt, sizeof(attempt), "%u", r->attempts);
 	snprintf(uid, sizeof(uid), "%lu", (unsigned long)e->uid);
-	log_event(LOG_AT_INFO, field, sizeof(field) / sizeof(*field));
+	log_event(strcmp(status, "failed") ? LOG_AT_INFO : LOG_AT_ERROR,
+		  field, sizeof(field) / sizeof(*field));
 }
 
 /* Ends the attempt that was begun for a recipient and has no outcome: it
@@ -65,7 +67,7 @@ static void end_attempt(struct entry *e, size_t i, struct buf *lines)
 		     dot ? ", perhaps after the message was taken" : "");
 	r->last.in_doubt = dot;
 	text_result(lines, time(NULL), i, r);
-	log_interrupted(e, i);
+	entry_log(e, i, dot ? "duplicate_possible" : "deferred", "");
 }
 
 static bool end_attempts(struct entry *e, const size_t *rcpt, size_t n,

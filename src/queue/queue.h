@@ -189,6 +189,10 @@ void entry_dot(struct entry *e);
 bool entry_record(struct entry *e, size_t rcpt, const struct outcome *o,
 		  enum rcpt_state state, unsigned attempts,
 		  struct outcome *why) MUST_CHECK;
+/* A line in the log about a recipient that no session was tried for; dsn "":
+ * none. */
+void entry_log(const struct entry *e, size_t rcpt, const char *status,
+	       const char *dsn);
 /* All that was recorded is on disk. False as for entry_record. Never tried
  * again for the same entry. */
 bool entry_sync(struct entry *e, struct outcome *why) MUST_CHECK;

@@ -74,7 +74,7 @@ static void add_value(struct making *r, const char *value)
 
 static void add_references(struct making *r)
 {
-	char *id = message_field(r->cause, "Message-ID");
+	char *id = r->cause ? message_field(r->cause, "Message-ID") : NULL;
 
 	if (id && *id == '<' && strlen(id) < 250 && !utf8_is_wide(id) &&
 	    !strpbrk(id, " \t\r\n"))
@@ -373,6 +373,8 @@ static bool add_headers(struct making *r, struct outcome *why)
 
 static bool add_cause(struct making *r, struct outcome *why)
 {
+	if (!r->cause)
+		return true;
 	if (!r->whole)
 		return add_headers(r, why);
 	add_part(r, r->global ? "message/global" : "message/rfc822",
@@ -419,7 +421,7 @@ bool report_make(const struct entry *e, struct message *cause,
 		.text = BUF(REPORT_MAX), .e = e, .cause = cause,
 		.place = place, .kind = kind, .rcpt = rcpt, .n = n, .id = id,
 		.global = is_global(e, rcpt, n),
-		.whole = kind == REPORT_FAILURE &&
+		.whole = cause && kind == REPORT_FAILURE &&
 			 e->envelope.dsn_return == RETURN_FULL &&
 			 /* a report goes without REQUIRETLS, which the
 			  * body was not to do (RFC 8689 section 5) */

@@ -36,7 +36,7 @@ size_t report_wanted(const struct entry *e, enum report_kind kind,
 		     const size_t *rcpt, size_t n, size_t *wanted);
 
 /* The report about these recipients (1 to REPORT_RECIPIENTS) of the entry;
- * cause is its message. id is the one to queue it under; *v is its envelope:
+ * cause is its message, NULL where that cannot be read as one. id is the one to queue it under; *v is its envelope:
  * null sender, the cause's account. The caller frees *m and releases *v.
  * False: EX_IOERR (the cause's bytes cannot be read), EX_DATAERR. */
 bool report_make(const struct entry *e, struct message *cause,

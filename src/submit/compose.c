@@ -245,6 +245,21 @@ static const char *full_name(const struct request *request,
 	return caller_full_name(request->caller);
 }
 
+/* Whether the message is from this address and no other. */
+static bool is_from(struct message *m, const char *address)
+{
+	char *field = message_field(m, "From");
+	struct mailboxes from = {0};
+	struct outcome ignored;
+	bool same;
+
+	same = field && address_list(field, strlen(field), &from, &ignored) &&
+	       from.n == 1 && address_equal(from.box[0].address, address);
+	mailboxes_release(&from);
+	free(field);
+	return same;
+}
+
 static bool complete(const struct config *config,
 		     const struct request *request, const struct account *a,
 		     const char *sender, struct message **m,
@@ -274,21 +289,13 @@ static bool complete(const struct config *config,
 		from = login_address(caller_login(request->caller), domain);
 	from = qualified(from, domain);
 	c.from = from;
+	/* replaced when it was accepted, perhaps with a name that -F gave */
+	if (request->accepted && c.from_header == FROM_REPLACE &&
+	    is_from(*m, from))
+		c.from_header = FROM_KEEP;
 	ok = message_complete(m, &c, why);
 	free(from);
 	return ok;
-}
-
-static bool envelope_is_utf8(const struct envelope *e)
-{
-	size_t i;
-
-	if (address_is_utf8(e->sender))
-		return true;
-	for (i = 0; i < e->n; i++)
-		if (address_is_utf8(e->rcpt[i].address))
-			return true;
-	return false;
 }
 
 static void envelope_fill(struct envelope *e, const struct request *request,
@@ -313,6 +320,18 @@ static void envelope_fill(struct envelope *e, const struct request *request,
 	e->tls_required_no = facts->tls_required_no && !request->require_tls;
 }
 
+static bool fits(const struct config *config, const struct message *m,
+		 struct outcome *why)
+{
+	int64_t most = config->general.max_message_size;
+
+	if (!most || message_size(m) <= most)
+		return true;
+	return outcome_fail_status(why, STAGE_LOCAL, EX_DATAERR, "5.3.4",
+				   "the message is larger than %lld bytes",
+				   (long long)most);
+}
+
 bool compose(const struct config *config, const struct request *request,
 	     struct message **m, struct envelope *e,
 	     const struct account **account, struct outcome *why)
@@ -328,11 +347,14 @@ bool compose(const struct config *config, const struct request *request,
 		return false;
 	rules.domain = domain_for(config, *account);
 	/* before completion, which removes Bcc */
-	if (!envelope_recipients(e, &rules, request->operand,
+	if (!request->accepted &&
+	    !envelope_recipients(e, &rules, request->operand,
 				 request->operands, request->from_header, *m,
 				 why))
 		return false;
 	if (!complete(config, request, *account, e->sender, m, why))
+		return false;
+	if (!request->accepted && !fits(config, *m, why))
 		return false;
 	envelope_fill(e, request, *account, message_facts(*m));
 	return true;

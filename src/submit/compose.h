@@ -45,10 +45,16 @@ struct request {
 	const char *envid;       /* plain */
 	enum body_type body;
 	bool require_tls;
+	bool accepted;           /* a foreign queue entry: its size was judged
+				  * when it was accepted, its recipients are
+				  * the entry's, and what a From field that
+				  * names the account says stays */
 };
 
 /* Fills *e and completes *m. *account is set as soon as it is known, NULL:
- * none. False: EX_USAGE, EX_DATAERR, EX_CONFIG, EX_IOERR. The caller
+ * none. The completed message is held against the configured limit on its
+ * size, here and nowhere else. False: EX_USAGE, EX_DATAERR (5.3.4: too
+ * large), EX_CONFIG, EX_IOERR. The caller
  * releases e in either case. */
 bool compose(const struct config *config, const struct request *request,
 	     struct message **m, struct envelope *e,

@@ -238,6 +238,60 @@ def hostile_entries_do_no_harm(folder, certificates):
              "control characters in the log")
 
 
+def size_is_judged_once(folder, certificates):
+    """The completed message's, when it is accepted and never again."""
+    page = b"Subject: s\nContent-Type: text/html\n\n"
+    short = b"Subject: s\n\n" + b"x" * 60 + b"\n"
+    short += (b"y" * 61 + b"\n") * ((100 * 1024 - 20 - len(short)) // 63)
+    too_large = [short, page + b"=" * 40000 + b"\n"]
+    fine = [page + b"=" * 20000 + b"\n",
+            b"Bcc: " + b",\n c@example.org" * 4000 + b"\n" +
+            (b"Subject: s\n\n" + (b"z" * 60 + b"\n") * 1000)]
+    with Machine(folder, certificates,
+                 general="max_message_size = 100K") as machine:
+        for message in too_large:
+            status, out, err = submit("alice", message=message)
+            want(status == 65 and not out and "larger" in err,
+                 (len(message), status, err))
+        want(not entries(), entries())
+        for message in fine:
+            submitted("alice", message=message)
+        for message in too_large:
+            want(hand_in("bob", made(head(1), message))[0] == 0, "helper")
+        machine.drain()
+        want(not entries() and not entries("corrupt"),
+             (entries(), entries("corrupt")))
+        senders = [m["from"] for m in machine.messages()]
+        want(sorted(senders) == ["alice@example.test"] * 2 +
+             ["bob@example.test"] * 2, senders)
+
+
+def what_cannot_be_sent_is_reported(folder, certificates):
+    """Whatever was accepted and can be read: its sender is told."""
+    bad = {"nul": made(head(1), b"Subject: a\0b\n\nx\n"),
+           "loop": made(head(1), b"Received: x\n" * 60 + b"\nx\n"),
+           "one": made(head(1, rcpt=b"no%20address"), BODY),
+           "sender": made(head(1, sender=b"what@@ever",
+                               rcpt=b"no%20address"), BODY)}
+    with Machine(folder, certificates) as machine:
+        for data in bad.values():
+            want(hand_in("alice", data)[0] == 0, data[:200])
+        data = made(head(1, more=b"rcpt no%20address\n"
+                         b"rcpt b@EXAMPLE.org\n"), BODY)
+        want(hand_in("bob", data)[0] == 0, "bob's")
+        machine.drain()
+        want(not entries() and not entries("corrupt"),
+             (entries(), entries("corrupt"), log_text()))
+        messages = machine.messages()
+        reports = sorted(m["to"] for m in messages if not m["from"])
+        want(reports == [["alice@example.test"]] * len(bad) +
+             [["bob@example.test"]], (messages, log_text()))
+        sent = [m["to"] for m in messages if m["from"]]
+        want(sent == [["b@example.org"]], sent)
+        for m in messages:
+            want(b"\0" not in machine.relay.message(m), "NUL")
+
+
 def giant_claims(folder, certificates):
     with Machine(folder, certificates):
         for claim in (1 << 31, 1 << 40, (1 << 62) - 1, 1 << 63, -1):
@@ -544,7 +598,7 @@ TESTS = [setup_rights, nobody_reads_anothers_mail, mailq_shows_ones_own,
          only_ones_own_is_administered, root_steps_down,
          root_submits_as_the_owner, callers_run_no_queue,
          owner_decides_not_the_entry, hostile_entries_do_no_harm,
-         giant_claims, environment_does_not_reach_it, limits_do_not_reach_it,
+         size_is_judged_once, what_cannot_be_sent_is_reported, giant_claims, environment_does_not_reach_it, limits_do_not_reach_it,
          stopped_in_the_middle, killed_in_the_middle, full_disk,
          no_new_privileges_drop, no_new_privileges_socket, never_set_id,
          own_queues]

@@ -40,6 +40,7 @@ hostname = host.example.test
 domain = example.test
 connect_timeout = 5s
 timeout = 20s
+{general}
 [queue]
 queue = always
 [log]
@@ -127,7 +128,9 @@ def listing(user):
 class Machine:
     """An empty queue, a relay, a configuration. A context."""
 
-    def __init__(self, folder, certificates, script=SCRIPT, password=None):
+    def __init__(self, folder, certificates, script=SCRIPT, password=None,
+                 general=""):
+        self.general = general
         self.folder = folder
         self.script = script
         self.password = password or f"password_file = {SECRET}"
@@ -144,7 +147,7 @@ class Machine:
                                     f"{ROOT}/certs")
         CONFIG.write_text(TEXT.format(
             root=ROOT, port=self.relay.port, certificates=ROOT / "certs",
-            password=self.password))
+            password=self.password, general=self.general))
         CONFIG.chmod(0o644)
         return self
 
