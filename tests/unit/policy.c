@@ -472,10 +472,10 @@ static void test_verdict(void **state)
 static void test_attempts(void **state)
 {
 	const struct outcome sent = { .exit = EX_OK },
-		refused = { STAGE_CONNECT, EX_TEMPFAIL, 0 },
-		cut_off = { STAGE_CONNECT, EX_TEMPFAIL, 0,
+		refused = { STAGE_CONNECT, EX_TEMPFAIL, .code = 0 },
+		cut_off = { STAGE_CONNECT, EX_TEMPFAIL,
 			    .no_network = true },
-		unnamed = { STAGE_DNS, EX_TEMPFAIL, 0, .no_network = true };
+		unnamed = { STAGE_DNS, EX_TEMPFAIL, .no_network = true };
 
 	(void)state;
 	assert_true(policy_is_attempt(&sent));
