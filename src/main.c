@@ -152,12 +152,13 @@ static bool prepare(const struct desk *d, struct outcome *why)
 static int fail(const struct desk *d, const struct outcome *why)
 {
 	int status = desk_fail(d, why);
+	char words[2048];
 	size_t i;
 
-	for (i = 1; i < d->config->errors && why->exit == EX_CONFIG; i++)
-		desk_complain("%s:%u: %s", d->config->error[i].file,
-			      d->config->error[i].line,
-			      d->config->error[i].message);
+	for (i = 1; i < d->config->errors && why->exit == EX_CONFIG; i++) {
+		config_fault_words(&d->config->error[i], words, sizeof(words));
+		desk_complain("%s", words);
+	}
 	if (options_read_message(d->options) && !d->no_input)
 		message_drain(STDIN_FILENO);
 	return status;
@@ -188,6 +189,9 @@ static int run_command(struct desk *d, int argc, char **argv,
 	place.file = options->config;
 	configured = config_load(&place, config, &why);
 	open_log(config);
+	if (config->url_ignored)
+		desk_complain("POSTHASTE_URL is not used: root sends as the "
+			      "owner of the system's queue");
 	if (!understood)
 		return fail(d, &usage);
 	if (!configured && !commands[options->command].unconfigured)

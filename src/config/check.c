@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "mail/address.h"
@@ -74,7 +75,7 @@ void config_defaults(struct config *c, const struct config_place *place)
 		c->general.hostname = host_name();
 	if (!c->general.domain)
 		c->general.domain = mem_string(c->general.hostname);
-	if (!c->queue.directory)
+	if (!c->queue.directory && !c->named_file)
 		c->queue.directory = mem_string(place->queue_directory);
 	if (!c->general.cache && c->queue.directory)
 		c->general.cache = mem_printf("%s/mta-sts",
@@ -211,6 +212,21 @@ static void check_transport(struct config *c, const struct settings *set,
 	default_transport(&c->transport[i]);
 }
 
+/* Others may read a secret: refused, but for one whose rights nobody can
+ * change here, as containers mount them. */
+static void secret_exposed(struct config *c, unsigned line, const char *key,
+			   const char *file, const char *shown)
+{
+	struct statvfs fs;
+
+	if (!statvfs(file, &fs) && fs.f_flag & ST_RDONLY)
+		config_warn(c, line, "%s: %.200s can be read by others, on a "
+			    "read-only file system", key, shown);
+	else
+		config_fault(c, line, "%s: %.200s can be read by others "
+			     "(chmod o-r)", key, shown);
+}
+
 static void check_password_file(struct config *c, const char *path,
 				unsigned line)
 {
@@ -219,8 +235,7 @@ static void check_password_file(struct config *c, const char *path,
 	/* that it cannot be read here may be right: it belongs to whom
 	 * delivers */
 	if (path && !stat(path, &st) && st.st_mode & S_IROTH)
-		config_fault(c, line, "password_file: %.200s can be read by "
-			     "others (chmod o-r)", path);
+		secret_exposed(c, line, "password_file", path, path);
 }
 
 /* A password, or a key's URI with its PIN (RFC 7512). */
@@ -232,22 +247,71 @@ static bool holds_secret(const struct transport *t,
 		strstr(t->key, "pin-value="));
 }
 
+/* Whether the transport's kind is set and not understood: then nothing that
+ * depends on it is known. */
+static bool kind_is_faulty(const struct config *c, const struct settings *set,
+			   size_t i)
+{
+	unsigned line = setting_line(set, SECTION_TRANSPORT, "kind", i);
+
+	return line && is_faulty(c, line);
+}
+
 /* What a key of a transport must not be, given the transport's kind and who
  * can read the file. */
-static void check_setting(struct config *c, const struct setting *s,
-			  unsigned mode)
+static void check_setting(struct config *c, const struct settings *set,
+			  const struct setting *s, unsigned mode)
 {
 	const struct transport *t = &c->transport[s->index];
 	const struct config_key *key = s->key;
 
-	if (!(key->kinds & 1u << t->kind))
+	if (!(key->kinds & 1u << t->kind) &&
+	    !kind_is_faulty(c, set, s->index))
 		config_fault(c, s->line, "%s has no use with kind %s",
 			     key->key, kind_name((enum kind)t->kind));
 	if (holds_secret(t, key) && mode & S_IROTH)
-		config_fault(c, s->line, "%s: this file can be read by others "
-			     "(chmod o-r)", key->key);
+		secret_exposed(c, s->line, key->key, c->path, "this file");
 	if (!strcmp(key->key, "password_file"))
 		check_password_file(c, t->password_file, s->line);
+}
+
+/* --- what is valid and hardly meant --- */
+
+static void check_use(struct config *c, size_t i)
+{
+	const struct transport *t = &c->transport[i];
+	size_t r, n;
+
+	for (r = 0; r < c->routes; r++)
+		for (n = 0; n < c->route[r].transport.n; n++)
+			if (!strcmp(c->route[r].transport.item[n], t->name))
+				return;
+	config_warn(c, t->line, "no route uses [transport %s]%s", t->name,
+		    c->routes ? "" : ": mail goes directly to the hosts of "
+		    "each recipient's domain (a [route NAME] with transport "
+		    "= NAME is missing)");
+}
+
+/* A port at which servers speak another way. */
+static void check_port(struct config *c, const struct settings *set, size_t i)
+{
+	const struct transport *t = &c->transport[i];
+	unsigned line = setting_line(set, SECTION_TRANSPORT, "port", i);
+
+	if (!line)
+		return;
+	if (t->port == 465 && (t->kind == KIND_SUBMISSION ||
+			       t->kind == KIND_SMTP))
+		config_warn(c, line, "port: servers expect TLS from the start "
+			    "on port 465: that is kind = submissions");
+	else if ((t->port == 587 || t->port == 25) &&
+		 t->kind == KIND_SUBMISSIONS)
+		config_warn(c, line, "port: servers expect STARTTLS on port "
+			    "%d: that is kind = %s", (int)t->port,
+			    t->port == 587 ? "submission" : "smtp");
+	else if (t->port == 465 && (t->kind == KIND_LMTP ||
+				    transport_is_direct(t)))
+		config_warn(c, line, "port: 465 is for kind = submissions");
 }
 
 void config_check(struct config *c, const struct settings *set,
@@ -260,12 +324,16 @@ void config_check(struct config *c, const struct settings *set,
 	for (i = 0; i < set->n; i++) {
 		s = &set->item[i];
 		if (s->key->section == SECTION_TRANSPORT)
-			check_setting(c, s, mode);
+			check_setting(c, set, s, mode);
 		else if (s->key == key_named(SECTION_ROUTE, "transport"))
 			c->route[s->index].transport_set = true;
 	}
 	check_routes(c, set);
 	check_domains(c);
-	for (i = 0; i < c->transports; i++)
-		check_transport(c, set, i);
+	for (i = 0; i < c->transports; i++) {
+		if (!kind_is_faulty(c, set, i))
+			check_transport(c, set, i);
+		check_use(c, i);
+		check_port(c, set, i);
+	}
 }

@@ -22,39 +22,68 @@ const struct transport *config_direct(void)
 	return &direct;
 }
 
-void config_fault(struct config *c, unsigned line, const char *format, ...)
+static void add_words(const struct config *c, struct config_error **list,
+		      size_t *n, unsigned line, const char *format, va_list ap)
 {
-	char raw[512], words[512];
-	va_list ap;
+	char raw[1024], words[1024];
 
-	if (c->errors > ERRORS_MAX)
+	if (*n > ERRORS_MAX)
 		return;
-	va_start(ap, format);
 	vsnprintf(raw, sizeof(raw), format, ap);
-	va_end(ap);
-	if (c->errors == ERRORS_MAX)
+	if (*n == ERRORS_MAX)
 		snprintf(raw, sizeof(raw), "further faults are not shown");
 	text_printable(words, sizeof(words), raw, strlen(raw));
-	if (!(c->errors & (c->errors - 1)))
-		c->error = mem_resize(c->error, c->errors ? 2 * c->errors : 1,
-				      sizeof(*c->error));
-	c->error[c->errors++] = (struct config_error){
+	if (!(*n & (*n - 1)))
+		*list = mem_resize(*list, *n ? 2 * *n : 1, sizeof(**list));
+	(*list)[(*n)++] = (struct config_error){
 		.file = mem_string(c->path ? c->path : "configuration"),
 		.line = line, .message = mem_string(words) };
 }
 
-/* By line; the checks find theirs after the reader did. */
-static void sort_errors(struct config *c)
+void config_fault(struct config *c, unsigned line, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	add_words(c, &c->error, &c->errors, line, format, ap);
+	va_end(ap);
+}
+
+void config_warn(struct config *c, unsigned line, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	add_words(c, &c->warning, &c->warnings, line, format, ap);
+	va_end(ap);
+}
+
+void config_fault_words(const struct config_error *e, char *out, size_t size)
+{
+	if (e->line)
+		snprintf(out, size, "%s:%u: %s", e->file, e->line, e->message);
+	else
+		snprintf(out, size, "%s: %s", e->file, e->message);
+}
+
+static void sort_by_line(struct config_error *list, size_t n)
 {
 	struct config_error e;
 	size_t i, at;
 
-	for (i = 1; i < c->errors; i++) {
-		e = c->error[i];
-		for (at = i; at && c->error[at - 1].line > e.line; at--)
-			c->error[at] = c->error[at - 1];
-		c->error[at] = e;
+	for (i = 1; i < n; i++) {
+		e = list[i];
+		for (at = i; at && list[at - 1].line > e.line; at--)
+			list[at] = list[at - 1];
+		list[at] = e;
 	}
+}
+
+/* The checks find theirs after the reader did. */
+void config_sort_faults(struct config *c)
+{
+	sort_by_line(c->error, c->errors);
+	sort_by_line(c->warning, c->warnings);
 }
 
 size_t section_count(const struct config *c, enum section section)
@@ -166,11 +195,20 @@ static char *user_place(const char *variable, const char *fallback,
 	return home ? mem_printf("%s/%s/%s", home, fallback, name) : NULL;
 }
 
+/* A link that leads nowhere is a file, which cannot be read. */
 static bool is_absent(const char *path)
 {
 	struct stat st;
 
-	return stat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR);
+	return lstat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return a && b && !stat(a, &x) && !stat(b, &y) &&
+	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 /* HOME may be another user's (under sudo, say), who lets nobody in: there is
@@ -184,13 +222,20 @@ static bool is_elsewhere(const char *path)
 
 static bool find_file(const struct config_place *place, struct config *c)
 {
-	char *own;
+	char *own = user_place("XDG_CONFIG_HOME", ".config",
+			       "posthaste.conf");
 
 	if (place->file) {
 		c->path = mem_string(place->file);
+		c->named_file = !is_same_file(c->path, place->system_file);
+		c->user_file = c->named_file && is_same_file(c->path, own);
+		c->named_file = c->named_file && !c->user_file;
+		free(own);
 		return true;
 	}
-	own = user_place("XDG_CONFIG_HOME", ".config", "posthaste.conf");
+	c->looked = mem_printf("%s%s%s", own ? own : "",
+			       own && place->system_file ? ", " : "",
+			       place->system_file ? place->system_file : "");
 	if (own && !is_absent(own) && !is_elsewhere(own)) {
 		c->path = own;
 		c->user_file = true;
@@ -206,12 +251,18 @@ static bool find_file(const struct config_place *place, struct config *c)
 /* The file's text, and its mode. */
 static bool open_file(struct config *c, struct buf *text, unsigned *mode)
 {
-	int fd = open(c->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int fd = open(c->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
 	bool good;
 	int error;
 
-	good = fd >= 0 && !fstat(fd, &st) && buf_read(text, fd);
+	good = fd >= 0 && !fstat(fd, &st);
+	if (good && S_ISFIFO(st.st_mode)) {
+		close(fd);
+		config_fault(c, 0, "is a pipe, not a file");
+		return false;
+	}
+	good = good && buf_read(text, fd);
 	error = errno;
 	if (fd >= 0)
 		close(fd);
@@ -238,11 +289,53 @@ static void apply_fallbacks(struct config *c)
 			config_fault(c, 0, "%s: %s", key->key, why.text);
 }
 
+/* Whether root would become the owner of the system's queue. */
+static bool steps_down(const struct config_place *place)
+{
+	struct stat st;
+
+	return !geteuid() && place->queue_directory &&
+	       !stat(place->queue_directory, &st) && st.st_uid;
+}
+
+/* What the environment says where there is no file; whether it does. */
+static bool read_environment(const struct config_place *place,
+			     struct config *c, struct settings *set)
+{
+	const char *url = getenv("POSTHASTE_URL");
+	struct buf text = BUF(64 * 1024);
+	struct outcome why;
+
+	c->url_ignored = url && *url && steps_down(place);
+	if (!url || !*url || c->url_ignored)
+		return false;
+	c->path = mem_string("POSTHASTE_URL");
+	c->named_file = true;
+	if (config_of_url(url, getenv("POSTHASTE_PASSWORD_FILE"),
+			  getenv("POSTHASTE_FROM"), &text, &why))
+		config_read(c, set, text.data, text.len);
+	else
+		config_fault(c, 0, "%s", why.text);
+	buf_release(&text);
+	return true;
+}
+
+/* They are of a text that nobody has seen. */
+static void forget_lines(struct config *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->errors; i++)
+		c->error[i].line = 0;
+	for (i = 0; i < c->warnings; i++)
+		c->warning[i].line = 0;
+}
+
 static void place_own(struct config *c)
 {
-	if (!c->user_file)
+	if (!c->user_file && (!c->named_file || c->queue.directory))
 		return;
-	if (!c->queue.directory)
+	if (!c->queue.directory && c->user_file)
 		c->queue.directory = user_place("XDG_STATE_HOME",
 						".local/state",
 						"posthaste/queue");
@@ -267,29 +360,29 @@ bool config_load(const struct config_place *place, struct config *config,
 		 struct outcome *why)
 {
 	struct buf text = BUF_SECRET(FILE_MAX);
-	struct settings set = { 0 };
-	const struct config_error *e;
+	struct settings *set = mem_alloc(sizeof(*set));
+	char words[sizeof(why->text)];
+	bool in_environment = false;
 	unsigned mode = 0;
 
-	*config = (struct config){ 0 };
+	*config = (struct config){ .set = set };
 	apply_fallbacks(config);
-	if (find_file(place, config) && open_file(config, &text, &mode))
-		config_read(config, &set, text.data, text.len);
+	if (!find_file(place, config))
+		in_environment = read_environment(place, config, set);
+	else if (open_file(config, &text, &mode))
+		config_read(config, set, text.data, text.len);
 	place_own(config);
 	config_defaults(config, place);
-	check_priorities(place, config, &set);
-	config_check(config, &set, mode);
+	check_priorities(place, config, set);
+	config_check(config, set, mode);
 	buf_release(&text);
-	free(set.item);
+	if (in_environment)
+		forget_lines(config);
+	config_sort_faults(config);
 	if (!config->errors)
 		return true;
-	sort_errors(config);
-	e = config->error;
-	if (!e->line)
-		return outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s: %s",
-				    e->file, e->message);
-	return outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s:%u: %s", e->file,
-			    e->line, e->message);
+	config_fault_words(config->error, words, sizeof(words));
+	return outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s", words);
 }
 
 static void release_field(enum store store, void *field)
@@ -307,6 +400,31 @@ static void release_field(enum store store, void *field)
 	default:
 		break;
 	}
+}
+
+unsigned config_line(const struct config *c, const char *section,
+		     const char *key, size_t i)
+{
+	unsigned s;
+
+	for (s = 0; s < SECTIONS && c->set; s++)
+		if (!strcmp(section_name((enum section)s), section))
+			return setting_line(c->set, (enum section)s, key, i);
+	return 0;
+}
+
+bool config_sets_anything(const struct config *c)
+{
+	return c->set && c->set->n > 0;
+}
+
+static void release_words(struct config_error *list, size_t n)
+{
+	while (n--) {
+		free(list[n].file);
+		free(list[n].message);
+	}
+	free(list);
 }
 
 void config_release(struct config *config)
@@ -328,11 +446,12 @@ void config_release(struct config *config)
 	free(config->route);
 	free(config->transport);
 	free(config->queue.step);
-	for (i = 0; i < config->errors; i++) {
-		free(config->error[i].file);
-		free(config->error[i].message);
-	}
-	free(config->error);
+	release_words(config->error, config->errors);
+	release_words(config->warning, config->warnings);
 	free(config->path);
+	free(config->looked);
+	if (config->set)
+		free(config->set->item);
+	free(config->set);
 	*config = (struct config){ 0 };
 }

@@ -110,8 +110,14 @@ struct config_error {
 };
 
 struct config {
-	char *path;               /* the file read; NULL: none, all defaults */
+	char *path;               /* the file read, or POSTHASTE_URL; NULL:
+				   * none, all defaults */
+	char *looked;             /* where a file was looked for, in words */
 	bool user_file;           /* a user's own file: own queue */
+	bool named_file;          /* -C with neither that nor the system's: a
+				   * queue only where it names one */
+	bool url_ignored;         /* POSTHASTE_URL is set and not used: root
+				   * becomes the queue's owner here */
 
 	struct {
 		char *hostname;
@@ -132,7 +138,7 @@ struct config {
 	} log;
 	struct {
 		int queue;            /* enum queue_mode */
-		char *directory;
+		char *directory;      /* NULL: there is no queue */
 		struct list schedule; /* as written; see step */
 		int64_t *step;        /* ms, steps of them, at least one */
 		size_t steps;
@@ -168,6 +174,9 @@ struct config {
 
 	struct config_error *error;
 	size_t errors;
+	struct config_error *warning; /* valid, and hardly meant */
+	size_t warnings;
+	struct settings *set;     /* what was set where, see config_line */
 };
 
 /* What the loader must know of the world around it. */
@@ -179,7 +188,8 @@ struct config_place {
 	bool (*priorities_valid)(const char *priorities, struct outcome *why);
 };
 
-/* Reads the configuration (SPEC 10) or, where no file is, the defaults.
+/* Reads the configuration; where there is no file, what POSTHASTE_URL says or
+ * else the defaults.
  * False (EX_CONFIG) where the file is named but missing, unreadable, or has
  * any fault: *why tells the first, config->error all of them. config is
  * filled as far as possible in either case; config_release frees it and
@@ -187,6 +197,22 @@ struct config_place {
 bool config_load(const struct config_place *place, struct config *config,
 		 struct outcome *why) MUST_CHECK;
 void config_release(struct config *config);
+/* The line that sets a key of section i of that sort ("transport", or
+ * "general" and i = 0); 0: it is not set. */
+unsigned config_line(const struct config *c, const char *section,
+		     const char *key, size_t i);
+/* Whether the file sets anything at all. */
+bool config_sets_anything(const struct config *c);
+/* Adds a fault, or a warning, found by somebody who knows more than this
+ * room does; line 0: of the file as a whole. */
+void config_fault(struct config *c, unsigned line, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void config_warn(struct config *c, unsigned line, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* "FILE:LINE: what is wrong", or without the line where there is none. */
+void config_fault_words(const struct config_error *e, char *out, size_t size);
+/* Both in the order of the lines. */
+void config_sort_faults(struct config *c);
 
 /* NULL where there is none, as for "direct", which has no section: see
  * config_direct. */
@@ -208,7 +234,7 @@ const char *transport_proxy(const struct transport *t);
 bool transport_proxy_dns(const struct transport *t);
 
 /* The configuration as in effect, secrets masked: INI text that reads back
- * to the same, or SPEC 2.2's --check JSON (settings and errors). */
+ * to the same, or the JSON of --check (settings, errors, warnings). */
 void config_print(const struct config *c, struct buf *out);
 void config_print_json(const struct config *c, struct buf *out);
 

@@ -41,6 +41,7 @@ struct value_type {
 	/* the value as written in the file; NULL: the store's own way */
 	void (*print)(const void *field, struct buf *out);
 	bool may_be_empty;
+	bool free_text;    /* quotes may be meant */
 };
 
 struct config_key {
@@ -80,9 +81,19 @@ extern const struct value_type type_text, type_path, type_directory,
 /* The home directory, from HOME or the user's entry; NULL: none. */
 const char *home_directory(void);
 
-/* Adds a fault; line 0: the file as a whole. */
-void config_fault(struct config *c, unsigned line, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+/* suggest.c: what may have been meant by an unknown key, word of a key, or
+ * section; NULL: no idea. *elsewhere: the section that such a key belongs to,
+ * SECTIONS if it is the one given. */
+const char *suggest_key(enum section section, const char *word,
+			enum section *elsewhere);
+const char *suggest_word(const struct config_key *key, const char *word);
+const char *suggest_section(const char *word);
+
+/* url.c: the text of a configuration for such a URL; password_file and from
+ * may be NULL. */
+bool config_of_url(const char *url, const char *password_file,
+		   const char *from, struct buf *text, struct outcome *why)
+	MUST_CHECK;
 
 /* config_read.c: what was set where, for the checks. */
 struct setting {

@@ -176,6 +176,22 @@ static void json_section(const struct config *c, enum section section,
 	free(title);
 }
 
+static void json_faults(const char *name, const struct config_error *list,
+			size_t n, struct json *j)
+{
+	size_t i;
+
+	json_array(j, name);
+	for (i = 0; i < n; i++) {
+		json_object(j, NULL);
+		json_string(j, "file", list[i].file);
+		json_int(j, "line", list[i].line);
+		json_string(j, "message", list[i].message);
+		json_end(j);
+	}
+	json_end(j);
+}
+
 void config_print_json(const struct config *c, struct buf *out)
 {
 	struct json j = JSON_INTO(out);
@@ -189,14 +205,7 @@ void config_print_json(const struct config *c, struct buf *out)
 		for (i = 0; i < section_count(c, section); i++)
 			json_section(c, section, i, &j);
 	json_end(&j);
-	json_array(&j, "errors");
-	for (i = 0; i < c->errors; i++) {
-		json_object(&j, NULL);
-		json_string(&j, "file", c->error[i].file);
-		json_int(&j, "line", c->error[i].line);
-		json_string(&j, "message", c->error[i].message);
-		json_end(&j);
-	}
-	json_end(&j);
+	json_faults("errors", c->error, c->errors, &j);
+	json_faults("warnings", c->warning, c->warnings, &j);
 	json_end(&j);
 }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/utf8.h"
 #include "mail/address.h"
@@ -151,6 +152,22 @@ static char *section_label(struct reader *r, enum section section,
 	return NULL;
 }
 
+static void unknown_section(struct reader *r, const char *word, size_t n)
+{
+	char name[81];
+	const char *meant;
+
+	snprintf(name, sizeof(name), "%.*s", (int)(n < 80 ? n : 80), word);
+	meant = suggest_section(name);
+	if (meant && !strcasecmp(meant, name))
+		config_fault(r->c, r->line, "unknown section [%s]: it is "
+			     "written in small letters, [%s]", name, meant);
+	else
+		config_fault(r->c, r->line, "unknown section [%s]%s%s%s", name,
+			     meant ? ": did you mean [" : "",
+			     meant ? meant : "", meant ? "]?" : "");
+}
+
 static void enter_section(struct reader *r, const char *s, const char *end)
 {
 	const char *word = s, *name;
@@ -167,8 +184,7 @@ static void enter_section(struct reader *r, const char *s, const char *end)
 		    !memcmp(section_name(section), word, n))
 			break;
 	if (section == SECTIONS) {
-		config_fault(r->c, r->line, "unknown section [%.*s]",
-			     (int)(n < 80 ? n : 80), word);
+		unknown_section(r, word, n);
 	} else if (section >= SECTION_ACCOUNT) {
 		label = section_label(r, section, name, (size_t)(end - name));
 		if (label)
@@ -196,6 +212,31 @@ static bool section_line(struct reader *r, const char *s, const char *end)
 	return r->section != SECTIONS;
 }
 
+static void unknown_key(struct reader *r, const char *s, size_t n)
+{
+	const char *sort = section_name(r->section), *meant;
+	enum section elsewhere;
+	char name[81];
+
+	snprintf(name, sizeof(name), "%.*s", (int)(n < 80 ? n : 80), s);
+	meant = suggest_key(r->section, name, &elsewhere);
+	if (!meant)
+		config_fault(r->c, r->line, "unknown key \"%s\" in [%s]", name,
+			     sort);
+	else if (elsewhere != SECTIONS)
+		config_fault(r->c, r->line, "unknown key \"%s\" in [%s]: it "
+			     "belongs in [%s%s]", name, sort,
+			     section_name(elsewhere),
+			     elsewhere < SECTION_ACCOUNT ? "" : " NAME");
+	else if (!strcasecmp(meant, name))
+		config_fault(r->c, r->line, "unknown key \"%s\" in [%s]: keys "
+			     "are written in small letters, %s", name, sort,
+			     meant);
+	else
+		config_fault(r->c, r->line, "unknown key \"%s\" in [%s]: did "
+			     "you mean %s?", name, sort, meant);
+}
+
 /* "key = value"; whether there is one to hand on */
 static bool key_line(struct reader *r, const char *s, const char *end)
 {
@@ -208,15 +249,14 @@ static bool key_line(struct reader *r, const char *s, const char *end)
 			     "\"[section]\"");
 		return false;
 	}
-	if (n > KEY_MAX || strspn(s, "abcdefghijklmnopqrstuvwxyz_") < n) {
-		config_fault(r->c, r->line, "unknown key \"%.*s\"",
-			     (int)(n < 80 ? n : 80), s);
-		return false;
-	}
 	if (r->section == SECTIONS) {
 		if (!r->lost)
 			config_fault(r->c, r->line,
 				     "a key before any section");
+		return false;
+	}
+	if (n > KEY_MAX || strspn(s, "abcdefghijklmnopqrstuvwxyz_") < n) {
+		unknown_key(r, s, n);
 		return false;
 	}
 	memcpy(r->key, s, n);
@@ -287,14 +327,34 @@ static void remember(struct reader *r, const struct config_key *key)
 	set->item[set->n++] = (struct setting){ key, r->index, r->line };
 }
 
+/* In one pair of quotes, as other programs have it; here they would be part
+ * of the value. */
+static bool is_quoted(const char *value)
+{
+	size_t n = strlen(value);
+
+	return n > 1 && (*value == '"' || *value == '\'') &&
+	       value[n - 1] == *value;
+}
+
 /* Reads the value in hand into the field. */
 static bool read_value(struct reader *r, const struct config_key *key,
 		       void *field)
 {
 	struct outcome why;
 
+	if (is_quoted(r->value) && key->type->free_text)
+		config_warn(r->c, r->line, "%s: the quotes are part of the "
+			    "value; values are written without", key->key);
+	if (key->type == &type_address && strchr(r->value, '<') &&
+	    r->value[0] != '<')
+		config_warn(r->c, r->line, "%s: the address alone counts; the "
+			    "name goes into full_name", key->key);
 	if (!r->value[0] && !key->type->may_be_empty)
 		config_fault(r->c, r->line, "%s is empty", key->key);
+	else if (is_quoted(r->value) && !key->type->free_text)
+		config_fault(r->c, r->line, "%s: values are written without "
+			     "quotes", key->key);
 	else if (key->type->read(key, r->value, field, &why))
 		return true;
 	else
@@ -335,8 +395,7 @@ static int take(struct reader *r, const char *name)
 	if (key)
 		set_key(r, key);
 	else
-		config_fault(r->c, r->line, "unknown key \"%s\" in [%s]",
-			     name, section_name(r->section));
+		unknown_key(r, name, strlen(name));
 	mem_wipe_string(r->value);
 	r->value = NULL;
 	return 1;

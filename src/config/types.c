@@ -130,7 +130,8 @@ static bool read_tristate(const struct config_key *key, const char *text,
 static bool read_word(const struct config_key *key, const char *text,
 		      void *field, struct outcome *why)
 {
-	struct buf known = BUF(256);
+	struct buf known = BUF(512);
+	const char *meant;
 	int i;
 
 	for (i = 0; key->words[i]; i++) {
@@ -141,6 +142,9 @@ static bool read_word(const struct config_key *key, const char *text,
 		buf_addf(&known, "%s%s", known.len ? ", " : "one of ",
 			 key->words[i]);
 	}
+	meant = key->words[i] ? NULL : suggest_word(key, text);
+	if (meant)
+		buf_addf(&known, "; did you mean %s?", meant);
 	if (key->words[i])
 		*(int *)field = i;
 	else
@@ -277,11 +281,11 @@ static bool read_durations(const struct config_key *key, const char *text,
 #define TYPE(name, where, reader) \
 	const struct value_type type_##name = { .store = STORE_##where, \
 						.read = reader
-TYPE(text, STRING, read_text), .may_be_empty = true };
+TYPE(text, STRING, read_text), .may_be_empty = true, .free_text = true };
 TYPE(path, STRING, read_path), .may_be_empty = true };
 TYPE(directory, STRING, read_directory), .may_be_empty = true };
 TYPE(log, STRING, read_log) };
-TYPE(secret, SECRET, read_text), .may_be_empty = true };
+TYPE(secret, SECRET, read_text), .may_be_empty = true, .free_text = true };
 TYPE(paths, LIST, read_paths), .may_be_empty = true };
 TYPE(bool, BOOL, read_bool) };
 TYPE(tristate, CHOICE, read_tristate) };

@@ -18,7 +18,8 @@
 
 static bool is_compiled_in(const struct config *c)
 {
-	return !strcmp(c->queue.directory, QUEUE_DIRECTORY);
+	return c->queue.directory &&
+	       !strcmp(c->queue.directory, QUEUE_DIRECTORY);
 }
 
 bool desk_open_queue(const struct desk *d, bool create, struct queue **out,
@@ -38,7 +39,7 @@ bool desk_queue(const struct desk *d, bool explicit, struct queue **out,
 			c->queue.queue == QUEUE_ALWAYS;
 
 	*out = NULL;
-	if (c->queue.queue == QUEUE_NEVER)
+	if (c->queue.queue == QUEUE_NEVER || !c->queue.directory)
 		return true;
 	/* -odb alone does not make a machine's queue, which nobody would run */
 	if (!desk_open_queue(d, promised || (explicit && !is_compiled_in(c)),

@@ -131,14 +131,16 @@ int desk_administer(const struct desk *d)
 	struct list ids = { 0 };
 	struct outcome why;
 	struct queue *q;
+	const char *directory = d->config->queue.directory;
 	int status;
 
-	if (access(d->config->queue.directory, F_OK)) {
+	if (!directory || access(directory, F_OK)) {
 		if (all)
 			return EX_OK;
 		outcome_fail(&why, STAGE_LOCAL, EX_NOINPUT,
-			     "no such entry: there is no queue in %s",
-			     d->config->queue.directory);
+			     "no such entry: there is no queue%s%s",
+			     directory ? " in " : " (no directory is set)",
+			     directory ? directory : "");
 		return desk_fail(d, &why);
 	}
 	if (!desk_open_queue(d, false, &q, &why))

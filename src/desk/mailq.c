@@ -162,7 +162,7 @@ static bool open_to_look(const struct desk *d, struct queue **q,
 	const struct config *c = d->config;
 
 	*q = NULL;
-	if (c->queue.queue == QUEUE_NEVER ||
+	if (c->queue.queue == QUEUE_NEVER || !c->queue.directory ||
 	    desk_open_queue(d, false, q, why))
 		return true;
 	*q = NULL;

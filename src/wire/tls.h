@@ -92,4 +92,16 @@ bool tls_priorities_valid(const char *priorities, struct outcome *why)
 	MUST_CHECK;
 const char *tls_library_version(void);
 
+/* --- files, before they are needed (tls_check.c) --- */
+
+/* Whether the file holds what it should; words that go on from the file's
+ * name (EX_CONFIG). A PKCS#11 URI is left to the handshake. */
+bool tls_ca_file_valid(const char *path, struct outcome *why) MUST_CHECK;
+bool tls_crl_file_valid(const char *path, struct outcome *why) MUST_CHECK;
+/* A client certificate and its key, which may be in the same file. */
+bool tls_certificate_valid(const char *certificate, const char *key,
+			   struct outcome *why) MUST_CHECK;
+/* Whether this system has certificates of authorities at all. */
+bool tls_system_has_trust(void);
+
 #endif

@@ -106,6 +106,23 @@ static char *faults(const struct config *c)
 	return buf_take(&b);
 }
 
+/* The same of the warnings, of a file without faults. */
+static void check_warnings(struct place *p, const char *text,
+			   const char *expected)
+{
+	struct buf got = BUF(1 << 20);
+	struct config c;
+	size_t i;
+
+	load_good(p, text, &c);
+	for (i = 0; i < c.warnings; i++)
+		buf_addf(&got, "%u: %s\n", c.warning[i].line,
+			 c.warning[i].message);
+	assert_string_equal(buf_text(&got), expected);
+	buf_release(&got);
+	config_release(&c);
+}
+
 static void check_faults(struct place *p, const char *text,
 			 const char *expected)
 {
@@ -179,11 +196,12 @@ static void test_defaults(void **state)
 	assert_int_equal(c.general.timeout, 600000);
 	assert_int_equal(c.general.connect_timeout, 30000);
 	assert_int_equal(c.general.max_message_size, 0);
-	assert_string_equal(c.general.cache, "/var/spool/posthaste/mta-sts");
 	assert_string_equal(c.log.to, "syslog");
 	assert_int_equal(c.log.level, LOG_AT_INFO);
 	assert_int_equal(c.queue.queue, QUEUE_UNSET);
-	assert_string_equal(c.queue.directory, "/var/spool/posthaste");
+	/* a file that somebody names has a queue only where it says so */
+	assert_true(c.named_file);
+	assert_null(c.queue.directory);
 	assert_int_equal(c.queue.steps, 7);
 	assert_int_equal(c.queue.step[0], 450000);
 	assert_int_equal(c.queue.step[6], 28800000);
@@ -327,7 +345,7 @@ static void test_all_faults_at_once(void **state)
 		"15: timeout is set again\n"
 		"16: neither \"key = value\" nor \"[section]\"\n"
 		"17: neither \"key = value\" nor \"[section]\"\n"
-		"18: unknown key \"Bad:key\"\n"
+		"18: unknown key \"Bad:key\" in [general]\n"
 		"19: dot_ends_message: \"maybe\" is not yes or no\n"
 		"20: max_message_size: \"big\" is not a size (bytes, or as "
 		"500K, 25M, 1G)\n"
@@ -387,7 +405,7 @@ static void test_transport_faults(void **state)
 		"33: key without certificate\n"
 		"34: source_address: \"lo\" is not an IP address\n"
 		"35: ip_family: \"ipv5\" is not one of any, ipv4, ipv6, "
-		"prefer_ipv4, prefer_ipv6\n"
+		"prefer_ipv4, prefer_ipv6; did you mean ipv4?\n"
 		"36: a transport's name has no blanks and no commas\n"
 		"38: host has no use with kind direct\n"
 		"39: [domain example.org] has 2 of dkim_selector and 1 of "
@@ -401,6 +419,173 @@ static void test_transport_faults(void **state)
 
 #define HEX16 "0123456789abcdef"
 #define NOT_HEX " is not a SHA-256 fingerprint (64 hexadecimal digits)\n"
+
+/* What was meant is said where it can be guessed. */
+static void test_suggestions(void **state)
+{
+	check_faults(*state,
+		"[Account]\nx = 1\n[transports x]\n"
+		"[transport a]\nKind = smtp\nuser = me\npasswordfile = /p\n"
+		"server = s\ndomain = d\nxyzzy = 1\npasword = p\n"
+		"ssl = yes\nforce_from = yes\n"
+		"[transport b]\nkind = smtps\nhost = b\nport = 465\n"
+		"[transport c]\nkind = submision\n"
+		"[log]\nlevel = debugg\n"
+		"[general]\nHost = x\n",
+		"1: unknown section [Account]: it is written in small "
+		"letters, [account]\n"
+		"3: unknown section [transports]: did you mean [transport]?\n"
+		"5: unknown key \"Kind\" in [transport]: keys are written in "
+		"small letters, kind\n"
+		"6: unknown key \"user\" in [transport]: did you mean "
+		"username?\n"
+		"7: unknown key \"passwordfile\" in [transport]: did you mean "
+		"password_file?\n"
+		"8: unknown key \"server\" in [transport]: did you mean host?\n"
+		"9: unknown key \"domain\" in [transport]: it belongs in "
+		"[general]\n"
+		"10: unknown key \"xyzzy\" in [transport]\n"
+		"11: unknown key \"pasword\" in [transport]: did you mean "
+		"password?\n"
+		"12: unknown key \"ssl\" in [transport]: did you mean kind?\n"
+		"13: unknown key \"force_from\" in [transport]: it belongs in "
+		"[account NAME]\n"
+		/* and nothing follows from a kind that is not known */
+		"15: kind: \"smtps\" is not one of direct, submissions, "
+		"submission, smtp, socks, lmtp, fail; did you mean "
+		"submissions?\n"
+		"19: kind: \"submision\" is not one of direct, submissions, "
+		"submission, smtp, socks, lmtp, fail; did you mean "
+		"submission?\n"
+		"21: level: \"debugg\" is not one of error, info, debug; did "
+		"you mean debug?\n"
+		"23: unknown key \"Host\" in [general]: did you mean "
+		"hostname?\n");
+}
+
+static void test_quotes(void **state)
+{
+	check_faults(*state,
+		"[account a]\nfrom = \"a@x.example\"\nuser = 'www-data'\n"
+		"[route r]\ntransport = \"t\"\n"
+		"[transport t]\nkind = \"smtp\"\nhost = \"h.example\"\n"
+		"port = \"25\"\nca_file = \"/ca.pem\"\n"
+		"[general]\ntimeout = '10s'\n",
+		"2: from: values are written without quotes\n"
+		"3: user: values are written without quotes\n"
+		"5: transport: values are written without quotes\n"
+		"7: kind: values are written without quotes\n"
+		"8: host: values are written without quotes\n"
+		"9: port: values are written without quotes\n"
+		"10: ca_file: values are written without quotes\n"
+		"12: timeout: values are written without quotes\n");
+	check_warnings(*state,
+		"[account a]\nfull_name = \"Alice Example\"\n"
+		"[account b]\nfull_name = \"Al\" Example\n"
+		"[account c]\nfrom = \"a b\"@x.example\n"
+		"[route r]\ntransport = t\n"
+		"[transport t]\nkind = smtp\nhost = h\npassword = 'p#w'\n",
+		"2: full_name: the quotes are part of the value; values are "
+		"written without\n"
+		"12: password: the quotes are part of the value; values are "
+		"written without\n");
+}
+
+static void test_warnings(void **state)
+{
+	check_warnings(*state,
+		"[account a]\nfrom = Alice <a@x.example>\n"
+		"[route r]\ntransport = t u\n"
+		"[transport t]\nkind = submission\nhost = h\nport = 465\n"
+		"[transport u]\nkind = submissions\nhost = h\nport = 587\n"
+		"[transport v]\nkind = submissions\nhost = h\nport = 465\n",
+		"2: from: the address alone counts; the name goes into "
+		"full_name\n"
+		"8: port: servers expect TLS from the start on port 465: that "
+		"is kind = submissions\n"
+		"12: port: servers expect STARTTLS on port 587: that is kind = "
+		"submission\n"
+		"13: no route uses [transport v]\n");
+	check_warnings(*state,
+		"[transport prov]\nkind = smtp\nhost = h\n",
+		"1: no route uses [transport prov]: mail goes directly to the "
+		"hosts of each recipient's domain (a [route NAME] with "
+		"transport = NAME is missing)\n");
+}
+
+/* For containers, where no file is. */
+static void test_environment(void **state)
+{
+	static const struct {
+		const char *url;
+		const char *expected;  /* kind host:port user, or a fault */
+	} rows[] = {
+		{ "submissions://me@mail.example.org",
+		  "submissions mail.example.org:465 me" },
+		{ "SUBMISSION://me%40x.example@mail.example.org:2525/",
+		  "submission mail.example.org:2525 me@x.example" },
+		{ "smtp://[2001:db8::1]:26", "smtp 2001:db8::1:26 -" },
+		{ "smtp://[2001:db8::1]", "smtp 2001:db8::1:25 -" },
+		{ "smtp://a@b@host", "smtp host:25 a@b" },
+		{ "smtps://host", "0: it begins with submissions://, "
+		  "submission:// or smtp://" },
+		{ "smtp://u:p@host", "0: a password has no place in a URL, "
+		  "which everybody can see: put it into a file and name that "
+		  "in POSTHASTE_PASSWORD_FILE" },
+		{ "smtp://", "0: its host is not understood" },
+		{ "smtp://@host", "0: its user is not understood" },
+		{ "smtp://a%zz@host", "0: its user is not understood" },
+		{ "smtp://a%0ab@host", "0: its user is not understood" },
+		{ "smtp://host?x=1", "0: nothing follows the host and its "
+		  "port" },
+		{ "smtp://host\n[tls]", "0: a control character" },
+		{ "smtp://host:", "0: port is empty" },
+		{ "smtp://host:99999",
+		  "0: port: \"99999\" is not within 1 and 65535" },
+	};
+	struct place *p = *state;
+	struct config_place place = { .system_file = "/nonexistent/c",
+				      .queue_directory = "/nonexistent/q" };
+	struct outcome why;
+	struct config c;
+	char got[300];
+	size_t i;
+
+	setenv("XDG_CONFIG_HOME", p->dir, 1);
+	setenv("POSTHASTE_PASSWORD_FILE", "/run/secrets/mail", 1);
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		setenv("POSTHASTE_URL", rows[i].url, 1);
+		if (config_load(&place, &c, &why)) {
+			assert_string_equal(c.transport[0].password_file,
+					    "/run/secrets/mail");
+			assert_int_equal(c.queue.queue, QUEUE_NEVER);
+			assert_null(c.queue.directory);
+			assert_string_equal(c.log.to, "stderr");
+			snprintf(got, sizeof(got), "%s %s:%u %s",
+				 kind_name((enum kind)c.transport[0].kind),
+				 c.transport[0].host.item[0],
+				 transport_port(&c.transport[0]),
+				 c.transport[0].username ?
+				 c.transport[0].username : "-");
+		} else {
+			snprintf(got, sizeof(got), "%u: %s", c.error[0].line,
+				 c.error[0].message);
+		}
+		assert_string_equal(got, rows[i].expected);
+		config_release(&c);
+	}
+	setenv("POSTHASTE_FROM", "web@x.example", 1);
+	setenv("POSTHASTE_URL", "smtp://host", 1);
+	assert_true(config_load(&place, &c, &why));
+	assert_string_equal(c.path, "POSTHASTE_URL");
+	assert_string_equal(config_account(&c, "default")->from,
+			    "web@x.example");
+	assert_string_equal(c.route[0].transport.item[0], "url");
+	config_release(&c);
+	unsetenv("POSTHASTE_URL");
+	unsetenv("POSTHASTE_FROM");
+	unsetenv("POSTHASTE_PASSWORD_FILE");
+}
 
 static void test_fingerprints(void **state)
 {
@@ -615,10 +800,40 @@ static void test_search(void **state)
 	assert_string_equal(c.general.cache, expected);
 	config_release(&c);
 
+	/* by -C they are what they are without */
 	place.file = user;
 	assert_true(config_load(&place, &c, &why));
-	assert_false(c.user_file);
+	assert_true(c.user_file && !c.named_file);
+	config_release(&c);
+	place.file = system;
+	assert_true(config_load(&place, &c, &why));
+	assert_false(c.user_file || c.named_file);
 	assert_string_equal(c.queue.directory, "/q");
+	config_release(&c);
+	place.file = p->file;
+	write_to(p->file, "", 0, 0644);
+	assert_true(config_load(&place, &c, &why));
+	assert_true(c.named_file);
+	assert_null(c.queue.directory);
+	config_release(&c);
+	write_to(p->file, "[queue]\ndirectory = /r\n", 23, 0644);
+	assert_true(config_load(&place, &c, &why));
+	assert_string_equal(c.queue.directory, "/r");
+	assert_string_equal(c.general.cache, "/r/mta-sts");
+	config_release(&c);
+
+	/* a link that leads nowhere is a file that cannot be read, and does
+	 * not give way to the system's */
+	place.file = NULL;
+	unlink(user);
+	assert_int_equal(symlink("/nonexistent/x", user), 0);
+	assert_false(config_load(&place, &c, &why));
+	assert_true(c.user_file);
+	config_release(&c);
+	/* nor does a pipe, which would keep us waiting */
+	unlink(user);
+	assert_int_equal(mkfifo(user, 0600), 0);
+	assert_false(config_load(&place, &c, &why));
 	config_release(&c);
 }
 
@@ -655,7 +870,8 @@ static void test_reads_back(void **state)
 	assert_null(strstr(buf_text(&two), "geheim"));
 	assert_non_null(strstr(buf_text(&two), "\"code\":450"));
 	assert_non_null(strstr(buf_text(&two), "\"host\":[\"a.example\","));
-	assert_non_null(strstr(buf_text(&two), "\"errors\":[]}"));
+	assert_non_null(strstr(buf_text(&two), "\"errors\":[],"
+					       "\"warnings\":["));
 	config_release(&c);
 	buf_release(&one);
 	buf_release(&two);
@@ -689,6 +905,10 @@ int main(void)
 		cmocka_unit_test(test_kinds),
 		TEST(test_all_faults_at_once),
 		TEST(test_transport_faults),
+		TEST(test_suggestions),
+		TEST(test_quotes),
+		TEST(test_warnings),
+		TEST(test_environment),
 		TEST(test_fingerprints),
 		TEST(test_sections_go_on),
 		TEST(test_line_shapes),
