@@ -18,6 +18,9 @@ void *mem_alloc(size_t n);
 /* p resized to hold n things of the given size; overflow counts as want of
  * memory. The new part is not zeroed. */
 void *mem_resize(void *p, size_t n, size_t size);
+/* An array of n things that grows one by one, with room for another: its
+ * memory doubles whenever n is a power of two. The new part is not zeroed. */
+void *mem_grow(void *p, size_t n, size_t size);
 /* Copies that the caller frees; mem_string(NULL) is NULL. */
 char *mem_string(const char *s);
 char *mem_stringn(const char *s, size_t n);

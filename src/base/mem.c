@@ -41,6 +41,11 @@ void *mem_resize(void *p, size_t n, size_t size)
 	return grown;
 }
 
+void *mem_grow(void *p, size_t n, size_t size)
+{
+	return n & (n - 1) ? p : mem_resize(p, n ? 2 * n : 1, size);
+}
+
 char *mem_stringn(const char *s, size_t n)
 {
 	char *copy = mem_alloc(n + 1);

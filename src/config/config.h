@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/endpoint.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/outcome.h"
@@ -27,7 +28,6 @@ enum kind {
 	KIND_FAIL
 };
 
-enum ip_family { IP_ANY, IP_V4, IP_V6, IP_PREFER_V4, IP_PREFER_V6 };
 enum queue_mode { QUEUE_UNSET, QUEUE_ON_FAILURE, QUEUE_ALWAYS, QUEUE_NEVER };
 enum dnssec { DNSSEC_AUTO, DNSSEC_TRUST, DNSSEC_OFF };
 enum log_format { LOG_TEXT, LOG_JSON };
@@ -97,7 +97,7 @@ struct transport {
 	struct list remote_ips;
 	char *remote_hostname;
 	char *source_address;
-	int ip_family;            /* enum ip_family */
+	int ip_family;            /* enum family */
 	char *hostname;           /* EHLO; NULL: the general one */
 	int64_t code;             /* fail */
 	char *message;            /* fail */

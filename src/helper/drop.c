@@ -18,10 +18,10 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/scan.h"
 #include "helper/drop_limits.h"
 #include "queue/order.h"
 #include "queue/queue_parts.h"
-#include "queue/scan.h"
 #include "queue/qdir.h"
 #include "queue/format.h"
 

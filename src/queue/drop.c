@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "queue/scan.h"
+#include "base/scan.h"
 #include "queue/format.h"
 
 enum { WORDS_MAX = 4096, LIST_MAX = 256 * 1024 * 1024 };

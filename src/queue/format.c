@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "queue/scan.h"
+#include "base/scan.h"
 
 static const char first_line[] = "posthaste-queue 1";
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "queue/scan.h"
+#include "base/scan.h"
 #include "queue/format.h"
 
 enum {

@@ -28,20 +28,20 @@ struct search {
 
 static bool asks_v4(const struct transport *t)
 {
-	return t->ip_family != IP_V6;
+	return t->ip_family != FAMILY_V6;
 }
 
 static bool asks_v6(const struct transport *t)
 {
-	return t->ip_family != IP_V4;
+	return t->ip_family != FAMILY_V4;
 }
 
 /* RFC 6724 would sort what this host cannot reach last; of two families only
  * the lack of one matters here. A proxy's families are not ours to know. */
 static bool puts_v4_first(struct run *run, const struct transport *t)
 {
-	if (t->ip_family != IP_ANY)
-		return t->ip_family == IP_PREFER_V4;
+	if (t->ip_family != FAMILY_ANY)
+		return t->ip_family == FAMILY_PREFER_V4;
 	return t->kind == KIND_DIRECT && !run_has_ipv6(run);
 }
 
@@ -96,8 +96,8 @@ static bool nowhere(const struct search *s, struct outcome *why)
 				  "%s has no %s an %saddress",
 				  s->query->domain, s->exchanges.has_mx ?
 				  "mail host with" : "MX record and not",
-				  family == IP_V4 ? "IPv4 " :
-				  family == IP_V6 ? "IPv6 " : "");
+				  family == FAMILY_V4 ? "IPv4 " :
+				  family == FAMILY_V6 ? "IPv6 " : "");
 	return advise(s, why);
 }
 

@@ -55,7 +55,7 @@ static bool find_proxy(struct fetch *f, const char *where,
 
 	if (!net_split(where, SOCKS_PORT, &f->proxy, &f->proxy_port))
 		return fail(why, f->host, "its proxy has no valid address");
-	if (!net_lookup(f->proxy, f->proxy_port, NET_ANY, clock_in(f->time),
+	if (!net_lookup(f->proxy, f->proxy_port, FAMILY_ANY, clock_in(f->time),
 			&found, why))
 		return false;
 	for (i = 0; i < found.n && i < POLICY_ADDRESSES; i++) {

@@ -20,17 +20,12 @@ const struct transport *transport_find(const struct config *c,
 
 /* --- the small parameter structs of the layers below --- */
 
-static enum net_family dial_family(const struct transport *t,
-				   const struct link_options *o)
+static enum family dial_family(const struct transport *t,
+			       const struct link_options *o)
 {
-	static const enum net_family families[] = {
-		[IP_ANY] = NET_ANY, [IP_V4] = NET_V4, [IP_V6] = NET_V6,
-		[IP_PREFER_V4] = NET_PREFER_V4, [IP_PREFER_V6] = NET_PREFER_V6,
-	};
-
 	if (o->avoid_family)
-		return o->avoid_ipv6 ? NET_V4 : NET_V6;
-	return families[t->ip_family];
+		return o->avoid_ipv6 ? FAMILY_V4 : FAMILY_V6;
+	return (enum family)t->ip_family;
 }
 
 static bool fill_proxy(struct link *link, struct outcome *why)
@@ -147,7 +142,7 @@ static void take_addresses(struct link *link, const struct dns_answer *a)
 /* Resolvers that the configuration names are asked for a relay's name, too.
  * What they do not know, and a name without a dot, is for the system to find
  * (/etc/hosts). */
-static void ask_resolvers(struct link *link, enum net_family family)
+static void ask_resolvers(struct link *link, enum family family)
 {
 	const char *name = link->host->name;
 	struct dns_question question[] = {

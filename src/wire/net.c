@@ -23,16 +23,16 @@ enum {
 	RACE_MOST = 64     /* addresses of one host */
 };
 
-bool net_family_allows(enum net_family family, const struct net_address *a)
+bool net_family_allows(enum family family, const struct net_address *a)
 {
-	if (family == NET_V4)
+	if (family == FAMILY_V4)
 		return a->sa.ss_family == AF_INET;
-	if (family == NET_V6)
+	if (family == FAMILY_V6)
 		return a->sa.ss_family == AF_INET6;
 	return true;
 }
 
-void net_interleave(struct net_addresses *a, enum net_family family)
+void net_interleave(struct net_addresses *a, enum family family)
 {
 	struct net_address *sorted;
 	size_t i, n, at[2] = { 0, 0 };
@@ -40,8 +40,8 @@ void net_interleave(struct net_addresses *a, enum net_family family)
 
 	if (a->n < 2)
 		return;
-	first = family == NET_PREFER_V4 ? AF_INET :
-		family == NET_PREFER_V6 ? AF_INET6 : a->item[0].sa.ss_family;
+	first = family == FAMILY_PREFER_V4 ? AF_INET :
+		family == FAMILY_PREFER_V6 ? AF_INET6 : a->item[0].sa.ss_family;
 	sorted = mem_alloc(a->n * sizeof(*sorted));
 	for (n = 0, turn = 0; n < a->n; turn = !turn) {
 		for (i = at[turn]; i < a->n; i++)
@@ -252,7 +252,7 @@ static bool is_dual(const struct net_addresses *a)
 }
 
 /* Keeps what family and source address admit. */
-static bool addresses_filter(struct net_addresses *a, enum net_family family,
+static bool addresses_filter(struct net_addresses *a, enum family family,
 			     const struct net_address *source)
 {
 	size_t i, n = 0;

@@ -12,9 +12,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "base/endpoint.h"
 #include "base/outcome.h"
-
-enum net_family { NET_ANY, NET_V4, NET_V6, NET_PREFER_V4, NET_PREFER_V6 };
 
 struct net_address {
 	struct sockaddr_storage sa;
@@ -41,7 +40,7 @@ struct net_dial {
 	/* already looked up (direct delivery): used instead of host, in this
 	 * order, which the family may filter but not reorder; NULL: none */
 	const struct net_addresses *addresses;
-	enum net_family family;
+	enum family family;
 	const char *source_address; /* NULL: the system's choice */
 	const struct net_proxy *proxy; /* NULL: none */
 	int64_t connect_timeout; /* ms, for the whole of it */
@@ -67,7 +66,7 @@ bool net_dial(const struct net_dial *dial, int *fd, struct net_peer *peer,
 /* The addresses of a name, by getaddrinfo in a thread under the deadline
  * (none is started for a numeric address); the caller releases. False as
  * above, STAGE_DNS. */
-bool net_lookup(const char *host, unsigned port, enum net_family family,
+bool net_lookup(const char *host, unsigned port, enum family family,
 		int64_t deadline, struct net_addresses *out,
 		struct outcome *why) MUST_CHECK;
 void net_addresses_add(struct net_addresses *a, const struct sockaddr *sa,
@@ -76,7 +75,7 @@ void net_addresses_release(struct net_addresses *a);
 /* RFC 8305 4: families take turns, beginning with the preferred one (where
  * none is preferred, that of the first address); the order within a family
  * stays. */
-void net_interleave(struct net_addresses *a, enum net_family family);
+void net_interleave(struct net_addresses *a, enum family family);
 /* "192.0.2.1" without a port. */
 void net_address_text(const struct net_address *a, char out[64]);
 /* Parses a numeric address, brackets and "IPv6:" allowed. */

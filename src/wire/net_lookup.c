@@ -64,7 +64,7 @@ static void *question_ask(void *context)
 	return NULL;
 }
 
-static struct question *question_new(const char *host, enum net_family family)
+static struct question *question_new(const char *host, enum family family)
 {
 	struct question *q = mem_alloc(sizeof(*q));
 	pthread_condattr_t attr;
@@ -76,8 +76,8 @@ static struct question *question_new(const char *host, enum net_family family)
 	pthread_condattr_destroy(&attr);
 	q->host = mem_string(host);
 	q->hints.ai_socktype = SOCK_STREAM;
-	q->hints.ai_family = family == NET_V4 ? AF_INET :
-			     family == NET_V6 ? AF_INET6 : AF_UNSPEC;
+	q->hints.ai_family = family == FAMILY_V4 ? AF_INET :
+			     family == FAMILY_V6 ? AF_INET6 : AF_UNSPEC;
 	return q;
 }
 
@@ -121,10 +121,10 @@ static bool question_wait(struct question *q, int64_t deadline)
 	return done;
 }
 
-static const char *family_words(enum net_family family)
+static const char *family_words(enum family family)
 {
-	return family == NET_V4 ? "IPv4 address" :
-	       family == NET_V6 ? "IPv6 address" : "address";
+	return family == FAMILY_V4 ? "IPv4 address" :
+	       family == FAMILY_V6 ? "IPv6 address" : "address";
 }
 
 /* Without descriptors getaddrinfo, which cannot even read /etc/hosts, says
@@ -143,7 +143,7 @@ static bool out_of_descriptors(void)
 	return n < 4;
 }
 
-static bool lookup_failed(const struct question *q, enum net_family family,
+static bool lookup_failed(const struct question *q, enum family family,
 			  struct outcome *why)
 {
 	if (q->error == EAI_MEMORY || out_of_descriptors())
@@ -196,7 +196,7 @@ static bool lookup_taken(const struct question *q, unsigned port,
 }
 
 static bool lookup_numeric(const char *host, const struct net_address *a,
-			   enum net_family family, struct net_addresses *out,
+			   enum family family, struct net_addresses *out,
 			   struct outcome *why)
 {
 	if (!net_family_allows(family, a))
@@ -207,7 +207,7 @@ static bool lookup_numeric(const char *host, const struct net_address *a,
 	return true;
 }
 
-bool net_lookup(const char *host, unsigned port, enum net_family family,
+bool net_lookup(const char *host, unsigned port, enum family family,
 		int64_t deadline, struct net_addresses *out,
 		struct outcome *why)
 {

@@ -8,7 +8,7 @@
 #include "wire/net.h"
 
 /* Whether the family admits such an address (the prefer forms admit all). */
-bool net_family_allows(enum net_family family, const struct net_address *a);
+bool net_family_allows(enum family family, const struct net_address *a);
 /* 127.0.0.0/8 and ::1. */
 bool net_address_is_loopback(const struct net_address *a);
 

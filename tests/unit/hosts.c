@@ -276,7 +276,7 @@ static const struct row rows[] = {
 	  .want = "a.two.example:25/opportunistic"
 		  "[2001:db8::1 192.0.2.1] "
 		  "b.two.example:25/opportunistic[192.0.2.2]" },
-	{ "IPv4 preferred", { .ip_family = IP_PREFER_V4 }, NULL,
+	{ "IPv4 preferred", { .ip_family = FAMILY_PREFER_V4 }, NULL,
 	  "two.example",
 	  .want = "a.two.example:25/opportunistic"
 		  "[192.0.2.1 2001:db8::1] "
@@ -285,7 +285,7 @@ static const struct row rows[] = {
 	  .want = "a.two.example:25/opportunistic"
 		  "[192.0.2.1 2001:db8::1] "
 		  "b.two.example:25/opportunistic[192.0.2.2]" },
-	{ "no IPv6 here, but preferred", { .ip_family = IP_PREFER_V6 }, NULL,
+	{ "no IPv6 here, but preferred", { .ip_family = FAMILY_PREFER_V6 }, NULL,
 	  "two.example", .no_ipv6 = true,
 	  .want = "a.two.example:25/opportunistic"
 		  "[2001:db8::1 192.0.2.1] "
@@ -295,7 +295,7 @@ static const struct row rows[] = {
 	  .want = "a.two.example:25/opportunistic"
 		  "[2001:db8::1 192.0.2.1] "
 		  "b.two.example:25/opportunistic[192.0.2.2]" },
-	{ "IPv6 alone", { .ip_family = IP_V6 }, NULL, "two.example",
+	{ "IPv6 alone", { .ip_family = FAMILY_V6 }, NULL, "two.example",
 	  .want = "a.two.example:25/opportunistic[2001:db8::1]" },
 	{ "implicit MX", { .port = 2525 }, NULL, "bare.example",
 	  .want = "bare.example:2525/opportunistic[192.0.2.3]" },

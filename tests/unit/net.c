@@ -54,16 +54,16 @@ static void test_lookup(void **state)
 	char text[64];
 
 	(void)state;
-	assert_true(net_lookup("[::1]", 25, NET_ANY, clock_in(0), &list,
+	assert_true(net_lookup("[::1]", 25, FAMILY_ANY, clock_in(0), &list,
 			       &why));
 	assert_int_equal(list.n, 1);
 	assert_int_equal(threads(), 1);
 	net_addresses_release(&list);
-	assert_false(net_lookup("::1", 25, NET_V4, clock_in(0), &list, &why));
+	assert_false(net_lookup("::1", 25, FAMILY_V4, clock_in(0), &list, &why));
 	assert_non_null(strstr(why.text, "ip_family"));
 	assert_int_equal(list.n, 0);
 
-	assert_true(net_lookup("localhost", 25, NET_V4, clock_in(5000), &list,
+	assert_true(net_lookup("localhost", 25, FAMILY_V4, clock_in(5000), &list,
 			       &why));
 	net_address_text(&list.item[0], text);
 	assert_string_equal(text, "127.0.0.1");
@@ -72,12 +72,12 @@ static void test_lookup(void **state)
 	net_addresses_release(&list);
 
 	/* whatever the resolver here does, the deadline holds */
-	assert_false(net_lookup("name.invalid", 25, NET_ANY, clock_in(1000),
+	assert_false(net_lookup("name.invalid", 25, FAMILY_ANY, clock_in(1000),
 				&list, &why));
 	assert_non_null(strstr(why.text, "name.invalid"));
 	assert_int_equal(why.stage, STAGE_DNS);
 	assert_true(why.exit == EX_NOHOST || why.exit == EX_TEMPFAIL);
-	assert_false(net_lookup("name.invalid", 25, NET_ANY, clock_in(0),
+	assert_false(net_lookup("name.invalid", 25, FAMILY_ANY, clock_in(0),
 				&list, &why));
 	assert_true(clock_now() - start < 3000);
 }
@@ -91,13 +91,13 @@ static void test_lookup_forked(void **state)
 	pid_t pid;
 
 	(void)state;
-	assert_true(net_lookup("localhost", 25, NET_V4, clock_in(5000), &list,
+	assert_true(net_lookup("localhost", 25, FAMILY_V4, clock_in(5000), &list,
 			       &why));
 	net_addresses_release(&list);
 	pid = fork();
 	assert_true(pid >= 0);
 	if (!pid)
-		_exit(!net_lookup("localhost", 25, NET_V4, clock_in(3000),
+		_exit(!net_lookup("localhost", 25, FAMILY_V4, clock_in(3000),
 				  &list, &why));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
@@ -215,10 +215,10 @@ static void test_given_addresses(void **state)
 	/* what is refused costs no time */
 	assert_true(clock_now() - start < 200);
 	close(fd);
-	d.family = NET_V6;
+	d.family = FAMILY_V6;
 	assert_false(net_dial(&d, &fd, &peer, &why));
 	assert_non_null(strstr(why.text, "mx.example.org"));
-	d.family = NET_V4;
+	d.family = FAMILY_V4;
 	assert_true(net_dial(&d, &fd, &peer, &why));
 	close(fd);
 	close(listener);

@@ -112,18 +112,18 @@ static void test_interleave(void **state)
 {
 	static const struct {
 		const char *in[6];
-		enum net_family family;
+		enum family family;
 		const char *out[6];
 	} cases[] = {
-		{ { "::1", "::2", "::3", "1.0.0.1", "1.0.0.2" }, NET_ANY,
+		{ { "::1", "::2", "::3", "1.0.0.1", "1.0.0.2" }, FAMILY_ANY,
 		  { "::1", "1.0.0.1", "::2", "1.0.0.2", "::3" } },
-		{ { "::1", "::2", "::3", "1.0.0.1" }, NET_PREFER_V4,
+		{ { "::1", "::2", "::3", "1.0.0.1" }, FAMILY_PREFER_V4,
 		  { "1.0.0.1", "::1", "::2", "::3" } },
-		{ { "1.0.0.1", "1.0.0.2", "::1" }, NET_PREFER_V6,
+		{ { "1.0.0.1", "1.0.0.2", "::1" }, FAMILY_PREFER_V6,
 		  { "::1", "1.0.0.1", "1.0.0.2" } },
-		{ { "1.0.0.1", "1.0.0.2" }, NET_PREFER_V6,
+		{ { "1.0.0.1", "1.0.0.2" }, FAMILY_PREFER_V6,
 		  { "1.0.0.1", "1.0.0.2" } },
-		{ { "::1" }, NET_ANY, { "::1" } },
+		{ { "::1" }, FAMILY_ANY, { "::1" } },
 	};
 	size_t i, j;
 

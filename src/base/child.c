@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/process.h"
+
+enum { LOOK_MS = 20, BLOCK = 16 * 1024, DRAIN_READS = 256 };
+
+struct running {
+	const struct child *c;
+	pid_t pid;
+	int watch;               /* readable once it has ended; -1: cannot be
+				  * had */
+	int in, out, err;        /* our ends of its pipes; -1: closed */
+	int theirs[3];           /* its ends */
+	const char *data;        /* what is left of the piece at hand */
+	size_t left;
+	int terminal;            /* lent to it; -1: none */
+	struct termios modes;
+	int64_t deadline;
+	bool ended, too_much;
+	int status;              /* as waitpid(2) gives it */
+};
+
+static void shut(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* --- the child's side --- */
+
+/* Between fork and exec: only what is safe in a signal handler. */
+static _Noreturn void child_begin(const struct running *r,
+				  const sigset_t *mask)
+{
+	static const int back[] = { SIGPIPE, SIGXFSZ, SIGCHLD, SIGINT, SIGHUP,
+				    SIGTERM, SIGQUIT };
+	const struct sigaction plain = { .sa_handler = SIG_DFL };
+	const struct child *c = r->c;
+	size_t i;
+	int fd;
+
+	for (i = 0; i < sizeof(back) / sizeof(*back); i++)
+		sigaction(back[i], &plain, NULL);
+	setpgid(0, 0);
+	if (r->terminal >= 0)
+		tcsetpgrp(r->terminal, getpid());
+	sigprocmask(SIG_SETMASK, mask, NULL);
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	for (fd = 0; fd < 3; fd++)
+		if (r->theirs[fd] != fd && dup2(r->theirs[fd], fd) < 0)
+			process_leave(EX_OSERR);
+	if (!c->may_gain_rights && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		process_leave(EX_OSERR);
+	closefrom(STDERR_FILENO + 1);
+	if (!c->argv)
+		process_leave(c->call(c->context));
+	/* execve takes strings that it could write to, and does not */
+	execve(c->argv[0], (char *const *)c->argv, c->environment ?
+	       (char *const *)c->environment : environ);
+	process_leave(errno == ENOENT ? 127 : 126);
+}
+
+/* --- beginning --- */
+
+/* A pipe of which one end is ours and does not block. */
+static bool child_pipe(int *ours, int *theirs, bool write)
+{
+	int fd[2];
+
+	if (pipe2(fd, O_CLOEXEC))
+		return false;
+	*ours = fd[write];
+	*theirs = fd[!write];
+	return !fcntl(*ours, F_SETFL, O_NONBLOCK);
+}
+
+static bool open_null(int *fd, int how)
+{
+	*fd = open("/dev/null", how | O_CLOEXEC);
+	return *fd >= 0;
+}
+
+static bool child_pipes(struct running *r)
+{
+	const struct child *c = r->c;
+
+	if (c->input || c->more ? !child_pipe(&r->in, &r->theirs[0], true)
+				: !open_null(&r->theirs[0], O_RDONLY))
+		return false;
+	if (c->output ? !child_pipe(&r->out, &r->theirs[1], false)
+		      : !open_null(&r->theirs[1], O_WRONLY))
+		return false;
+	if (c->words && c->words != c->output)
+		return child_pipe(&r->err, &r->theirs[2], false);
+	r->theirs[2] = fcntl(c->words ? r->theirs[1] : STDERR_FILENO,
+			     F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	return r->theirs[2] >= 0;
+}
+
+/* A terminal of which we are the foreground; in the background, its process
+ * group would be stopped at the first question, as ours would. */
+static void find_terminal(struct running *r)
+{
+	r->terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+	if (r->terminal >= 0 && (tcgetpgrp(r->terminal) != getpgrp() ||
+				 tcgetattr(r->terminal, &r->modes)))
+		shut(&r->terminal);
+}
+
+static void lend_terminal(const struct running *r)
+{
+	if (r->terminal >= 0 && tcgetpgrp(r->terminal) == getpgrp())
+		tcsetpgrp(r->terminal, r->pid);
+}
+
+/* Without SIGTTOU blocked, this would stop us: we are not in the foreground
+ * at that time. */
+static void take_terminal_back(const struct running *r)
+{
+	sigset_t out, before;
+
+	if (r->terminal < 0 || tcgetpgrp(r->terminal) != r->pid)
+		return;
+	sigemptyset(&out);
+	sigaddset(&out, SIGTTOU);
+	sigprocmask(SIG_BLOCK, &out, &before);
+	tcsetpgrp(r->terminal, getpgrp());
+	/* whoever was cut off may have left it without echo */
+	if (!r->ended || !WIFEXITED(r->status) || WEXITSTATUS(r->status))
+		tcsetattr(r->terminal, TCSADRAIN, &r->modes);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+static bool child_start(struct running *r, struct outcome *why)
+{
+	sigset_t all, mask;
+	int i;
+
+	if (!child_pipes(r))
+		return outcome_fail(why, STAGE_LOCAL, EX_OSERR,
+				    "pipe: %s", strerror(errno));
+	if (r->c->foreground)
+		find_terminal(r);
+	/* no handler of ours may run in the child */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &mask);
+	r->pid = fork();
+	if (!r->pid)
+		child_begin(r, &mask);
+	if (r->pid > 0) {
+		setpgid(r->pid, r->pid);
+		lend_terminal(r);
+	}
+	sigprocmask(SIG_SETMASK, &mask, NULL);
+	if (r->pid < 0)
+		return outcome_fail(why, STAGE_LOCAL, EX_OSERR, "fork: %s",
+				    strerror(errno));
+	r->watch = pidfd_open(r->pid, 0);
+	for (i = 0; i < 3; i++)
+		shut(&r->theirs[i]);
+	return true;
+}
+
+/* --- while it runs --- */
+
+static void feed(struct running *r)
+{
+	const struct child *c = r->c;
+	ssize_t done;
+	long n;
+
+	if (!r->left) {
+		n = c->more ? c->more(c->context, &r->data) : 0;
+		if (n <= 0) {
+			shut(&r->in);
+			return;
+		}
+		r->left = (size_t)n;
+	}
+	done = write(r->in, r->data, r->left);
+	if (done > 0) {
+		r->data += done;
+		r->left -= (size_t)done;
+	} else if (done < 0 && errno != EAGAIN && errno != EINTR) {
+		shut(&r->in);
+	}
+}
+
+/* Whether there may be more at once. A secret goes nowhere but into its
+ * buffer. */
+static bool take_output(struct running *r)
+{
+	struct buf *b = r->c->output;
+	size_t want = b->max - b->len < BLOCK ? b->max - b->len : BLOCK;
+	char beyond, *room = want ? buf_room(b, want) : &beyond;
+	ssize_t n = read(r->out, room, want ? want : 1);
+
+	if (n > 0 && !want) {
+		r->too_much = b->full = true;
+	} else if (n > 0) {
+		b->len += (size_t)n;
+		b->data[b->len] = '\0';
+		return true;
+	} else if (!n || (errno != EAGAIN && errno != EINTR)) {
+		shut(&r->out);
+	}
+	return false;
+}
+
+/* The first of it goes where there is no room for all: what went wrong is
+ * said last. */
+static bool take_words(int *fd, struct buf *b)
+{
+	char block[BLOCK];
+	ssize_t n = read(*fd, block, sizeof(block));
+	size_t len, over;
+	const char *p = block;
+
+	if (n <= 0) {
+		if (!n || (errno != EAGAIN && errno != EINTR))
+			shut(fd);
+		return false;
+	}
+	len = (size_t)n;
+	if (len > b->max) {
+		p += len - b->max;
+		len = b->max;
+	}
+	over = b->len + len > b->max ? b->len + len - b->max : 0;
+	buf_shift(b, over);
+	buf_add(b, p, len);
+	return true;
+}
+
+static bool take_any(struct running *r)
+{
+	bool more = false;
+
+	if (r->out >= 0)
+		more = r->c->words == r->c->output ?
+		       take_words(&r->out, r->c->output) : take_output(r);
+	if (r->err >= 0)
+		more = take_words(&r->err, r->c->words) || more;
+	return more;
+}
+
+/* Somebody stopped it by the terminal (^Z), or it was put into the
+ * background: then so are we, until both go on. */
+static void child_stopped(struct running *r, int signal)
+{
+	const int64_t since = clock_now();
+
+	if (signal != SIGTSTP && signal != SIGTTIN && signal != SIGTTOU)
+		return;
+	take_terminal_back(r);
+	raise(signal);
+	lend_terminal(r);
+	if (r->deadline != CLOCK_NEVER)
+		r->deadline += clock_now() - since;
+	kill(-r->pid, SIGCONT);
+}
+
+static void look(struct running *r)
+{
+	pid_t rc = waitpid(r->pid, &r->status, WNOHANG | WUNTRACED);
+
+	if (rc == r->pid && WIFSTOPPED(r->status)) {
+		child_stopped(r, WSTOPSIG(r->status));
+		return;
+	}
+	/* gone without a status: as if it had failed */
+	if (rc < 0 && errno != EINTR)
+		r->status = EX_OSERR << 8;
+	r->ended = rc == r->pid || (rc < 0 && errno != EINTR);
+}
+
+static void attend(struct running *r)
+{
+	int left, wait, reads;
+
+	for (;;) {
+		struct pollfd p[4] = {
+			{ .fd = r->in, .events = POLLOUT },
+			{ .fd = r->out, .events = POLLIN },
+			{ .fd = r->err, .events = POLLIN },
+			{ .fd = r->watch, .events = POLLIN },
+		};
+
+		look(r);
+		left = clock_left(r->deadline);
+		if (r->ended || r->too_much || !left)
+			break;
+		/* that it was stopped is told by nothing but a look */
+		wait = r->watch < 0 || r->terminal >= 0 ? LOOK_MS : left;
+		if (poll(p, 4, wait < left ? wait : left) < 0)
+			continue;
+		take_any(r);
+		if (p[0].revents)
+			feed(r);
+	}
+	/* what it wrote lies in the pipes; what its children are going to
+	 * write is not waited for */
+	for (reads = 0; r->ended && reads < DRAIN_READS && take_any(r);
+	     reads++)
+		;
+}
+
+static void child_end(struct running *r)
+{
+	int i;
+
+	if (r->pid > 0 && !r->ended) {
+		kill(-r->pid, SIGKILL);
+		kill(r->pid, SIGKILL);
+		while (waitpid(r->pid, &r->status, 0) < 0 && errno == EINTR)
+			;
+	}
+	if (r->pid > 0)
+		take_terminal_back(r);
+	for (i = 0; i < 3; i++)
+		shut(&r->theirs[i]);
+	shut(&r->terminal);
+	shut(&r->watch);
+	shut(&r->in);
+	shut(&r->out);
+	shut(&r->err);
+}
+
+bool child_run(const struct child *c, int *status, struct outcome *why)
+{
+	const struct sigaction plain = { .sa_handler = SIG_DFL };
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
+	const int64_t begun = clock_now();
+	struct sigaction child, pipe;
+	struct running r = {
+		.c = c, .pid = -1, .watch = -1, .in = -1, .out = -1,
+		.err = -1, .theirs = { -1, -1, -1 }, .terminal = -1,
+		.deadline = c->deadline,
+	};
+	bool started;
+
+	if (c->input) {
+		r.data = c->input->data;
+		r.left = c->input->len;
+	}
+	/* where SIGCHLD is ignored there is no status to wait for */
+	sigaction(SIGCHLD, &plain, &child);
+	sigaction(SIGPIPE, &ignore, &pipe);
+	started = child_start(&r, why);
+	if (started)
+		attend(&r);
+	child_end(&r);
+	sigaction(SIGPIPE, &pipe, NULL);
+	sigaction(SIGCHLD, &child, NULL);
+	if (!started)
+		return false;
+	if (r.too_much)
+		return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
+				    "wrote more than %zu bytes",
+				    c->output->max);
+	if (!r.ended)
+		return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
+				    "did not end within %lld s", (long long)
+				    (c->deadline - begun + 999) / 1000);
+	if (WIFSIGNALED(r.status))
+		return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
+				    "was killed by signal %d",
+				    WTERMSIG(r.status));
+	*status = WEXITSTATUS(r.status);
+	return true;
+}
+
+bool child_failed(int status, const struct buf *words, struct outcome *why)
+{
+	const char *text = words ? buf_text(words) : "", *line;
+	size_t n = words ? words->len : 0;
+
+	while (n && (text[n - 1] == '\n' || text[n - 1] == '\r'))
+		n--;
+	line = n ? memrchr(text, '\n', n) : NULL;
+	line = line ? line + 1 : text;
+	n -= (size_t)(line - text);
+	return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
+			    "failed with status %d%s%s%.*s", status,
+			    status == 127 ? " (there is no such command)" :
+			    status == 126 ? " (it cannot be run)" : "",
+			    n ? ": " : "", n < 400 ? (int)n : 400, line);
+}

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+/* --- whose it is --- */
+
+static void user_words(uid_t uid, char *out, size_t size)
+{
+	const struct passwd *user = getpwuid(uid);
+
+	if (user)
+		snprintf(out, size, "the user %s", user->pw_name);
+	else
+		snprintf(out, size, "uid %lu", (unsigned long)uid);
+}
+
+void file_add_reader(struct outcome *why, const char *path)
+{
+	char reader[80], owner[80], text[sizeof(why->text)];
+	struct stat st;
+
+	user_words(geteuid(), reader, sizeof(reader));
+	memcpy(text, why->text, sizeof(text));
+	if (!stat(path, &st) && st.st_uid != geteuid()) {
+		user_words(st.st_uid, owner, sizeof(owner));
+		outcome_fail(why, why->stage, why->exit, "%.300s (read as %s; "
+			     "it belongs to %s)", text, reader, owner);
+	} else {
+		outcome_fail(why, why->stage, why->exit,
+			     "%.300s (read as %s)", text, reader);
+	}
+}
+
+static bool is_read_only(int fd)
+{
+	struct statvfs v;
+
+	return !fstatvfs(fd, &v) && v.f_flag & ST_RDONLY;
+}
+
+static bool is_null_device(const struct stat *st)
+{
+	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3);
+}
+
+static bool file_judge(int fd, const char *path, unsigned how,
+		       struct file_facts *facts, struct outcome *why)
+{
+	char owner[80], reader[80];
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s: %s",
+				    path, strerror(errno));
+	facts->there = true;
+	facts->mode = st.st_mode & 07777;
+	facts->owner = st.st_uid;
+	if (is_null_device(&st))
+		return true;
+	if (!S_ISREG(st.st_mode))
+		return outcome_fail(why, STAGE_LOCAL, EX_CONFIG,
+				    "%s: is not a regular file", path);
+	if (how & FILE_TRUSTED && st.st_mode & S_IWOTH && !is_read_only(fd))
+		return outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s: can be "
+				    "written by others (chmod o-w)", path);
+	if (how & FILE_TRUSTED && st.st_uid && st.st_uid != geteuid()) {
+		user_words(st.st_uid, owner, sizeof(owner));
+		user_words(geteuid(), reader, sizeof(reader));
+		return outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s: belongs "
+				    "to %s; for %s it has to be his own or "
+				    "root's", path, owner, reader);
+	}
+	if (how & FILE_PRIVATE && st.st_mode & S_IROTH) {
+		facts->exposed = is_read_only(fd);
+		if (!facts->exposed)
+			return outcome_fail(why, STAGE_LOCAL, EX_CONFIG,
+					    "%s: can be read by others "
+					    "(chmod o-r)", path);
+	}
+	return true;
+}
+
+/* --- reading --- */
+
+int file_open(const char *path, unsigned how, struct file_facts *facts,
+	      struct outcome *why)
+{
+	struct file_facts ignored;
+	struct stat st;
+	int fd;
+
+	if (!facts)
+		facts = &ignored;
+	*facts = (struct file_facts){ 0 };
+	/* O_NONBLOCK: a FIFO without a writer must not stop us here */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd >= 0) {
+		if (file_judge(fd, path, how, facts, why))
+			return fd;
+		close(fd);
+		errno = 0;
+		return -1;
+	}
+	if (errno != ENOENT && errno != ENOTDIR) {
+		outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s: %s", path,
+			     strerror(errno));
+		if (errno == EACCES)
+			file_add_reader(why, path);
+		return -1;
+	}
+	if (!lstat(path, &st) && S_ISLNK(st.st_mode)) {
+		outcome_fail(why, STAGE_LOCAL, EX_CONFIG,
+			     "%s: is a link that leads nowhere", path);
+		errno = ELOOP;
+		return -1;
+	}
+	outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s: %s", path,
+		     strerror(errno));
+	if (how & FILE_OPTIONAL)
+		*why = (struct outcome){ 0 };
+	errno = ENOENT;
+	return -1;
+}
+
+static bool file_take(int fd, const char *path, struct buf *out,
+		      struct outcome *why)
+{
+	if (buf_read(out, fd))
+		return true;
+	if (out->full)
+		return outcome_fail(why, STAGE_LOCAL, EX_CONFIG,
+				    "%s: is longer than %zu bytes", path,
+				    out->max);
+	return outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s: %s", path,
+			    strerror(errno));
+}
+
+bool file_read(const char *path, unsigned how, struct buf *out,
+	       struct file_facts *facts, struct outcome *why)
+{
+	int fd = file_open(path, how, facts, why), error;
+	bool done;
+
+	if (fd < 0)
+		return errno == ENOENT && how & FILE_OPTIONAL;
+	done = file_take(fd, path, out, why);
+	error = errno;
+	close(fd);
+	errno = error;
+	return done;
+}
+
+bool file_read_fd(int fd, const char *path, unsigned how, struct buf *out,
+		  struct file_facts *facts, struct outcome *why)
+{
+	struct file_facts ignored;
+
+	if (!facts)
+		facts = &ignored;
+	*facts = (struct file_facts){ 0 };
+	return file_judge(fd, path, how, facts, why) &&
+	       file_take(fd, path, out, why);
+}
+
+bool file_read_at(int fd, off_t offset, void *data, size_t n)
+{
+	char *p = data;
+	ssize_t done;
+
+	while (n) {
+		done = pread(fd, p, n, offset);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0) {
+			errno = done ? errno : 0;
+			return false;
+		}
+		p += done;
+		offset += done;
+		n -= (size_t)done;
+	}
+	return true;
+}
+
+/* --- writing --- */
+
+bool file_write_all(int fd, const void *data, size_t n)
+{
+	const char *p = data;
+	ssize_t done;
+
+	while (n) {
+		done = write(fd, p, n);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0) {
+			errno = done ? errno : ENOSPC;
+			return false;
+		}
+		p += done;
+		n -= (size_t)done;
+	}
+	return true;
+}
+
+bool file_replace(int directory, const char *name, mode_t mode,
+		  const struct buf *b)
+{
+	unsigned long chance = (unsigned long)getpid() << 16;
+	char *fresh;
+	int fd, error;
+	bool done;
+
+	if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) < 0)
+		chance ^= (unsigned long)(size_t)&chance;
+	fresh = mem_printf(".%.200s.%lx", name, chance);
+	fd = openat(directory, fresh, O_WRONLY | O_CREAT | O_EXCL |
+		    O_NOFOLLOW | O_CLOEXEC, mode);
+	if (fd < 0) {
+		error = errno;
+		free(fresh);
+		errno = error;
+		return false;
+	}
+	/* whatever the umask took away */
+	done = !fchmod(fd, mode) && file_write_all(fd, b->data, b->len) &&
+	       !fsync(fd);
+	error = errno;
+	if (close(fd) && done) {
+		error = errno;
+		done = false;
+	}
+	if (done && renameat(directory, fresh, directory, name)) {
+		error = errno;
+		done = false;
+	}
+	if (!done)
+		unlinkat(directory, fresh, 0);
+	free(fresh);
+	errno = error;
+	return done && !fsync(directory);
+}
+
+bool file_replace_path(const char *path, mode_t mode, const struct buf *b,
+		       struct outcome *why)
+{
+	const char *slash = strrchr(path, '/');
+	char *above = !slash ? mem_string(".") :
+		      slash == path ? mem_string("/") :
+		      mem_stringn(path, (size_t)(slash - path));
+	int fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC), error;
+	bool done;
+
+	done = fd >= 0 &&
+	       file_replace(fd, slash ? slash + 1 : path, mode, b);
+	error = errno;
+	if (fd >= 0)
+		close(fd);
+	free(above);
+	return done || outcome_fail(why, STAGE_LOCAL, EX_CANTCREAT,
+				    "%s: cannot be written: %s", path,
+				    strerror(error));
+}
+
+bool file_make_directories(const char *directory)
+{
+	char *path = mem_string(directory), *slash = path;
+	bool made;
+
+	while (*slash && (slash = strchr(slash + 1, '/'))) {
+		*slash = '\0';
+		/* one that is there may stand where nothing can be made */
+		if (mkdir(path, 0700) < 0 && errno != EEXIST &&
+		    errno != EROFS && errno != EACCES)
+			break;
+		*slash = '/';
+	}
+	made = mkdir(path, 0700) == 0 || errno == EEXIST;
+	free(path);
+	return made;
+}
+
+static int unnamed_file(const char *directory)
+{
+	char *path;
+	int fd;
+
+	fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		return fd;
+	path = mem_printf("%s/posthaste.XXXXXX", directory);
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd >= 0)
+		unlink(path);
+	free(path);
+	return fd;
+}
+
+int file_temporary(struct outcome *why)
+{
+	const char *directory = getenv("TMPDIR");
+	bool chosen = directory && *directory;
+	int fd = -1, error = 0;
+
+	if (chosen) {
+		fd = unnamed_file(directory);
+		error = errno;
+	}
+	if (fd < 0) {
+		fd = unnamed_file("/tmp");
+		error = chosen ? error : errno;
+	}
+	if (fd < 0)
+		outcome_fail(why, STAGE_LOCAL, EX_IOERR, "no temporary file "
+			     "can be made in %s: %s (the environment's TMPDIR "
+			     "chooses another directory)",
+			     chosen ? directory : "/tmp", strerror(error));
+	errno = error;
+	return fd;
+}
+
+/* Opened the wrong way round on purpose: whoever reads or writes a
+ * descriptor that was closed shall still be told so (EBADF). */
+void file_reserve_standard(void)
+{
+	int fd, got;
+
+	for (fd = 0; fd <= 2; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		got = open("/dev/null", fd ? O_RDONLY : O_WRONLY);
+		if (got < 0)
+			got = open("/", O_PATH | O_DIRECTORY);
+		if (got > fd)
+			close(got);
+	}
+}
