@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "desk/desk.h"
 #include "submit/transport.h"
@@ -214,7 +215,7 @@ int main(int argc, char **argv)
 	};
 	int status;
 
-	net_reserve_standard_descriptors();
+	file_reserve_standard();
 	harden();
 	status = run_command(&d, argc, argv, &options, &config);
 	config_release(&config);

@@ -125,23 +125,25 @@ bool buf_read(struct buf *b, int fd)
 {
 	size_t left, n;
 	ssize_t got;
-	char *room;
+	char *room, beyond;
 
 	for (;;) {
 		left = b->max - b->len;
-		room = buf_room(b, left < READ_LEAST ? left + !left :
-						       READ_LEAST);
-		if (!room) {
-			errno = EFBIG;
-			return false;
-		}
-		/* all that lies ready, but for the NUL */
-		n = b->size - b->len - 1;
-		got = read(fd, room, n < left ? n : left);
+		/* all that lies ready, but for the NUL; and when the bound is
+		 * reached, whether there is more */
+		room = left ? buf_room(b, left < READ_LEAST ? left :
+				       READ_LEAST) : &beyond;
+		n = left ? b->size - b->len - 1 : 1;
+		got = read(fd, room, left && n > left ? left : n);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0)
 			return !got;
+		if (!left) {
+			b->full = true;
+			errno = EFBIG;
+			return false;
+		}
 		b->len += (size_t)got;
 		b->data[b->len] = '\0';
 	}

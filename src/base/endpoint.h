@@ -11,6 +11,9 @@ enum family { FAMILY_ANY, FAMILY_V4, FAMILY_V6, FAMILY_PREFER_V4,
 
 enum ip_kind { IP_NONE, IP_V4, IP_V6 };
 
+/* That of a SOCKS proxy where nothing else is said. */
+enum { PORT_SOCKS = 1080 };
+
 struct endpoint {
 	char *host;      /* without brackets */
 	unsigned port;

@@ -4,7 +4,6 @@
  * them later is comparing strings. */
 #include "config/keys.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +13,7 @@
 #include "mail/address.h"
 #include "mail/mechanism.h"
 
-enum { HEX_DIGITS = 64, PROXY_PORT = 1080 };
+enum { HEX_DIGITS = 64 };
 
 static bool bad(struct outcome *why, const char *text, const char *wanted)
 {
@@ -134,18 +133,10 @@ static bool read_senders(const struct config_key *key, const char *text,
 	return each(text, field, sender_item, why);
 }
 
-static bool is_ipv6(const char *text)
-{
-	unsigned char raw[16];
-
-	return inet_pton(AF_INET6, text, raw) == 1;
-}
-
+/* A zone ("%eth0") means something on one host alone. */
 static bool is_ip(const char *text)
 {
-	unsigned char raw[16];
-
-	return inet_pton(AF_INET, text, raw) == 1 || is_ipv6(text);
+	return !strchr(text, '%') && ip_kind(text) != IP_NONE;
 }
 
 static bool ip_item(const char *text, char **out, struct outcome *why)
@@ -178,7 +169,7 @@ static bool host_name(const char *text, char **out, struct outcome *why)
 
 	if (text[0] == '[' && text[n - 1] == ']') {
 		*out = mem_stringn(text + 1, n - 2);
-		if (is_ipv6(*out))
+		if (is_ip(*out) && strchr(*out, ':'))
 			return true;
 		free(*out);
 		*out = NULL;
@@ -208,71 +199,45 @@ static bool read_hosts(const struct config_key *key, const char *text,
 	return each(text, field, host_item, why);
 }
 
-/* Where the port begins in "host:port" or "[v6]:port": offset of the colon;
- * the whole length if there is none. */
-static size_t port_offset(const char *text)
-{
-	const char *colon = strrchr(text, ':');
-	const char *bracket = strrchr(text, ']');
-
-	if (!colon || is_ipv6(text) || (bracket && bracket > colon))
-		return strlen(text);
-	return (size_t)(colon - text);
-}
-
-static bool port_parse(const char *text, unsigned *port)
-{
-	unsigned value = 0;
-	size_t i;
-
-	for (i = 0; isdigit((unsigned char)text[i]) && i < 5; i++)
-		value = 10 * value + (unsigned)(text[i] - '0');
-	*port = value;
-	return i && !text[i] && value >= 1 && value <= 65535;
-}
-
-static bool split_endpoint(const char *text, char **host, unsigned *port,
+/* The host becomes what a host's name is normally. */
+static bool split_endpoint(const char *text, struct endpoint *out,
 			   struct outcome *why)
 {
-	size_t n = port_offset(text);
-	char *name = mem_stringn(text, n);
-	bool good;
+	char *name;
 
-	*host = NULL;
-	if (text[n] && !port_parse(text + n + 1, port))
-		good = bad(why, text, "HOST:PORT (IPv6 in brackets)");
-	else
-		good = n ? host_name(name, host, why)
-			 : bad(why, text, "HOST:PORT");
-	free(name);
-	return good;
+	if (!endpoint_parse(text, PORT_SOCKS, out))
+		return bad(why, text, "HOST:PORT (IPv6 in brackets)");
+	if (host_name(out->host, &name, why)) {
+		free(out->host);
+		out->host = name;
+		return true;
+	}
+	endpoint_release(out);
+	return false;
 }
 
 static bool read_endpoint(const struct config_key *key, const char *text,
 			  void *field, struct outcome *why)
 {
-	unsigned port = PROXY_PORT;
-	char *host;
+	struct endpoint e;
 
 	(void)key;
-	if (!split_endpoint(text, &host, &port, why))
+	if (!split_endpoint(text, &e, why))
 		return false;
-	*(char **)field = mem_printf(strchr(host, ':') ? "[%s]:%u" : "%s:%u",
-				     host, port);
-	free(host);
+	*(char **)field = endpoint_text(&e);
+	endpoint_release(&e);
 	return true;
 }
 
 static bool resolver_item(const char *text, char **out, struct outcome *why)
 {
-	unsigned port;
-	char *host;
+	struct endpoint e;
 	bool good;
 
-	if (!split_endpoint(text, &host, &port, why))
+	if (!split_endpoint(text, &e, why))
 		return false;
-	good = is_ip(host);
-	free(host);
+	good = is_ip(e.host);
+	endpoint_release(&e);
 	if (!good)
 		return bad(why, text, "an IP address, with or without a port");
 	*out = mem_string(text);

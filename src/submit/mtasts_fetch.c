@@ -22,7 +22,7 @@
 /* RFC 8461 section 3.3 suggests a minute; nobody's mail should wait that
  * long for a server that is not there. */
 enum { FETCH_TIME = 20 * 1000, GRACE = 2 * 1000, POLICY_ADDRESSES = 8,
-       SOCKS_PORT = 1080, ARGUMENTS_MAX = 40 };
+       ARGUMENTS_MAX = 40 };
 
 /* One call of the helper. */
 struct fetch {
@@ -30,8 +30,7 @@ struct fetch {
 	const struct transport *through;
 	char *host;
 	struct list address;       /* of the host */
-	char *proxy;               /* its name; NULL: none */
-	unsigned proxy_port;
+	struct endpoint proxy;     /* host is NULL: none */
 	struct list proxy_address;
 	bool proxy_names;          /* the proxy looks up the host */
 	struct buf credentials;    /* for the helper's standard input */
@@ -53,10 +52,10 @@ static bool find_proxy(struct fetch *f, const char *where,
 	char text[64];
 	size_t i;
 
-	if (!net_split(where, SOCKS_PORT, &f->proxy, &f->proxy_port))
+	if (!endpoint_parse(where, PORT_SOCKS, &f->proxy))
 		return fail(why, f->host, "its proxy has no valid address");
-	if (!net_lookup(f->proxy, f->proxy_port, FAMILY_ANY, clock_in(f->time),
-			&found, why))
+	if (!net_lookup(f->proxy.host, f->proxy.port, FAMILY_ANY,
+			clock_in(f->time), &found, why))
 		return false;
 	for (i = 0; i < found.n && i < POLICY_ADDRESSES; i++) {
 		net_address_text(&found.item[i], text);
@@ -135,11 +134,11 @@ static void add_proxy(const struct fetch *f, struct list *argv)
 {
 	size_t i;
 
-	if (!f->proxy)
+	if (!f->proxy.host)
 		return;
-	add_option(argv, "-x", f->proxy);
+	add_option(argv, "-x", f->proxy.host);
 	list_add(argv, "-q");
-	add_number(argv, f->proxy_port);
+	add_number(argv, f->proxy.port);
 	for (i = 0; i < f->proxy_address.n; i++)
 		add_option(argv, "-a", f->proxy_address.item[i]);
 	if (f->proxy_names)
@@ -298,7 +297,7 @@ static void fetch_release(struct fetch *f)
 	list_release(&f->address);
 	list_release(&f->proxy_address);
 	buf_release(&f->credentials);
-	free(f->proxy);
+	endpoint_release(&f->proxy);
 	free(f->host);
 }
 

@@ -7,8 +7,7 @@
 #include "base/log.h"
 #include "wire/conn.h"
 
-enum { SOCKS_PORT = 1080,
-       RELAY_ADDRESSES = 10   /* of a family, by [dns] resolver */ };
+enum { RELAY_ADDRESSES = 10   /* of a family, by [dns] resolver */ };
 
 const struct transport *transport_find(const struct config *c,
 				       const char *name)
@@ -35,11 +34,11 @@ static bool fill_proxy(struct link *link, struct outcome *why)
 
 	if (!where)
 		return true;
-	if (!net_split(where, SOCKS_PORT, &link->proxy_host,
-		       &link->proxy.port))
+	if (!endpoint_parse(where, PORT_SOCKS, &link->proxy_at))
 		return outcome_fail(why, STAGE_CONNECT, EX_CONFIG,
 				    "\"%s\" is no address of a proxy", where);
-	link->proxy.host = link->proxy_host;
+	link->proxy.host = link->proxy_at.host;
+	link->proxy.port = link->proxy_at.port;
 	link->proxy.username = t->proxy_username;
 	link->proxy.password = t->proxy_password;
 	link->proxy.names = transport_proxy_dns(t);
@@ -243,7 +242,7 @@ bool link_open(struct run *run, const struct transport *t,
 void link_close(struct link *link)
 {
 	session_close(link->session);
-	free(link->proxy_host);
+	endpoint_release(&link->proxy_at);
 	net_addresses_release(&link->addresses);
 	*link = (struct link){ 0 };
 }

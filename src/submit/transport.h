@@ -28,7 +28,7 @@ struct link {
 	const struct host *host;
 	struct session_params params;
 	struct net_proxy proxy;
-	char *proxy_host;
+	struct endpoint proxy_at;
 	struct net_addresses addresses; /* of the host, by [dns] resolver */
 };
 

@@ -74,16 +74,14 @@ static void watch(void *context, ares_socket_t fd, int readable, int writable)
 static bool resolver_parse(const char *text, struct net_address *out,
 			   unsigned *port)
 {
-	char *host;
+	struct endpoint e;
 	bool done;
 
-	*port = 53;
-	if (net_address_parse(text, *port, out))
-		return true;
-	if (!net_split(text, 53, &host, port))
+	if (!endpoint_parse(text, 53, &e))
 		return false;
-	done = net_address_parse(host, *port, out);
-	free(host);
+	*port = e.port;
+	done = net_address_parse(e.host, e.port, out);
+	endpoint_release(&e);
 	return done;
 }
 

@@ -84,14 +84,5 @@ bool net_address_parse(const char *text, unsigned port,
 void net_address_set_port(struct net_address *a, unsigned port);
 /* Loopback, unspecified or link-local, also IPv4-mapped. */
 bool net_address_is_local(const struct net_address *a);
-/* "host:port", "[::1]:port", "host": the caller frees *host. False: not of
- * that form. */
-bool net_split(const char *text, unsigned fallback, char **host,
-	       unsigned *port);
-
-/* A fresh pipe or opened file may have landed on 0-2 if those were closed:
- * call this once, before anything is opened. They are opened the wrong way
- * round, so that reading 0 and writing 1 and 2 still fail with EBADF. */
-void net_reserve_standard_descriptors(void);
 
 #endif

@@ -3,13 +3,11 @@
 #include "wire/net.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "wire/net_parts.h"
@@ -149,73 +147,4 @@ bool net_address_is_local(const struct net_address *a)
 		return is_local_v4(low);
 	/* ::, ::1 and the rest of the IPv4-compatible block */
 	return !memcmp(byte, zero, 12) && (low <= 1 || is_local_v4(low));
-}
-
-static bool parse_port(const char *text, unsigned *port)
-{
-	unsigned value = 0;
-
-	if (!*text)
-		return false;
-	for (; *text; text++) {
-		if (*text < '0' || *text > '9')
-			return false;
-		value = 10 * value + (unsigned)(*text - '0');
-		if (value > 65535)
-			return false;
-	}
-	*port = value;
-	return value > 0;
-}
-
-bool net_split(const char *text, unsigned fallback, char **host,
-	       unsigned *port)
-{
-	const char *end, *colon = strchr(text, ':');
-	struct net_address ignored;
-
-	*host = NULL;
-	*port = fallback;
-	if (text[0] == '[') {
-		end = strchr(text, ']');
-		if (!end || end == text + 1)
-			return false;
-		if (end[1] && (end[1] != ':' || !parse_port(end + 2, port)))
-			return false;
-		*host = mem_stringn(text + 1, (size_t)(end - text) - 1);
-		if (net_address_parse(*host, 0, &ignored))
-			return true;
-		free(*host);
-		*host = NULL;
-		return false;
-	}
-	/* an IPv6 address without brackets has no room for a port */
-	if (colon && strchr(colon + 1, ':')) {
-		if (!net_address_parse(text, 0, &ignored))
-			return false;
-		*host = mem_string(text);
-		return true;
-	}
-	if (colon == text || !*text || (colon && !parse_port(colon + 1, port)))
-		return false;
-	*host = colon ? mem_stringn(text, (size_t)(colon - text)) :
-			mem_string(text);
-	return true;
-}
-
-/* Opened the wrong way round on purpose: whoever reads or writes a
- * descriptor that was closed shall still be told so (EBADF). */
-void net_reserve_standard_descriptors(void)
-{
-	int fd, got;
-
-	for (fd = 0; fd <= 2; fd++) {
-		if (fcntl(fd, F_GETFD) >= 0)
-			continue;
-		got = open("/dev/null", fd ? O_RDONLY : O_WRONLY);
-		if (got < 0)
-			got = open("/", O_PATH | O_DIRECTORY);
-		if (got > fd)
-			close(got);
-	}
 }

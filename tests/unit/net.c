@@ -22,6 +22,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "wire/net.h"
 
 static void add(struct net_addresses *list, const char *text, unsigned port)
@@ -447,7 +448,7 @@ static void test_standard_descriptors(void **state)
 		for (i = 0; i <= 2; i++)
 			if (fcntl(i, F_GETFD) >= 0)
 				_exit(2);
-		net_reserve_standard_descriptors();
+		file_reserve_standard();
 		for (i = 0; i <= 2; i++)
 			if (fcntl(i, F_GETFD) < 0)
 				_exit(3);

@@ -63,43 +63,6 @@ static void test_parse(void **state)
 	assert_false(net_address_parse("::1", 65536, &a));
 }
 
-static void test_split(void **state)
-{
-	static const struct {
-		const char *in, *host;  /* NULL: refused */
-		unsigned port;
-	} cases[] = {
-		{ "host", "host", 7 }, { "host:25", "host", 25 },
-		{ "192.0.2.1:1", "192.0.2.1", 1 },
-		{ "[::1]:65535", "::1", 65535 }, { "[::1]", "::1", 7 },
-		{ "::1", "::1", 7 }, { "2001:db8::1", "2001:db8::1", 7 },
-		{ "", NULL, 0 }, { ":25", NULL, 0 }, { "host:", NULL, 0 },
-		{ "host:0", NULL, 0 }, { "host:65536", NULL, 0 },
-		{ "host:99999999999999999999", NULL, 0 },
-		{ "host:2x", NULL, 0 }, { "a:b:c", NULL, 0 },
-		{ "[::1", NULL, 0 }, { "[]", NULL, 0 },
-		{ "[::1]x", NULL, 0 }, { "[::1]:", NULL, 0 },
-		{ "[host]:25", NULL, 0 },
-	};
-	unsigned port;
-	char *host;
-	size_t i;
-
-	(void)state;
-	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		bool done = net_split(cases[i].in, 7, &host, &port);
-
-		if (done != !!cases[i].host)
-			print_error("%s\n", cases[i].in);
-		assert_int_equal(done, !!cases[i].host);
-		if (!done)
-			continue;
-		assert_string_equal(host, cases[i].host);
-		assert_int_equal(port, cases[i].port);
-		free(host);
-	}
-}
-
 static void add(struct net_addresses *list, const char *text, unsigned port)
 {
 	struct net_address a;
@@ -165,7 +128,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_set_port),
-		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_interleave),
 	};
 
