@@ -121,6 +121,44 @@ bool buf_add_base64(struct buf *b, const void *data, size_t n)
 	return true;
 }
 
+static int digit_value(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+bool buf_add_unbase64(struct buf *b, const char *text, size_t n)
+{
+	unsigned bits = 0, have = 0;
+	char *to = buf_room(b, n / 4 * 3 + 3);
+	size_t i;
+	int value;
+
+	if (!to)
+		return false;
+	while (n && text[n - 1] == '=')
+		n--;
+	for (i = 0; i < n; i++) {
+		value = digit_value(text[i]);
+		if (value < 0)
+			break;
+		bits = (bits << 6 | (unsigned)value) & 0xffff;
+		have += 6;
+		if (have >= 8) {
+			have -= 8;
+			*to++ = (char)(bits >> have & 0xff);
+		}
+	}
+	b->len = (size_t)(to - b->data);
+	b->data[b->len] = '\0';
+	return i == n && n % 4 != 1;
+}
+
 bool buf_read(struct buf *b, int fd)
 {
 	size_t left, n;

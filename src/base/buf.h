@@ -57,6 +57,9 @@ bool buf_addv(struct buf *b, const char *format, va_list ap)
 	__attribute__((format(printf, 2, 0)));
 /* The data in base64 (RFC 4648 4), padded. */
 bool buf_add_base64(struct buf *b, const void *data, size_t n);
+/* What base64 text stands for, padded or not; false too where it is none (the
+ * bytes up to there are added). */
+bool buf_add_unbase64(struct buf *b, const char *text, size_t n);
 /* Room for n more bytes, to be written at data + len by the caller, who then
  * adds to len; NULL if it would pass max. */
 char *buf_room(struct buf *b, size_t n);

@@ -261,6 +261,15 @@ static bool is_report(const struct options *o)
 	}
 }
 
+/* --probe --json WORD: the word need not follow at once. */
+static void take_word(struct options *o)
+{
+	if (o->command != COMMAND_PROBE || o->argument || o->operands != 1)
+		return;
+	o->argument = o->operand[0];
+	o->operands = 0;
+}
+
 static void check_combination(struct parse *p)
 {
 	const struct options *o = p->o;
@@ -268,6 +277,7 @@ static void check_combination(struct parse *p)
 
 	if (is_about(o->command))
 		return;
+	take_word(p->o);
 	if (o->operands && !takes_operands(o->command))
 		fault(p, "%s takes no recipients", chosen);
 	if (o->recipients_from_header && o->command != COMMAND_SEND)

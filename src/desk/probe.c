@@ -23,6 +23,7 @@ struct probe {
 	struct link link;
 	bool open;
 	struct outcome why;
+	char words[1200];          /* of why, as a send would say them */
 	struct buf out;
 };
 
@@ -181,7 +182,7 @@ static void show_json(struct probe *p)
 	list_json(&j, "mechanisms", &f->features.mechanisms);
 	json_string(&j, "would_use", would_use(p));
 	json_bool(&j, "authenticated", f->authenticated);
-	json_string(&j, "error", p->open ? NULL : p->why.text);
+	json_string(&j, "error", p->open ? NULL : p->words);
 	json_end(&j);
 	buf_addc(&p->out, '\n');
 }
@@ -270,7 +271,7 @@ static void show_text(struct probe *p)
 		     p->link.params.authenticate ? "no" :
 		     "no (no credentials are set)");
 	if (!p->open)
-		line(p, "error", p->why.text);
+		line(p, "error", p->words);
 }
 
 int desk_probe(const struct desk *d)
@@ -281,10 +282,11 @@ int desk_probe(const struct desk *d)
 	desk_run_init(d, &p.run);
 	if (choose(&p))
 		connect_to(&p);
+	outcome_words(&p.why, p.words, sizeof(p.words));
 	(d->options->json ? show_json : show_text)(&p);
 	status = desk_report(&p.out);
 	if (!p.open)
-		desk_complain("%s", p.why.text);
+		desk_complain("%s", p.words);
 	link_close(&p.link);
 	hosts_release(&p.hosts);
 	desk_run_release(&p.run);

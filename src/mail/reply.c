@@ -9,6 +9,8 @@
 void reply_reset(struct reply *r)
 {
 	buf_reset(&r->text);
+	buf_reset(&r->words);
+	r->masked = false;
 	r->code = 0;
 	r->lines = 0;
 	r->bytes = 0;
@@ -17,6 +19,7 @@ void reply_reset(struct reply *r)
 void reply_release(struct reply *r)
 {
 	buf_release(&r->text);
+	buf_release(&r->words);
 	*r = (struct reply){0};
 }
 
@@ -61,6 +64,20 @@ enum reply_state reply_line(struct reply *r, const char *line, size_t n)
 	r->bytes += n;
 	text_add(r, line + (n > 3 ? 4 : 3), n - (n > 3 ? 4 : 3));
 	return n > 3 && line[3] == '-' ? REPLY_MORE : REPLY_DONE;
+}
+
+void reply_mask(struct reply *r, const struct mask *secrets)
+{
+	/* each thing that is masked takes up one letter at least */
+	r->words.max = 8 * REPLY_BYTES;
+	buf_reset(&r->words);
+	mask_apply(secrets, buf_text(&r->text), r->text.len, &r->words);
+	r->masked = true;
+}
+
+const char *reply_words(const struct reply *r)
+{
+	return buf_text(r->masked ? &r->words : &r->text);
 }
 
 int reply_class(const struct reply *r)
@@ -140,14 +157,17 @@ static size_t status_length(const char *s, size_t n, int class)
 	return i == n || s[i] == ' ' ? i : 0;
 }
 
-static void outcome_take_line(struct outcome *o, const char *s, size_t n,
-			      int class)
+/* One line's words, without the status if it is the reply's. */
+static void take_line(struct outcome *o, const char *s, size_t n,
+		      struct buf *words)
 {
-	size_t len = class ? status_length(s, n, class) : 0;
+	size_t len = status_length(s, n, o->code / 100);
 
-	if (len) {
+	if (len && !o->status[0]) {
 		memcpy(o->status, s, len);
 		o->status[len] = '\0';
+	}
+	if (len && len == strlen(o->status) && !memcmp(s, o->status, len)) {
 		s += len;
 		n -= len;
 	}
@@ -155,23 +175,29 @@ static void outcome_take_line(struct outcome *o, const char *s, size_t n,
 		s++;
 		n--;
 	}
-	if (n)
-		text_printable(o->text, sizeof(o->text), s, n);
+	while (n && strchr(" \t\r", s[n - 1]))
+		n--;
+	if (n && words->len)
+		buf_addc(words, ' ');
+	buf_add(words, s, n);
 }
 
-void reply_outcome(const struct reply *r, enum stage stage, bool enhanced,
-		   const char *host, struct outcome *o)
+void reply_outcome(const struct reply *r, enum stage stage, const char *host,
+		   struct outcome *o)
 {
-	const char *s = buf_text(&r->text);
+	const char *s = reply_words(r);
+	struct buf words = BUF(strlen(s) + 1);
 	size_t n;
 
 	*o = (struct outcome){ .stage = stage, .code = r->code };
 	snprintf(o->host, sizeof(o->host), "%s", host);
 	for (;; s += n + 1) {
 		n = strcspn(s, "\n");
-		outcome_take_line(o, s, n, enhanced ? reply_class(r) : 0);
+		take_line(o, s, n, &words);
 		if (!s[n])
 			break;
 	}
+	text_printable(o->text, sizeof(o->text), buf_text(&words), words.len);
+	buf_release(&words);
 	o->exit = reply_exit(stage, r->code, o->status);
 }

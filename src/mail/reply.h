@@ -13,12 +13,16 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/outcome.h"
+#include "mail/mask.h"
 
 enum { REPLY_LINES = 100, REPLY_BYTES = 64 * 1024 };
 
 struct reply {
 	int code;            /* 200 to 599 once complete */
-	struct buf text;     /* the lines behind their codes, joined by LF */
+	struct buf text;     /* the lines after their codes, joined by LF: for
+			      * whoever parses it */
+	struct buf words;    /* the same for whoever reads it */
+	bool masked;         /* words holds (else text is fit to be read) */
 	unsigned lines;
 	size_t bytes;
 };
@@ -32,14 +36,18 @@ void reply_release(struct reply *r);
  * 0 to 9, another code than the line before, or over the limits. A code
  * alone is valid. */
 enum reply_state reply_line(struct reply *r, const char *line, size_t n);
+/* Makes words of the text: what secrets say must not be repeated is masked
+ * there. */
+void reply_mask(struct reply *r, const struct mask *secrets);
+/* What may be shown: all lines, joined by LF. */
+const char *reply_words(const struct reply *r);
 /* 421, 4xx and so on: the code's first digit. */
 int reply_class(const struct reply *r);
-/* Fills *o from a complete reply by the one table of statuses (SPEC 7):
- * exit, code, enhanced status (believed if enhanced, and its class is the
- * code's), host, the text of the last line that has any. A 2xx gives
- * EX_OK. */
-void reply_outcome(const struct reply *r, enum stage stage, bool enhanced,
-		   const char *host, struct outcome *o);
+/* Fills *o from a complete reply by the one table of statuses: exit, code,
+ * the first enhanced status of the code's class, host, and the words of all
+ * lines, that status once. A 2xx gives EX_OK. */
+void reply_outcome(const struct reply *r, enum stage stage, const char *host,
+		   struct outcome *o);
 /* The exit status of a server's answer (SPEC 7): the table itself. */
 int reply_exit(enum stage stage, int code, const char *status);
 

@@ -131,7 +131,8 @@ static void auth_read(struct features *f, const struct list *word,
 		mechanism_add(f, word->item[i]);
 }
 
-static void line_read(struct features *f, const char *line)
+static void line_read(struct features *f, const char *line,
+		      const char *shown)
 {
 	struct list word = {0};
 	const char *keyword;
@@ -140,7 +141,7 @@ static void line_read(struct features *f, const char *line)
 	list_split(&word, line, " \t\r");
 	if (!word.n)
 		return;
-	list_add(&f->lines, line);
+	list_add(&f->lines, shown);
 	keyword = word.item[0];
 	for (i = 0; i < sizeof(flags) / sizeof(*flags); i++)
 		if (!strcasecmp(keyword, flags[i].keyword))
@@ -158,17 +159,21 @@ static void line_read(struct features *f, const char *line)
 
 void features_read(struct features *f, const struct reply *r)
 {
-	struct list line = {0};
-	size_t i;
 	const char *first = strchr(buf_text(&r->text), '\n');
+	const char *first_shown = strchr(reply_words(r), '\n');
+	struct list line = {0}, shown = {0};
+	size_t i;
 
 	features_release(f);
 	f->esmtp = true;
-	if (first)
+	if (first && first_shown) {
 		list_split(&line, first, "\n");
-	for (i = 0; i < line.n; i++)
-		line_read(f, line.item[i]);
+		list_split(&shown, first_shown, "\n");
+	}
+	for (i = 0; i < line.n && i < shown.n; i++)
+		line_read(f, line.item[i], shown.item[i]);
 	list_release(&line);
+	list_release(&shown);
 }
 
 void features_release(struct features *f)

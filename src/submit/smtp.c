@@ -61,12 +61,42 @@ static bool session_break(struct session *s, enum stage stage,
 	return false;
 }
 
-static void watch_reply(struct session *s, const char *line, size_t n)
+/* What was read of a reply, line by line. */
+static void watch_reply(struct session *s, bool whole)
 {
-	if (s->masked && n > 4 && !memcmp(line, "334", 3))
-		session_watch(s, 'S', "334 ********", 12);
-	else
-		session_watch(s, 'S', line, n);
+	const char *text = reply_words(&s->reply), *end;
+	unsigned left = s->reply.lines;
+	struct buf line = BUF(8 * REPLY_BYTES);
+
+	if (!s->params->watch || !s->params->watch->line)
+		return;
+	if (s->masked && s->reply.code == 334 && *text)
+		text = "********";
+	for (; left; left--) {
+		end = strchrnul(text, '\n');
+		buf_reset(&line);
+		buf_addf(&line, "%d", s->reply.code);
+		if (end > text || left > 1 || !whole)
+			buf_addc(&line, left > 1 || !whole ? '-' : ' ');
+		buf_add(&line, text, (size_t)(end - text));
+		session_watch(s, 'S', buf_text(&line), line.len);
+		text = *end ? end + 1 : end;
+	}
+	buf_release(&line);
+}
+
+static bool not_smtp(struct session *s, enum stage stage, const char *line,
+		     size_t n, struct outcome *why)
+{
+	struct buf words = BUF(8 * REPLY_BYTES);
+
+	mask_apply(&s->secrets, line, n, &words);
+	session_watch(s, 'S', buf_text(&words), words.len);
+	outcome_fail(why, stage, EX_PROTOCOL,
+		     "the server's answer is not SMTP: \"%.80s\"",
+		     buf_text(&words));
+	buf_release(&words);
+	return session_break(s, stage, why);
 }
 
 static bool read_reply(struct session *s, enum stage stage, int64_t deadline,
@@ -75,28 +105,25 @@ static bool read_reply(struct session *s, enum stage stage, int64_t deadline,
 	enum reply_state state = REPLY_MORE;
 	const char *line;
 	size_t n;
+	bool came = true;
 
 	reply_reset(&s->reply);
-	while (state == REPLY_MORE) {
-		if (!conn_line(s->conn, &line, &n, deadline, why))
-			return session_break(s, stage, why);
-		watch_reply(s, line, n);
-		state = reply_line(&s->reply, line, n);
+	while (came && state == REPLY_MORE) {
+		came = conn_line(s->conn, &line, &n, deadline, why);
+		if (came)
+			state = reply_line(&s->reply, line, n);
 	}
-	if (state == REPLY_DONE)
-		return true;
-	outcome_fail(why, stage, EX_PROTOCOL,
-		     "the server's answer is not SMTP: \"%.*s\"",
-		     (int)(n > 80 ? 80 : n), line);
-	return session_break(s, stage, why);
+	reply_mask(&s->reply, &s->secrets);
+	watch_reply(s, state == REPLY_DONE);
+	if (!came)
+		return session_break(s, stage, why);
+	return state == REPLY_DONE || not_smtp(s, stage, line, n, why);
 }
 
 void session_outcome(const struct session *s, enum stage stage,
 		     struct outcome *o)
 {
-	reply_outcome(&s->reply, stage,
-		      s->facts.features.enhanced_status_codes,
-		      s->params->host, o);
+	reply_outcome(&s->reply, stage, s->params->host, o);
 }
 
 bool session_reply(struct session *s, enum stage stage, struct outcome *why)
@@ -119,7 +146,7 @@ static bool unasked(struct session *s, enum stage stage, struct outcome *why)
 		return false;
 	outcome_fail(why, stage, EX_PROTOCOL,
 		     "the server spoke out of turn: \"%.80s\"",
-		     buf_text(&s->reply.text));
+		     reply_words(&s->reply));
 	return session_break(s, stage, why);
 }
 
@@ -158,7 +185,7 @@ static bool refused(struct session *s, enum stage stage, struct outcome *why)
 	if (why->exit == EX_OK || reply_class(&s->reply) == 3)
 		outcome_fail(why, stage, EX_PROTOCOL,
 			     "unexpected answer %d \"%.80s\"", s->reply.code,
-			     buf_text(&s->reply.text));
+			     reply_words(&s->reply));
 	snprintf(why->host, sizeof(why->host), "%s", s->params->host);
 	return false;
 }
@@ -168,7 +195,8 @@ static bool greeting(struct session *s, struct outcome *why)
 	if (!session_reply(s, STAGE_HELLO, why))
 		return false;
 	text_printable(s->facts.banner, sizeof(s->facts.banner),
-		       buf_text(&s->reply.text), s->reply.text.len);
+		       reply_words(&s->reply),
+		       strlen(reply_words(&s->reply)));
 	return s->reply.code == 220 || refused(s, STAGE_HELLO, why);
 }
 
@@ -281,6 +309,8 @@ bool session_open(const struct session_params *params, struct conn *conn,
 
 	s->params = params;
 	s->conn = conn;
+	mask_add_secret(&s->secrets, params->password);
+	mask_add_secret(&s->secrets, params->token);
 	*out = s;
 	return introduce(s, why);
 }
@@ -306,5 +336,6 @@ void session_close(struct session *s)
 	features_release(&s->facts.features);
 	tls_facts_release(&s->facts.tls);
 	reply_release(&s->reply);
+	mask_release(&s->secrets);
 	free(s);
 }

@@ -45,6 +45,8 @@ static void put_answer(struct attempt *a, const char *before)
 
 	session_watch(a->s, 'C', shown, n > 0 ? (size_t)n : 0);
 	conn_puts(a->s->conn, before);
+	mask_add_response(&a->s->secrets, buf_text(&a->answer),
+			  a->answer.len);
 	conn_put_secret(a->s->conn, buf_text(&a->answer), a->answer.len);
 	conn_puts(a->s->conn, "\r\n");
 	buf_reset(&a->answer);
@@ -225,6 +227,7 @@ static bool second_try(struct attempt *a, const struct auth_facts *facts,
 		return false;
 	if (is_oauth(a->mechanism)) {
 		a->token = p->renew_token ? p->renew_token(p->context) : NULL;
+		mask_add_secret(&a->s->secrets, a->token);
 		return a->token && exchange(a, why);
 	}
 	next = policy_second_mechanism(a->mechanism,

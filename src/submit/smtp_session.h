@@ -10,6 +10,7 @@ struct session {
 	struct conn *conn;
 	struct session_facts facts;
 	struct reply reply;      /* the last one read */
+	struct mask secrets;     /* what replies must not repeat */
 	bool broken;             /* of no further use, not even for QUIT */
 	bool masked;             /* challenges are not for whoever looks on */
 	bool dirty;              /* a transaction was begun and not ended */

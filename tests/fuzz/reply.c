@@ -17,16 +17,13 @@ static void check(bool ok)
 static void use(const struct reply *r, struct features *f)
 {
 	struct outcome o;
-	int stage, enhanced;
+	int stage;
 
 	check(r->code >= 200 && r->code <= 599 && r->lines <= REPLY_LINES);
 	for (stage = STAGE_LOCAL; stage <= STAGE_DOT; stage++) {
-		for (enhanced = 0; enhanced < 2; enhanced++) {
-			reply_outcome(r, (enum stage)stage, enhanced, "mx.x",
-				      &o);
-			check(!strpbrk(o.text, "\x1b\r\n\x7f"));
-			check((o.exit == EX_OK) == (r->code < 300));
-		}
+		reply_outcome(r, (enum stage)stage, "mx.x", &o);
+		check(!strpbrk(o.text, "\x1b\r\n\x7f"));
+		check((o.exit == EX_OK) == (r->code < 300));
 	}
 	features_read(f, r);
 }

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,28 +160,39 @@ static void test_exit(void **state)
 static void test_outcome(void **state)
 {
 	static const struct {
-		const char *text;
-		bool enhanced;
-		const char *status, *words;
+		const char *text, *status, *words;
 		int exit;
 	} row[] = {
-		{ "550 5.1.1 no such user", true, "5.1.1", "no such user",
+		{ "550 5.1.1 no such user", "5.1.1", "no such user",
 		  EX_NOUSER },
-		{ "550 5.7.1 no", true, "5.7.1", "no", EX_UNAVAILABLE },
-		{ "550 5.7.1 no", false, "", "5.7.1 no", EX_NOUSER },
-		{ "550 4.7.1 no", true, "", "4.7.1 no", EX_NOUSER },
-		{ "550 5.7.1", true, "5.7.1", "", EX_UNAVAILABLE },
-		{ "550 5.7.1no", true, "", "5.7.1no", EX_NOUSER },
-		{ "550 5.7.1234 x", true, "", "5.7.1234 x", EX_NOUSER },
-		{ "550 5.123.456 x", true, "5.123.456", "x",
+		{ "550 5.7.1 no", "5.7.1", "no", EX_UNAVAILABLE },
+		{ "550 4.7.1 no", "", "4.7.1 no", EX_NOUSER },
+		{ "550 5.7.1", "5.7.1", "", EX_UNAVAILABLE },
+		{ "550 5.7.1no", "", "5.7.1no", EX_NOUSER },
+		{ "550 5.7.1234 x", "", "5.7.1234 x", EX_NOUSER },
+		{ "550 5.123.456 x", "5.123.456", "x", EX_UNAVAILABLE },
+		{ "550 5.7 x", "", "5.7 x", EX_NOUSER },
+		{ "550", "", "", EX_NOUSER },
+		/* all lines in order, the status once */
+		{ "550-5.1.1 first\n550-5.1.1 second\n550 5.1.1 ",
+		  "5.1.1", "first second", EX_NOUSER },
+		{ "550-first\n550 last", "", "first last", EX_NOUSER },
+		{ "550-5.7.26 Blocked.\n550-5.7.26 SPF did not pass\n"
+		  "550 5.7.26  https://x.example a1-2 - gsmtp", "5.7.26",
+		  "Blocked. SPF did not pass https://x.example a1-2 - gsmtp",
 		  EX_UNAVAILABLE },
-		{ "550 5.7 x", true, "", "5.7 x", EX_NOUSER },
-		{ "550", true, "", "", EX_NOUSER },
-		{ "550-5.1.1 first\n550-5.1.1 second\n550 5.1.1 ", true,
-		  "5.1.1", "second", EX_NOUSER },
-		{ "550-first\n550 last", true, "", "last", EX_NOUSER },
-		{ "250 2.1.5 fine", true, "2.1.5", "fine", EX_OK },
-		{ "550 5.1.1 \x1b[2J\xff", true, "5.1.1", "?[2J?",
+		{ "550-\n550- a \n550-\n550 b\r", "", "a b", EX_NOUSER },
+		{ "550-5.7.1 a\n550-b\n550 c", "5.7.1", "a b c",
+		  EX_UNAVAILABLE },
+		{ "550-a\n550 5.7.1 b", "5.7.1", "a b", EX_UNAVAILABLE },
+		/* another status is part of the words */
+		{ "550-5.7.1 a\n550 5.1.1 b", "5.7.1", "a 5.1.1 b",
+		  EX_UNAVAILABLE },
+		{ "550-5.7.1 a\n550 5.7.10 b", "5.7.1", "a 5.7.10 b",
+		  EX_UNAVAILABLE },
+		{ "250 2.1.5 fine", "2.1.5", "fine", EX_OK },
+		{ "550 5.1.1 \x1b[2J\xff", "5.1.1", "?[2J?", EX_NOUSER },
+		{ "550 5.1.1 \xe2\x80\xae" "evil\xc2\x9b", "5.1.1", "?evil?",
 		  EX_NOUSER },
 	};
 	struct reply r = {0};
@@ -190,7 +202,7 @@ static void test_outcome(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
 		assert_int_equal(feed(&r, row[i].text), REPLY_DONE);
-		reply_outcome(&r, STAGE_RCPT, row[i].enhanced, "mx.x", &o);
+		reply_outcome(&r, STAGE_RCPT, "mx.x", &o);
 		assert_string_equal(o.status, row[i].status);
 		assert_string_equal(o.text, row[i].words);
 		assert_string_equal(o.host, "mx.x");
@@ -199,6 +211,62 @@ static void test_outcome(void **state)
 		assert_int_equal(o.stage, STAGE_RCPT);
 	}
 	reply_release(&r);
+}
+
+/* The reason comes first: what is too long loses its end, and no character
+ * is cut in two. */
+static void test_long_words(void **state)
+{
+	struct reply r = {0};
+	struct outcome o;
+	char line[80];
+	int i;
+
+	(void)state;
+	for (i = 1; i < REPLY_LINES; i++) {
+		snprintf(line, sizeof(line), "550-5.7.1 line %d of many "
+			 "\xc3\xa4\xc3\xb6\xc3\xbc", i);
+		assert_int_equal(reply_line(&r, line, strlen(line)),
+				 REPLY_MORE);
+	}
+	assert_int_equal(reply_line(&r, "550 5.7.1 end", 13), REPLY_DONE);
+	reply_outcome(&r, STAGE_DOT, "mx.x", &o);
+	assert_memory_equal(o.text, "line 1 of many \xc3\xa4", 17);
+	assert_non_null(strstr(o.text, "line 10 of many"));
+	assert_true(strlen(o.text) > sizeof(o.text) - 4);
+	assert_null(strchr(o.text, '?'));
+	reply_release(&r);
+}
+
+/* Whoever parses a reply sees all of it, whoever reads it what may be
+ * shown. */
+static void test_masked(void **state)
+{
+	struct mask secrets = {0};
+	struct features f = {0};
+	struct reply r = {0};
+	struct outcome o;
+
+	(void)state;
+	mask_add_secret(&secrets, "pipelining");
+	assert_int_equal(feed(&r, "250-x\n250-PIPELINING\n250 SIZE 5"),
+			 REPLY_DONE);
+	reply_mask(&r, &secrets);
+	features_read(&f, &r);
+	assert_true(f.pipelining);
+	assert_int_equal(f.size_limit, 5);
+	assert_int_equal(f.lines.n, 2);
+	assert_string_equal(f.lines.item[0], "********");
+	assert_string_equal(f.lines.item[1], "SIZE 5");
+	assert_int_equal(feed(&r, "535-5.7.8 not\n535 5.7.8 pipelining!"),
+			 REPLY_DONE);
+	reply_mask(&r, &secrets);
+	reply_outcome(&r, STAGE_AUTH, "mx.x", &o);
+	assert_string_equal(o.text, "not ********!");
+	assert_string_equal(o.status, "5.7.8");
+	features_release(&f);
+	reply_release(&r);
+	mask_release(&secrets);
 }
 
 static void test_features(void **state)
@@ -290,6 +358,8 @@ int main(void)
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_exit),
 		cmocka_unit_test(test_outcome),
+		cmocka_unit_test(test_long_words),
+		cmocka_unit_test(test_masked),
 		cmocka_unit_test(test_features),
 		cmocka_unit_test(test_feature_values),
 	};

@@ -111,6 +111,18 @@ static void challenge(struct peer *p, const char *text)
 	free(line);
 }
 
+/* Keeps what the client said for a server that repeats it. */
+static void hear(struct peer *p, const char *before, const char *line)
+{
+	char *all = NULL;
+
+	if (asprintf(&all, "%s%s%s", *before ? before : p->said,
+		     *before ? "" : " ", line) < 0)
+		abort();
+	free(p->said);
+	p->said = all;
+}
+
 /* The client's next line; NULL: gone, or a rule answered it, or "*". */
 static char *response(struct auth *a)
 {
@@ -121,6 +133,8 @@ static char *response(struct auth *a)
 		return NULL;
 	if (strcmp(line, "*") == 0)
 		a->cancelled = true;
+	else
+		hear(a->peer, "", line);
 	if (a->cancelled || session_rule(a->peer, "auth-line", line)) {
 		free(line);
 		return NULL;
@@ -348,6 +362,7 @@ bool auth_run(struct peer *p, const char *argument)
 	bool good;
 
 	argument += strspn(argument, " ");
+	hear(p, "AUTH ", argument);
 	n = strcspn(argument, " ");
 	snprintf(a.mechanism, sizeof(a.mechanism), "%.*s", (int)n, argument);
 	initial = argument + n + strspn(argument + n, " ");

@@ -132,6 +132,8 @@ class Run:
     def fill(self, text):
         def one(match):
             word = match.group(1)
+            if word == "SAID":  # the server's to fill
+                return match.group(0)
             if word.startswith("BASE"):
                 return self.base(word[4:].split())
             if word.startswith("PIN "):

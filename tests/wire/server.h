@@ -121,6 +121,7 @@ struct peer {
 	bool answered;
 	bool gone;
 	int last_code;
+	char *said;            /* the lines of the last AUTH */
 	bool bulk;                /* message bytes: do not wait for more */
 };
 

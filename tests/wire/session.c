@@ -23,11 +23,38 @@ struct session {
 	bool authenticated;
 };
 
+/* %SAID% is what the client said to authenticate, all lines of it;
+ * %SAID:FROM:TO% the characters between, negative ones from its end. */
+static void reply_expanded(struct peer *p, const char *text)
+{
+	const char *at = strstr(text, "%SAID"), *end;
+	const char *said = p->said ? p->said : "";
+	long n = (long)strlen(said), from = 0, to = n;
+	char *line = NULL;
+
+	end = at ? strchr(at + 1, '%') : NULL;
+	if (!end) {
+		peer_reply(p, text);
+		return;
+	}
+	if (sscanf(at, "%%SAID:%ld:%ld%%", &from, &to) == 2) {
+		from += from < 0 ? n : 0;
+		to += to <= 0 ? n : 0;
+	}
+	from = from < 0 ? 0 : from > n ? n : from;
+	to = to < from ? from : to > n ? n : to;
+	if (asprintf(&line, "%.*s%.*s%s", (int)(at - text), text,
+		     (int)(to - from), said + from, end + 1) < 0)
+		abort();
+	peer_reply(p, line);
+	free(line);
+}
+
 static void perform(struct peer *p, const struct action *a)
 {
 	switch (a->verb) {
 	case DO_REPLY:
-		peer_reply(p, a->text);
+		reply_expanded(p, a->text);
 		break;
 	case DO_SEND:
 		peer_put(p, a->text, a->len);
