@@ -29,7 +29,7 @@ static struct transport a_transport(enum kind kind, char **host)
 {
 	struct transport t = *config_direct();
 
-	t.kind = kind;
+	t.kind = (int)kind;
 	t.host = (struct list){ .item = host, .n = 1 };
 	return t;
 }

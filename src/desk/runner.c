@@ -48,7 +48,7 @@ static size_t descriptors(void)
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
 	if (limit.rlim_cur < 2 * DESCRIPTORS_SPARE)
-		return limit.rlim_cur / 4 + 1;
+		return (size_t)limit.rlim_cur / 4 + 1;
 	return limit.rlim_cur - DESCRIPTORS_SPARE > BATCH_MAX ? BATCH_MAX :
 	       (size_t)limit.rlim_cur - DESCRIPTORS_SPARE;
 }

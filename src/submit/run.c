@@ -10,7 +10,7 @@ enum { DNS_TIMEOUT = 20 * 1000 };
 
 struct dns *run_dns(struct run *run)
 {
-	static const int trust[] = {
+	static const enum dns_trust trust[] = {
 		[DNSSEC_AUTO] = DNS_TRUST_AUTO,
 		[DNSSEC_TRUST] = DNS_TRUST_ALWAYS,
 		[DNSSEC_OFF] = DNS_TRUST_NEVER,

@@ -27,10 +27,12 @@ enum dns_status {
 	DNS_FAILED       /* SERVFAIL, refused, no answer in time, nonsense */
 };
 
+enum dns_trust { DNS_TRUST_AUTO, DNS_TRUST_ALWAYS, DNS_TRUST_NEVER };
+
 struct dns_settings {
 	const struct list *resolver;  /* address or address:port; empty or
 				       * NULL: resolv.conf's */
-	enum { DNS_TRUST_AUTO, DNS_TRUST_ALWAYS, DNS_TRUST_NEVER } trust;
+	enum dns_trust trust;
 	int64_t timeout;              /* ms for one question, retries and all */
 };
 

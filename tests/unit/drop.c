@@ -271,8 +271,8 @@ static void bad_input_leaves_nothing(void **state)
 		"posthaste-drop 1 99999999999999999999\nx",
 		"posthaste-drop 1 4000000000000\nx",
 		"posthaste-drop 1 00005\nhello",
-		"posthaste-drop 1 50\nposthaste-queue 1\nsender\nrcpt a\n"
-		"size 9999999\n\nxxxxxxxxxxxxx",
+		("posthaste-drop 1 50\nposthaste-queue 1\nsender\nrcpt a\n"
+		 "size 9999999\n\nxxxxxxxxxxxxx"),
 	};
 	const char *argv[] = { "posthaste-drop", "write", "0", NULL };
 	struct room *r = *state;
