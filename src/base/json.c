@@ -5,6 +5,16 @@
 
 #include "base/utf8.h"
 
+/* A character outside the BMP takes two (RFC 8259 7). */
+static void escape(struct buf *out, unsigned c)
+{
+	if (c < 0x10000)
+		buf_addf(out, "\\u%04x", c);
+	else
+		buf_addf(out, "\\u%04x\\u%04x",
+			 0xd7c0 + (c >> 10), 0xdc00 + (c & 0x3ff));
+}
+
 static void quote(struct buf *out, const char *value, size_t n)
 {
 	const unsigned char *p = (const unsigned char *)value;
@@ -21,8 +31,8 @@ static void quote(struct buf *out, const char *value, size_t n)
 			buf_addf(out, "\\%c", (int)c);
 		} else if (c == '\n') {
 			buf_adds(out, "\\n");
-		} else if (c < 0x20 || (c >= 0x7f && c < 0xa0)) {
-			buf_addf(out, "\\u%04x", c);
+		} else if (utf8_is_hidden(c)) {
+			escape(out, c);
 		} else {
 			buf_add(out, p, len);
 		}

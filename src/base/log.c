@@ -82,10 +82,8 @@ static void add_value(struct buf *b, const char *value)
 
 static void add_field(struct buf *b, const struct log_field *field)
 {
-	size_t size = strlen(field->value) + 1;
-	char *clean = mem_alloc(size);
+	char *clean = text_clean(field->value);
 
-	text_printable(clean, size, field->value, size - 1);
 	buf_addf(b, "%s%s=", b->len ? " " : "", field->name);
 	if (field->form == LOG_ADDRESS && !strpbrk(clean, " \"\\"))
 		buf_addf(b, "<%s>", clean);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/utf8.h"
 
 static const char *const stage_names[] = {
@@ -101,17 +102,11 @@ void outcome_words(const struct outcome *o, char *out, size_t size)
 	}
 	snprintf(code, sizeof(code), "%d%s%s", o->code,
 		 o->status[0] ? " " : "", o->status);
-	snprintf(out, size, "%s by %s: %s %s",
+	snprintf(out, size, "%s by %s: %s%s%s",
 		 o->code < 400 ? "taken" :
 		 o->code < 500 ? "refused for now" : "refused",
-		 o->host[0] ? o->host : "the server", code, o->text);
-}
-
-static bool is_hidden(unsigned c)
-{
-	return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x61c ||
-	       (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
-	       (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
+		 o->host[0] ? o->host : "the server", code, o->text[0] ? " " : "",
+		 o->text);
 }
 
 void text_printable(char *out, size_t size, const char *in, size_t n)
@@ -126,7 +121,7 @@ void text_printable(char *out, size_t size, const char *in, size_t n)
 		len = utf8_next(p, n, &c);
 		if (used + (len ? len : 1) >= size)
 			break;
-		if (!len || is_hidden(c)) {
+		if (!len || utf8_is_hidden(c)) {
 			out[used++] = c == '\t' && len ? ' ' : '?';
 			len = len ? len : 1;
 		} else {
@@ -137,4 +132,14 @@ void text_printable(char *out, size_t size, const char *in, size_t n)
 		n -= len;
 	}
 	out[used] = '\0';
+}
+
+char *text_clean(const char *in)
+{
+	size_t n = strlen(in);
+	char *out = mem_alloc(n + 1);
+
+	/* what is replaced never grows */
+	text_printable(out, n + 1, in, n);
+	return out;
 }

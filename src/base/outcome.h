@@ -72,4 +72,7 @@ enum stage stage_named(const char *name);
  * that are no UTF-8 become "?"); cut at size at a character's edge. */
 void text_printable(char *out, size_t size, const char *in, size_t n);
 
+/* The same as a string of its own, which the caller frees. */
+char *text_clean(const char *in);
+
 #endif

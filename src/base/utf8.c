@@ -42,6 +42,24 @@ bool utf8_valid(const char *s, size_t n)
 	return true;
 }
 
+bool utf8_is_hidden(unsigned c)
+{
+	static const struct {
+		unsigned first, last;
+	} hidden[] = {
+		{ 0, 0x1f }, { 0x7f, 0x9f }, { 0x61c, 0x61c },
+		{ 0x180e, 0x180e }, { 0x200b, 0x200f }, { 0x2028, 0x202e },
+		{ 0x2060, 0x206f }, { 0xfeff, 0xfeff }, { 0xfff9, 0xfffb },
+		{ 0xe0000, 0xe007f },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(hidden) / sizeof(*hidden); i++)
+		if (c >= hidden[i].first && c <= hidden[i].last)
+			return true;
+	return false;
+}
+
 bool utf8_is_wide(const char *s)
 {
 	for (; *s; s++)

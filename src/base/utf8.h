@@ -10,6 +10,10 @@
  * there is none. */
 size_t utf8_next(const unsigned char *p, size_t n, unsigned *value);
 bool utf8_valid(const char *s, size_t n);
+/* Whether a character can move a cursor, end a line, hide or turn what stands
+ * around it: control characters (C0, DEL, C1), line and paragraph separators,
+ * bidirectional marks and overrides, other format characters, tags. */
+bool utf8_is_hidden(unsigned c);
 /* Whether any byte is outside ASCII. */
 bool utf8_is_wide(const char *s);
 

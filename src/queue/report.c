@@ -63,11 +63,11 @@ static void add_date(struct buf *b, const char *name, int64_t when)
 /* A value for a field of the report: one line, ASCII unless it is global. */
 static void add_value(struct making *r, const char *value)
 {
-	const unsigned char *p;
+	char *clean = text_clean(value), *p;
 
-	for (p = (const unsigned char *)value; *p; p++)
-		buf_addc(&r->text, *p < ' ' || *p == 0x7f ||
-			 (*p > 0x7f && !r->global) ? '?' : (char)*p);
+	for (p = clean; *p; p++)
+		buf_addc(&r->text, (*p & 0x80) && !r->global ? '?' : *p);
+	free(clean);
 }
 
 /* --- header --- */
@@ -172,12 +172,11 @@ static const char *advice(const struct outcome *o)
 static void add_reason(struct making *r, size_t i)
 {
 	const struct outcome *o = &recipient(r, i)->last;
-	char words[1024];
+	char words[1024], *address = text_clean(recipient(r, i)->address);
 
 	outcome_words(o, words, sizeof(words));
-	buf_adds(&r->text, "  ");
-	buf_adds(&r->text, recipient(r, i)->address);
-	buf_adds(&r->text, "\r\n");
+	buf_addf(&r->text, "  %s\r\n", address);
+	free(address);
 	add_wrapped(&r->text, "    ", *words ? words : "no answer");
 	if (r->kind == REPORT_FAILURE && is_given_up(o))
 		buf_addf(&r->text, "    Given up after %u attempt%s.\r\n",
