@@ -11,6 +11,9 @@
 /* RFC 5321 4.5.3.1.1 says 64, but longer ones are in use (VERP) and every
  * server may decide for itself; this only keeps a command line sane. */
 enum { LOCAL_MAX = 512, SHOWN_MAX = 80 };
+/* After so many comments without an end no other one is looked for: each
+ * costs a walk over the rest of the text. */
+enum { UNCLOSED_MAX = 64 };
 
 struct scan {
 	const char *text;
@@ -18,7 +21,8 @@ struct scan {
 	size_t pos;
 	size_t start;      /* of the element at hand, for the words */
 	bool in_group;
-	struct mailboxes *out;
+	unsigned unclosed; /* comments without an end so far */
+	struct mailbox box; /* of the element at hand; no address: none */
 	struct outcome *why;
 };
 
@@ -30,6 +34,7 @@ struct words {
 	size_t count;
 	bool after_word;
 	bool adjacent;     /* two words without a dot between: no local part */
+	bool encoded;      /* the last is an encoded word (RFC 2047) */
 };
 
 static bool fault(struct scan *s, const char *what)
@@ -57,20 +62,27 @@ static bool is_atext(int c)
 	return c > ' ' && c < 0x7f && strchr("!#$%&'*+-/=?^_`{|}~", c);
 }
 
-static bool is_blank(int c)
+/* The length of the white space character at hand, a no-break space being
+ * one; 0: it is none. */
+static size_t blank_length(const struct scan *s)
 {
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+	int c = peek(s);
+
+	if (c == ' ' || c == '\t' || c == '\r' || c == '\n')
+		return 1;
+	return c == 0xc2 && s->pos + 1 < s->n &&
+	       (unsigned char)s->text[s->pos + 1] == 0xa0 ? 2 : 0;
 }
 
-/* No control character but a tab and a fold (CRLF or LF, then a blank), so
- * that nothing later need think of them. */
-static bool controls_check(struct scan *s)
+/* No control character from a place up to here, but tabs and folds (CRLF or
+ * LF, then a blank), so that nothing later need think of them. */
+static bool controls_check(struct scan *s, size_t from)
 {
 	const char *t = s->text;
 	unsigned char c;
 	size_t i;
 
-	for (i = 0; i < s->n; i++) {
+	for (i = from; i < s->pos; i++) {
 		c = (unsigned char)t[i];
 		if ((c >= 0x20 && c != 0x7f) || c == '\t')
 			continue;
@@ -90,7 +102,7 @@ static bool comment_skip(struct scan *s)
 	size_t depth = 0;
 	int c;
 
-	while ((c = peek(s)) >= 0) {
+	while (s->unclosed < UNCLOSED_MAX && (c = peek(s)) >= 0) {
 		s->pos++;
 		if (c == '\\' && s->pos < s->n)
 			s->pos++;
@@ -99,22 +111,24 @@ static bool comment_skip(struct scan *s)
 		else if (c == ')' && !--depth)
 			return true;
 	}
+	s->unclosed++;
 	return fault(s, "comment without end");
 }
 
 static bool cfws_skip(struct scan *s)
 {
-	int c;
+	size_t n;
 
-	while ((c = peek(s)) >= 0) {
-		if (is_blank(c))
-			s->pos++;
-		else if (c != '(')
-			break;
-		else if (!comment_skip(s))
+	for (;;) {
+		n = blank_length(s);
+		s->pos += n;
+		if (n)
+			continue;
+		if (peek(s) != '(')
+			return true;
+		if (!comment_skip(s))
 			return false;
 	}
-	return true;
 }
 
 static void words_release(struct words *w)
@@ -147,9 +161,36 @@ static size_t atom_skip(struct scan *s)
 {
 	size_t start = s->pos;
 
-	while (is_atext(peek(s)))
+	while (is_atext(peek(s)) && !blank_length(s))
 		s->pos++;
 	return s->pos - start;
+}
+
+/* The length of an encoded word (RFC 2047 2) that begins at p; 0: there is
+ * none. Its text may hold what is otherwise special: a comma, say. Some
+ * write blanks in it, too. */
+static size_t encoded_length(const char *p, size_t n)
+{
+	enum { CHARSET_MAX = 64, TEXT_MAX = 1024 };
+	size_t i = 2, from;
+
+	if (n < 7 || p[0] != '=' || p[1] != '?')
+		return 0;
+	while (i < n && i < CHARSET_MAX && is_atext((unsigned char)p[i]) &&
+	       p[i] != '?')
+		i++;
+	if (i == 2 || n - i < 3 || p[i] != '?' ||
+	    !strchr("QqBb", p[i + 1]) || !p[i + 1] || p[i + 2] != '?')
+		return 0;
+	from = i += 3;
+	for (; i + 1 < n && i - from < TEXT_MAX; i++) {
+		if (p[i] == '?' && p[i + 1] == '=')
+			return i + 2;
+		if ((unsigned char)p[i] < ' ' || p[i] == 0x7f ||
+		    strchr("<>\"", p[i]))
+			break;
+	}
+	return 0;
 }
 
 static bool word_read(struct scan *s, struct words *w)
@@ -161,9 +202,13 @@ static bool word_read(struct scan *s, struct words *w)
 		w->adjacent = true;
 	w->after_word = true;
 	w->count++;
+	w->encoded = false;
 	if (peek(s) == '"')
 		return quoted_read(s, w);
-	n = atom_skip(s);
+	n = encoded_length(s->text + start, s->n - start);
+	w->encoded = n > 0;
+	s->pos += n;
+	n += atom_skip(s);
 	buf_add(&w->phrase, s->text + start, n);
 	buf_add(&w->local, s->text + start, n);
 	return true;
@@ -181,7 +226,8 @@ static bool words_read(struct scan *s, struct words *w)
 		if (!cfws_skip(s))
 			return false;
 		c = peek(s);
-		if (c != '"' && c != '.' && !is_atext(c))
+		if (c != '"' && c != '.' &&
+		    (!is_atext(c) || blank_length(s)))
 			return true;
 		if (s->pos != before && w->phrase.len)
 			buf_addc(&w->phrase, ' ');
@@ -212,11 +258,13 @@ static char *phrase_name(struct words *w)
 
 static bool literal_read(struct scan *s, struct buf *domain)
 {
+	size_t n;
 	int c;
 
 	while ((c = peek(s)) >= 0) {
-		s->pos++;
-		if (!is_blank(c))
+		n = blank_length(s);
+		s->pos += n ? n : 1;
+		if (!n)
 			buf_addc(domain, (char)c);
 		if (c == ']')
 			return cfws_skip(s);
@@ -267,6 +315,8 @@ static bool local_check(struct scan *s, const struct words *w)
 			return fault(s, "neither ASCII nor UTF-8");
 		if (c < 0x20 || (c >= 0x7f && c < 0xa0))
 			return fault(s, "control character");
+		if (c == 0xa0)
+			return fault(s, "no-break space");
 	}
 	return true;
 }
@@ -300,19 +350,24 @@ static void local_add(struct buf *b, const char *s, size_t n)
 	buf_addc(b, '"');
 }
 
-static void mailbox_add(struct scan *s, const struct words *w, char *name,
+static void mailbox_release(struct mailbox *b)
+{
+	free(b->name);
+	free(b->address);
+	*b = (struct mailbox){0};
+}
+
+/* Takes name over. */
+static void mailbox_set(struct scan *s, const struct words *w, char *name,
 			const char *domain)
 {
 	struct buf address = BUF(4 * LOCAL_MAX);
-	struct mailboxes *m = s->out;
 
 	local_add(&address, buf_text(&w->local), w->local.len);
 	if (domain)
 		buf_addf(&address, "@%s", domain);
-	if (!(m->n & (m->n - 1)))
-		m->box = mem_resize(m->box, m->n ? 2 * m->n : 1,
-				    sizeof(*m->box));
-	m->box[m->n++] = (struct mailbox){
+	mailbox_release(&s->box);
+	s->box = (struct mailbox){
 		.name = name,
 		.address = buf_take(&address),
 		.qualified = domain != NULL,
@@ -340,7 +395,11 @@ static bool spec_read(struct scan *s, const struct words *w, char *name)
 			goto out;
 		}
 	}
-	mailbox_add(s, w, name, domain);
+	if (!domain && w->encoded && w->count == 1) {
+		fault(s, "a name without an address");
+		goto out;
+	}
+	mailbox_set(s, w, name, domain);
 	name = NULL;
 	ok = true;
 out:
@@ -395,30 +454,6 @@ out:
 	return ok;
 }
 
-static void mailbox_release(struct mailbox *b)
-{
-	free(b->name);
-	free(b->address);
-}
-
-/* "a@b <a@b>": no RFC allows it and many programs write it. It is taken
- * where both are the same; else it would be a guess which one is meant. */
-static bool repeated_read(struct scan *s)
-{
-	struct mailboxes *m = s->out;
-	struct mailbox first;
-
-	if (!angle_read(s, mem_string(m->box[m->n - 1].address)))
-		return false;
-	first = m->box[m->n - 2];
-	if (!address_equal(first.address, m->box[m->n - 1].address))
-		return fault(s, "comma missing");
-	m->box[m->n - 2] = m->box[m->n - 1];
-	m->n--;
-	mailbox_release(&first);
-	return true;
-}
-
 static bool group_begin(struct scan *s, const struct words *w)
 {
 	if (!w->count)
@@ -439,7 +474,8 @@ static bool element_end(struct scan *s)
 	return fault(s, "neither an address nor a list of them");
 }
 
-static bool element_read(struct scan *s)
+/* As the RFC has it: a group's beginning, or a mailbox. */
+static bool element_parse(struct scan *s)
 {
 	struct words w = {0};
 	bool ok = words_read(s, &w);
@@ -449,25 +485,143 @@ static bool element_read(struct scan *s)
 	} else if (ok && peek(s) == '<') {
 		ok = angle_read(s, phrase_name(&w)) && element_end(s);
 	} else if (ok) {
-		ok = spec_read(s, &w, NULL);
-		if (ok && peek(s) == '<')
-			ok = repeated_read(s);
-		ok = ok && element_end(s);
+		ok = spec_read(s, &w, NULL) && element_end(s);
 	}
 	words_release(&w);
+	return ok && controls_check(s, s->start);
+}
+
+/* Where an element ends whose words are not what the RFC wants. */
+struct extent {
+	size_t end;
+	size_t open;       /* the last "<"; end: none */
+	bool several;      /* "<a@b>" stands before that */
+	bool quote;        /* a quote is open */
+};
+
+static bool quote_skip(struct scan *s)
+{
+	for (s->pos++; s->pos < s->n; s->pos++) {
+		if (s->text[s->pos] == '\\')
+			s->pos++;
+		else if (s->text[s->pos] == '"')
+			break;
+	}
+	if (s->pos < s->n)
+		return true;
+	s->pos = s->n;
+	return false;
+}
+
+/* Quotes, comments and encoded words hide what is in them; a parenthesis
+ * that nothing closes is a character like another. */
+static struct extent element_extent(const struct scan *scan)
+{
+	struct scan s = *scan;
+	struct extent e = { .open = s.n };
+	bool at = false, address = false;
+	struct outcome ignored;
+	size_t from;
+	int c;
+
+	s.why = &ignored;
+	for (s.pos = s.start; (c = peek(&s)) >= 0; s.pos++) {
+		if (c == ',' || (c == ';' && s.in_group))
+			break;
+		from = s.pos;
+		if (c == '"') {
+			e.quote = !quote_skip(&s);
+		} else if (c == '(' && comment_skip(&s)) {
+			s.pos--;
+		} else if (c == '(') {
+			s.pos = from;
+		} else if (c == '=' && encoded_length(s.text + from,
+						      s.n - from)) {
+			s.pos += encoded_length(s.text + from, s.n - from) - 1;
+		} else if (c == '<') {
+			e.several = e.several || address;
+			e.open = from;
+			at = address = false;
+		} else if (c == '@') {
+			at = true;
+		} else if (c == '>') {
+			address = address || (at && e.open < from);
+		}
+	}
+	e.end = s.pos < s.n ? s.pos : s.n;
+	if (e.open > e.end)
+		e.open = e.end;
+	return e;
+}
+
+/* What stands before an address in angle brackets, as it is. */
+static char *loose_name(const struct scan *s, size_t end)
+{
+	size_t from = s->start;
+
+	while (end > from && (s->text[end - 1] == ' ' ||
+			      s->text[end - 1] == '<'))
+		end--;
+	return end > from ? mem_stringn(s->text + from, end - from) : NULL;
+}
+
+/* An element that ends in "<address>" is that address, whatever is written
+ * before it as a name. */
+static bool element_loose(struct scan *s, const struct extent *e)
+{
+	size_t n = s->n;
+	bool ok;
+
+	if (e->open == e->end || e->quote || e->several)
+		return false;
+	s->n = e->end;
+	s->pos = e->open;
+	ok = angle_read(s, loose_name(s, e->open));
+	while (ok && peek(s) == '>') {
+		s->pos++;
+		ok = cfws_skip(s);
+	}
+	ok = ok && s->pos == s->n && controls_check(s, e->open);
+	s->n = n;
 	return ok;
 }
 
-bool address_list(const char *text, size_t n, struct mailboxes *out,
-		  struct outcome *why)
+/* False: it is none; the scan then goes on after it. */
+static bool element_read(struct scan *s)
 {
-	struct scan s = { .text = text, .n = n, .out = out, .why = why };
+	struct outcome ignored, *why = s->why;
+	const bool in_group = s->in_group;
+	struct extent e;
+	bool ok;
 
-	*out = (struct mailboxes){0};
-	if (!controls_check(&s))
-		return false;
-	while (cfws_skip(&s)) {
+	s->start = s->pos;
+	ok = element_parse(s);
+	if (!ok) {
+		s->in_group = in_group;
+		e = element_extent(s);
+		s->why = &ignored;
+		ok = element_loose(s, &e);
+		s->why = why;
+		s->pos = e.end;
+	}
+	if (!ok)
+		mailbox_release(&s->box);
+	s->box.start = s->start;
+	s->box.end = s->pos;
+	return ok;
+}
+
+bool address_each(const char *text, size_t n, enum address_faults faults,
+		  mailbox_visit *visit, void *context, struct outcome *why)
+{
+	struct scan s = { .text = text, .n = n, .why = why };
+	bool on = true;
+
+	while (on) {
 		s.start = s.pos;
+		/* a comment without end may yet be part of a name */
+		if (!cfws_skip(&s))
+			s.pos = s.start;
 		if (peek(&s) < 0)
 			return true;
 		if (peek(&s) == ',') {
@@ -476,10 +630,33 @@ bool address_list(const char *text, size_t n, struct mailboxes *out,
 			s.in_group = false;
 			s.pos++;
 		} else if (!element_read(&s)) {
-			return false;
+			if (faults == FAULTS_FAIL)
+				return false;
+		} else if (s.box.address) {
+			on = visit(&s.box, context);
+			mailbox_release(&s.box);
 		}
 	}
-	return false;
+	return true;
+}
+
+static bool collect(struct mailbox *b, void *context)
+{
+	struct mailboxes *m = context;
+
+	if (!(m->n & (m->n - 1)))
+		m->box = mem_resize(m->box, m->n ? 2 * m->n : 1,
+				    sizeof(*m->box));
+	m->box[m->n++] = *b;
+	*b = (struct mailbox){0};
+	return true;
+}
+
+bool address_list(const char *text, size_t n, struct mailboxes *out,
+		  struct outcome *why)
+{
+	*out = (struct mailboxes){0};
+	return address_each(text, n, FAULTS_FAIL, collect, out, why);
 }
 
 /* Whether all there is, blanks and comments apart, is nothing or "<>". */
@@ -503,41 +680,40 @@ static bool is_null_path(const struct scan *scan)
 }
 
 /* A command line or a protocol line holds no folds. */
-static bool folds_check(struct scan *s)
+static bool line_check(struct scan *s)
 {
-	if (memchr(s->text, '\n', s->n) || memchr(s->text, '\r', s->n))
-		return fault(s, "control character");
-	return controls_check(s);
+	size_t i;
+
+	for (i = 0; i < s->n; i++)
+		if (((unsigned char)s->text[i] < ' ' && s->text[i] != '\t') ||
+		    s->text[i] == 0x7f)
+			return fault(s, "control character");
+	return true;
 }
 
 bool address_one(const char *text, char **address, bool *qualified,
 		 struct outcome *why)
 {
-	struct mailboxes m = {0};
-	struct scan s = { .text = text, .n = strlen(text), .out = &m,
-			  .why = why };
+	struct scan s = { .text = text, .n = strlen(text), .why = why };
 	bool ok = false;
 
 	*address = NULL;
 	*qualified = false;
-	if (!folds_check(&s))
+	if (!line_check(&s))
 		return false;
 	if (is_null_path(&s)) {
 		*address = mem_string("");
 		return true;
 	}
-	if (!element_read(&s))
-		goto out;
-	if (s.in_group || peek(&s) >= 0) {
-		fault(&s, "one address is wanted");
-		goto out;
+	ok = element_read(&s);
+	if (ok && (s.in_group || peek(&s) >= 0))
+		ok = fault(&s, "one address is wanted");
+	if (ok) {
+		*address = s.box.address;
+		*qualified = s.box.qualified;
+		s.box.address = NULL;
 	}
-	*address = m.box[0].address;
-	*qualified = m.box[0].qualified;
-	m.box[0].address = NULL;
-	ok = true;
-out:
-	mailboxes_release(&m);
+	mailbox_release(&s.box);
 	return ok;
 }
 

@@ -20,8 +20,9 @@ struct mailbox {
 	char *address;  /* as above; without "@domain" where the text had
 			 * none */
 	bool qualified; /* has a domain */
-	size_t at;      /* offset in the text just behind the local part, where
+	size_t at;      /* offset in the text just after the local part, where
 			 * "@domain" is to be inserted */
+	size_t start, end; /* offsets of the element it stands in */
 };
 
 struct mailboxes {
@@ -29,9 +30,21 @@ struct mailboxes {
 	size_t n;
 };
 
-/* The mailboxes of an address-list, groups resolved, empty elements passed
- * over; none at all is fine. False (EX_DATAERR, the bad part in the words)
- * where it is no list. The caller releases out in either case. */
+/*
+ * Calls visit for each mailbox of an address-list, in order, until it returns
+ * false: groups resolved, empty elements passed over; none at all is fine. An
+ * element that ends in a well-formed "<address>" is that address, whatever
+ * stands before it as a name. Of one that is no address either the first
+ * fails it all (EX_DATAERR, the bad part in the words), or each is passed
+ * over. The visitor may take over name and address, leaving NULL.
+ */
+enum address_faults { FAULTS_FAIL, FAULTS_PASS };
+typedef bool mailbox_visit(struct mailbox *b, void *context);
+bool address_each(const char *text, size_t n, enum address_faults faults,
+		  mailbox_visit *visit, void *context,
+		  struct outcome *why) MUST_CHECK;
+/* All of them, the first fault failing. The caller releases out in either
+ * case. */
 bool address_list(const char *text, size_t n, struct mailboxes *out,
 		  struct outcome *why) MUST_CHECK;
 /* One mailbox, as for -f: "a@b", "<a@b>", "Name <a@b>"; "" and "<>" give the
@@ -53,7 +66,7 @@ bool address_equal(const char *a, const char *b);
 /* The lower-case A-label form (IDNA 2008, non-transitional), or a checked
  * literal; the caller frees. False (EX_DATAERR) for what cannot be a mail
  * domain: empty labels, labels over 63 octets, over 255 in all, controls,
- * blanks. An underscore is kept. */
+ * blanks. An underscore is kept, one trailing dot is dropped. */
 bool domain_normalise(const char *text, size_t n, char **out,
 		      struct outcome *why) MUST_CHECK;
 bool domain_is_literal(const char *domain);

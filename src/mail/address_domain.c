@@ -154,6 +154,9 @@ bool domain_normalise(const char *text, size_t n, char **out,
 		return domain_fault(why, "domain too long");
 	if (memchr(text, '\0', n))
 		return domain_fault(why, "control character in the domain");
+	/* the root of DNS, which mail does not write */
+	if (n > 1 && text[n - 1] == '.')
+		n--;
 	name = mem_stringn(text, n);
 	if (utf8_is_wide(name))
 		ok = wide_normalise(name, out, why);

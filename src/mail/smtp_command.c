@@ -59,6 +59,8 @@ static size_t path_length(const char *text)
 			quoted = !quoted;
 		else if (!quoted && text[i] == end)
 			return end == '>' ? i + 1 : i;
+		else if (!quoted && text[i] == '<' && i)
+			return 0; /* a header would have a name before it */
 	}
 	return end == '>' ? 0 : i;
 }
