@@ -169,7 +169,7 @@ static size_t atom_skip(struct scan *s)
 /* The length of an encoded word (RFC 2047 2) that begins at p; 0: there is
  * none. Its text may hold what is otherwise special: a comma, say. Some
  * write blanks in it, too. */
-static size_t encoded_length(const char *p, size_t n)
+size_t encoded_word_length(const char *p, size_t n)
 {
 	enum { CHARSET_MAX = 64, TEXT_MAX = 1024 };
 	size_t i = 2, from;
@@ -205,7 +205,7 @@ static bool word_read(struct scan *s, struct words *w)
 	w->encoded = false;
 	if (peek(s) == '"')
 		return quoted_read(s, w);
-	n = encoded_length(s->text + start, s->n - start);
+	n = encoded_word_length(s->text + start, s->n - start);
 	w->encoded = n > 0;
 	s->pos += n;
 	n += atom_skip(s);
@@ -535,9 +535,10 @@ static struct extent element_extent(const struct scan *scan)
 			s.pos--;
 		} else if (c == '(') {
 			s.pos = from;
-		} else if (c == '=' && encoded_length(s.text + from,
-						      s.n - from)) {
-			s.pos += encoded_length(s.text + from, s.n - from) - 1;
+		} else if (c == '=' &&
+			   encoded_word_length(s.text + from, s.n - from)) {
+			s.pos += encoded_word_length(s.text + from,
+						     s.n - from) - 1;
 		} else if (c == '<') {
 			e.several = e.several || address;
 			e.open = from;
@@ -723,4 +724,21 @@ void mailboxes_release(struct mailboxes *m)
 		mailbox_release(&m->box[--m->n]);
 	free(m->box);
 	m->box = NULL;
+}
+
+char *address_phrase(const char *text, size_t n)
+{
+	struct outcome ignored;
+	struct scan s = { .text = text, .n = n, .why = &ignored };
+	struct words w = {0};
+	bool whole = words_read(&s, &w) &&
+		     (peek(&s) < 0 || strchr("<:", peek(&s)));
+	char *name = whole ? phrase_name(&w) : NULL;
+
+	words_release(&w);
+	if (whole)
+		return name;
+	while (n && strchr(" <>:;,", text[n - 1]))
+		n--;
+	return n ? mem_stringn(text, n) : NULL;
 }

@@ -71,10 +71,20 @@ bool domain_normalise(const char *text, size_t n, char **out,
 		      struct outcome *why) MUST_CHECK;
 bool domain_is_literal(const char *domain);
 
+/* The display name that text without an address is: a phrase as its words,
+ * else as it stands; "<>" or a group's colon after it left away. NULL: there
+ * is nothing. The caller frees. */
+char *address_phrase(const char *text, size_t n);
+
 /* Adds a display name to b as RFC 5322 and RFC 2047 want it: as atoms, a
  * quoted string, or encoded words (folded by CRLF and a blank between two);
  * control characters become blanks. */
 struct buf;
 void name_encode(struct buf *b, const char *name);
+/* The same for a name out of a header, whose encoded words stay so. */
+void name_encode_again(struct buf *b, const char *name);
+/* The length of an encoded word (RFC 2047 2) that text begins with, even with
+ * blanks in it; 0: there is none. */
+size_t encoded_word_length(const char *text, size_t n);
 
 #endif

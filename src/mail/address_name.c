@@ -118,6 +118,35 @@ static void quoted_add(struct buf *b, const char *s)
 	buf_addc(b, '"');
 }
 
+/* Atoms and encoded words, at least one of these. */
+static bool has_encoded_words(const char *name)
+{
+	size_t left = strlen(name), n;
+	bool any = false;
+
+	for (; left; name += n, left -= n) {
+		n = strspn(name, " ");
+		if (n)
+			continue;
+		n = encoded_word_length(name, left);
+		any = any || n;
+		if (!n)
+			while (is_atext((unsigned char)name[n]))
+				n++;
+		if (!n)
+			return false;
+	}
+	return any;
+}
+
+void name_encode_again(struct buf *b, const char *name)
+{
+	if (has_encoded_words(name))
+		buf_adds(b, name);
+	else
+		name_encode(b, name);
+}
+
 void name_encode(struct buf *b, const char *name)
 {
 	char *clean = mem_string(name);

@@ -62,6 +62,8 @@ static void put_text(struct normaliser *s, const char *data, size_t n)
 	s->line += n;
 	if (s->look_wide && s->header_size && !s->body_wide)
 		s->body_wide = bytes_wide(data, n);
+	if (s->look_nul && s->header_size && !s->body_nul)
+		s->body_nul = memchr(data, '\0', n) != NULL;
 }
 
 /* So many CRs that no LF follows. */
@@ -111,6 +113,10 @@ static size_t take_text(struct normaliser *s, const char *in, size_t n)
 
 	while (text && in[text - 1] == '\r')
 		text--;
+	if (s->look_nul && !s->header_size && memchr(in, '\0', text)) {
+		s->nul = true;
+		return n;
+	}
 	if (text) {
 		bare_crs(s, s->crs);
 		s->crs = 0;
@@ -207,6 +213,21 @@ static size_t take_name(struct normaliser *s, char c)
 	return 1;
 }
 
+static const char byte_order_mark[] = "\xef\xbb\xbf";
+
+/* What some editors put before all text. */
+static size_t take_mark(struct normaliser *s, char c)
+{
+	if (c != byte_order_mark[s->held]) {
+		not_a_field(s);
+		return 0;
+	}
+	s->name[s->held++] = c;
+	if (!byte_order_mark[s->held])
+		s->state = NORMAL_BOL;
+	return 1;
+}
+
 /* At the beginning of a line of the header; CRs may have come before. */
 static size_t take_header_line(struct normaliser *s, char c)
 {
@@ -227,7 +248,8 @@ static size_t take_header_line(struct normaliser *s, char c)
 	}
 	s->held = 0;
 	s->blanks = false;
-	s->state = NORMAL_NAME;
+	s->state = !s->fields && c == *byte_order_mark ? NORMAL_MARK :
+		   NORMAL_NAME;
 	return 0;
 }
 
@@ -288,6 +310,8 @@ static size_t take(struct normaliser *s, const char *in, size_t n)
 		return take_start(s, in, n);
 	case NORMAL_DOT:
 		return take_dot(s, *in);
+	case NORMAL_MARK:
+		return take_mark(s, *in);
 	case NORMAL_NAME:
 		return take_name(s, *in);
 	case NORMAL_SKIP:
@@ -300,16 +324,12 @@ static size_t take(struct normaliser *s, const char *in, size_t n)
 
 bool normalise(struct normaliser *s, const char *in, size_t n)
 {
-	const char *nul = memchr(in, '\0', n);
 	size_t used;
 
-	if (nul)
-		n = (size_t)(nul - in);
 	s->look_wide = !s->body_wide && bytes_wide(in, n);
+	s->look_nul = !s->body_nul && memchr(in, '\0', n);
 	for (; n && !s->ended && !s->stopped && !s->nul; in += used, n -= used)
 		used = take(s, in, n);
-	if (nul && !s->ended)
-		s->nul = true;
 	return !s->nul && !s->stopped;
 }
 

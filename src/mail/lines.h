@@ -21,9 +21,11 @@ enum { LINE_LONGEST = 998 };
  *
  * A run of CRs before an LF, or before the end of the input, belongs to the
  * line end. Another CR becomes a blank in the header and a line end in the
- * body. Leading "From " and ">From " lines are dropped. A line that is no
- * field ends the header, an empty line put before it. With dot_ends, a line
- * of the input (not one that a bare CR made) with a lone dot ends it all.
+ * body. A byte order mark before the header and leading "From " and ">From "
+ * lines are dropped. A line that is no field ends the header, an empty line
+ * put before it. With dot_ends, a line of the input (not one that a bare CR
+ * made) with a lone dot ends it all. A NUL in a field ends it, too, for good;
+ * one in the body goes on and is noted.
  */
 enum { FIELD_NAME_MAX = LINE_LONGEST };
 
@@ -37,18 +39,21 @@ struct normaliser {
 	int64_t size;         /* bytes put so far */
 	int64_t header_size;  /* up to and with the empty line; 0: not yet */
 	bool ended;           /* by a lone dot: the rest is not looked at */
-	bool nul;             /* a NUL came: no message */
+	bool nul;             /* a NUL in the header: no message */
 	bool stopped;         /* put said so */
+	bool body_nul;        /* the body has a NUL */
 	bool body_wide;       /* the body has a byte outside ASCII */
 	bool body_long;       /* and a line over LINE_LONGEST */
 
 	/* its own */
 	enum {
-		NORMAL_BOL, NORMAL_DOT, NORMAL_NAME, NORMAL_TEXT, NORMAL_SKIP
+		NORMAL_BOL, NORMAL_DOT, NORMAL_MARK, NORMAL_NAME, NORMAL_TEXT,
+		NORMAL_SKIP
 	} state;
 	bool fields;          /* a field was there */
-	bool blanks;          /* behind the name that is held */
+	bool blanks;          /* after the name that is held */
 	bool look_wide;       /* this buffer has bytes outside ASCII */
+	bool look_nul;        /* or NULs */
 	bool crlf;            /* the last line came with CRLF */
 	size_t crs;           /* CRs whose meaning is still open */
 	size_t line;          /* length of the body's line so far */

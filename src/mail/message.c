@@ -82,18 +82,23 @@ bool message_unwritable(const struct spool *s, struct outcome *why)
 			    strerror(s->error));
 }
 
+static bool visit_utf8(struct mailbox *b, void *context)
+{
+	bool *found = context;
+
+	*found = address_is_utf8(b->address);
+	return !*found;
+}
+
 static bool has_utf8_address(const struct field *f)
 {
-	struct mailboxes list = {0};
 	struct outcome ignored;
 	char *text = field_flatten(f);
 	bool found = false;
-	size_t i;
 
-	if (address_list(text, f->value_len, &list, &ignored))
-		for (i = 0; i < list.n && !found; i++)
-			found = address_is_utf8(list.box[i].address);
-	mailboxes_release(&list);
+	if (!address_each(text, f->value_len, FAULTS_PASS, visit_utf8, &found,
+			  &ignored))
+		found = false;
 	free(text);
 	return found;
 }
@@ -107,16 +112,98 @@ static bool says_no(const struct field *f)
 	return no;
 }
 
-static void survey_field(struct message_facts *facts, const struct field *f)
+/* The beginning of a value of structured text: comments, quotes and white
+ * space taken away, in lower case. */
+static void plain_words(const struct field *f, char *out, size_t size)
 {
-	if (!facts->utf8_address && f->raw_len <= ADDRESS_FIELD_MAX &&
-	    bytes_wide(f->value, f->value_len) && field_has_addresses(f))
-		facts->utf8_address = has_utf8_address(f);
-	else if (field_is(f, "TLS-Required"))
-		facts->tls_required_no = says_no(f);
+	size_t i, n = 0, depth = 0;
+	char c;
+
+	for (i = 0; i < f->value_len && n + 1 < size; i++) {
+		c = f->value[i];
+		if (c == '\\' && i + 1 < f->value_len && depth) {
+			i++;
+		} else if (c == '(') {
+			depth++;
+		} else if (c == ')' && depth) {
+			depth--;
+		} else if (!depth && !strchr(" \t\r\n\"", c)) {
+			out[n++] = c >= 'A' && c <= 'Z' ?
+				   (char)(c + ('a' - 'A')) : c;
+		}
+	}
+	out[n] = '\0';
 }
 
-/* Byte facts of the header, whatever its fields are. */
+/* However it is spelt: "8bit", "8-bit", "8bits", "\"8BIT\" (really)". */
+static enum encoding read_encoding(const struct field *f)
+{
+	char text[64], word[64];
+	size_t i, n = 0;
+
+	plain_words(f, text, sizeof(text));
+	for (i = 0; text[i] && text[i] != ';'; i++)
+		if (text[i] != '-' && text[i] != '_')
+			word[n++] = text[i];
+	word[n] = '\0';
+	if (n > 3 && !strcmp(word + n - 4, "bits"))
+		word[n - 1] = '\0';
+	if (!*word || !strcmp(word, "7bit") || !strcmp(word, "8bit") ||
+	    !strcmp(word, "binary"))
+		return ENCODING_IDENTITY;
+	return !strcmp(word, "base64") ? ENCODING_BASE64 : ENCODING_OTHER;
+}
+
+static void survey_mime(struct present *has, const struct field *f)
+{
+	enum encoding encoding;
+	char type[32];
+
+	if (field_is(f, "Content-Type") && !field_is_blank(f)) {
+		plain_words(f, type, sizeof(type));
+		has->several_types = has->content_type;
+		has->content_type = true;
+		has->text = !strncmp(type, "text/", 5);
+		has->single = strncmp(type, "multipart/", 10) &&
+			      strncmp(type, "message/", 8);
+	} else if (field_is(f, "Content-Transfer-Encoding")) {
+		encoding = read_encoding(f);
+		if (has->encoding_set && encoding != has->encoding)
+			encoding = ENCODING_OTHER;
+		has->encoding = encoding;
+		has->encoding_set = true;
+	} else if (field_is(f, "MIME-Version")) {
+		has->mime_version |= !field_is_blank(f);
+	} else if (field_is(f, "DKIM-Signature") ||
+		   field_is(f, "ARC-Message-Signature")) {
+		has->signature = true;
+	}
+}
+
+static void survey_field(struct message *m, const struct field *f)
+{
+	struct present *has = &m->has;
+	char *name = NULL;
+
+	if (!m->facts.utf8_address && f->raw_len <= ADDRESS_FIELD_MAX &&
+	    bytes_wide(f->value, f->value_len) && field_has_addresses(f))
+		m->facts.utf8_address = has_utf8_address(f);
+	if (field_is(f, "TLS-Required"))
+		m->facts.tls_required_no = says_no(f);
+	else if (field_is(f, "Date"))
+		has->date |= !field_is_blank(f);
+	else if (field_is(f, "Message-ID"))
+		has->message_id |= !field_is_blank(f);
+	else if (field_is(f, "Reply-To"))
+		has->reply_to |= !field_is_blank(f);
+	else if (field_is(f, "From"))
+		has->from |= field_has_author(f, &name);
+	else
+		survey_mime(has, f);
+	free(name);
+}
+
+/* Facts about bytes, whatever they mean. */
 static bool survey_lines(const struct part *p, bool *wide, bool *is_long)
 {
 	int64_t at, line = 0;
@@ -137,24 +224,39 @@ static bool survey_lines(const struct part *p, bool *wide, bool *is_long)
 	return n == 0;
 }
 
+bool body_survey(struct message *m)
+{
+	const char *data;
+	int64_t at;
+	long n;
+
+	m->body_wide = m->body_long = m->body_nul = false;
+	for (at = 0; (n = part_bytes(&m->body, at, &data)) > 0; at += n)
+		m->body_nul = m->body_nul || memchr(data, '\0', (size_t)n);
+	return n == 0 &&
+	       survey_lines(&m->body, &m->body_wide, &m->body_long);
+}
+
 bool message_survey(struct message *m, struct outcome *why)
 {
-	struct message_facts facts = { .size = message_size(m) };
 	struct field_walk w = { .m = m };
 	unsigned received = 0;
 	struct field f;
 
-	facts.eight_bit = m->body_wide;
-	facts.long_lines = m->body_long;
+	m->has = (struct present){ .text = true, .single = true };
+	m->facts = (struct message_facts){
+		.size = message_size(m), .eight_bit = m->body_wide,
+		.long_lines = m->body_long,
+	};
 	while (field_next(&w, &f)) {
-		survey_field(&facts, &f);
+		survey_field(m, &f);
 		received += field_is(&f, "Received");
 	}
 	field_walk_release(&w);
-	if (w.failed || !survey_lines(&m->header, &facts.eight_bit,
-				      &facts.long_lines))
+	if (w.failed || !survey_lines(&m->header, &m->facts.eight_bit,
+				      &m->facts.long_lines))
 		return message_unreadable(m->header.store, why);
-	m->facts = facts;
+	m->facts.from = m->has.from;
 	if (received > RECEIVED_MAX)
 		return outcome_fail_status(why, STAGE_LOCAL, EX_UNAVAILABLE,
 			"5.4.6", "more than %d Received fields: the message "
@@ -200,7 +302,7 @@ bool message_open(int fd, int64_t offset, int64_t size, struct message **out,
 	else if (!header)
 		outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
 			     "the message's header has no end");
-	else if (!survey_lines(&m->body, &m->body_wide, &m->body_long))
+	else if (!body_survey(m))
 		message_unreadable(s, why);
 	else
 		done = message_survey(m, why);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A message (SPEC 3). Whatever the caller wrote, what is kept here has lines
- * that end in CRLF, no bare CR or LF, no NUL, a header that is one (possibly
- * empty), an empty line and a body: the bytes as they go by BDAT, not yet
- * dot-stuffed. The first MiB lies in memory, the rest in an unlinked
+ * that end in CRLF, no bare CR or LF, a header that is one (possibly empty)
+ * and without NUL, an empty line and a body, which has no NUL once the message
+ * is completed: the bytes as they go by BDAT, not yet dot-stuffed. The first MiB lies in memory, the rest in an unlinked
  * temporary file (or in a queue entry's file); memory grows neither with
  * the message nor with the number of its fields.
  */
@@ -26,10 +26,11 @@ struct message_limits {
 	int64_t max_size;   /* bytes as kept here; 0: no limit */
 };
 
-/* Reads all of fd. False: EX_DATAERR (NUL; 5.3.4 too large), EX_UNAVAILABLE
+/* Reads all of fd. False: EX_DATAERR (NUL in the header; 5.3.4 too large),
+ * EX_UNAVAILABLE
  * (5.4.6, more than 50 Received), EX_NOINPUT (not readable at the first
  * read), EX_IOERR. After EX_DATAERR the rest of fd is not read: drain it;
- * behind a dot that ended the message, this drains it. */
+ * after a dot that ended the message, this drains it. */
 bool message_read(int fd, const struct message_limits *limits,
 		  struct message **out, struct outcome *why) MUST_CHECK;
 /* The same in pieces, for a caller that finds the end itself. Feeding gives
@@ -94,6 +95,7 @@ struct message_facts {
 	bool utf8_address;     /* a non-ASCII local part in an address field */
 	bool tls_required_no;  /* TLS-Required: No (RFC 8689 5) */
 	bool long_lines;       /* a line over 998 octets is still there */
+	bool from;             /* a From field with an address */
 	int64_t size;
 };
 const struct message_facts *message_facts(const struct message *m);
@@ -105,15 +107,21 @@ char *message_from(struct message *m);
 struct completion {
 	const char *sender;      /* envelope sender; "" null */
 	const char *from;        /* address for a From that is added */
-	const char *full_name;   /* NULL: none */
+	const char *full_name;   /* NULL: none; a From that is a name alone
+				  * goes before it */
 	const char *domain;      /* for mailboxes without one */
 	const char *id_domain;   /* right side of a Message-ID that is added */
 	enum from_header from_header;
+	bool keep_own;           /* FROM_REPLACE: a From that names the address
+				  * alone stays, with its name */
 	bool undisclosed_recipients;
+	const char *original_to; /* an X-Original-To field's value, folded;
+				  * NULL: none */
 };
 
 /* Replaces *m by the completed message: fields removed, added, qualified,
- * refolded, long body lines re-encoded, all as SPEC 3 and 4 say. On failure
+ * refolded, long body lines re-encoded, NULs encoded or left out, all as
+ * SPEC 3 and 4 say. A field that is empty counts as missing. On failure
  * (EX_IOERR) *m is unchanged. */
 bool message_complete(struct message **m, const struct completion *c,
 		      struct outcome *why) MUST_CHECK;

@@ -13,73 +13,104 @@
 #include "mail/lines.h"
 #include "mail/message_parts.h"
 
-/* What the header says already. */
-struct present {
-	bool date, message_id, from, mime_version, encoding;
-	bool to_or_cc;
-	bool opaque;       /* the body's bytes must stay as they are */
-	bool content_type;
-};
+/* What is done to the body's bytes. */
+enum treatment { BODY_STAYS, BODY_QUOTED, BODY_WRAPPED, BODY_NULS_LEFT_OUT };
 
 struct completing {
 	struct message *m;
 	const struct completion *c;
-	struct present has;
-	bool encode;            /* the body becomes quoted-printable */
+	const struct present *has;
+	enum treatment body;
+	char *name_alone;       /* what a From without an address says */
+	struct buf authors;     /* of a From that is replaced */
 	bool from_done, to_done, encoding_done;
 	struct spool *out;
 };
 
-/* --- what is there --- */
+/* --- what is to be done --- */
 
-static bool value_is_in(const struct field *f, const char *const *words)
+/* Long lines and NULs are not for the wire. Another encoding's lines, a part
+ * of several, or something signed may not be re-encoded. */
+static enum treatment choose_treatment(const struct message *m)
 {
-	char *value = field_unfold(f);
-	bool found = false;
+	const struct present *has = &m->has;
 
-	for (; *words && !found; words++)
-		found = !strcasecmp(value, *words);
-	free(value);
-	return found;
+	if (!m->body_long && !m->body_nul)
+		return BODY_STAYS;
+	if (!has->signature && !has->several_types) {
+		if (has->encoding == ENCODING_IDENTITY && has->text)
+			return BODY_QUOTED;
+		if (has->encoding == ENCODING_BASE64 && has->single)
+			return BODY_WRAPPED;
+	}
+	return m->body_nul ? BODY_NULS_LEFT_OUT : BODY_STAYS;
 }
 
-static bool is_text(const struct field *f)
-{
-	char *value = field_unfold(f);
-	bool text = !strncasecmp(value, "text/", 5);
+struct authoring {
+	struct completing *s;
+	const char *text;
+	unsigned authors, own;  /* all of them, the account's own address */
+};
 
-	free(value);
-	return text;
+/* Puts an author's mailbox, as he wrote it but for a missing domain, beside
+ * those before it, unless it is the address that From will have. */
+static bool visit_replaced(struct mailbox *b, void *context)
+{
+	struct authoring *a = context;
+	struct buf *out = &a->s->authors;
+	const char *domain = a->s->c->domain;
+	size_t end = b->end;
+	char *whole;
+
+	whole = b->qualified || !domain ? mem_string(b->address) :
+		address_qualify(b->address, domain);
+	a->authors++;
+	if (address_equal(whole, a->s->c->from)) {
+		a->own++;
+	} else {
+		while (end > b->at && is_wsp(a->text[end - 1]))
+			end--;
+		buf_addf(out, "%s%.*s", out->len ? ",\r\n " : "",
+			 (int)(b->at - b->start), a->text + b->start);
+		if (!b->qualified && domain && *domain)
+			buf_addf(out, "@%s", domain);
+		buf_add(out, a->text + b->at, end - b->at);
+	}
+	free(whole);
+	return true;
 }
 
-/* Another encoding's lines, a part of several, or something signed may not
- * be re-encoded. */
-static bool forbids_encoding(const struct present *has, const struct field *f)
+/* Who wrote it, according to one From field. Gives whether that is the
+ * account's own address and nobody else. */
+static bool note_authors(struct completing *s, const struct field *f)
 {
-	static const char *const identity[] = {
-		"7bit", "8bit", "binary", "", NULL
-	};
+	struct authoring a = { .s = s };
+	struct outcome ignored;
+	bool known;
+	char *text;
 
-	if (field_is(f, "Content-Type"))
-		return has->content_type || !is_text(f);
-	if (field_is(f, "Content-Transfer-Encoding"))
-		return !value_is_in(f, identity);
-	return field_is(f, "DKIM-Signature") ||
-	       field_is(f, "ARC-Message-Signature");
+	if (f->raw_len > ADDRESS_FIELD_MAX)
+		return false;
+	a.text = text = field_flatten(f);
+	known = address_each(text, f->value_len, FAULTS_PASS, visit_replaced,
+			     &a, &ignored);
+	free(text);
+	return known && a.authors == 1 && a.own == 1;
 }
 
-static bool note_field(const struct field *f, void *context)
+static bool note_from(const struct field *f, void *context)
 {
-	struct present *has = context;
+	struct completing *s = context;
+	char *name;
 
-	has->opaque = has->opaque || forbids_encoding(has, f);
-	has->date |= field_is(f, "Date");
-	has->message_id |= field_is(f, "Message-ID");
-	has->from |= field_is(f, "From");
-	has->to_or_cc |= field_is(f, "To") || field_is(f, "Cc");
-	has->mime_version |= field_is(f, "MIME-Version");
-	has->content_type |= field_is(f, "Content-Type");
-	has->encoding |= field_is(f, "Content-Transfer-Encoding");
+	if (!field_is(f, "From"))
+		return true;
+	if (!field_has_author(f, &name) && !s->name_alone)
+		s->name_alone = name;
+	else
+		free(name);
+	if (s->c->from_header == FROM_REPLACE)
+		note_authors(s, f);
 	return true;
 }
 
@@ -92,7 +123,10 @@ static void put_from(struct completing *s)
 	struct buf b = BUF(MOST);
 
 	buf_adds(&b, "From: ");
-	if (name && *name) {
+	if (s->name_alone && s->c->from_header != FROM_REPLACE) {
+		name_encode_again(&b, s->name_alone);
+		buf_addf(&b, " <%s>\r\n", s->c->from);
+	} else if (name && *name) {
 		name_encode(&b, name);
 		buf_addf(&b, " <%s>\r\n", s->c->from);
 	} else {
@@ -152,21 +186,43 @@ static void put_encoding(struct completing *s)
 	s->encoding_done = true;
 }
 
+/* Who wrote it is still to be reached. */
+static void put_reply_to(struct completing *s)
+{
+	struct buf b = BUF(4 * (size_t)ADDRESS_FIELD_MAX);
+
+	if (s->has->reply_to || !s->authors.len || s->authors.full)
+		return;
+	buf_addf(&b, "Reply-To: %s\r\n", buf_text(&s->authors));
+	if (!b.full)
+		refold_field(s->out, buf_text(&b), b.len);
+	buf_release(&b);
+}
+
 static void put_missing(struct completing *s)
 {
 	char date[CLOCK_DATE_SIZE];
 
-	if (!s->has.date) {
+	if (s->c->original_to) {
+		spool_add(s->out, "X-Original-To: ", 15);
+		spool_add(s->out, s->c->original_to,
+			  strlen(s->c->original_to));
+		spool_add(s->out, "\r\n", 2);
+	}
+	if (!s->has->date) {
 		clock_date(time(NULL), date);
 		put_line(s->out, "Date: %s", date);
 	}
-	if (!s->has.from)
+	if (!s->has->from) {
 		put_from(s);
-	if (!s->has.message_id)
+		if (s->c->from_header == FROM_REPLACE)
+			put_reply_to(s);
+	}
+	if (!s->has->message_id)
 		put_message_id(s);
-	if (s->encode && !s->has.mime_version)
+	if (s->body == BODY_QUOTED && !s->has->mime_version)
 		put_line(s->out, "MIME-Version: 1.0");
-	if (s->encode && !s->has.encoding)
+	if (s->body == BODY_QUOTED && !s->has->encoding_set)
 		put_encoding(s);
 }
 
@@ -178,52 +234,48 @@ static bool is_removed(const struct field *f)
 	       field_is(f, "Return-Path") || field_is(f, "Content-Length");
 }
 
-/* The field with "@domain" behind every local part that stands alone. */
-static void put_qualified(struct completing *s, const struct field *f,
-			  const struct mailboxes *list)
+/* A field into which "@domain" is put after every local part that stands
+ * alone. */
+struct qualifying {
+	const struct field *f;
+	const char *domain;
+	struct buf b;
+	size_t from;           /* what of the value is not yet in b */
+};
+
+static bool visit_unqualified(struct mailbox *b, void *context)
 {
-	struct buf b = BUF(4 * (size_t)FIELD_MAX);
-	size_t i, from = 0, lead = (size_t)(f->value - f->raw);
+	struct qualifying *q = context;
 
-	buf_add(&b, f->raw, lead);
-	for (i = 0; i < list->n; i++) {
-		if (list->box[i].qualified || list->box[i].at < from ||
-		    list->box[i].at > f->value_len)
-			continue;
-		buf_add(&b, f->value + from, list->box[i].at - from);
-		from = list->box[i].at;
-		buf_addf(&b, "@%s", s->c->domain);
-	}
-	buf_add(&b, f->value + from, f->raw_len - lead - from);
-	if (b.full)
-		refold_field(s->out, f->raw, f->raw_len);
-	else
-		refold_field(s->out, b.data, b.len);
-	buf_release(&b);
-}
-
-static bool lacks_domain(const struct mailboxes *list)
-{
-	size_t i;
-
-	for (i = 0; i < list->n; i++)
-		if (!list->box[i].qualified)
-			return true;
-	return false;
+	if (b->qualified || b->at < q->from || b->at > q->f->value_len)
+		return true;
+	buf_add(&q->b, q->f->value + q->from, b->at - q->from);
+	buf_addf(&q->b, "@%s", q->domain);
+	q->from = b->at;
+	return true;
 }
 
 static void put_addresses(struct completing *s, const struct field *f)
 {
-	struct mailboxes list = {0};
-	struct outcome ignored;
+	struct qualifying q = { .f = f, .domain = s->c->domain,
+				.b = BUF(4 * (size_t)FIELD_MAX) };
+	size_t lead = (size_t)(f->value - f->raw);
 	char *text = field_flatten(f);
+	struct outcome ignored;
+	bool good;
 
-	if (address_list(text, f->value_len, &list, &ignored) &&
-	    lacks_domain(&list))
-		put_qualified(s, f, &list);
+	buf_add(&q.b, f->raw, lead);
+	good = address_each(text, f->value_len, FAULTS_PASS,
+			    visit_unqualified, &q, &ignored);
+	if (good && q.from) {
+		buf_add(&q.b, f->value + q.from, f->raw_len - lead - q.from);
+		good = !q.b.full;
+	}
+	if (good && q.from)
+		refold_field(s->out, q.b.data, q.b.len);
 	else
 		refold_field(s->out, f->raw, f->raw_len);
-	mailboxes_release(&list);
+	buf_release(&q.b);
 	free(text);
 }
 
@@ -243,22 +295,59 @@ static bool put_huge(struct completing *s, int64_t start, int64_t end)
 	return n == 0;
 }
 
+/* Fields that say nothing and of which a better one is there. */
+static bool is_void(struct completing *s, const struct field *f)
+{
+	char *name;
+	bool from;
+
+	if (field_is(f, "Date") || field_is(f, "Message-ID"))
+		return field_is_blank(f);
+	if (field_is(f, "MIME-Version"))
+		return s->body == BODY_QUOTED && field_is_blank(f);
+	if (field_is(f, "Reply-To"))
+		return s->authors.len && !s->has->reply_to &&
+		       field_is_blank(f);
+	if (!field_is(f, "From"))
+		return false;
+	from = field_has_author(f, &name);
+	free(name);
+	return !from;
+}
+
+/* From becomes the account's. */
+static bool is_author_replaced(struct completing *s, const struct field *f)
+{
+	if (s->c->from_header != FROM_REPLACE)
+		return false;
+	if (field_is(f, "Sender"))
+		return true;
+	if (!field_is(f, "From"))
+		return false;
+	if (s->c->keep_own && !s->from_done && !s->authors.len &&
+	    note_authors(s, f)) {
+		s->from_done = true;
+		return false;
+	}
+	if (!s->from_done) {
+		put_from(s);
+		put_reply_to(s);
+	}
+	return true;
+}
+
 /* Whether another field stands in the place of this one, or none. */
 static bool is_replaced(struct completing *s, const struct field *f)
 {
-	if (is_removed(f))
+	if (is_removed(f) || is_void(s, f) || is_author_replaced(s, f))
 		return true;
-	if (s->c->from_header == FROM_REPLACE && field_is(f, "From")) {
-		if (!s->from_done)
-			put_from(s);
-		return true;
-	}
 	if (s->c->undisclosed_recipients &&
 	    (field_is(f, "To") || field_is(f, "Cc"))) {
 		put_undisclosed(s);
 		return true;
 	}
-	if (s->encode && field_is(f, "Content-Transfer-Encoding")) {
+	if (s->body == BODY_QUOTED &&
+	    field_is(f, "Content-Transfer-Encoding")) {
 		put_encoding(s);
 		return true;
 	}
@@ -288,21 +377,41 @@ static bool put_fields(struct completing *s)
 
 /* --- the whole --- */
 
-static bool put_encoded_body(struct completing *s)
+static void put_without_nuls(struct spool *out, const char *data, size_t n)
+{
+	const char *nul;
+	size_t part;
+
+	for (; n; data += part, n -= part) {
+		nul = memchr(data, '\0', n);
+		part = nul ? (size_t)(nul - data) : n;
+		spool_add(out, data, part);
+		part += nul != NULL;
+	}
+}
+
+static bool put_body(struct completing *s)
 {
 	struct qp q = { .out = s->out };
+	struct wrapper w = { .out = s->out };
 	const char *data;
 	int64_t at;
 	long n;
 
-	for (at = 0; (n = part_bytes(&s->m->body, at, &data)) > 0; at += n)
-		qp_encode(&q, data, (size_t)n);
+	for (at = 0; (n = part_bytes(&s->m->body, at, &data)) > 0; at += n) {
+		if (s->body == BODY_QUOTED)
+			qp_encode(&q, data, (size_t)n);
+		else if (s->body == BODY_WRAPPED)
+			wrap(&w, data, (size_t)n);
+		else
+			put_without_nuls(s->out, data, (size_t)n);
+	}
 	qp_end(&q);
+	wrap_end(&w);
 	return n == 0;
 }
 
-/* The completed message; its body, unless encoded, still lies where it
- * was. */
+/* The completed message; a body that stays still lies where it was. */
 static bool assemble(struct completing *s, struct message *done,
 		     struct outcome *why)
 {
@@ -318,15 +427,17 @@ static bool assemble(struct completing *s, struct message *done,
 	done->body = s->m->body;
 	done->body_wide = s->m->body_wide;
 	done->body_long = s->m->body_long;
-	if (s->encode) {
-		if (!put_encoded_body(s))
+	if (s->body != BODY_STAYS) {
+		if (!put_body(s))
 			return message_unreadable(s->m->body.store, why);
 		done->body = (struct part){
 			.store = out, .at = done->header.size,
 			.size = out->size - done->header.size };
-		done->body_wide = done->body_long = false;
 	}
-	return spool_flush(out) || message_unwritable(out, why);
+	if (!spool_flush(out))
+		return message_unwritable(out, why);
+	return s->body == BODY_STAYS || body_survey(done) ||
+	       message_unreadable(out, why);
 }
 
 /* The old message's body has a new owner. */
@@ -343,27 +454,44 @@ static void replace(struct message **m, struct message *done)
 	*m = done;
 }
 
-bool message_complete(struct message **m, const struct completion *c,
-		      struct outcome *why)
+static void log_body(const struct completing *s, const struct message *done)
 {
-	struct completing s = { .m = *m, .c = c };
-	struct message *done;
-
-	if (!message_fields(*m, note_field, &s.has, why))
-		return false;
-	s.encode = (*m)->body_long && !s.has.opaque;
-	s.out = spool_new();
-	done = mem_alloc(sizeof(*done));
-	if (!assemble(&s, done, why) || !message_survey(done, why)) {
-		spool_free(s.out);
-		free(done);
-		return false;
-	}
-	free(s.out->out);
-	s.out->out = NULL;
+	if (s->body == BODY_NULS_LEFT_OUT)
+		log_say(LOG_AT_INFO, "the message has NUL bytes that its type "
+			"does not let us encode: they were left out");
 	if (done->facts.long_lines)
 		log_say(LOG_AT_INFO, "the message has lines over %d octets "
 			"that had to stay as they are", LINE_LONGEST);
-	replace(m, done);
-	return true;
+}
+
+bool message_complete(struct message **m, const struct completion *c,
+		      struct outcome *why)
+{
+	struct completing s = {
+		.m = *m, .c = c, .has = &(*m)->has,
+		.body = choose_treatment(*m),
+		.authors = BUF(2 * (size_t)ADDRESS_FIELD_MAX),
+	};
+	struct message *done = NULL;
+	bool good = true;
+
+	if (!s.has->from || c->from_header == FROM_REPLACE)
+		good = message_fields(*m, note_from, &s, why);
+	if (good) {
+		s.out = spool_new();
+		done = mem_alloc(sizeof(*done));
+		good = assemble(&s, done, why) && message_survey(done, why);
+	}
+	if (good) {
+		free(s.out->out);
+		s.out->out = NULL;
+		log_body(&s, done);
+		replace(m, done);
+	} else {
+		spool_free(s.out);
+		free(done);
+	}
+	buf_release(&s.authors);
+	free(s.name_alone);
+	return good;
 }

@@ -132,6 +132,16 @@ bool field_has_addresses(const struct field *f)
 	return false;
 }
 
+bool field_is_blank(const struct field *f)
+{
+	size_t i;
+
+	for (i = 0; i < f->value_len; i++)
+		if (!strchr(" \t\r\n", f->value[i]) || !f->value[i])
+			return false;
+	return true;
+}
+
 char *field_unfold(const struct field *f)
 {
 	const char *p = f->value, *end = p + f->value_len;
@@ -184,16 +194,78 @@ char *message_field(struct message *m, const char *name)
 	return value;
 }
 
+/* What stands alone where an address should be: a quoted local part that is
+ * none by its look is a name, as is all that reads as no address. */
+static bool is_author(const struct mailbox *b)
+{
+	return b->qualified || b->name || *b->address != '"';
+}
+
+static bool visit_author(struct mailbox *b, void *context)
+{
+	bool *found = context;
+
+	*found = is_author(b);
+	return !*found;
+}
+
+/* A value without any address, taken as a name. NULL: not even that. */
+static char *name_alone(const struct field *f)
+{
+	char *text = field_unfold(f), *name;
+
+	name = address_phrase(text, strlen(text));
+	free(text);
+	return name;
+}
+
+bool field_has_author(const struct field *f, char **name)
+{
+	struct outcome ignored;
+	bool found = false;
+	char *text;
+
+	*name = NULL;
+	/* too much to be looked at, and surely not nothing */
+	if (f->raw_len > ADDRESS_FIELD_MAX)
+		return true;
+	text = field_flatten(f);
+	if (!address_each(text, f->value_len, FAULTS_PASS, visit_author,
+			  &found, &ignored))
+		found = false;
+	free(text);
+	if (!found)
+		*name = name_alone(f);
+	return found;
+}
+
+static bool visit_first(struct mailbox *b, void *context)
+{
+	char **address = context;
+
+	if (!is_author(b))
+		return true;
+	*address = b->address;
+	b->address = NULL;
+	return false;
+}
+
 char *message_from(struct message *m)
 {
-	char *value = message_field(m, "From"), *address = NULL;
-	struct mailboxes list = {0};
+	struct field_walk w = { .m = m };
 	struct outcome ignored;
+	char *first = NULL, *text;
+	struct field f;
 
-	if (value && address_list(value, strlen(value), &list, &ignored) &&
-	    list.n)
-		address = mem_string(list.box[0].address);
-	mailboxes_release(&list);
-	free(value);
-	return address ? address : mem_string("");
+	while (!first && field_next(&w, &f)) {
+		if (!field_is(&f, "From") || f.cut)
+			continue;
+		text = field_unfold(&f);
+		if (!address_each(text, strlen(text), FAULTS_PASS,
+				  visit_first, &first, &ignored))
+			first = NULL;
+		free(text);
+	}
+	field_walk_release(&w);
+	return first ? first : mem_string("");
 }

@@ -56,12 +56,31 @@ struct part {
 	int64_t at, size;
 };
 
+/* What the body's bytes are, as the header has it. */
+enum encoding { ENCODING_IDENTITY, ENCODING_BASE64, ENCODING_OTHER };
+
+/* What the header says, found by the one walk of message_survey. A field that
+ * is blank does not count. */
+struct present {
+	bool date, message_id, reply_to, mime_version;
+	bool from;            /* with an address */
+	bool content_type;
+	bool several_types;   /* more than one Content-Type: nobody knows */
+	bool text;            /* text, or without a type */
+	bool single;          /* neither multipart nor a message */
+	bool signature;       /* over the body's bytes */
+	bool encoding_set;
+	enum encoding encoding;
+};
+
 /* Both parts may lie in one store. */
 struct message {
 	struct part header;   /* the empty line included */
 	struct part body;
 	bool body_wide;       /* a byte outside ASCII */
 	bool body_long;       /* a line over LINE_LONGEST */
+	bool body_nul;        /* a NUL */
+	struct present has;
 	struct message_facts facts;
 };
 
@@ -70,6 +89,8 @@ long part_bytes(const struct part *p, int64_t offset, const char **data);
 /* Fills in the facts about the header and those that sum up. False:
  * EX_IOERR, or EX_UNAVAILABLE for too many Received. */
 bool message_survey(struct message *m, struct outcome *why) MUST_CHECK;
+/* Sets the three facts about the body. False: it cannot be read. */
+bool body_survey(struct message *m) MUST_CHECK;
 bool message_unreadable(const struct spool *s, struct outcome *why);
 bool message_unwritable(const struct spool *s, struct outcome *why);
 
@@ -87,6 +108,11 @@ bool field_next(struct field_walk *w, struct field *f);
 void field_walk_release(struct field_walk *w);
 /* The value unfolded, blanks at its ends removed. The caller frees. */
 char *field_unfold(const struct field *f);
+/* Whether the value is nothing but white space. */
+bool field_is_blank(const struct field *f);
+/* Whether a From field has an address. One that is a name alone has none:
+ * *name is then that name, freed by the caller; NULL: none. */
+bool field_has_author(const struct field *f, char **name);
 /* An address field longer than this is not parsed: its mailboxes would take
  * many times its room in memory. It is left as it is. */
 enum { ADDRESS_FIELD_MAX = 1024 * 1024 };
@@ -126,5 +152,15 @@ struct qp {
 };
 void qp_encode(struct qp *q, const char *data, size_t n);
 void qp_end(struct qp *q);
+
+/* Base64 (RFC 2045 6.8) on lines of their proper length: only white space and
+ * NULs, which no decoder counts, are changed. */
+struct wrapper {
+	struct spool *out;
+	size_t line;
+	char text[80];
+};
+void wrap(struct wrapper *w, const char *data, size_t n);
+void wrap_end(struct wrapper *w);
 
 #endif

@@ -61,7 +61,7 @@ static bool reading_failed(const struct message_reader *r, struct outcome *why)
 {
 	if (r->machine.nul)
 		return outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
-				    "the message has a NUL byte");
+				    "the message's header has a NUL byte");
 	if (r->too_large)
 		return outcome_fail_status(why, STAGE_LOCAL, EX_DATAERR,
 			"5.3.4", "the message is too large");
@@ -80,6 +80,7 @@ static struct message *reading_message(struct message_reader *r)
 				 .size = n->size - n->header_size };
 	m->body_wide = n->body_wide;
 	m->body_long = n->body_long;
+	m->body_nul = n->body_nul;
 	free(r->store->out);
 	r->store->out = NULL;
 	r->store = NULL;

@@ -224,14 +224,6 @@ bool compose_sender(const struct config *config, const struct request *request,
 
 /* --- the whole --- */
 
-static bool has_from(struct message *m)
-{
-	char *from = message_field(m, "From");
-
-	free(from);
-	return from != NULL;
-}
-
 /* The name in a From field of ours; NULL also where none will be made. */
 static const char *full_name(const struct request *request,
 			     const struct account *a, struct message *m)
@@ -240,7 +232,7 @@ static const char *full_name(const struct request *request,
 		return request->full_name;
 	if (a && a->full_name)
 		return a->full_name;
-	if (has_from(m) && !(a && a->from_header == FROM_REPLACE))
+	if (message_facts(m)->from && !(a && a->from_header == FROM_REPLACE))
 		return NULL;
 	return caller_full_name(request->caller);
 }

@@ -76,7 +76,7 @@ static void check_strict(struct message *m, const struct buf *b)
 	int wide = bytes_wide(b->data, b->len), is_long = 0;
 	size_t n;
 
-	want(!memchr(b->data, '\0', b->len));
+	want(!memchr(b->data, '\0', (size_t)(header_end - b->data)));
 	check_header(b->data, header_end);
 	for (p = b->data; p < end; p += n + 2) {
 		n = line_length(p, end);
@@ -100,7 +100,7 @@ static void check_wire(const struct buf *b, size_t step)
 	}
 	memcpy(wire + n, ".\r\n", 3);
 	for (p = wire; strncmp(p, ".\r\n", 3); p = end) {
-		end = strchr(p, '\n') + 1;
+		end = (char *)memchr(p, '\n', (size_t)(wire + n + 3 - p)) + 1;
 		p += *p == '.';
 		buf_add(&back, p, (size_t)(end - p));
 	}
@@ -159,6 +159,7 @@ static void check_completed(struct message **m, unsigned char how)
 		.domain = how & 2 ? "d.example" : "",
 		.id_domain = "i.example",
 		.from_header = how & 4 ? FROM_REPLACE : FROM_ADD,
+		.keep_own = how & 32,
 		.undisclosed_recipients = how & 8,
 	};
 	struct buf once, twice;
@@ -167,6 +168,7 @@ static void check_completed(struct message **m, unsigned char how)
 	want(message_complete(m, &c, &why));
 	all_bytes(*m, &once);
 	check_strict(*m, &once);
+	want(!memchr(once.data, '\0', once.len));
 	want(message_complete(m, &c, &why));
 	all_bytes(*m, &twice);
 	want(once.len == twice.len &&
@@ -192,9 +194,8 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 	dots = data[0] & 16;
 	step = 1 + data[1];
 	m = read_message(text, n, dots);
-	if (!m && n)
-		check_steps(text, n, dots, step,
-			    memchr(text, 0, n) ? NULL : &(struct buf){0});
+	if (!m && memchr(text, 0, n))
+		check_steps(text, n, dots, step, NULL);
 	if (!m)
 		return 0;
 	all_bytes(m, &b);

@@ -114,6 +114,20 @@ static const struct row rows[] = {
 	{ "From x\n\nFrom y\n", "", "From y\r\n", false },
 	{ "From x", "", "", false },
 	{ "Fromage x\n", "", "Fromage x\r\n", false },
+	/* a byte order mark */
+	{ "\xef\xbb\xbf" "A: b\n\nhi\n", "A: b\r\n", "hi\r\n", false },
+	{ "\xef\xbb\xbf" "From x\nA: b\n\n", "A: b\r\n", "", false },
+	{ "From x\n\xef\xbb\xbf" "A: b\n\n", "A: b\r\n", "", false },
+	{ "\xef\xbb\xbf\r\n\xef\xbb\xbfhi\n", "",
+	  "\xef\xbb\xbfhi\r\n", false },
+	{ "\xef\xbb\xbfjust text\n", "", "just text\r\n", false },
+	{ "\xef\xbb\xbf", "", "", false },
+	{ "\xef\xbb\xbf.\nA: b\n", "", "", false },
+	{ "\xef\xbb" "A: b\n", "", "\xef\xbb" "A: b\r\n", false },
+	{ "\xef\xbb", "", "\xef\xbb\r\n", false },
+	{ "\xef\r\xbb\n", "", "\xef\r\n\xbb\r\n", false },
+	{ "A: b\n\xef\xbb\xbf" "C: d\n", "A: b\r\n",
+	  "\xef\xbb\xbf" "C: d\r\n", false },
 	/* where the header ends */
 	{ "just text\nline2\n", "", "just text\r\nline2\r\n", false },
 	{ "A: b\ntext: is\nno field\nC: d\n", "A: b\r\ntext: is\r\n",
@@ -156,21 +170,29 @@ static void test_rows(void **state)
 			check_row(&rows[i], split);
 }
 
+/* In a field it is the end; in the body it is noted. */
 static void test_nul(void **state)
 {
 	static const struct {
 		const char *in;
 		size_t n;
-		bool nul;
+		bool nul, body_nul;
 	} cases[] = {
-		{ "A: b\n\na\0b\n", 9, true },
-		{ "A: \0\n\n", 6, true },
-		{ "A\0: b\n\n", 7, true },
-		{ "\0", 1, true },
-		{ "From \0\nA: b\n", 12, true },
-		{ "A: b\n\n.\0", 8, true },
-		{ "A: b\n\nx\n\0", 9, true },
-		{ "A: b\n\nx\n.\n\0", 11, false },
+		{ "A: b\n\na\0b\n", 9, false, true },
+		{ "A: \0\n\n", 6, true, false },
+		{ "A: b\n \0\n\n", 9, true, false },
+		{ "A: b\r\0\n\n", 8, true, false },
+		{ "A: b\0", 5, true, false },
+		{ "A: b\n\0", 6, false, true },
+		/* what is no field is body */
+		{ "A\0: b\n\n", 7, false, true },
+		{ "\0", 1, false, true },
+		{ "cron says\0hi\n", 13, false, true },
+		{ "From \0\nA: b\n", 12, false, false },
+		{ "A: b\n\n.\0\nx", 10, false, true },
+		{ "A: b\n\nx\n\0", 9, false, true },
+		{ "A: b\r\n\r\nx\r\n\0\r\ny\r\n", 17, false, true },
+		{ "A: b\n\nx\n.\n\0", 11, false, false },
 	};
 	size_t i, split;
 
@@ -182,6 +204,10 @@ static void test_nul(void **state)
 
 			feed(&s, &out, cases[i].in, cases[i].n, split);
 			assert_int_equal(s.nul, cases[i].nul);
+			assert_int_equal(s.body_nul, cases[i].body_nul);
+			assert_int_equal(!s.nul && out.len &&
+					 memchr(out.data, '\0', out.len),
+					 s.body_nul);
 			buf_release(&out);
 		}
 	}

@@ -135,7 +135,7 @@ static void test_failures(void **state)
 	size_t i;
 
 	(void)state;
-	check_failure("A: b\n\na\0b\n", 10, &plain, EX_DATAERR, "");
+	check_failure("A: b\0\n\nab\n", 10, &plain, EX_DATAERR, "");
 	/* as kept: A: b CRLF CRLF 1234 CRLF is 14 */
 	assert_true(read_pieces("A: b\n\n1234\n", 11, 12, &small, &m, &why));
 	message_free(m);

@@ -149,8 +149,11 @@ static void test_added(void **state)
 	check_added("X: y\nZ: z\n\nbody\n", &c, "f@x.example", true, true);
 	check_added("dATE : x\nX: y\nZ: z\n\nbody\n", &c, "f@x.example",
 		    false, true);
-	check_added("message-id:\nX: y\nZ: z\n\nbody\n", &c, "f@x.example",
-		    true, false);
+	check_added("message-id: <1@x>\nX: y\nZ: z\n\nbody\n", &c,
+		    "f@x.example", true, false);
+	/* what is there and empty does not count */
+	check_added("Message-ID:\nX: y\nZ: z\nDate: \n\t\nFrom:\n\nbody\n",
+		    &c, "f@x.example", true, true);
 	check_added("X: y\nZ: z\nFROM: a@b\n\nbody\n", &c, "a@b", true, true);
 	check_added("From : a@b\nX: y\nZ: z\n\nbody\n", &c, "a@b",
 		    true, true);
@@ -216,9 +219,13 @@ static void test_qualified(void **state)
 		  "Resent-To: t@d.example\r\nResent-Cc: c@d.example\r\n"
 		  "X-To: x\r\n\r\n" },
 		/* no list: it stays as it is */
-		{ "From: a@b\nTo: b@@x, y\n\n",
-		  "From: a@b\r\nTo: b@@x, y\r\n\r\n" },
-		{ "From: <\nTo: (\n\n", "From: <\r\nTo: (\r\n\r\n" },
+		{ "From: a@b\nTo: b@@x\nCc: (\nReply-To: x y\n\n",
+		  "From: a@b\r\nTo: b@@x\r\nCc: (\r\nReply-To: x y\r\n"
+		  "\r\n" },
+		/* but one that is none spoils no other */
+		{ "From: a@b\nTo: b@@x, y, [z] <w>\n\n",
+		  "From: a@b\r\nTo: b@@x, y@d.example, [z] <w@d.example>\r\n"
+		  "\r\n" },
 	};
 	struct completion c = usual;
 
@@ -231,8 +238,22 @@ static void test_qualified(void **state)
 static void test_from_replaced(void **state)
 {
 	static const struct row rows[] = {
-		{ "A: b\nFrom : x@y,\n z@y\nTo: c@d\nFrom: again@y\n\n",
-		  "A: b\r\nFrom: N <f@x.example>\r\nTo: c@d\r\n\r\n" },
+		/* who wrote it stays, all of them */
+		{ "A: b\nFrom : X Y  <x@y> ,\n z@y\nTo: c@d\n"
+		  "From: again\n\n",
+		  "A: b\r\nFrom: N <f@x.example>\r\n"
+		  "Reply-To: X Y  <x@y>,\r\n z@y,\r\n again@d.example\r\n"
+		  "To: c@d\r\n\r\n" },
+		{ "From: g: x@y, Me <F@X.Example>, f@x.example;\n\n",
+		  "From: N <f@x.example>\r\nReply-To: x@y,\r\n"
+		  " Me <F@X.Example>\r\n\r\n" },
+		{ "Reply-To: r@y\nFrom: =?u?q?a,b?= <x@y>\nSender: s@y\n\n",
+		  "Reply-To: r@y\r\nFrom: N <f@x.example>\r\n\r\n" },
+		{ "Reply-To:\nFrom: =?u?q?a,b?= <x@y>\nsender : s@y\n\n",
+		  "From: N <f@x.example>\r\n"
+		  "Reply-To: =?u?q?a,b?= <x@y>\r\n\r\n" },
+		{ "From: Me <f@X.example>\n\n",
+		  "From: N <f@x.example>\r\n\r\n" },
 		{ "From: N <f@x.example>\n\n",
 		  "From: N <f@x.example>\r\n\r\n" },
 	};
@@ -244,6 +265,75 @@ static void test_from_replaced(void **state)
 	check_rows(ROWS(rows), &c);
 	check_added("X: y\nZ: z\n\nbody\n", &c, "N <f@x.example>", true,
 		    true);
+	check(FULL "Sender: s@y\nFrom: just a name\n\n", &c,
+	      "From: N <f@x.example>\r\n" FULL_OUT "\r\n");
+	/* when it was replaced before, the name that was given then stays */
+	c.keep_own = true;
+	check(FULL "From: Me <f@x.example>\n\n", &c,
+	      FULL_OUT "From: Me <f@x.example>\r\n\r\n");
+	check(FULL "From: Me <f@x.example>, y@z\n\n", &c,
+	      FULL_OUT "From: N <f@x.example>\r\nReply-To: y@z\r\n\r\n");
+	check(FULL "From: f@x.example\nFrom: y@z\n\n", &c,
+	      FULL_OUT "From: N <f@x.example>\r\nReply-To: y@z\r\n\r\n");
+}
+
+/* A From without any address: a name alone is the display name. */
+static void test_name_alone(void **state)
+{
+	static const char *const rows[][2] = {
+		{ "", "f@x.example" },
+		{ " \n\t", "f@x.example" },
+		{ "<>", "f@x.example" },
+		{ "(Cron Daemon)", "f@x.example" },
+		{ ",", "f@x.example" },
+		{ "Alice Example", "Alice Example <f@x.example>" },
+		{ "Alice\n Example <>", "Alice Example <f@x.example>" },
+		{ "Alice Q. Example", "\"Alice Q. Example\" <f@x.example>" },
+		{ "\"Cron Daemon\"", "Cron Daemon <f@x.example>" },
+		{ "Alice [work]", "\"Alice [work]\" <f@x.example>" },
+		{ "A team:;", "A team <f@x.example>" },
+		{ "=?UTF-8?Q?J=C3=BC?=", "=?UTF-8?Q?J=C3=BC?= <f@x.example>" },
+		{ "=?UTF-8?Q?J=C3=BC?= Foo",
+		  "=?UTF-8?Q?J=C3=BC?= Foo <f@x.example>" },
+		{ "J\xc3\xbc\xc3\xbc Foo",
+		  "=?UTF-8?Q?J=C3=BC=C3=BC_Foo?= <f@x.example>" },
+		{ "Al\x1b[31m ice", "\"Al [31m ice\" <f@x.example>" },
+		/* an address, in one way or another */
+		{ "root", "root@d.example" },
+		{ "Alice <root>", "Alice <root@d.example>" },
+		{ "\"A B\" <\"c d\">", "\"A B\" <\"c d\"@d.example>" },
+		{ "Alice Example, b@y", "Alice Example, b@y" },
+	};
+	struct buf in = BUF(MOST);
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		buf_reset(&in);
+		buf_addf(&in, "From: %s\nX: y\nZ: z\n\nbody\n", rows[i][0]);
+		check_added(in.data, &usual, rows[i][1], true, true);
+	}
+	/* with an address elsewhere */
+	check_added("From: Alice E\nX: y\nZ: z\nFrom: b@y\n\nbody\n",
+		    &usual, "b@y", true, true);
+	buf_release(&in);
+}
+
+static void test_original_to(void **state)
+{
+	struct completion c = usual;
+	struct message *m;
+	struct outcome why;
+	char *value;
+
+	(void)state;
+	c.original_to = "a@x,\r\n b@y";
+	assert_true(message_from_text("To: z\n\n", 7, &m, &why));
+	assert_true(message_complete(&m, &c, &why));
+	value = message_field(m, "X-Original-To");
+	assert_string_equal(value, "a@x, b@y");
+	free(value);
+	message_free(m);
 }
 
 static void test_undisclosed(void **state)
@@ -494,8 +584,102 @@ static void test_encoded(void **state)
 			"\r\n");
 		check_encoded("Content-Transfer-Encoding: 7bit\n", b.data,
 			b.len, "MIME-Version: 1.0\r\n");
+		check_encoded("MIME-Version:\nContent-Type: \n", b.data,
+			b.len, "MIME-Version: 1.0\r\n"
+			"Content-Transfer-Encoding: quoted-printable\r\n"
+			FULL_OUT "From: a@b\r\nContent-Type: \r\n\r\n");
 		buf_release(&b);
 	}
+}
+
+/* Every way to write that nothing is encoded. */
+static void test_encoding_spelt(void **state)
+{
+	static const char *const values[] = {
+		"\"7bit\"", "7bit (plain)", "8-bit", "8Bits", " ( a (b) ) 7BIT",
+		"8_bit;", "bin\"ary\"", "(\\))7bit", "", "7\n bit", "8bit; x",
+	};
+	struct buf header = BUF(4096), b = BUF(MOST);
+	size_t i;
+
+	(void)state;
+	add_run(&b, 'x', 999);
+	buf_addc(&b, '\n');
+	for (i = 0; i < sizeof(values) / sizeof(*values); i++) {
+		buf_reset(&header);
+		buf_addf(&header, "Content-Transfer-Encoding: %s\n"
+			 "Content-Type: (x) \"text\" / plain; a=\"b\"\n",
+			 values[i]);
+		check_encoded(header.data, b.data, b.len,
+			"MIME-Version: 1.0\r\n" FULL_OUT "From: a@b\r\n"
+			"Content-Transfer-Encoding: quoted-printable\r\n");
+	}
+	buf_release(&header);
+	buf_release(&b);
+}
+
+static void check_body(const char *header, const char *body, size_t n,
+		       const char *want)
+{
+	struct buf in = BUF(MOST), got;
+	struct message *m;
+
+	buf_addf(&in, FULL "From: a@b\n%s\n", header);
+	buf_add(&in, body, n);
+	m = completed(in.data, in.len, &usual);
+	all_bytes(m, &got);
+	assert_int_equal(strlen(got.data), got.len);
+	assert_string_equal(got.data + message_header_size(m), want);
+	message_free(m);
+	buf_release(&in);
+	buf_release(&got);
+}
+
+/* A body of base64 gets lines of their proper length, and else stays. */
+static void test_wrapped(void **state)
+{
+	static const char *const headers[] = {
+		"Content-Transfer-Encoding: base64\n",
+		"Content-Type: application/pdf\n"
+		"Content-Transfer-Encoding: (x) \"BASE64\"\n",
+		"Content-Transfer-Encoding: base-64\n"
+		"Content-Transfer-Encoding: base64;\n",
+	};
+	struct buf in = BUF(MOST), want = BUF(MOST);
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 2000; i++) {
+		buf_addc(&in, "AbC+/9"[i % 6]);
+		buf_addc(&want, "AbC+/9"[i % 6]);
+		if (i % 76 == 75)
+			buf_adds(&want, "\r\n");
+	}
+	buf_adds(&in, "=\r\n-- \n\n=\n");
+	buf_adds(&want, "=--=\r\n");
+	for (i = 0; i < sizeof(headers) / sizeof(*headers); i++)
+		check_body(headers[i], in.data, in.len, want.data);
+	buf_release(&in);
+	buf_release(&want);
+}
+
+/* NULs are encoded where the type permits, and else left out. */
+static void test_nuls(void **state)
+{
+	static const char body[] = "a\0b\n\0\n.\0\nc\0";
+
+	(void)state;
+	check_body("", body, sizeof(body),
+		   "a=00b\r\n=00\r\n.=00\r\nc=00=00\r\n");
+	check_body("Content-Type: text/plain\n", "\0", 1, "=00\r\n");
+	check_body("Content-Transfer-Encoding: base64\n", "YQ\0==\n\0Yg==",
+		   12, "YQ==Yg==\r\n");
+	check_body("Content-Type: multipart/mixed; boundary=x\n", body,
+		   sizeof(body), "ab\r\n\r\n.\r\nc\r\n");
+	check_body("DKIM-Signature: v=1\n", body, sizeof(body),
+		   "ab\r\n\r\n.\r\nc\r\n");
+	check_body("Content-Transfer-Encoding: quoted-printable\n", body,
+		   sizeof(body), "ab\r\n\r\n.\r\nc\r\n");
 }
 
 static void check_untouched(const char *header, const char *body)
@@ -526,9 +710,14 @@ static void test_not_encoded(void **state)
 		"Content-Type: application/pdf\n",
 		"Content-Type: textual/plain\n",
 		"Content-Type: text\n",
-		"Content-Type:\n",
 		"Content-Type: text/plain\nContent-Type: text/html\n",
-		"Content-Transfer-Encoding: base64\n",
+		"Content-Transfer-Encoding: base64\nDKIM-Signature: v=1\n",
+		"Content-Transfer-Encoding: base64\n"
+		"Content-Type: multipart/mixed; boundary=x\n",
+		"Content-Transfer-Encoding: base64\n"
+		"Content-Type: message/rfc822\n",
+		"Content-Transfer-Encoding: base64\n"
+		"Content-Transfer-Encoding: 7bit\n",
 		"Content-Transfer-Encoding: quoted-printable\n",
 		"Content-Transfer-Encoding: x-strange\n",
 		"DKIM-Signature: v=1\n",
@@ -601,11 +790,16 @@ int main(void)
 		cmocka_unit_test(test_message_id),
 		cmocka_unit_test(test_qualified),
 		cmocka_unit_test(test_from_replaced),
+		cmocka_unit_test(test_name_alone),
+		cmocka_unit_test(test_original_to),
 		cmocka_unit_test(test_undisclosed),
 		cmocka_unit_test(test_refolded),
 		cmocka_unit_test(test_refold_exactly),
 		cmocka_unit_test(test_refold_leaves),
 		cmocka_unit_test(test_encoded),
+		cmocka_unit_test(test_encoding_spelt),
+		cmocka_unit_test(test_wrapped),
+		cmocka_unit_test(test_nuls),
 		cmocka_unit_test(test_not_encoded),
 		cmocka_unit_test(test_facts_anew),
 		cmocka_unit_test(test_big),
