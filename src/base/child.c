@@ -241,7 +241,8 @@ static bool take_words(int *fd, struct buf *b)
 	}
 	over = b->len + len > b->max ? b->len + len - b->max : 0;
 	buf_shift(b, over);
-	buf_add(b, p, len);
+	if (len)
+		buf_add(b, p, len);
 	return true;
 }
 

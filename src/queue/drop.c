@@ -1,191 +1,52 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "queue/drop.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/scan.h"
 #include "queue/format.h"
 
 enum { WORDS_MAX = 4096, LIST_MAX = 256 * 1024 * 1024 };
 
-/* What goes to the helper, piece by piece; 0 at the end, -1: broken. */
-typedef long source(void *context, const char **data);
-
-struct child {
-	pid_t pid;
-	int in, out, err;        /* our ends; -1: closed */
-	struct buf output, words;
-	const char *data;        /* what is left of the piece at hand */
-	size_t left;
-};
-
-/* --- the process --- */
-
-static bool system_failed(struct outcome *why, const char *what)
+/* Runs the helper to its end; output is the caller's to release. What the
+ * helper calls its status is ours, with the first line of its words. */
+static bool helper_run(const char *const argv[], child_source *more,
+		       void *context, struct buf *output, struct outcome *why)
 {
-	return outcome_fail(why, STAGE_LOCAL, EX_OSERR, "%s: %s", what,
-			    strerror(errno));
-}
+	static const char *const nothing[] = { NULL };
+	struct buf words = BUF(WORDS_MAX);
+	const struct child c = {
+		.argv = argv, .environment = nothing, .more = more,
+		.context = context, .output = output, .words = &words,
+		.deadline = CLOCK_NEVER, .may_gain_rights = true,
+	};
+	struct scan text, line = { 0 };
+	char *said;
+	int status = EX_OK;
+	bool good = child_run(&c, &status, why);
 
-static void shut(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
-static bool spawn(struct child *c, const char *const argv[], int ours[3],
-		  struct outcome *why)
-{
-	char *const none[] = { NULL };
-	posix_spawn_file_actions_t actions;
-	char *copy[5] = { NULL };
-	int error, i;
-
-	/* posix_spawn wants strings that it may write to, and does not */
-	for (i = 0; argv[i]; i++)
-		copy[i] = mem_string(argv[i]);
-	error = posix_spawn_file_actions_init(&actions);
-	for (i = 0; i < 3 && !error; i++)
-		error = posix_spawn_file_actions_adddup2(&actions, ours[i], i);
-	if (!error)
-		error = posix_spawn(&c->pid, argv[0], &actions, NULL, copy,
-				    none);
-	posix_spawn_file_actions_destroy(&actions);
-	for (i = 0; copy[i]; i++)
-		free(copy[i]);
-	errno = error;
-	return !error || system_failed(why, argv[0]);
-}
-
-static bool child_start(struct child *c, const char *const argv[],
-			struct outcome *why)
-{
-	int in[2] = { -1, -1 }, out[2] = { -1, -1 }, err[2] = { -1, -1 };
-	int theirs[3];
-	bool good;
-
-	*c = (struct child){ .pid = -1, .in = -1, .out = -1, .err = -1,
-			     .output = BUF(LIST_MAX), .words = BUF(WORDS_MAX) };
-	good = !pipe2(in, O_CLOEXEC) && !pipe2(out, O_CLOEXEC) &&
-	       !pipe2(err, O_CLOEXEC) &&
-	       fcntl(in[1], F_SETFL, O_NONBLOCK) == 0;
-	if (!good)
-		system_failed(why, "pipe");
-	theirs[0] = in[0];
-	theirs[1] = out[1];
-	theirs[2] = err[1];
-	good = good && spawn(c, argv, theirs, why);
-	shut(&in[0]);
-	shut(&out[1]);
-	shut(&err[1]);
-	c->in = in[1];
-	c->out = out[0];
-	c->err = err[0];
+	if (!good) {
+		outcome_prefix(why, "posthaste-drop");
+		why->exit = why->exit == EX_OSERR ? EX_OSERR : EX_CANTCREAT;
+	} else if (status == 126 || status == 127) {
+		good = outcome_fail(why, STAGE_LOCAL, EX_OSERR, "%s cannot be "
+				    "run", argv[0]);
+	} else if (status != EX_OK) {
+		text = scan_bytes(buf_text(&words), words.len);
+		if (scan_line(&text, &line) && scan_left(&line))
+			said = scan_copy(&line);
+		else
+			said = mem_string("posthaste-drop failed");
+		good = outcome_fail(why, STAGE_LOCAL, status, "%s", said);
+		free(said);
+	}
+	buf_release(&words);
 	return good;
-}
-
-static void child_release(struct child *c)
-{
-	shut(&c->in);
-	shut(&c->out);
-	shut(&c->err);
-	buf_release(&c->output);
-	buf_release(&c->words);
-}
-
-/* --- talking to it --- */
-
-/* What it says beyond the bound is read and dropped. */
-static void take(int *fd, struct buf *into)
-{
-	char block[16 * 1024];
-	ssize_t n = read(*fd, block, sizeof(block));
-
-	if (n > 0)
-		buf_add(into, block, (size_t)n);
-	else if (n == 0 || errno != EINTR)
-		shut(fd);
-}
-
-static void feed(struct child *c, source *more, void *context)
-{
-	ssize_t done;
-	long n;
-
-	if (!c->left) {
-		n = more ? more(context, &c->data) : 0;
-		if (n <= 0) {
-			/* if that came too early, the helper knows by the
-			 * length it was told */
-			shut(&c->in);
-			return;
-		}
-		c->left = (size_t)n;
-	}
-	done = write(c->in, c->data, c->left);
-	if (done > 0) {
-		c->data += done;
-		c->left -= (size_t)done;
-	} else if (done < 0 && errno != EAGAIN && errno != EINTR) {
-		shut(&c->in);
-	}
-}
-
-static void talk(struct child *c, source *more, void *context)
-{
-	struct pollfd p[3];
-
-	while (c->in >= 0 || c->out >= 0 || c->err >= 0) {
-		p[0] = (struct pollfd){ .fd = c->in, .events = POLLOUT };
-		p[1] = (struct pollfd){ .fd = c->out, .events = POLLIN };
-		p[2] = (struct pollfd){ .fd = c->err, .events = POLLIN };
-		if (poll(p, 3, -1) < 0)
-			continue;
-		if (p[1].revents)
-			take(&c->out, &c->output);
-		if (p[2].revents)
-			take(&c->err, &c->words);
-		if (p[0].revents)
-			feed(c, more, context);
-	}
-}
-
-static bool child_end(struct child *c, struct outcome *why)
-{
-	int status;
-	size_t n;
-
-	while (waitpid(c->pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return system_failed(why, "posthaste-drop");
-	if (WIFEXITED(status) && WEXITSTATUS(status) == EX_OK)
-		return true;
-	if (!WIFEXITED(status))
-		return outcome_fail(why, STAGE_LOCAL, EX_CANTCREAT,
-				    "posthaste-drop was killed");
-	n = strcspn(buf_text(&c->words), "\n");
-	return outcome_fail(why, STAGE_LOCAL, WEXITSTATUS(status), "%.*s",
-			    n ? (int)n : 21, n ? c->words.data :
-			    "posthaste-drop failed");
-}
-
-static bool run(struct child *c, const char *const argv[], source *more,
-		void *context, struct outcome *why)
-{
-	if (!child_start(c, argv, why))
-		return false;
-	talk(c, more, context);
-	return child_end(c, why);
 }
 
 /* --- write --- */
@@ -271,7 +132,7 @@ bool drop_write(const char *helper, const struct queue_item *item,
 	};
 	char name[QUEUE_NAME_SIZE];
 	const char *argv[] = { helper, "write", name, NULL };
-	struct child c;
+	struct buf output = BUF(LIST_MAX);
 	bool good;
 
 	/* an entry's name, of which only the part behind the id counts */
@@ -280,12 +141,12 @@ bool drop_write(const char *helper, const struct queue_item *item,
 	buf_addf(&p.intro, "posthaste-drop 1 %" PRId64 "\n",
 		 (int64_t)(header->len + journal->len) + TEXT_CHECKSUM_SIZE +
 		 message_size(item->message));
-	good = run(&c, argv, next_piece, &p, why) &&
-	       read_id(&c.output, id, why);
+	good = helper_run(argv, next_piece, &p, &output, why) &&
+	       read_id(&output, id, why);
 	/* whatever kept the helper from it, the queue could not be written */
 	if (!good && (why->exit == EX_NOPERM || why->exit == EX_USAGE))
 		why->exit = EX_CANTCREAT;
-	child_release(&c);
+	buf_release(&output);
 	buf_release(&p.intro);
 	buf_release(&p.sum_line);
 	return good;
@@ -340,18 +201,17 @@ bool drop_list(const char *helper, entry_visit *visit, void *context,
 	       struct outcome *why)
 {
 	const char *argv[] = { helper, "list", NULL };
-	struct child c;
-	struct scan s;
+	struct buf output = BUF(LIST_MAX);
 	bool good, more = true;
+	struct scan s;
 
-	good = run(&c, argv, NULL, NULL, why);
-	s = (struct scan){ buf_text(&c.output),
-			   buf_text(&c.output) + c.output.len };
+	good = helper_run(argv, NULL, NULL, &output, why);
+	s = scan_bytes(buf_text(&output), output.len);
 	while (good && more && s.p < s.end)
 		good = read_listed(&s, visit, context, &more) ||
 		       outcome_fail(why, STAGE_LOCAL, EX_IOERR,
 				    "posthaste-drop gave no list");
-	child_release(&c);
+	buf_release(&output);
 	return good;
 }
 
@@ -361,9 +221,9 @@ bool drop_order(const char *helper, const char *order, const char *id,
 		const char *transport, struct outcome *why)
 {
 	const char *argv[] = { helper, order, id, transport, NULL };
-	struct child c;
-	bool good = run(&c, argv, NULL, NULL, why);
+	struct buf output = BUF(LIST_MAX);
+	bool good = helper_run(argv, NULL, NULL, &output, why);
 
-	child_release(&c);
+	buf_release(&output);
 	return good;
 }

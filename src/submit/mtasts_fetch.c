@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The caller's side of posthaste-fetch: it gets addresses, a CA file, a proxy
  * and a deadline, and gives a policy's text. */
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/clock.h"
-#include "base/process.h"
 #include "submit/mtasts_parts.h"
 
 #ifndef FETCH_PROGRAM
@@ -152,7 +147,6 @@ static void make_argv(const struct fetch *f, struct list *argv)
 	const struct config *c = f->run->config;
 	size_t i;
 
-	list_add(argv, "posthaste-fetch");
 	if (c->tls.ca_file)
 		add_option(argv, "-c", c->tls.ca_file);
 	list_add(argv, "-p");
@@ -167,119 +161,47 @@ static void make_argv(const struct fetch *f, struct list *argv)
 
 /* --- the helper --- */
 
-static void become_helper(const char *path, const struct list *argv, int in,
-			  int out)
+static const char *fetch_meaning(int status)
 {
-	char *vector[ARGUMENTS_MAX] = { 0 };
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	size_t i;
-
-	for (i = 0; i < argv->n && i + 1 < sizeof(vector) / sizeof(*vector);
-	     i++)
-		vector[i] = argv->item[i];
-	if (null >= 0 && dup2(in, 0) == 0 && dup2(out, 1) == 1 &&
-	    dup2(null, 2) == 2)
-		execv(path, vector);
-	process_leave(127);
-}
-
-/* A descriptor that gives what was put into it. A user name and a password
- * of RFC 1929 are 255 bytes each and fit any pipe. */
-static int filled_pipe(const struct buf *b)
-{
-	ssize_t written;
-	int end[2];
-
-	if (pipe2(end, O_CLOEXEC))
-		return -1;
-	written = write(end[1], buf_text(b), b->len);
-	close(end[1]);
-	if (written >= 0 && (size_t)written == b->len)
-		return end[0];
-	close(end[0]);
-	return -1;
-}
-
-static pid_t start(const struct fetch *f, const struct list *argv, int *out)
-{
-	const char *path = f->run->fetch_program ? f->run->fetch_program :
-			   FETCH_PROGRAM;
-	int end[2], in = filled_pipe(&f->credentials);
-	pid_t pid = -1;
-
-	if (in >= 0 && !pipe2(end, O_CLOEXEC)) {
-		pid = fork();
-		if (!pid)
-			become_helper(path, argv, in, end[1]);
-		close(end[1]);
-		*out = end[0];
-		if (pid < 0)
-			close(end[0]);
-	}
-	if (in >= 0)
-		close(in);
-	return pid;
-}
-
-static bool read_until(int fd, int64_t deadline, struct buf *text)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	char part[4096];
-	ssize_t n;
-	int rc;
-
-	for (;;) {
-		rc = poll(&p, 1, clock_left(deadline));
-		if (rc < 0 && errno == EINTR)
-			continue;
-		if (rc <= 0)
-			return false;
-		n = read(fd, part, sizeof(part));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return !n;
-		if (!buf_add(text, part, (size_t)n))
-			return false;
-	}
-}
-
-static const char *meaning(int status)
-{
-	if (!WIFEXITED(status))
-		return "the helper was ended";
-	switch (WEXITSTATUS(status)) {
+	switch (status) {
 	case EX_DATAERR:
 		return "it gives no policy";
 	case EX_NOPERM:
 		return "its certificate is not valid";
 	case EX_TEMPFAIL:
 		return "it does not answer";
+	case 126:
 	case 127:
 		return "posthaste-fetch is not installed";
 	}
 	return "posthaste-fetch failed";
 }
 
-static bool run_helper(const struct fetch *f, const struct list *argv,
+/* Its standard error is for whoever runs it by hand. */
+static bool run_helper(const struct fetch *f, const struct list *arguments,
 		       struct buf *text, struct outcome *why)
 {
-	const int64_t deadline = clock_in(f->time + GRACE);
-	int fd = -1, status = -1;
-	pid_t pid = start(f, argv, &fd);
-	bool ok;
+	const char *argv[ARGUMENTS_MAX] = { NULL };
+	struct buf unheard = BUF(0);
+	const struct child c = {
+		.argv = argv, .output = text, .words = &unheard,
+		.input = &f->credentials,
+		.deadline = clock_in(f->time + GRACE),
+		.may_gain_rights = true,
+	};
+	struct outcome ended;
+	int status;
+	size_t i;
 
-	if (pid < 0)
-		return fail(why, f->host, "posthaste-fetch cannot be started");
-	ok = read_until(fd, deadline, text);
-	close(fd);
-	if (!ok)
-		kill(pid, SIGKILL);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (ok && WIFEXITED(status) && !WEXITSTATUS(status))
-		return true;
-	return fail(why, f->host, meaning(status));
+	argv[0] = f->run->fetch_program ? f->run->fetch_program :
+		  FETCH_PROGRAM;
+	for (i = 0; i < arguments->n && i + 2 < ARGUMENTS_MAX; i++)
+		argv[i + 1] = arguments->item[i];
+	if (!child_run(&c, &status, &ended))
+		return fail(why, f->host, ended.exit == EX_OSERR ?
+			    "posthaste-fetch cannot be started" :
+			    "the helper was ended");
+	return !status || fail(why, f->host, fetch_meaning(status));
 }
 
 static bool prepare(struct fetch *f, struct outcome *why)
