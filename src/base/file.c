@@ -24,6 +24,15 @@ static void user_words(uid_t uid, char *out, size_t size)
 		snprintf(out, size, "uid %lu", (unsigned long)uid);
 }
 
+const char *file_reason(const struct outcome *why, const char *path)
+{
+	size_t n = strlen(path);
+
+	return !strncmp(why->text, path, n) &&
+	       !strncmp(why->text + n, ": ", 2) ? why->text + n + 2 :
+	       why->text;
+}
+
 void file_add_reader(struct outcome *why, const char *path)
 {
 	char reader[80], owner[80], text[sizeof(why->text)];
@@ -53,8 +62,8 @@ static bool is_null_device(const struct stat *st)
 	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3);
 }
 
-static bool file_judge(int fd, const char *path, unsigned how,
-		       struct file_facts *facts, struct outcome *why)
+bool file_judge(int fd, const char *path, unsigned how,
+		struct file_facts *facts, struct outcome *why)
 {
 	char owner[80], reader[80];
 	struct stat st;
@@ -67,6 +76,9 @@ static bool file_judge(int fd, const char *path, unsigned how,
 	facts->owner = st.st_uid;
 	if (is_null_device(&st))
 		return true;
+	if (S_ISDIR(st.st_mode))
+		return outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s: %s",
+				    path, strerror(EISDIR));
 	if (!S_ISREG(st.st_mode))
 		return outcome_fail(why, STAGE_LOCAL, EX_CONFIG,
 				    "%s: is not a regular file", path);

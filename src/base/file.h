@@ -40,7 +40,12 @@ struct file_facts {
  * facts may be NULL. */
 bool file_read(const char *path, unsigned how, struct buf *out,
 	       struct file_facts *facts, struct outcome *why) MUST_CHECK;
-/* The same of an open descriptor, which stays open; path is for the words. */
+/* Whether an open file is what how asks for; fills facts (not NULL). False:
+ * EX_CONFIG, as above. */
+bool file_judge(int fd, const char *path, unsigned how,
+		struct file_facts *facts, struct outcome *why) MUST_CHECK;
+/* Reads an open descriptor, which stays open, and judges it first; path is
+ * for the words. */
 bool file_read_fd(int fd, const char *path, unsigned how, struct buf *out,
 		  struct file_facts *facts, struct outcome *why) MUST_CHECK;
 /* Opens as file_read does and judges the same: for a library that reads by
@@ -48,6 +53,8 @@ bool file_read_fd(int fd, const char *path, unsigned how, struct buf *out,
 int file_open(const char *path, unsigned how, struct file_facts *facts,
 	      struct outcome *why) MUST_CHECK;
 
+/* The words of a failure with this path, without the path. */
+const char *file_reason(const struct outcome *why, const char *path);
 /* Adds "(read as the user alice; it belongs to the user posthaste)" to words
  * about a file that may not be read, as far as that can be found out. */
 void file_add_reader(struct outcome *why, const char *path);

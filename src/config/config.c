@@ -2,13 +2,13 @@
 #include "config/config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "config/keys.h"
 
 enum { FILE_MAX = 64 << 20, ERRORS_MAX = 1000 };
@@ -248,29 +248,20 @@ static bool find_file(const struct config_place *place, struct config *c)
 	return true;
 }
 
-/* The file's text, and its mode. */
+/* The file's text, and its mode. What is in it is obeyed, commands too: it has
+ * to be root's or the caller's, and nobody else's to write. */
 static bool open_file(struct config *c, struct buf *text, unsigned *mode)
 {
-	int fd = open(c->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	struct stat st;
-	bool good;
-	int error;
+	struct file_facts facts;
+	struct outcome why;
 
-	good = fd >= 0 && !fstat(fd, &st);
-	if (good && S_ISFIFO(st.st_mode)) {
-		close(fd);
-		config_fault(c, 0, "is a pipe, not a file");
-		return false;
+	if (file_read(c->path, FILE_TRUSTED, text, &facts, &why)) {
+		*mode = facts.mode;
+		return true;
 	}
-	good = good && buf_read(text, fd);
-	error = errno;
-	if (fd >= 0)
-		close(fd);
-	if (good)
-		*mode = st.st_mode & 07777;
-	else
-		config_fault(c, 0, "%s", strerror(error));
-	return good;
+	/* a fault names its file by itself */
+	config_fault(c, 0, "%s", file_reason(&why, c->path));
+	return false;
 }
 
 /* --- loading --- */

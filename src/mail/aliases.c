@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "mail/aliases.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "mail/address.h"
 
@@ -28,23 +26,6 @@ struct aliases {
 };
 
 /* --- reading the file --- */
-
-static bool file_read(const char *path, bool named, struct buf *b,
-		      struct outcome *why)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	bool ok;
-	int err;
-
-	if (fd < 0 && !named && (errno == ENOENT || errno == ENOTDIR))
-		return true;
-	ok = fd >= 0 && buf_read(b, fd);
-	err = errno;
-	if (fd >= 0)
-		close(fd);
-	return ok || outcome_fail(why, STAGE_LOCAL, EX_CONFIG,
-				  "aliases file %s: %s", path, strerror(err));
-}
 
 /* The offset of the first of these characters outside quotes; n: none. */
 static size_t find_bare(const char *s, size_t n, const char *which)
@@ -161,7 +142,8 @@ bool aliases_load(const char *path, bool named, struct aliases **out,
 	struct aliases *a;
 
 	*out = NULL;
-	if (!file_read(path, named, &text, why)) {
+	if (!file_read(path, named ? 0 : FILE_OPTIONAL, &text, NULL, why)) {
+		outcome_prefix(why, "aliases file");
 		buf_release(&text);
 		return false;
 	}

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Keys: reading, signing, and the record that others verify by. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 
+#include "base/file.h"
 #include "mail/dkim_parts.h"
 
 enum { FILE_MAX = 64 * 1024, RSA_MIN = 2048 };
@@ -25,21 +23,19 @@ static bool unusable(struct outcome *why, const char *path, const char *what)
 			    "the DKIM key %s %s", path, what);
 }
 
-static bool read_file(const char *path, struct buf *b, struct outcome *why)
+/* A key that others could write is not ours; who may read it, its group
+ * say, is the administrator's choice. */
+static bool read_key(const char *path, struct buf *b, struct outcome *why)
 {
-	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	const bool ok = fd >= 0 && buf_read(b, fd);
-	const int error = errno;
+	struct outcome failed;
 
-	if (fd >= 0)
-		close(fd);
-	if (ok)
+	if (file_read(path, FILE_TRUSTED, b, NULL, &failed))
 		return true;
 	if (b->full)
 		return unusable(why, path, "is too long");
 	return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
 			    "the DKIM key %s cannot be read: %s", path,
-			    strerror(error));
+			    file_reason(&failed, path));
 }
 
 static bool check_kind(struct dkim_key *key, const char *path,
@@ -65,7 +61,7 @@ bool dkim_key_read(const char *path, struct dkim_key **out,
 	bool ok = false;
 
 	*out = NULL;
-	if (!read_file(path, &b, why))
+	if (!read_key(path, &b, why))
 		goto out;
 	pem.data = (unsigned char *)b.data;
 	pem.size = (unsigned)b.len;

@@ -4,13 +4,12 @@
  * "quoted" ones with backslash escapes, # comments, macdef up to an empty
  * line.
  */
-#include <fcntl.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "submit/secret_parts.h"
 
 enum { NETRC_MAX = 1024 * 1024 };
@@ -135,22 +134,24 @@ bool secret_netrc(const char *path, const struct list *hosts,
 		  const char *login, char **out, struct outcome *why)
 {
 	struct buf text = BUF_SECRET(NETRC_MAX);
-	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct file_facts facts;
+	struct outcome ignored;
 	bool done = true;
+	int fd = file_open(path, 0, &facts, &ignored);
 
 	if (fd < 0)
 		return true;
-	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && buf_read(&text, fd))
+	/* whose it is and who can read it matters where it has what we look
+	 * for: HOME may be another user's, and hold nothing for us */
+	if (file_read_fd(fd, path, 0, &text, &facts, &ignored))
 		search(buf_text(&text), hosts, login, out);
-	close(fd);
-	buf_release(&text);
-	if (*out && (st.st_mode & S_IROTH)) {
+	if (*out && !file_judge(fd, path, FILE_PRIVATE | FILE_TRUSTED, &facts,
+				why)) {
 		mem_wipe_string(*out);
 		*out = NULL;
-		done = outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s has the "
-				    "password and can be read by others: "
-				    "chmod o-r", path);
+		done = false;
 	}
+	close(fd);
+	buf_release(&text);
 	return done;
 }

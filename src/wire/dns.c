@@ -3,17 +3,16 @@
 
 #include <ares.h>
 #include <arpa/nameser.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "wire/dns_parse.h"
 #include "wire/interfaces.h"
 #include "wire/net_parts.h"
@@ -125,13 +124,13 @@ static bool set_servers(struct dns *d, const struct list *resolver,
 static void read_resolv_conf(struct resolv_conf *conf)
 {
 	struct buf text = BUF(64 * 1024);
-	int fd = open("/etc/resolv.conf", O_RDONLY | O_CLOEXEC);
+	struct outcome ignored;
 
-	/* what cannot be read is as if it were not there */
-	if (fd >= 0) {
-		(void)buf_read(&text, fd);
-		close(fd);
-	}
+	/* what cannot be read is as if it were not there, and of what is too
+	 * long the beginning counts */
+	if (!file_read("/etc/resolv.conf", FILE_OPTIONAL, &text, NULL,
+		       &ignored))
+		text.full = false;
 	resolv_conf_parse(buf_text(&text), conf);
 	buf_release(&text);
 }
