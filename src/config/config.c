@@ -418,6 +418,14 @@ static void release_words(struct config_error *list, size_t n)
 	free(list);
 }
 
+void config_release_faults(struct config *c)
+{
+	release_words(c->error, c->errors);
+	release_words(c->warning, c->warnings);
+	c->error = c->warning = NULL;
+	c->errors = c->warnings = 0;
+}
+
 void config_release(struct config *config)
 {
 	const struct config_key *key;
@@ -437,8 +445,7 @@ void config_release(struct config *config)
 	free(config->route);
 	free(config->transport);
 	free(config->queue.step);
-	release_words(config->error, config->errors);
-	release_words(config->warning, config->warnings);
+	config_release_faults(config);
 	free(config->path);
 	free(config->looked);
 	if (config->set)

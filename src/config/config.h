@@ -211,6 +211,8 @@ void config_warn(struct config *c, unsigned line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* "FILE:LINE: what is wrong", or without the line where there is none. */
 void config_fault_words(const struct config_error *e, char *out, size_t size);
+/* Frees both lists; config_release does too. */
+void config_release_faults(struct config *c);
 /* Both in the order of the lines. */
 void config_sort_faults(struct config *c);
 

@@ -1,17 +1,280 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* --check: the configuration as in effect, and all that is wrong with it. */
+/* --check: the configuration as in effect, and all that is wrong with it; the
+ * files that it names are read as they would be for mail. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "desk/desk.h"
+#include "mail/dkim.h"
+#include "submit/secret.h"
+#include "wire/tls.h"
 
-static void print_errors(const struct config *c)
+struct check {
+	const struct desk *d;
+	struct config shown;      /* as in effect; its faults are more */
+	uid_t sender;             /* who delivers */
+};
+
+/* --- files --- */
+
+/* Whose queue it is delivers, and reads what is needed for that; -1 where
+ * there is no queue. */
+static uid_t queue_owner(const struct config *c)
+{
+	struct stat st;
+
+	if (c->queue.queue == QUEUE_NEVER || !c->queue.directory ||
+	    stat(c->queue.directory, &st))
+		return (uid_t)-1;
+	return st.st_uid;
+}
+
+/* What only the queue's owner can read is no fault because somebody else
+ * asks. */
+static bool is_the_owners(const struct check *k, const char *path)
+{
+	return k->sender != (uid_t)-1 && k->sender != geteuid() &&
+	       faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) && errno == EACCES;
+}
+
+/* Whether a file can be read; otherwise that is said. */
+static bool readable(struct check *k, unsigned line, const char *key,
+		     const char *path)
+{
+	const struct passwd *owner;
+	struct outcome why;
+	int fd = file_open(path, 0, NULL, &why);
+
+	if (fd >= 0) {
+		close(fd);
+		return true;
+	}
+	if (is_the_owners(k, path)) {
+		owner = getpwuid(k->sender);
+		config_warn(&k->shown, line, "%s: %.300s cannot be read by "
+			    "you, so it was not looked at: %.60s, who owns the "
+			    "queue, reads it", key, path,
+			    owner ? owner->pw_name : "the user");
+	} else {
+		config_fault(&k->shown, line, "%s: %s", key, why.text);
+	}
+	return false;
+}
+
+static void unfit(struct check *k, unsigned line, const char *key,
+		  const char *path, const struct outcome *why)
+{
+	/* some words have the file's name, others go on from it */
+	if (strstr(why->text, path))
+		config_fault(&k->shown, line, "%s: %s", key, why->text);
+	else
+		config_fault(&k->shown, line, "%s: %.300s: %s", key, path,
+			     why->text);
+}
+
+static bool is_faulty(const struct check *k, unsigned line)
 {
 	size_t i;
 
-	for (i = 0; i < c->errors; i++)
-		fprintf(stderr, "%s:%u: %s\n", c->error[i].file,
-			c->error[i].line, c->error[i].message);
+	for (i = 0; i < k->shown.errors; i++)
+		if (line && k->shown.error[i].line == line)
+			return true;
+	return false;
 }
+
+typedef bool file_judge(const char *path, struct outcome *why);
+
+static void check_file(struct check *k, const char *section, size_t i,
+		       const char *key, const char *path, file_judge *judge)
+{
+	unsigned line = config_line(&k->shown, section, key, i);
+	struct outcome why;
+
+	if (path && readable(k, line, key, path) && !judge(path, &why))
+		unfit(k, line, key, path, &why);
+}
+
+static bool dkim_key_valid(const char *path, struct outcome *why)
+{
+	struct dkim_key *key = NULL;
+	bool good = dkim_key_read(path, &key, why);
+
+	dkim_key_free(key);
+	return good;
+}
+
+static bool is_uri(const char *path)
+{
+	return !strncmp(path, "pkcs11:", 7) || !strncmp(path, "tpmkey:", 7);
+}
+
+static void check_certificate(struct check *k, size_t i)
+{
+	const struct transport *t = &k->shown.transport[i];
+	unsigned line = config_line(&k->shown, "transport", "certificate", i);
+	unsigned key_line = config_line(&k->shown, "transport", "key", i);
+	struct outcome why;
+	bool there;
+
+	if (!t->certificate)
+		return;
+	there = is_uri(t->certificate) ||
+		readable(k, line, "certificate", t->certificate);
+	if (t->key && !is_uri(t->key))
+		there = readable(k, key_line, "key", t->key) && there;
+	if (there && !tls_certificate_valid(t->certificate, t->key, &why))
+		unfit(k, line, "certificate", t->certificate, &why);
+}
+
+static void check_transport_files(struct check *k, size_t i)
+{
+	const struct transport *t = &k->shown.transport[i];
+
+	/* that others can read it was said by the loader */
+	if (!is_faulty(k, config_line(&k->shown, "transport",
+				      "password_file", i)))
+		check_file(k, "transport", i, "password_file",
+			   t->password_file, secret_file_valid);
+	check_file(k, "transport", i, "ca_file", t->ca_file,
+		   tls_ca_file_valid);
+	check_certificate(k, i);
+}
+
+static void check_files(struct check *k)
+{
+	struct config *c = &k->shown;
+	const struct domain *d;
+	size_t i, n;
+
+	check_file(k, "tls", 0, "ca_file", c->tls.ca_file, tls_ca_file_valid);
+	check_file(k, "tls", 0, "crl_file", c->tls.crl_file,
+		   tls_crl_file_valid);
+	for (i = 0; i < c->domains; i++) {
+		d = &c->domain[i];
+		for (n = 0; n < d->dkim_key.n; n++)
+			check_file(k, "domain", i, "dkim_key",
+				   d->dkim_key.item[n], dkim_key_valid);
+	}
+	for (i = 0; i < c->transports; i++)
+		check_transport_files(k, i);
+}
+
+/* --- what is valid and hardly meant --- */
+
+static void check_log(struct check *k)
+{
+	const char *to = k->shown.log.to, *slash;
+	unsigned line = config_line(&k->shown, "log", "to", 0);
+	char *folder;
+	int fd;
+
+	if (!to || to[0] != '/')
+		return;
+	fd = open(to, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd >= 0) {
+		close(fd);
+		return;
+	}
+	slash = strrchr(to, '/');
+	folder = mem_stringn(to, slash > to ? (size_t)(slash - to) : 1);
+	if (errno != ENOENT || faccessat(AT_FDCWD, folder, W_OK | X_OK,
+					 AT_EACCESS))
+		config_warn(&k->shown, line, "to: the log %.300s cannot be "
+			    "written: %s", to, strerror(errno));
+	free(folder);
+}
+
+/* A queue that was asked for, and where it would be. */
+static void check_queue(struct check *k)
+{
+	struct config *c = &k->shown;
+	unsigned line = config_line(c, "queue", "queue", 0);
+	struct stat st;
+
+	if (c->queue.queue != QUEUE_ON_FAILURE &&
+	    c->queue.queue != QUEUE_ALWAYS)
+		return;
+	if (!c->queue.directory)
+		config_warn(c, line, "queue: there is none: a file that is "
+			    "named with -C has a queue only where it says "
+			    "directory");
+	else if (!c->user_file && stat(c->queue.directory, &st))
+		config_warn(c, line, "queue: %.300s: %s (contrib/setup makes "
+			    "the system's queue)", c->queue.directory,
+			    strerror(errno));
+}
+
+static void check_credentials(struct check *k, size_t i)
+{
+	const struct transport *t = &k->shown.transport[i];
+
+	if (t->username && !secret_foreseen(t))
+		config_warn(&k->shown, config_line(&k->shown, "transport",
+						   "username", i),
+			    "username without a password: none of the "
+			    "password keys, no entry in ~/.netrc");
+	if (!t->username && t->password)
+		config_warn(&k->shown, config_line(&k->shown, "transport",
+						   "password", i),
+			    "password without a username");
+	if (!t->username && t->password_file)
+		config_warn(&k->shown, config_line(&k->shown, "transport",
+						   "password_file", i),
+			    "password_file without a username");
+}
+
+/* Whether a certificate is held against the system's authorities. */
+static bool needs_system_trust(const struct config *c,
+			       const struct transport *t)
+{
+	return (t->kind == KIND_SUBMISSIONS || t->kind == KIND_SUBMISSION ||
+		t->kind == KIND_SMTP) && !t->no_starttls &&
+	       !t->starttls_insecure_skip_verify && !t->ca_file &&
+	       !t->fingerprint.n && !c->tls.ca_file &&
+	       !(t->host.n && t->host.item[0][0] == '/');
+}
+
+static void check_trust(struct check *k)
+{
+	struct config *c = &k->shown;
+	bool needed = !c->transports && c->tls.mta_sts && !c->tls.ca_file;
+	size_t i, first = c->transports;
+
+	for (i = 0; i < c->transports; i++)
+		if (needs_system_trust(c, &c->transport[i]) && first > i)
+			first = i;
+	needed = needed || first < c->transports;
+	if (needed && !tls_system_has_trust())
+		config_warn(c, first < c->transports ?
+			    c->transport[first].line : 0, "there are no CA "
+			    "certificates on this system, so no server can be "
+			    "verified: install ca-certificates, or set "
+			    "ca_file");
+}
+
+static void check_meaning(struct check *k)
+{
+	struct config *c = &k->shown;
+	size_t i;
+
+	if (c->user_file && !config_sets_anything(c))
+		config_fault(c, 0, "sets nothing, and hides the system's "
+			     "configuration: fill it or remove it");
+	for (i = 0; i < c->transports; i++)
+		check_credentials(k, i);
+	check_queue(k);
+	check_log(k);
+	check_trust(k);
+}
+
+/* --- saying it --- */
 
 /* Without the key it depends on the queue's state what is done. */
 static void effective_queue(const struct desk *d, struct config *shown)
@@ -19,6 +282,8 @@ static void effective_queue(const struct desk *d, struct config *shown)
 	struct outcome ignored;
 	struct queue *q;
 
+	if (!shown->queue.directory)
+		shown->queue.queue = QUEUE_NEVER;
 	if (shown->queue.queue != QUEUE_UNSET)
 		return;
 	if (!desk_queue(d, false, &q, &ignored) || !q) {
@@ -29,22 +294,94 @@ static void effective_queue(const struct desk *d, struct config *shown)
 	queue_close(q);
 }
 
+static void print_errors(const struct config *c)
+{
+	char words[2048];
+	size_t i;
+
+	for (i = 0; i < c->errors; i++) {
+		config_fault_words(&c->error[i], words, sizeof(words));
+		fprintf(stderr, "%s\n", words);
+	}
+}
+
+static void add_count(struct buf *out, size_t n, const char *what)
+{
+	if (n)
+		buf_addf(out, "%zu %s%s", n, what, n == 1 ? "" : "s");
+	else
+		buf_addf(out, "no %ss", what);
+}
+
+/* As comments, so that what is printed is still a configuration. */
+static void add_verdict(const struct config *c, struct buf *out)
+{
+	char words[2048];
+	size_t i;
+
+	for (i = 0; i < c->warnings; i++) {
+		config_fault_words(&c->warning[i], words, sizeof(words));
+		buf_addf(out, "%s# warning: %s\n", !i && out->len ? "\n" : "",
+			 words);
+	}
+	if (out->len && !c->warnings)
+		buf_addc(out, '\n');
+	if (c->path)
+		buf_addf(out, "# %s: ", c->path);
+	else
+		buf_addf(out, "# no configuration file (looked for %s): the "
+			 "defaults, mail goes directly; ", c->looked);
+	add_count(out, c->errors, "fault");
+	if (c->warnings) {
+		buf_adds(out, ", ");
+		add_count(out, c->warnings, "warning");
+	}
+	buf_addc(out, '\n');
+}
+
+/* A copy of the configuration, with faults of its own. */
+static void own_faults(struct check *k)
+{
+	const struct config *c = k->d->config;
+	size_t i;
+
+	k->shown = *c;
+	k->shown.error = k->shown.warning = NULL;
+	k->shown.errors = k->shown.warnings = 0;
+	for (i = 0; i < c->errors; i++)
+		config_fault(&k->shown, c->error[i].line, "%s",
+			     c->error[i].message);
+	for (i = 0; i < c->warnings; i++)
+		config_warn(&k->shown, c->warning[i].line, "%s",
+			    c->warning[i].message);
+}
+
 int desk_check(const struct desk *d)
 {
-	struct config shown = *d->config;
+	struct check k = { .d = d };
+	bool understood = !d->config->errors;
 	struct buf out = BUF(64 * 1024 * 1024);
 	int status;
 
-	effective_queue(d, &shown);
+	own_faults(&k);
+	k.sender = queue_owner(d->config);
+	check_files(&k);
+	if (understood)
+		check_meaning(&k);
+	config_sort_faults(&k.shown);
+	effective_queue(d, &k.shown);
 	if (d->options->json) {
-		config_print_json(&shown, &out);
+		config_print_json(&k.shown, &out);
 		buf_addc(&out, '\n');
 	} else {
-		print_errors(d->config);
-		if (!d->config->errors)
-			config_print(&shown, &out);
+		print_errors(&k.shown);
+		if (understood)
+			config_print(&k.shown, &out);
+		add_verdict(&k.shown, &out);
 	}
 	status = desk_report(&out);
 	buf_release(&out);
-	return d->config->errors ? EX_CONFIG : status;
+	status = k.shown.errors ? EX_CONFIG : status;
+	config_release_faults(&k.shown);
+	return status;
 }

@@ -52,7 +52,8 @@ static void add_steps(const struct finding *f, struct buf *out)
 	const struct provider *p = f->provider;
 	const char *name = name_of(f);
 
-	buf_adds(out, "#\n# Save this as " DIRECTORY "/posthaste.conf.\n");
+	buf_adds(out, "#\n# Save this as " DIRECTORY "/posthaste.conf "
+		 "(mkdir -p " DIRECTORY ").\n");
 	if (p)
 		buf_addf(out, "# What it needs is %s\n", p->secret);
 	if (f->token)
@@ -92,6 +93,9 @@ void configure_text(const struct finding *f, struct buf *out)
 
 	add_title(f, out);
 	add_steps(f, out);
+	buf_addf(out, "# Mail for root and other local users, as cron sends "
+		 "it, comes to you.\n[general]\ndefault_recipient = %s\n\n",
+		 f->address);
 	buf_addf(out, "[account default]\nfrom = %s\n\n", f->address);
 	buf_addf(out, "[route all]\ntransport = %s\n\n", name);
 	buf_addf(out, "[transport %s]\nkind = %s\nhost = %s\nport = %u\n",

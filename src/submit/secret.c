@@ -82,6 +82,30 @@ static void from_terminal(const struct transport *t, char **out)
 	free(question);
 }
 
+bool secret_file_valid(const char *path, struct outcome *why)
+{
+	char *password = NULL;
+	bool good = secret_file(path, &password, why);
+
+	mem_wipe_string(password);
+	return good;
+}
+
+bool secret_foreseen(const struct transport *t)
+{
+	char *password = NULL;
+	struct outcome why;
+	bool found;
+
+	if (t->password || t->password_file || t->password_command ||
+	    t->password_credential || t->token_command || t->certificate ||
+	    needs_no_password(&t->mechanisms))
+		return true;
+	found = !from_netrc(t, &password, &why) || password;
+	mem_wipe_string(password);
+	return found;
+}
+
 static bool fetch_password(const struct transport *t, char **out,
 			   struct outcome *why)
 {

@@ -34,4 +34,10 @@ bool secrets_renew_token(struct secrets *s, const struct transport *t,
 			 const struct secret **out, struct outcome *why)
 	MUST_CHECK;
 
+/* Whether a password_file can be used: EX_CONFIG, as above. */
+bool secret_file_valid(const char *path, struct outcome *why) MUST_CHECK;
+/* Whether a transport with a username has a source of its secret other than a
+ * prompt, or no need of one. Looks into ~/.netrc, runs nothing. */
+bool secret_foreseen(const struct transport *t);
+
 #endif

@@ -129,10 +129,17 @@ class Place:
         path = pathlib.Path(self.folder, "found.conf")
         path.write_text(text)
         path.chmod(0o644)
+        for secret in re.findall(r"(?m)^password_file = ~/(.*)$", text):
+            secret = pathlib.Path(self.folder, "home", secret)
+            secret.parent.mkdir(parents=True, exist_ok=True)
+            secret.write_text("pencil\n")
+            secret.chmod(0o600)
         status, checked, err = harness.run(
             ["-C", str(path), "--check"], None, self.env, self.folder)
         want((status, err) == (0, b""), f"--check: {status} {err}\n{text}")
         want("posthaste --probe" in text, text)
+        # cron's mail to a local user must not leave under his bare name
+        want(re.search(r"(?m)^default_recipient = .+@.+$", text), text)
         return text
 
     def has(self, text, *lines):
