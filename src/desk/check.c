@@ -89,10 +89,10 @@ static bool is_faulty(const struct check *k, unsigned line)
 	return false;
 }
 
-typedef bool file_judge(const char *path, struct outcome *why);
+typedef bool validator(const char *path, struct outcome *why);
 
 static void check_file(struct check *k, const char *section, size_t i,
-		       const char *key, const char *path, file_judge *judge)
+		       const char *key, const char *path, validator *judge)
 {
 	unsigned line = config_line(&k->shown, section, key, i);
 	struct outcome why;
