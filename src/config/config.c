@@ -22,8 +22,9 @@ const struct transport *config_direct(void)
 	return &direct;
 }
 
-static void add_words(const struct config *c, struct config_error **list,
-		      size_t *n, unsigned line, const char *format, va_list ap)
+static void __attribute__((format(printf, 5, 0)))
+add_words(const struct config *c, struct config_error **list, size_t *n,
+	  unsigned line, const char *format, va_list ap)
 {
 	char raw[1024], words[1024];
 
