@@ -24,6 +24,9 @@ struct recipient {
 	struct outcome last;      /* of the last attempt */
 };
 
+/* The most recipients of one message. */
+enum { RECIPIENTS_MAX = 65536 };
+
 struct envelope {
 	char *sender;             /* "" null reverse-path */
 	char *account;            /* its name; NULL: none */

@@ -10,8 +10,6 @@
 #include "mail/address.h"
 #include "mail/aliases.h"
 
-enum { RECIPIENTS_MAX = 65536 };
-
 /* Where each address lies in the envelope, so that many recipients cost no
  * more than one look each. */
 struct seen {

@@ -12,7 +12,10 @@
 #include "queue/queue_parts.h"
 #include "queue/format.h"
 
-enum { RESULT_ROOM = 1200 };  /* the most that one recipient's line takes */
+enum {
+	RESULT_ROOM = 1200,      /* the most that one recipient's line takes */
+	PIECE = 64 * 1024        /* is written at once */
+};
 
 static bool append(struct entry *e, struct buf *lines, struct outcome *why)
 {
@@ -73,16 +76,20 @@ static void end_attempt(struct entry *e, size_t i, struct buf *lines)
 static bool end_attempts(struct entry *e, const size_t *rcpt, size_t n,
 			 struct outcome *why)
 {
-	struct buf lines = BUF(TEXT_JOURNAL_MAX);
+	struct buf lines = BUF(2 * PIECE);
+	bool good = true;
 	size_t i;
 
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
 		end_attempt(e, rcpt ? rcpt[i] : i, &lines);
-	/* behind half a line it would be lost, and do harm */
-	if (lines.len && !e->file->torn)
-		return append(e, &lines, why);
-	buf_release(&lines);
-	return true;
+		if (lines.len < PIECE && i + 1 < n)
+			continue;
+		/* behind half a line it would be lost, and do harm */
+		if (lines.len && !e->file->torn)
+			good = append(e, &lines, why) && good;
+		buf_release(&lines);
+	}
+	return good;
 }
 
 /* --- taking --- */
@@ -127,6 +134,145 @@ static void quarantine(struct qdir *s, const char *name, const char *words)
 		moved ? "moved to corrupt" : "cannot be moved to corrupt");
 }
 
+/* --- a journal that has grown --- */
+
+/* About what a journal takes that says the same in a line a recipient. */
+static int64_t compact_size(const struct entry *e)
+{
+	enum { WORDS = 250 };
+	const struct recipient *r;
+	int64_t size = 0;
+	size_t i;
+
+	for (i = 0; i < e->envelope.n; i++) {
+		r = &e->envelope.rcpt[i];
+		if (r->attempts || r->state != RCPT_PENDING)
+			size += WORDS + (int64_t)(strlen(r->last.host) +
+						  strlen(r->last.text));
+	}
+	return size;
+}
+
+/* Writes what was gathered, once it is a piece. */
+static bool piece_out(struct qdir_writer *w, struct buf *b, bool end,
+		      struct outcome *why)
+{
+	bool good;
+
+	if (b->len < PIECE && !end)
+		return true;
+	good = !b->len || qdir_add(w, b->data, b->len, why);
+	buf_reset(b);
+	return good;
+}
+
+static bool copy_bytes(struct qdir_writer *w, int fd, int64_t at, int64_t end,
+		       struct outcome *why)
+{
+	char block[PIECE];
+	size_t n;
+
+	for (; at < end; at += (int64_t)n) {
+		n = end - at < PIECE ? (size_t)(end - at) : PIECE;
+		if (!qdir_read(fd, at, block, n)) {
+			qdir_abandon(w);
+			return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+					    "queue: cannot read an entry");
+		}
+		if (!qdir_add(w, block, n, why))
+			return false;
+	}
+	return true;
+}
+
+/* The header says whose it is: the file will be ours. */
+static bool compact_header(struct entry *e, struct qdir_writer *w,
+			   struct buf *b, struct outcome *why)
+{
+	bool good = true;
+	size_t i;
+
+	text_header_begin(b, e);
+	for (i = 0; good && i < e->envelope.n; i++) {
+		text_header_rcpt(b, &e->envelope.rcpt[i]);
+		good = piece_out(w, b, false, why);
+	}
+	text_header_end(b, e);
+	return good && piece_out(w, b, true, why);
+}
+
+static bool compact_journal(struct entry *e, struct qdir_writer *w,
+			    struct buf *b, struct outcome *why)
+{
+	const int64_t now = time(NULL);
+	bool good = true;
+	size_t i;
+
+	for (i = 0; good && i < e->envelope.n; i++) {
+		const struct recipient *r = &e->envelope.rcpt[i];
+
+		if (r->attempts || r->state != RCPT_PENDING)
+			text_result(b, now, i, r);
+		if (e->progress[i].failure_reported)
+			text_reported(b, now, REPORT_FAILURE, &i, 1);
+		if (e->progress[i].delay_reported)
+			text_reported(b, now, REPORT_DELAY, &i, 1);
+		good = piece_out(w, b, false, why);
+	}
+	if (e->transport)
+		text_transport(b, now, e->transport);
+	if (e->regular)
+		text_regular(b, now, e->regular);
+	return good && piece_out(w, b, true, why);
+}
+
+static bool compact_write(struct entry *e, struct qdir_writer *w,
+			  int64_t *header, struct outcome *why)
+{
+	struct entry_file *file = e->file;
+	struct buf b = BUF(4 * PIECE);
+	bool good;
+
+	good = qdir_begin(file->dir, NULL, w, why) &&
+	       compact_header(e, w, &b, why);
+	*header = w->size;
+	good = good && copy_bytes(w, file->fd, file->header,
+				  file->header + e->size, why);
+	if (good) {
+		text_checksum(&b, w->sum);
+		good = piece_out(w, &b, true, why) &&
+		       compact_journal(e, w, &b, why) &&
+		       qdir_replace(w, e->name, why);
+	}
+	buf_release(&b);
+	return good;
+}
+
+/* A journal that holds far more than a line a recipient is written anew: a
+ * new file takes the place of the old one, under the lock. Where that cannot
+ * be done the old one goes on growing; no length of it is wrong. */
+static bool compact(struct entry *e, struct outcome *why)
+{
+	struct entry_file *file = e->file;
+	struct qdir_writer w;
+	struct stat st;
+	int64_t header;
+
+	if (fstat(file->fd, &st) < 0 || st.st_size - file->journal <
+					PIECE + 2 * compact_size(e))
+		return true;
+	if (!compact_write(e, &w, &header, why)) {
+		log_say(LOG_AT_ERROR, "queue: %s: its journal cannot be "
+			"compacted: %s", e->id, why->text);
+		return true;
+	}
+	close(file->fd);
+	file->fd = w.fd;
+	file->header = header;
+	file->journal = header + e->size + TEXT_CHECKSUM_SIZE;
+	return qdir_sync(file->dir, why);
+}
+
 /* An entry that was read and locked is made fit for work. */
 static bool prepare(struct queue *q, struct entry *e, int64_t torn,
 		    int64_t size, struct outcome *why)
@@ -137,7 +283,7 @@ static bool prepare(struct queue *q, struct entry *e, int64_t torn,
 	if (torn > 0 && ftruncate(e->file->fd, size - torn) < 0)
 		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
 				    "queue: %s: %s", e->id, strerror(errno));
-	return end_attempts(e, NULL, e->envelope.n, why);
+	return end_attempts(e, NULL, e->envelope.n, why) && compact(e, why);
 }
 
 bool queue_take(struct queue *q, const char *name, struct entry **out,
@@ -242,7 +388,8 @@ void entry_dot(struct entry *e)
 	}
 	text_dot(&lines, time(NULL), rcpt, n);
 	free(rcpt);
-	if (!append(e, &lines, &why))
+	/* what a power cut leaves must still tell that this was in doubt */
+	if (!append(e, &lines, &why) || !entry_sync(e, &why))
 		log_say(LOG_AT_ERROR, "queue: %s: %s", e->id, why.text);
 }
 

@@ -82,7 +82,7 @@ static void add_notify(struct buf *b, unsigned notify)
 	}
 }
 
-static void add_rcpt(struct buf *b, const struct recipient *r)
+void text_header_rcpt(struct buf *b, const struct recipient *r)
 {
 	buf_adds(b, "rcpt ");
 	text_value(b, r->address);
@@ -112,21 +112,34 @@ static void add_flags(struct buf *b, const struct envelope *v)
 		add_line(b, "tls-optional", "");
 }
 
-void text_header(struct buf *b, const struct entry *e)
+void text_header_begin(struct buf *b, const struct entry *e)
 {
 	const struct envelope *v = &e->envelope;
-	size_t i;
 
 	buf_addf(b, "%s\nqueued %" PRId64 "\nuid %lu\n", first_line,
 		 e->queued, (unsigned long)e->uid);
 	add_line(b, "account", v->account);
 	add_line(b, "transport", v->transport);
 	add_line(b, "cause", e->cause);
+	if (e->foreign)
+		add_line(b, "foreign", "");
 	add_line(b, "sender", v->sender);
 	add_flags(b, v);
-	for (i = 0; i < v->n; i++)
-		add_rcpt(b, &v->rcpt[i]);
+}
+
+void text_header_end(struct buf *b, const struct entry *e)
+{
 	buf_addf(b, "size %" PRId64 "\n\n", e->size);
+}
+
+void text_header(struct buf *b, const struct entry *e)
+{
+	size_t i;
+
+	text_header_begin(b, e);
+	for (i = 0; i < e->envelope.n; i++)
+		text_header_rcpt(b, &e->envelope.rcpt[i]);
+	text_header_end(b, e);
 }
 
 void text_checksum(struct buf *b, uint64_t sum)
@@ -185,6 +198,8 @@ static bool read_rcpt(struct scan *line, struct envelope *v)
 	struct recipient *r;
 	struct scan word;
 
+	if (v->n == RECIPIENTS_MAX)
+		return false;
 	/* the array doubles whenever its length is a power of two */
 	if (!(v->n & (v->n - 1)))
 		v->rcpt = mem_resize(v->rcpt, v->n ? 2 * v->n : 1,
@@ -218,6 +233,19 @@ static bool read_return(struct scan *line, int *dsn_return)
 		*dsn_return = RETURN_HDRS;
 	else
 		return false;
+	return true;
+}
+
+/* Later than the year 9999 is read as that, so that it can be reckoned
+ * with. */
+static bool read_time(struct scan *line, int64_t *time)
+{
+	const int64_t latest = 253402300799;
+
+	if (!scan_number(line, INT64_MAX, time))
+		return false;
+	if (*time > latest)
+		*time = latest;
 	return true;
 }
 
@@ -257,7 +285,9 @@ static bool read_line(struct scan *line, struct entry *e)
 	if (scan_is(&key, "rcpt"))
 		return read_rcpt(line, v);
 	if (scan_is(&key, "queued"))
-		return scan_number(line, INT64_MAX, &e->queued);
+		return read_time(line, &e->queued);
+	if (scan_is(&key, "foreign"))
+		return e->foreign = true;
 	if (scan_is(&key, "uid"))
 		return read_uid(line, &e->uid);
 	if (scan_is(&key, "account"))
@@ -276,30 +306,54 @@ static bool read_line(struct scan *line, struct entry *e)
 	return read_flag(&key, line, v);
 }
 
+bool text_read_header_line(struct text_header_state *s, const char *line,
+			   size_t n, struct entry *e, struct outcome *why)
+{
+	struct scan rest = { line, line + n };
+
+	if (memchr(line, '\0', n))
+		return damaged(why, "a NUL in the envelope");
+	if (!s->begun) {
+		s->begun = scan_is(&rest, first_line);
+		return s->begun ||
+		       outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
+				    "not a queue entry of a known version");
+	}
+	if (s->sized) {
+		if (n || !e->envelope.sender || !e->envelope.n)
+			return damaged(why, n ? "size" :
+				       "an incomplete envelope");
+		e->progress = mem_alloc(e->envelope.n * sizeof(*e->progress));
+		return s->ended = true;
+	}
+	if (scan_skip(&rest, "size ")) {
+		s->sized = scan_number(&rest, INT64_MAX / 2, &e->size);
+		return s->sized || damaged(why, "size");
+	}
+	if (read_line(&rest, e))
+		return true;
+	return damaged(why, e->envelope.n < RECIPIENTS_MAX ? "envelope" :
+		       "too many recipients");
+}
+
 bool text_read_header(const char *text, size_t n, struct entry *e,
 		      struct outcome *why)
 {
-	struct scan all = { text, text + n }, line;
+	struct text_header_state s = { 0 };
+	const char *end;
+	size_t length;
 
-	if (memchr(text, '\0', n))
-		return damaged(why, "a NUL in the envelope");
-	if (!scan_until(&all, '\n', &line) || !scan_is(&line, first_line))
-		return outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
-				    "not a queue entry of a known version");
-	while (scan_until(&all, '\n', &line)) {
-		if (scan_skip(&line, "size ")) {
-			if (!scan_number(&line, INT64_MAX / 2, &e->size) ||
-			    all.end - all.p != 1 || *all.p != '\n')
-				return damaged(why, "size");
-			break;
-		}
-		if (!read_line(&line, e))
-			return damaged(why, "envelope");
+	while (!s.ended) {
+		end = n ? memchr(text, '\n', n) : NULL;
+		if (!end)
+			return damaged(why, "no end of the envelope");
+		length = (size_t)(end - text);
+		if (!text_read_header_line(&s, text, length, e, why))
+			return false;
+		text += length + 1;
+		n -= length + 1;
 	}
-	if (!e->envelope.sender || !e->envelope.n || all.end - all.p != 1)
-		return damaged(why, "an incomplete envelope");
-	e->progress = mem_alloc(e->envelope.n * sizeof(*e->progress));
-	return true;
+	return !n || damaged(why, "more than an envelope");
 }
 
 void text_release(struct entry *e)

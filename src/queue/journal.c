@@ -80,6 +80,14 @@ void text_transport(struct buf *b, int64_t now, const char *name)
 	buf_release(&body);
 }
 
+void text_regular(struct buf *b, int64_t now, int64_t regular)
+{
+	char body[48];
+
+	snprintf(body, sizeof(body), "regular %" PRId64, regular);
+	add_line(b, now, body);
+}
+
 void text_result(struct buf *b, int64_t now, size_t rcpt,
 		 const struct recipient *r)
 {
@@ -281,6 +289,8 @@ static bool read_event(struct scan *line, struct entry *e)
 					   (size_t)(line->end - line->p));
 		return true;
 	}
+	if (scan_is(&word, "regular"))
+		return scan_number(line, INT64_MAX, &e->regular);
 	return read_indices(line, &word, e);
 }
 
@@ -312,7 +322,7 @@ static bool line_whole(const char *text, size_t length)
 
 /* Whether the rest is what a write that was cut short leaves behind: less
  * than a line, without a line end, or blocks that never were filled. */
-static bool is_torn(const char *text, size_t n)
+bool text_journal_torn(const char *text, size_t n)
 {
 	while (n && !text[n - 1])
 		n--;
@@ -320,7 +330,7 @@ static bool is_torn(const char *text, size_t n)
 	       (n < LENGTH_DIGITS + 1 || line_length(text, n) > n);
 }
 
-static void reset(struct entry *e)
+void text_journal_begin(struct entry *e)
 {
 	struct recipient *r;
 	size_t i;
@@ -334,34 +344,48 @@ static void reset(struct entry *e)
 	}
 	free(e->transport);
 	e->transport = NULL;
+	e->regular = 0;
 	e->attempts = 0;
+}
+
+bool text_journal_lines(const char *text, size_t n, struct entry *e,
+			size_t *whole, struct outcome *why)
+{
+	struct scan line;
+	size_t length;
+
+	for (*whole = 0; *whole < n; *whole += length) {
+		length = line_length(text + *whole, n - *whole);
+		if (!length || length > n - *whole ||
+		    !line_whole(text + *whole, length))
+			break;
+		line = (struct scan){ text + *whole + FRONT,
+				      text + *whole + length - 1 };
+		if (!read_event(&line, e))
+			return outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
+					    "damaged queue entry: an event "
+					    "in its journal");
+	}
+	return true;
+}
+
+void text_journal_end(struct entry *e)
+{
+	size_t i;
+
+	for (i = 0; i < e->envelope.n; i++)
+		if (e->envelope.rcpt[i].attempts > e->attempts)
+			e->attempts = e->envelope.rcpt[i].attempts;
 }
 
 bool text_read_journal(const char *text, size_t n, struct entry *e,
 		       size_t *whole, struct outcome *why)
 {
-	struct scan line;
-	size_t i, length;
-
-	reset(e);
-	for (*whole = 0; *whole < n; *whole += length) {
-		length = line_length(text + *whole, n - *whole);
-		if (!length || length > n - *whole ||
-		    !line_whole(text + *whole, length)) {
-			if (is_torn(text + *whole, n - *whole))
-				break;
-			goto damaged;
-		}
-		line = (struct scan){ text + *whole + FRONT,
-				      text + *whole + length - 1 };
-		if (!read_event(&line, e))
-			goto damaged;
-	}
-	for (i = 0; i < e->envelope.n; i++)
-		if (e->envelope.rcpt[i].attempts > e->attempts)
-			e->attempts = e->envelope.rcpt[i].attempts;
-	return true;
-damaged:
-	return outcome_fail(why, STAGE_LOCAL, EX_DATAERR, "damaged queue "
+	text_journal_begin(e);
+	if (!text_journal_lines(text, n, e, whole, why))
+		return false;
+	text_journal_end(e);
+	return *whole == n || text_journal_torn(text + *whole, n - *whole) ||
+	       outcome_fail(why, STAGE_LOCAL, EX_DATAERR, "damaged queue "
 			    "entry: journal at byte %zu", *whole);
 }

@@ -212,10 +212,9 @@ static int rename_new(int from_fd, const char *from, int to_fd,
 	return renameat(from_fd, from, to_fd, to);
 }
 
-bool qdir_commit(struct qdir_writer *w, const char *name,
-		  struct outcome *why)
+/* Whole and on disk, with room to grow. */
+static bool writer_sync(struct qdir_writer *w, struct outcome *why)
 {
-	struct qdir *s = w->dir;
 	struct stat st;
 
 	/* a queue that fills its disk could not be drained without room for
@@ -235,12 +234,34 @@ bool qdir_commit(struct qdir_writer *w, const char *name,
 		qdir_abandon(w);
 		return false;
 	}
+	return true;
+}
+
+/* A directory that was made a moment ago may not be on disk itself: whoever
+ * made it may have died before it saw to that. */
+static bool sync_directories(const struct qdir *s)
+{
+	enum { A_MOMENT = 300 };
+	struct stat st;
+
+	if (fsync(s->mess) < 0 || fstat(s->root, &st) < 0)
+		return false;
+	return st.st_mtime < time(NULL) - A_MOMENT || fsync(s->root) == 0;
+}
+
+bool qdir_commit(struct qdir_writer *w, const char *name,
+		  struct outcome *why)
+{
+	struct qdir *s = w->dir;
+
+	if (!writer_sync(w, why))
+		return false;
 	if (rename_new(s->tmp, w->id, s->mess, name) < 0) {
 		failed(why, EX_CANTCREAT, "cannot name an entry");
 		qdir_abandon(w);
 		return false;
 	}
-	if (fsync(s->mess) < 0) {
+	if (!sync_directories(s)) {
 		failed(why, write_exit(), "cannot sync the directory");
 		/* still locked, so nobody has begun with it */
 		unlinkat(s->mess, name, 0);
@@ -251,6 +272,32 @@ bool qdir_commit(struct qdir_writer *w, const char *name,
 	close(w->fd);
 	w->fd = -1;
 	return true;
+}
+
+bool qdir_replace(struct qdir_writer *w, const char *name,
+		  struct outcome *why)
+{
+	struct qdir *s = w->dir;
+
+	if (fcntl(w->fd, F_SETFL, O_APPEND | O_NONBLOCK) < 0) {
+		failed(why, EX_IOERR, "cannot rewrite an entry");
+		qdir_abandon(w);
+		return false;
+	}
+	if (!writer_sync(w, why))
+		return false;
+	if (renameat(s->tmp, w->id, s->mess, name) < 0) {
+		failed(why, write_exit(), "cannot rewrite an entry");
+		qdir_abandon(w);
+		return false;
+	}
+	return true;
+}
+
+bool qdir_sync(struct qdir *s, struct outcome *why)
+{
+	return sync_directories(s) ||
+	       failed(why, write_exit(), "cannot sync the directory");
 }
 
 void qdir_abandon(struct qdir_writer *w)

@@ -46,6 +46,13 @@ bool qdir_add(struct qdir_writer *w, const char *data, size_t n,
 /* Durable acceptance under this name in mess. The writer is closed. */
 bool qdir_commit(struct qdir_writer *w, const char *name,
 		  struct outcome *why) MUST_CHECK;
+/* Takes the place of the entry of that name, which the caller has locked. The
+ * writer's file, locked as well, stays open: it is the entry's now; the old
+ * one may come back until qdir_sync. */
+bool qdir_replace(struct qdir_writer *w, const char *name,
+		  struct outcome *why) MUST_CHECK;
+/* The names in the queue are on disk, and the directory's own. */
+bool qdir_sync(struct qdir *s, struct outcome *why) MUST_CHECK;
 void qdir_abandon(struct qdir_writer *w);
 
 /* --- accepted entries --- */

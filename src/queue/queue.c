@@ -209,7 +209,8 @@ bool queue_add(struct queue *q, const struct queue_item *item,
 			 qdir_is_corrupt(&q->dir, item->id))) {
 		if (id != item->id)
 			snprintf(id, QUEUE_ID_SIZE, "%s", item->id);
-		return true;
+		/* whoever put it there may not have got so far */
+		return qdir_sync(&q->dir, why);
 	}
 	if (!parts_make(&p, item, why))
 		return false;

@@ -15,8 +15,8 @@
  *   last-run      touched by every -q: the queue is tended
  *
  * Order. Accepting: write tmp/ID, sync it, rename it into mess, sync mess,
- * success. An attempt: a line before it, a line before the final dot, a line
- * an outcome, a sync before the next message's final dot. Removal: sync the
+ * success. An attempt: a line before it, a line before the final dot, synced, a
+ * line an outcome, a sync before the next message's final dot. Removal: sync the
  * journal, unlink; if a power cut undoes the unlink, the journal comes back
  * with the message and says that all is done. Room for the journal is
  * reserved when an entry is written and when an attempt begins, so that a
@@ -124,8 +124,8 @@ struct entry {
 	char *transport;            /* --retry --transport: for the next
 				     * attempt; NULL: none */
 	uid_t uid;                  /* whose it is */
-	bool foreign;               /* its file is not the queue owner's:
-				     * hostile input */
+	bool foreign;               /* another user wrote it: hostile
+				     * input */
 	bool held;
 	bool interrupted;           /* its last attempt was cut short */
 	bool broken;                /* an outcome could not be recorded: not
@@ -133,6 +133,8 @@ struct entry {
 				     * report */
 	int64_t queued;             /* wall clock, seconds */
 	int64_t next;               /* 0: at once */
+	int64_t regular;            /* when it would have been due, had nobody
+				     * made it due by hand; 0: not known */
 	int64_t size;               /* the message's bytes */
 	struct entry_file *file;    /* NULL: facts alone, as for queue_list */
 };
@@ -181,7 +183,7 @@ bool entry_message(struct entry *e, const struct message_limits *limits,
 bool entry_begin(struct entry *e, const size_t *rcpt, size_t n,
 		 struct outcome *why) MUST_CHECK;
 /* The final dot, or BDAT LAST, is about to be sent for the recipients begun.
- * One unsynced write. */
+ * A write and a sync, so that even after a power cut the doubt is known. */
 void entry_dot(struct entry *e);
 /* The outcome of an attempt for one recipient; attempts are those made now.
  * Sets the recipient's state, attempts and last outcome. Not synced. False:

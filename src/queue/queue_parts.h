@@ -28,6 +28,10 @@ struct entry_file {
 bool entry_read(struct qdir *s, const char *name, int fd,
 		const struct stat *st, bool whole, struct entry *e,
 		int64_t *torn, struct outcome *why) MUST_CHECK;
+/* Whose it is: the file's owner, or in a file of the queue's owner whoever it
+ * names. False: that cannot be read. */
+bool entry_whose(const struct qdir *s, int fd, const struct stat *st,
+		 uid_t *uid) MUST_CHECK;
 /* The journal alone, again. */
 bool entry_read_journal(struct entry *e, int64_t size, int64_t *torn,
 			struct outcome *why) MUST_CHECK;

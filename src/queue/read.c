@@ -10,7 +10,18 @@
 #include "queue/queue_parts.h"
 #include "queue/format.h"
 
-enum { FIRST_READ = 8 * 1024 };
+/* A file as it passes by: enough of it at once for the longest line. */
+struct window {
+	int fd;
+	int64_t at, end;     /* of the file: where data begins, where to stop */
+	size_t len;
+	char data[128 * 1024];
+};
+
+_Static_assert(sizeof(((struct window *)0)->data) >
+	       (size_t)TEXT_LINE_READ_MAX &&
+	       sizeof(((struct window *)0)->data) >
+	       (size_t)TEXT_HEADER_LINE_MAX, "a line must fit");
 
 static bool unreadable(struct outcome *why)
 {
@@ -25,29 +36,56 @@ static bool damaged(struct outcome *why, const char *what)
 			    "damaged queue entry: %s", what);
 }
 
-/* Reads on until the header's end is there. */
-static bool read_header(int fd, int64_t size, struct buf *text,
-			size_t *length, struct outcome *why)
+/* Drops the first n bytes and fills up. */
+static bool window_pass(struct window *w, size_t n, struct outcome *why)
 {
-	size_t want = FIRST_READ;
-	char *room;
+	int64_t left;
+	size_t room;
 
-	for (;;) {
-		if ((int64_t)want > size)
-			want = (size_t)size;
-		room = buf_room(text, want - text->len);
-		if (!room)
-			return damaged(why, "an endless envelope");
-		if (!qdir_read(fd, (int64_t)text->len, room,
-				want - text->len))
-			return unreadable(why);
-		text->len = want;
-		if (text_header_length(buf_text(text), text->len, length))
-			return true;
-		if ((int64_t)want == size || want >= TEXT_HEADER_MAX)
-			return damaged(why, "no end of the envelope");
-		want *= 4;
+	w->len -= n;
+	w->at += (int64_t)n;
+	memmove(w->data, w->data + n, w->len);
+	left = w->end - w->at - (int64_t)w->len;
+	room = sizeof(w->data) - w->len;
+	if ((int64_t)room > left)
+		room = left > 0 ? (size_t)left : 0;
+	if (room && !qdir_read(w->fd, w->at + (int64_t)w->len,
+			       w->data + w->len, room))
+		return unreadable(why);
+	w->len += room;
+	return true;
+}
+
+static bool read_header(int fd, int64_t size, struct entry *e,
+			int64_t *length, struct outcome *why)
+{
+	const int64_t most = TEXT_HEADER_MAX;
+	struct window *w = mem_alloc(sizeof(*w));
+	struct text_header_state state = { 0 };
+	const char *end;
+	bool good;
+	size_t used;
+
+	w->fd = fd;
+	w->end = size < most ? size : most;
+	good = window_pass(w, 0, why);
+	while (good && !state.ended) {
+		/* all the lines that are here, before the next read */
+		for (used = 0; good && !state.ended; ) {
+			end = memchr(w->data + used, '\n', w->len - used);
+			if (!end)
+				break;
+			good = text_read_header_line(&state, w->data + used,
+				(size_t)(end - w->data) - used, e, why);
+			used = (size_t)(end - w->data) + 1;
+		}
+		if (good && !used)
+			good = damaged(why, "no end of the envelope");
+		good = good && (state.ended || window_pass(w, used, why));
+		*length = w->at + (state.ended ? (int64_t)used : 0);
 	}
+	free(w);
+	return good;
 }
 
 static bool check_sum(int fd, int64_t length, struct outcome *why)
@@ -61,46 +99,64 @@ static bool check_sum(int fd, int64_t length, struct outcome *why)
 	return text_is_checksum(line, sum) || damaged(why, "checksum");
 }
 
+/* Whether nothing but blocks that never were filled lies behind. */
+static bool only_zeros(struct window *w)
+{
+	char block[4096];
+	int64_t at = w->at + (int64_t)w->len;
+	size_t n, i;
+
+	for (; at < w->end; at += (int64_t)n) {
+		n = w->end - at < (int64_t)sizeof(block) ?
+		    (size_t)(w->end - at) : sizeof(block);
+		if (!qdir_read(w->fd, at, block, n))
+			return false;
+		for (i = 0; i < n; i++)
+			if (block[i])
+				return false;
+	}
+	return true;
+}
+
 bool entry_read_journal(struct entry *e, int64_t size, int64_t *torn,
 			struct outcome *why)
 {
-	int64_t length = size - e->file->journal;
-	struct buf text = BUF(TEXT_JOURNAL_MAX);
-	size_t whole = 0;
-	char *room;
+	struct window *w;
 	bool good;
+	size_t whole;
 
-	if (length < 0)
+	*torn = 0;
+	if (size < e->file->journal)
 		return damaged(why, "it is cut short");
-	room = length > TEXT_JOURNAL_MAX ? NULL :
-	       buf_room(&text, (size_t)length);
-	if (!room) {
-		buf_release(&text);
-		return damaged(why, "an endless journal");
+	w = mem_alloc(sizeof(*w));
+	w->fd = e->file->fd;
+	w->at = e->file->journal;
+	w->end = size;
+	text_journal_begin(e);
+	good = window_pass(w, 0, why);
+	while (good && w->len) {
+		good = text_journal_lines(w->data, w->len, e, &whole, why);
+		if (good && !whole)
+			break;
+		good = good && window_pass(w, whole, why);
 	}
-	if (qdir_read(e->file->fd, e->file->journal, room, (size_t)length))
-		good = text_read_journal(room, (size_t)length, e, &whole, why);
-	else
-		good = unreadable(why);
-	*torn = length - (int64_t)whole;
-	buf_release(&text);
+	text_journal_end(e);
+	if (good && w->len) {
+		*torn = w->end - w->at;
+		good = (text_journal_torn(w->data, w->len) && only_zeros(w)) ||
+		       damaged(why, "its journal");
+	}
+	free(w);
 	return good;
 }
 
 static bool read_facts(struct entry *e, int64_t size, bool whole,
 		       int64_t *torn, struct outcome *why)
 {
-	struct buf text = BUF(TEXT_HEADER_MAX);
 	struct entry_file *file = e->file;
-	size_t length = 0;
-	bool good;
 
-	good = read_header(file->fd, size, &text, &length, why) &&
-	       text_read_header(text.data, length, e, why);
-	buf_release(&text);
-	if (!good)
+	if (!read_header(file->fd, size, e, &file->header, why))
 		return false;
-	file->header = (int64_t)length;
 	if (e->size > size - file->header - TEXT_CHECKSUM_SIZE)
 		return damaged(why, "it is cut short");
 	file->journal = file->header + e->size + TEXT_CHECKSUM_SIZE;
@@ -118,10 +174,10 @@ bool entry_read(struct qdir *s, const char *name, int fd,
 		damaged(why, "its name");
 	} else if (read_facts(e, st->st_size, whole, torn, why)) {
 		snprintf(e->name, sizeof(e->name), "%s", name);
-		e->foreign = st->st_uid != s->owner;
-		if (!e->foreign)
+		if (st->st_uid == s->owner)
 			return true;
 		/* what a stranger says of itself does not count */
+		e->foreign = true;
 		e->uid = st->st_uid;
 		free(e->cause);
 		e->cause = NULL;
@@ -130,4 +186,32 @@ bool entry_read(struct qdir *s, const char *name, int fd,
 	free(e->file);
 	text_release(e);
 	return false;
+}
+
+bool entry_whose(const struct qdir *s, int fd, const struct stat *st,
+		 uid_t *uid)
+{
+	struct text_header_state state = { 0 };
+	char text[512], *line = text, *end;
+	struct entry e = { 0 };
+	struct outcome why;
+	bool found = false;
+	ssize_t n;
+
+	*uid = st->st_uid;
+	if (st->st_uid != s->owner)
+		return true;
+	n = pread(fd, text, sizeof(text), 0);
+	while (!found && n > line - text) {
+		end = memchr(line, '\n', (size_t)(text + n - line));
+		if (!end || !text_read_header_line(&state, line,
+						   (size_t)(end - line), &e,
+						   &why))
+			break;
+		found = !strncmp(line, "uid ", 4);
+		line = end + 1;
+	}
+	*uid = e.uid;
+	text_release(&e);
+	return found;
 }

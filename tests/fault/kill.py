@@ -18,8 +18,8 @@ sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                            "support")
 from lab import (  # noqa: E402
     LONG, POSTHASTE, ROUTE, Failure, Lab, Sink, calls_of, check, email_report,
-    entry_bytes, equal, inject, message_bytes, need_strace, sample, tap,
-    wait_for)
+    entry_bytes, equal, grown_journal, inject, message_bytes, need_strace,
+    sample, tap, wait_for)
 
 QUEUE = "queue = on_failure\nschedule = 0s\nlifetime = 1d"
 # before these lies every state that a crash can leave
@@ -270,6 +270,28 @@ def two_messages(folder):
                      most=5).run("-q, two messages")
 
 
+def compaction(folder):
+    """delivery of a message whose journal is written anew on the way"""
+    need_strace()
+
+    def prepare(lab, mid):
+        lab.put(1, entry_bytes(RCPTS, message_bytes(mid, b"hi\r\n"),
+                               journal=grown_journal()))
+
+    def judge(sweep, lab, mid, _status):
+        for rcpt in RCPTS[1:]:
+            sweep.count(lab, mid, rcpt, 1)
+        equal(sweep.sink.counts().get((mid, RCPTS[0]), 0), 0,
+              "sent once more")
+        whole(sweep, mid)
+        check(not [e for e in lab.events() if "compacted" in
+                   e.get("text", "")], "it was not written anew")
+
+    with Sink() as sink:
+        return Sweep(folder, sink.up(), prepare, run_queue, judge,
+                     most=5).run("-q, compaction")
+
+
 def removal(folder):
     """--remove: there or gone, and gone for good after 0"""
     need_strace()
@@ -457,6 +479,6 @@ def orphans(folder):
 if __name__ == "__main__":
     sys.exit(tap([
         submission, first_submission, failed_submission, delivery,
-        delivery_bdat, two_messages, removal, orders, report, second_report,
+        delivery_bdat, two_messages, compaction, removal, orders, report, second_report,
         two_ways, orphans],
         workers=1))

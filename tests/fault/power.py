@@ -21,7 +21,8 @@ sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                            "support")
 from lab import (  # noqa: E402
     LONG, POSTHASTE, Failure, Lab, Sink, Skip, calls_of, check, email_report,
-    entry_bytes, equal, message_bytes, need, need_strace, sample, tap)
+    entry_bytes, equal, grown_journal, message_bytes, need, need_strace,
+    sample, tap)
 
 SHUTDOWN = 0x8004587d        # EXT4_IOC_SHUTDOWN
 NO_LOG_FLUSH = 2
@@ -158,7 +159,7 @@ class Sweep:
 
     def power_cut(self, wrap):
         """One run that ends in a power cut. Gives the message's id, the
-        status it ended with before that, and whether something was synced."""
+        status it ended with before that, and whether an answer was synced."""
         mid = self.fresh()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.trace)
@@ -173,8 +174,9 @@ class Sweep:
             child.wait()
         self.stopped += status is None
         self.disk.again()
-        synced = re.search(r"fdatasync\(\d+\) += 0(?! *\(INJECTED)", text)
-        return mid, status, bool(synced)
+        synced = re.findall(r"fdatasync\(\d+\) += 0(?! *\(INJECTED)", text)
+        # one before the final dot, one after its answer
+        return mid, status, len(synced) > 1
 
     def settle(self, mid, status, synced, where):
         try:
@@ -192,6 +194,10 @@ class Sweep:
         self.twice += max(0, n - 1)
         check(n >= least, f"{rcpt}: LOST")
         check(n <= most, f"{rcpt}: {n} times, at most {most} expected")
+        if n > 1:
+            check(any(e.get("status") == "duplicate_possible" and
+                      e.get("to") == rcpt for e in self.lab.events()),
+                  f"{rcpt}: {n} times, and not logged as possibly doubled")
 
     def calls(self):
         mid = self.fresh()
@@ -315,6 +321,23 @@ def delivery_control(folder):
                      judge).control("-q")
 
 
+def compaction(folder):
+    """delivery of a message whose journal is written anew on the way"""
+    def prepare(lab, mid):
+        lab.make_queue()
+        lab.put(int(mid[1:]), entry_bytes(RCPTS, message_bytes(mid),
+                                          journal=grown_journal()))
+
+    def judge(sweep, mid, _status, synced):
+        sweep.count(mid, RCPTS[0], 0, 0)
+        for rcpt in RCPTS[1:]:
+            sweep.count(mid, rcpt, 1, 1 if synced else 2)
+
+    with stage(folder) as (disk, sink):
+        return Sweep(folder, disk, sink, prepare, ["-q"],
+                     judge).run("-q, compaction", 5)
+
+
 def report(folder):
     """a refused recipient's report: made once, never lost"""
     def prepare(lab, mid):
@@ -339,4 +362,4 @@ def report(folder):
 
 if __name__ == "__main__":
     sys.exit(tap([submission, submission_control, new_queue, delivery,
-                  delivery_control, report], workers=2))
+                  delivery_control, compaction, report], workers=2))

@@ -257,6 +257,19 @@ def entry_bytes(rcpts, message, sender="s@test.example", queued=None,
             journal)
 
 
+def grown_journal():
+    """The first recipient is done; the others were deferred time and again,
+    so that the next run writes the journal anew."""
+    lines = [journal_line("sent 0 attempts=1 stage=dot exit=0 code=250 "
+                          "text=ok")]
+    for n in range(1, 260):
+        lines += [journal_line(f"deferred {i} attempts={n} stage=rcpt "
+                               f"exit=75 code=450 text={'later ' * 60}")
+                  for i in (1, 2)]
+    lines.append(journal_line("delay-reported 1 2"))
+    return b"".join(lines)
+
+
 def message_bytes(mid, body=b"body\r\n"):
     return (f"From: <s@test.example>\r\nTo: <r@example.net>\r\n"
             f"Date: Wed, 25 Nov 2026 10:00:00 +0000\r\n"
