@@ -6,7 +6,6 @@ is valid and hardly meant, and ends with a verdict. TAP."""
 import json
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 
@@ -200,7 +199,8 @@ def unreadable(place):
     rest = RELAY + f"username = me\npassword_file = {password}\n"
     place.file("c.conf", rest, 0o644)
     program = place.folder / "posthaste"
-    shutil.copy(harness.POSTHASTE, program)
+    # by a child: what this process writes, its other children may hold open
+    subprocess.run(["cp", harness.POSTHASTE, program], check=True, timeout=30)
 
     def as_nobody():
         done = subprocess.run(
@@ -316,6 +316,27 @@ exec {harness.POSTHASTE} -C {place.path} --check""")
          f"{done.returncode} {done.stdout} {done.stderr}")
 
 
+def mounted_secret(place):
+    """Readable by all where nobody can change that: used, and warned of."""
+    secrets = place.folder / "secrets"
+    secrets.mkdir()
+    (secrets / "password").write_text("pencil\n")
+    (secrets / "password").chmod(0o444)
+    place.file("c.conf", RELAY + "username = me\n"
+               f"password_file = {secrets}/password\n")
+    script = f"exec {harness.POSTHASTE} -C {place.path} --check"
+    done = in_namespace(place, script)
+    want(done.returncode == 78 and "7: password_file: " in done.stderr,
+         f"{done.returncode} {done.stderr}")
+    done = in_namespace(place, f"""
+mount --bind {secrets} {secrets}
+mount -o remount,bind,ro {secrets}
+{script}""")
+    want(done.returncode == 0 and not done.stderr and
+         f"{place.path}:7: password_file: " in done.stdout,
+         f"{done.returncode} {done.stdout} {done.stderr}")
+
+
 def main():
     tests = [(name, lambda folder, certificates, test=test:
               test(Place(folder, certificates))) for name, test in (
@@ -327,7 +348,8 @@ def main():
         ("an own file that sets nothing", own_file),
         ("no file", no_file),
         ("the environment in place of a file", environment),
-        ("no certificate authorities", no_authorities))]
+        ("no certificate authorities", no_authorities),
+        ("a secret that is mounted", mounted_secret))]
     return harness.tap(tests)
 
 
