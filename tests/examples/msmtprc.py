@@ -23,13 +23,15 @@ class Case:
     """An msmtprc; the lines that its translation must (not) have; words that
     must be said; and ways: (argv, transport, kind, host:port)."""
 
-    def __init__(self, title, text, lines=(), lacks=(), said=(), ways=()):
+    def __init__(self, title, text, lines=(), lacks=(), said=(), ways=(),
+                 status=0):
         self.title = title
         self.text = text
         self.lines = lines
         self.lacks = lacks
         self.said = said
         self.ways = ways
+        self.status = status
 
 
 CASES = [
@@ -211,7 +213,7 @@ logfile /tmp/x
 logfile_time_format none
 syslog LOG_USER
 frobnicate yes
-""", said=["line 6: tls_certcheck", "line 7: tls_fingerprint",
+""", status=1, said=["line 6: tls_certcheck", "line 7: tls_fingerprint",
            "line 8: tls_priorities", "line 9: tls_min", "line 10: set_date",
            "line 11: set_msgid", "line 12: set_to", "line 13: remove_bcc",
            "line 14: ntlmdomain", "line 16: logfile_time",
@@ -242,6 +244,59 @@ eval echo user $((40 + 2))
 eval echo 'password "hidden word"'
 """, lines=["username = 42"], lacks=["password = ", "= hidden"],
          said=["line 7: eval"]),
+    # What is not understood is named, and never read the less safe way.
+    Case("a value that is no value: tls", """account default
+host smtp.x.example
+from a@x.example
+tls on # always use TLS
+""", status=1, said=["line 4: tls on # always use TLS"],
+         lacks=["no_starttls"],
+         ways=[([], "default", "smtp", "smtp.x.example:25")]),
+    Case("a value that is no value: the certificate", """account default
+host smtp.x.example
+tls yes
+tls_certcheck of
+tls_nocertcheck off
+port 99999
+timeout soon
+""", status=1, said=["line 3: tls yes", "line 4: tls_certcheck of",
+                     "line 5: tls_nocertcheck off", "line 6: port 99999",
+                     "line 7: timeout soon"],
+         lacks=["no_starttls"]),
+    Case("a value that is no value: words", """account default
+host smtp.x.example
+tls on
+auth plaim
+user u
+protocol smpt
+dsn_notify sometimes
+dsn_return all
+set_from_header maybe
+allow_from_override no
+""", status=1, said=["line 4: auth plaim", "line 6: protocol smpt",
+                     "line 7: dsn_notify sometimes", "line 8: dsn_return",
+                     "line 9: set_from_header", "line 10: allow_from"],
+         lacks=["no_starttls", "PLAIM"]),
+    Case("no account line at all", "host maildev\nport 1025\n",
+         lines=["host = maildev", "port = 1025"],
+         said=["line 1: tls is off"],
+         ways=[(["-f", "who@else.example"], "default", "smtp",
+                "maildev:1025")]),
+    Case("lines before the first account", """host first.example
+tls on
+account b
+host b.example
+tls on
+from b@b.example
+""", ways=[(["-f", "who@else.example"], "default", "smtp",
+            "first.example:25"),
+           (["-f", "b@b.example"], "b", "smtp", "b.example:25")]),
+    Case("a login in clear text is named", """account default
+host a.example
+auth plain
+user u
+passwordeval echo p
+""", said=["line 1: tls is off: mail and login go in clear text"]),
     Case("odd names and quotes", """
 account "my work"
 host a.example
@@ -256,13 +311,13 @@ account default: direct
 ]
 
 
-def convert(folder, text, status=0):
+def convert(folder, text, status=0, argv=()):
     pathlib.Path(folder, "msmtprc").write_text(text)
     done = subprocess.run(
-        [sys.executable, str(TOP / "contrib/from-msmtprc"),
+        [str(TOP / "contrib/from-msmtprc"), *argv,
          f"{folder}/msmtprc"], stdin=subprocess.DEVNULL, timeout=30,
         capture_output=True, text=True, check=False,
-        env=harness.environment(folder))
+        env=harness.environment(folder, {"POSTHASTE": harness.POSTHASTE}))
     want(done.returncode == status, f"status {done.returncode}: "
          f"{done.stderr}")
     path = pathlib.Path(folder, "posthaste.conf")
@@ -277,10 +332,11 @@ def posthaste(folder, *argv, stdin=None):
 
 
 def one(case, folder, certificates):
-    # line 1 of a case is empty for the eye alone; it counts
-    text, said = convert(folder, case.text)
+    os.makedirs(f"{folder}/home", exist_ok=True)
     for name in ("client.pem", "client.key"):
         shutil.copy(f"{certificates}/{name}", f"{folder}/home/{name}")
+    # line 1 of a case is empty for the eye alone; it counts
+    text, said = convert(folder, case.text, case.status)
     status, _, err = posthaste(folder, "--check")
     want((status, err) == (0, b""), f"--check: {err.decode()}\n{text}")
     for line in case.lines:
@@ -326,7 +382,7 @@ from me@example.org
     want((status, out, err) == (0, b"", b""), f"{status} {err.decode()}")
     want([e["from"] for e in events if e["event"] == "message"] ==
          ["me@example.org"], str(events))
-    want("chmod 600" in said, said)
+    want("mode 600" in said, said)
 
 
 def evaluated(folder, certificates):
@@ -352,6 +408,61 @@ eval echo 'password   "hidden word"'
     want((status, out, err) == (0, b"", b""), f"{err.decode()}\n{text}")
 
 
+def checked(folder, certificates):
+    """What the result lacks is found by posthaste itself."""
+    del certificates
+    text, said = convert(folder, """account default
+host a.example
+tls on
+tls_trust_file /nonexistent/ca.pem
+source_ip nonsense
+""", 1)
+    want('"ca_file": ca_file: /nonexistent/ca.pem: No such file' in said and
+         '"source_address": source_address: "nonsense"' in said, said)
+    want("ca_file = /nonexistent/ca.pem" in text, text)
+
+
+def saved(folder, certificates):
+    """-o: for the owner alone, whole or not at all, over nothing."""
+    del certificates
+    good = "account default\nhost a.example\ntls on\n"
+    path = pathlib.Path(folder, "new", "folder", "posthaste.conf")
+    out, _ = convert(folder, good + "tls maybe\n", 1, ["-o", str(path)])
+    want(not out and not path.exists(), out)
+    out, _ = convert(folder, good, 0, ["-o", str(path)])
+    want(not out and path.stat().st_mode & 0o777 == 0o600, out)
+    before = path.read_text()
+    want("host = a.example" in before, before)
+    convert(folder, "account default\nhost b.example\ntls on\n", 1,
+            ["-o", str(path)])
+    want(path.read_text() == before and
+         [p.name for p in path.parent.iterdir()] == ["posthaste.conf"],
+         "it was overwritten")
+
+
+def no_python(folder, certificates):
+    """What is missing is named."""
+    del certificates
+    done = subprocess.run(
+        ["/bin/sh", str(TOP / "contrib/from-msmtprc")],
+        stdin=subprocess.DEVNULL, timeout=30, capture_output=True, text=True,
+        check=False, env={"PATH": folder})
+    want(done.returncode == 69 and "needs python3" in done.stderr,
+         f"{done.returncode} {done.stderr}")
+
+
+def usage(folder, certificates):
+    del certificates
+    for argv, status in ((["--help"], 0), (["-x"], 64), (["a", "b"], 64)):
+        done = subprocess.run(
+            [str(TOP / "contrib/from-msmtprc"), *argv],
+            stdin=subprocess.DEVNULL, timeout=30, capture_output=True,
+            text=True, check=False, env=harness.environment(folder))
+        want(done.returncode == status and
+             "from-msmtprc [-o" in (done.stderr if status else done.stdout),
+             f"{argv}: {done}")
+
+
 def nothing(folder, certificates):
     del certificates
     text, said = convert(folder, "# nothing\ndefaults\ntls on\n", 1)
@@ -362,6 +473,10 @@ def main():
     tests = [(case.title, functools.partial(one, case)) for case in CASES]
     tests += [("a password with odd characters", password),
               ("eval of a password", evaluated),
+              ("posthaste checks the result", checked),
+              ("an output of its own", saved),
+              ("without python3", no_python),
+              ("usage", usage),
               ("no account at all", nothing)]
     return harness.tap(tests)
 
