@@ -55,6 +55,19 @@ bool list_has_nocase(const struct list *l, const char *s)
 	return false;
 }
 
+void list_remove(struct list *l, const char *s)
+{
+	size_t i, left = 0;
+
+	for (i = 0; i < l->n; i++) {
+		if (strcasecmp(l->item[i], s))
+			l->item[left++] = l->item[i];
+		else
+			free(l->item[i]);
+	}
+	l->n = left;
+}
+
 bool list_equal(const struct list *a, const struct list *b)
 {
 	size_t i;

@@ -19,6 +19,8 @@ void list_split(struct list *l, const char *s, const char *separators);
 /* Whether s is in it; the second form without case (ASCII). */
 bool list_has(const struct list *l, const char *s);
 bool list_has_nocase(const struct list *l, const char *s);
+/* Takes it out, wherever it is, without case (ASCII). */
+void list_remove(struct list *l, const char *s);
 bool list_equal(const struct list *a, const struct list *b);
 /* Its items with a separator between; the caller frees. */
 char *list_join(const struct list *l, const char *separator);

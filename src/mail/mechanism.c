@@ -12,20 +12,20 @@ static const struct mechanism mechanisms[] = {
 	{ "SCRAM-SHA-256", NEED_PASSWORD },
 	{ "SCRAM-SHA-1", NEED_PASSWORD },
 	{ "GSSAPI", NEED_TICKET | NO_PASSWORD | NEED_TLS },
-	{ "CRAM-MD5", NEED_PASSWORD },
-	{ "DIGEST-MD5", NEED_PASSWORD },
+	{ "CRAM-MD5", NEED_PASSWORD | NEED_PLAIN_STORE },
+	{ "DIGEST-MD5", NEED_PASSWORD | NEED_PLAIN_STORE },
 	{ "PLAIN", NEED_PASSWORD | SHOWS_SECRET },
 	{ "LOGIN", NEED_PASSWORD | SHOWS_SECRET },
 	/* what a SASL library can have and a person may ask for */
 	{ "ANONYMOUS", NEED_NAMING },
 	{ "GS2-KRB5", NEED_NAMING },
 	{ "KERBEROS_V5", NEED_NAMING },
-	{ "NTLM", NEED_NAMING },
+	{ "NTLM", NEED_NAMING | NEED_PASSWORD },
 	{ "OPENID20", NEED_NAMING },
 	{ "SAML20", NEED_NAMING },
 	{ "SECURID", NEED_NAMING },
-	{ "SCRAM-SHA-512", NEED_NAMING },
-	{ "SCRAM-SHA-512-PLUS", NEED_NAMING },
+	{ "SCRAM-SHA-512", NEED_NAMING | NEED_PASSWORD },
+	{ "SCRAM-SHA-512-PLUS", NEED_NAMING | NEED_PASSWORD | NEED_BINDING },
 };
 
 enum { MECHANISMS = sizeof(mechanisms) / sizeof(*mechanisms) };
@@ -43,4 +43,11 @@ const struct mechanism *mechanism_find(const char *name)
 		if (!strcasecmp(mechanisms[i].name, name))
 			return &mechanisms[i];
 	return NULL;
+}
+
+unsigned mechanism_needs(const char *name)
+{
+	const struct mechanism *m = mechanism_find(name);
+
+	return m ? m->needs : 0;
 }

@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-enum mechanism_needs {
+enum mechanism_need {
 	NEED_TOKEN = 1,
 	NEED_PASSWORD = 2,      /* and whom it belongs to */
 	NEED_CERTIFICATE = 4,
@@ -17,17 +17,22 @@ enum mechanism_needs {
 	NEED_TLS = 128,         /* unless named */
 	SHOWS_SECRET = 256,     /* sends the secret itself: verified TLS,
 				 * unless named */
-	NEED_NAMING = 512       /* never chosen unless a person names it */
+	NEED_NAMING = 512,      /* never chosen unless a person names it */
+	NEED_PLAIN_STORE = 1024 /* the server must keep the password as it is:
+				 * some offer it and cannot */
 };
 
 struct mechanism {
 	const char *name;
-	unsigned needs;         /* enum mechanism_needs */
+	unsigned needs;         /* enum mechanism_need, as bits */
 };
 
 /* Row i, in the order of choice; NULL after the last. */
 const struct mechanism *mechanism_row(size_t i);
 /* Without case; NULL: not known. */
 const struct mechanism *mechanism_find(const char *name);
+
+/* Its needs; 0: not known. */
+unsigned mechanism_needs(const char *name);
 
 #endif

@@ -115,18 +115,21 @@ const char *policy_second_mechanism(const char *refused,
 				    const struct list *configured,
 				    const struct auth_facts *facts)
 {
-	static const char *const second[] = { "PLAIN", "LOGIN" };
+	const struct mechanism *m = mechanism_find(refused);
 	size_t i;
 
-	if (configured && configured->n)
+	if ((configured && configured->n) || !m ||
+	    !(m->needs & NEED_PLAIN_STORE) || !facts->verified)
 		return NULL;
-	if (strcasecmp(refused, "CRAM-MD5") &&
-	    strcasecmp(refused, "DIGEST-MD5"))
-		return NULL;
-	/* which asks for verified TLS, too */
-	for (i = 0; i < 2; i++)
-		if (list_has_nocase(offered, second[i]) &&
-		    acceptable(second[i], facts, false))
-			return second[i];
+	for (i = 0; (m = mechanism_row(i)); i++)
+		if (m->needs & NEED_PASSWORD && m->needs & SHOWS_SECRET &&
+		    list_has_nocase(offered, m->name) &&
+		    acceptable(m->name, facts, false))
+			return m->name;
 	return NULL;
+}
+
+bool policy_is_unknown(const struct outcome *refusal)
+{
+	return refusal->code == 504 || !strcmp(refusal->status, "5.5.4");
 }

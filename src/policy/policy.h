@@ -70,7 +70,8 @@ struct auth_facts {
 	bool username;         /* one is set or was found */
 	bool password;
 	bool token;
-	bool certificate;      /* a client certificate is used */
+	bool certificate;      /* the server asked for a client certificate
+				* and got it */
 	bool ticket;           /* Kerberos credentials are there */
 	bool downgraded;       /* in clear by chance (DEMAND_OPPORTUNISTIC),
 				* not by configuration: then no mechanism
@@ -88,6 +89,9 @@ const char *policy_second_mechanism(const char *refused,
 				    const struct list *offered,
 				    const struct list *configured,
 				    const struct auth_facts *facts);
+/* Whether a server's answer to AUTH says that it does not know the mechanism,
+ * which says nothing about the password: the next one may be tried. */
+bool policy_is_unknown(const struct outcome *refusal);
 
 /* --- results (SPEC 6.4, 7) --- */
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mail/mechanism.h"
 #include "submit/secret_parts.h"
 
 enum { COMMAND_MS = 60 * 1000 };
@@ -56,17 +57,15 @@ static bool from_netrc(const struct transport *t, char **out,
 /* Mechanisms that have no use for a password. */
 static bool needs_no_password(const struct list *mechanisms)
 {
-	static const char *const names[] = {
-		"EXTERNAL", "GSSAPI", "GS2-KRB5", "ANONYMOUS", "OAUTHBEARER",
-		"XOAUTH2"
-	};
-	size_t i, n, found = 0;
+	const struct mechanism *m;
+	size_t i;
 
-	for (i = 0; i < mechanisms->n; i++)
-		for (n = 0; n < sizeof(names) / sizeof(*names); n++)
-			if (!strcmp(mechanisms->item[i], names[n]))
-				found++;
-	return mechanisms->n && found == mechanisms->n;
+	for (i = 0; i < mechanisms->n; i++) {
+		m = mechanism_find(mechanisms->item[i]);
+		if (!m || m->needs & NEED_PASSWORD)
+			return false;
+	}
+	return mechanisms->n > 0;
 }
 
 static void from_terminal(const struct transport *t, char **out)

@@ -285,7 +285,7 @@ static bool wants_starttls(const struct session *s)
 static bool wants_auth(const struct session *s)
 {
 	return s->params->authenticate ||
-	       (s->params->tls.certificate &&
+	       (s->facts.tls.client_certificate &&
 		list_has(&s->facts.features.mechanisms, "EXTERNAL"));
 }
 

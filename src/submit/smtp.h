@@ -45,6 +45,8 @@ struct session_params {
 	int64_t timeout;               /* ms, [general] timeout */
 	const struct list *mechanisms; /* configured; NULL or empty: ours */
 	const char *username, *password, *token;
+	const char *secret_from;       /* where the password was found, in
+					* words; NULL: nothing to say */
 	bool authenticate;             /* AUTH is a must; without it, EXTERNAL
 					* is used where offered to a client
 					* certificate */

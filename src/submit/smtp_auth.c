@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mail/mechanism.h"
 #include "submit/smtp_session.h"
 #include "wire/sasl.h"
 
@@ -22,20 +23,10 @@ struct attempt {
 	struct sasl *sasl;
 	struct buf answer;      /* base64, secret */
 	bool refused;           /* by the server, with a reply */
+	bool unknown;           /* refused for its name alone */
+	struct list offered;    /* by the server, without what it did not
+				 * know after all */
 };
-
-static bool is_oauth(const char *mechanism)
-{
-	return !strcmp(mechanism, "OAUTHBEARER") ||
-	       !strcmp(mechanism, "XOAUTH2");
-}
-
-static bool is_plus(const char *mechanism)
-{
-	size_t n = strlen(mechanism);
-
-	return n > 5 && !strcmp(mechanism + n - 5, "-PLUS");
-}
 
 static void put_answer(struct attempt *a, const char *before)
 {
@@ -108,29 +99,53 @@ static bool accepted(struct attempt *a, struct outcome *why)
 	return false;
 }
 
-static void explain_refusal(struct attempt *a, struct outcome *why)
+/* The server's word within the mechanism, as fit to be shown as its reply. */
+static void inner_words(struct attempt *a, struct buf *out)
 {
-	char more[400] = "";
-	size_t n = strlen(why->text);
+	const char *text = sasl_server_words(a->sasl);
 
-	if (is_plus(a->mechanism))
-		snprintf(more, sizeof(more), " (%s is bound to the TLS "
-			 "connection: a TLS offloader before the server makes "
-			 "it fail; then set \"mechanisms = %.*s\")",
-			 a->mechanism, (int)strlen(a->mechanism) - 5,
-			 a->mechanism);
-	else if (*sasl_server_words(a->sasl))
-		snprintf(more, sizeof(more), " (%.300s)",
-			 sasl_server_words(a->sasl));
-	else
-		snprintf(more, sizeof(more), " (%s as %s)", a->mechanism,
-			 a->s->params->username ? a->s->params->username :
-			 "nobody");
-	text_printable(why->text + n, sizeof(why->text) - n, more,
-		       strlen(more));
+	mask_apply(&a->s->secrets, text, strlen(text), out);
 }
 
-static bool refusal(struct attempt *a, struct outcome *why)
+/* Adds ours, for which the server's give way. */
+static void add_words(struct outcome *why, const char *more)
+{
+	size_t room = sizeof(why->text) - 1 - strlen(more);
+	char text[sizeof(why->text)];
+
+	memcpy(text, why->text, sizeof(text));
+	text_printable(why->text, room + 1, text, strlen(text));
+	strcat(why->text, more);
+}
+
+static void explain_refusal(struct attempt *a, struct outcome *why)
+{
+	const struct session_params *p = a->s->params;
+	struct buf inner = BUF(8 * REPLY_BYTES);
+	char raw[300], more[300];
+	int n;
+
+	inner_words(a, &inner);
+	if (mechanism_needs(a->mechanism) & NEED_BINDING)
+		n = snprintf(raw, sizeof(raw), " (%s is bound to the TLS "
+			     "connection: a TLS offloader before the server "
+			     "makes it fail; then set \"mechanisms = %.*s\")",
+			     a->mechanism, (int)strlen(a->mechanism) - 5,
+			     a->mechanism);
+	else if (inner.len)
+		n = snprintf(raw, sizeof(raw), " (%.200s)", buf_text(&inner));
+	else
+		n = snprintf(raw, sizeof(raw), " (%s as %.80s%s%.120s)",
+			     a->mechanism, p->username ? p->username :
+			     "nobody", p->secret_from ? ", " : "",
+			     p->secret_from ? p->secret_from : "");
+	text_printable(more, sizeof(more), raw,
+		       n < (int)sizeof(raw) ? (size_t)n : sizeof(raw) - 1);
+	add_words(why, more);
+	buf_release(&inner);
+}
+
+static bool refusal(struct attempt *a, unsigned round, struct outcome *why)
 {
 	session_outcome(a->s, STAGE_AUTH, why);
 	if (why->exit == EX_OK)
@@ -138,6 +153,7 @@ static bool refusal(struct attempt *a, struct outcome *why)
 				    "unexpected answer %d to AUTH",
 				    a->s->reply.code);
 	a->refused = a->s->reply.code >= 500;
+	a->unknown = !round && policy_is_unknown(why);
 	explain_refusal(a, why);
 	return false;
 }
@@ -154,7 +170,7 @@ static bool converse(struct attempt *a, struct outcome *why)
 		if (a->s->reply.code == 235)
 			return accepted(a, why);
 		if (a->s->reply.code != 334)
-			return refusal(a, why);
+			return refusal(a, round, why);
 		if (!challenge(a, why))
 			return false;
 	}
@@ -176,7 +192,7 @@ static bool exchange(struct attempt *a, struct outcome *why)
 	};
 	bool done;
 
-	a->refused = false;
+	a->refused = a->unknown = false;
 	a->answer = BUF_SECRET(256 * 1024);
 	if (!sasl_start(&params, &a->sasl, why))
 		return false;
@@ -204,49 +220,70 @@ static void gather_facts(struct attempt *a, struct auth_facts *f)
 		.username = p->username != NULL,
 		.password = p->password != NULL,
 		.token = p->token != NULL,
-		.certificate = p->tls.certificate != NULL,
+		.certificate = s->facts.tls.client_certificate,
 	};
 	f->binding = f->tls && conn_binding(s->conn, &a->binding_kind,
 					    a->binding, &a->binding_len);
 	/* the look-up loads Kerberos: only where it could matter */
-	if (!f->password && !f->token &&
-	    list_has(&s->facts.features.mechanisms, "GSSAPI"))
+	if (list_has(&s->facts.features.mechanisms, "GSSAPI") &&
+	    ((!f->password && !f->token) ||
+	     (p->mechanisms && list_has(p->mechanisms, "GSSAPI"))))
 		f->ticket = sasl_has_ticket(p->lmtp ? "lmtp" : "smtp",
 					    p->host);
 }
 
-/* After a refusal: once more with a fresh token, or by the one mechanism
- * that may follow another. */
-static bool second_try(struct attempt *a, const struct auth_facts *facts,
-		       struct outcome *why)
-{
-	const struct session_params *p = a->s->params;
-	const char *next;
-
-	if (!a->refused || a->s->broken)
-		return false;
-	if (is_oauth(a->mechanism)) {
-		a->token = p->renew_token ? p->renew_token(p->context) : NULL;
-		mask_add_secret(&a->s->secrets, a->token);
-		return a->token && exchange(a, why);
-	}
-	next = policy_second_mechanism(a->mechanism,
-				       &a->s->facts.features.mechanisms,
-				       p->mechanisms, facts);
-	if (!next)
-		return false;
-	a->mechanism = next;
-	return exchange(a, why);
-}
-
-static const char *choose(struct session *s, const struct auth_facts *facts,
-			  struct outcome *why)
+static const char *choose(const struct session *s, const struct list *offered,
+			  const struct auth_facts *facts, struct outcome *why)
 {
 	static const struct list none;
 	const struct list *configured = s->params->mechanisms;
 
-	return policy_mechanism(&s->facts.features.mechanisms,
-				configured ? configured : &none, facts, why);
+	return policy_mechanism(offered, configured ? configured : &none,
+				facts, why);
+}
+
+/* A refused token may only be too old. */
+static bool with_fresh_token(struct attempt *a, struct outcome *why)
+{
+	const struct session_params *p = a->s->params;
+
+	a->token = p->renew_token ? p->renew_token(p->context) : NULL;
+	mask_add_secret(&a->s->secrets, a->token);
+	return a->token && exchange(a, why);
+}
+
+/* One mechanism, but for those that the server does not know after all, and
+ * for the one that may follow another. */
+static bool authenticate(struct attempt *a, const struct auth_facts *facts,
+			 struct outcome *why)
+{
+	const char *refused = NULL, *next;
+	struct outcome none = { 0 };
+
+	for (;;) {
+		next = refused ? policy_second_mechanism(refused, &a->offered,
+				a->s->params->mechanisms, facts) :
+			choose(a->s, &a->offered, facts, &none);
+		if (!next) {
+			/* the refusal says more than that none is left */
+			if (!a->mechanism)
+				*why = none;
+			return false;
+		}
+		a->mechanism = next;
+		if (exchange(a, why))
+			return true;
+		if (!a->refused || a->s->broken)
+			return false;
+		if (a->unknown)
+			list_remove(&a->offered, next);
+		else if (mechanism_needs(next) & NEED_TOKEN)
+			return with_fresh_token(a, why);
+		else if (refused)
+			return false;
+		else
+			refused = next;
+	}
 }
 
 const char *session_mechanism(struct session *s)
@@ -262,27 +299,33 @@ const char *session_mechanism(struct session *s)
 	if (!facts.password && !facts.token && !facts.certificate &&
 	    !facts.ticket)
 		facts.username = facts.password = true;
-	return choose(s, &facts, &ignored);
+	return choose(s, &s->facts.features.mechanisms, &facts, &ignored);
 }
 
 bool session_authenticate(struct session *s, struct outcome *why)
 {
+	const struct features *f = &s->facts.features;
 	struct attempt a = { .s = s, .token = s->params->token };
 	struct auth_facts facts;
 	bool done;
+	size_t i;
 
-	if (!s->facts.features.auth) {
+	if (!f->auth) {
 		outcome_fail(why, STAGE_AUTH, EX_NOPERM, "the server offers no "
-			     "AUTH%s, and credentials are set",
-			     s->facts.tls.version[0] ? "" : " without TLS");
+			     "AUTH%s, and credentials are set%s",
+			     s->facts.tls.version[0] ? "" : " without TLS",
+			     s->params->port == 25 ? " (port 25 is for mail "
+			     "between servers; logging in is for 587, kind "
+			     "submission, or 465, kind submissions)" : "");
 		snprintf(why->host, sizeof(why->host), "%s", s->params->host);
 		return false;
 	}
 	s->masked = true;
 	gather_facts(&a, &facts);
-	a.mechanism = choose(s, &facts, why);
-	done = a.mechanism &&
-	       (exchange(&a, why) || second_try(&a, &facts, why));
+	for (i = 0; i < f->mechanisms.n; i++)
+		list_add(&a.offered, f->mechanisms.item[i]);
+	done = authenticate(&a, &facts, why);
+	list_release(&a.offered);
 	mem_wipe(a.binding, sizeof(a.binding));
 	s->masked = false;
 	if (!done)

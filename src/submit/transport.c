@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "submit/transport.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,6 +85,26 @@ static const char *renew_token(void *context)
 	return secret->token;
 }
 
+/* Where its password comes from, for whoever has to find the wrong one. */
+static void say_source(struct link *link, const struct transport *t)
+{
+	if (t->password_file)
+		snprintf(link->secret_from, sizeof(link->secret_from),
+			 "password of %s", t->password_file);
+	else if (t->password_command)
+		snprintf(link->secret_from, sizeof(link->secret_from),
+			 "password of password_command");
+	else if (t->password_credential)
+		snprintf(link->secret_from, sizeof(link->secret_from),
+			 "password of credential %s", t->password_credential);
+	else if (!t->password)
+		snprintf(link->secret_from, sizeof(link->secret_from),
+			 "password of ~/.netrc or typed");
+	else
+		return;
+	link->params.secret_from = link->secret_from;
+}
+
 static bool fill_credentials(struct link *link, struct outcome *why)
 {
 	const struct transport *t = link->transport;
@@ -95,6 +116,8 @@ static bool fill_credentials(struct link *link, struct outcome *why)
 	p->username = secret->username;
 	p->password = secret->password;
 	p->token = secret->token;
+	if (p->password)
+		say_source(link, t);
 	p->mechanisms = &t->mechanisms;
 	p->authenticate = p->username || p->password || p->token ||
 			  t->mechanisms.n;

@@ -27,6 +27,7 @@ struct link {
 	const struct transport *transport;
 	const struct host *host;
 	struct session_params params;
+	char secret_from[200];
 	struct net_proxy proxy;
 	struct endpoint proxy_at;
 	struct net_addresses addresses; /* of the host, by [dns] resolver */

@@ -27,15 +27,12 @@ static bool is_plus(const char *mechanism)
 
 static bool wants_password(const char *mechanism)
 {
-	static const char *const names[] = {
-		"LOGIN", "CRAM-MD5", "DIGEST-MD5", "NTLM", NULL
-	};
+	static const char *const names[] = { "DIGEST-MD5", "NTLM", NULL };
 
 	return sasl_is_scram(mechanism) || is_any_of(mechanism, names);
 }
 
-/* Control characters where the mechanism's grammar has none. A LOGIN prompt
- * may end in NUL (some servers' do); it is not looked at. */
+/* Control characters where the mechanism's grammar has none. */
 static bool is_bad_text(const char *mechanism, const char *input, size_t n)
 {
 	static const char *const texts[] = { "CRAM-MD5", "DIGEST-MD5", NULL };
@@ -178,12 +175,8 @@ bool sasl_start(const struct sasl_params *params, struct sasl **out,
 
 bool sasl_client_first(const struct sasl *s)
 {
-	/* LOGIN could, but servers differ in what they make of it */
-	static const char *const server_first[] = {
-		"CRAM-MD5", "DIGEST-MD5", "LOGIN", NULL
-	};
-
-	return !is_any_of(s->params.mechanism, server_first);
+	return s->simple ? !s->simple->server_first :
+			   strcmp(s->params.mechanism, "DIGEST-MD5") != 0;
 }
 
 static bool explain(struct sasl *s, int rc, struct outcome *why)
@@ -211,6 +204,19 @@ static bool explain(struct sasl *s, int rc, struct outcome *why)
 			    gsasl_strerror(rc));
 }
 
+/* SCRAM's server-error (RFC 5802 7): it is answered with nothing, and the
+ * refusal follows. */
+static bool take_error(struct sasl *s, const char *input, size_t n)
+{
+	const char *end = n > 2 ? memchr(input, ',', n) : NULL;
+
+	if (n < 3 || memcmp(input, "e=", 2))
+		return false;
+	if (end)
+		n = (size_t)(end - input);
+	return buf_add(&s->words, input + 2, n - 2);
+}
+
 static bool library_step(struct sasl *s, const char *input, size_t n,
 			 struct buf *out, struct outcome *why)
 {
@@ -218,8 +224,11 @@ static bool library_step(struct sasl *s, const char *input, size_t n,
 	size_t len = 0;
 	int rc;
 
-	if (s->complete)
+	if (s->complete || s->words.len)
 		return explain(s, GSASL_MECHANISM_CALLED_TOO_MANY_TIMES, why);
+	if (sasl_is_scram(s->params.mechanism) && s->steps > 1 &&
+	    take_error(s, input, n))
+		return true;
 	/* the library's DIGEST-MD5 reads through a NULL at its second step */
 	if (!input && s->steps > 1)
 		input = "";
@@ -263,6 +272,8 @@ static bool decode(const struct sasl *s, const char *challenge, char **data,
 	while (len && strchr(" \t\r\n", challenge[len - 1]))
 		len--;
 	if (!len)
+		return true;
+	if (s->simple && s->simple->any_prompt)
 		return true;
 	if (len > CHALLENGE_MAX)
 		return outcome_fail(why, STAGE_AUTH, EX_NOPERM,

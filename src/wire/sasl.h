@@ -2,7 +2,7 @@
 /*
  * The client's side of a SASL exchange (RFC 4422) by libgsasl, with what it
  * lacks: OAUTHBEARER (RFC 7628), XOAUTH2, bounds on SCRAM's iteration count
- * and key derivation by GnuTLS. It does not know SMTP: it takes and gives
+ * and key derivation by GnuTLS, CRAM-MD5 of any bytes. It does not know SMTP: it takes and gives
  * base64 text.
  */
 #ifndef WIRE_SASL_H
@@ -39,15 +39,16 @@ bool sasl_client_first(const struct sasl *s);
 /* challenge is base64 text ("" empty; NULL before the first word of the
  * server); out gets base64 text. False: EX_NOPERM (bad challenge, wrong
  * server signature, iteration count outside 4096 to 1000000, want of a
- * ticket): the exchange is to be cancelled. An error message of OAuth
- * (a challenge that is JSON) is kept for sasl_server_words and answered as
- * the mechanism wants. */
+ * ticket): the exchange is to be cancelled. A server's error within the
+ * mechanism (OAuth's JSON, SCRAM's e=) is kept for sasl_server_words and
+ * answered as the mechanism wants. */
 bool sasl_step(struct sasl *s, const char *challenge, struct buf *out,
 	       struct outcome *why) MUST_CHECK;
 /* Whether the server has proved itself as far as the mechanism can: success
  * counts only then. */
 bool sasl_complete(const struct sasl *s);
-/* What the server said inside the mechanism (OAuth error JSON); "" none. */
+/* What the server said inside the mechanism (OAuth's error as JSON, SCRAM's
+ * e=); "" none. It is the server's text: neither masked nor printable. */
 const char *sasl_server_words(const struct sasl *s);
 /* Wipes and frees; NULL is fine. */
 void sasl_free(struct sasl *s);

@@ -11,13 +11,26 @@
 
 struct sasl;
 
-/* A mechanism of our own: one message from the client, and for OAuth an
- * answer to the server's error. */
+/* What the server said before one of our messages. */
+struct sasl_challenge {
+	unsigned step;            /* 1 and up */
+	const char *data;         /* decoded, NULL where there is none */
+	size_t n;
+};
+
+/* A mechanism of our own: messages from the client, and for OAuth an answer to
+ * the server's error. */
 struct sasl_simple {
 	const char *name;
+	unsigned messages;        /* the client's, until the server answers */
+	bool server_first;
+	bool any_prompt;          /* challenges are not looked at, nor are they
+				   * always base64 */
 	/* What is missing or unfit in the parameters; NULL: nothing. */
 	const char *(*want)(const struct sasl_params *p);
-	void (*message)(const struct sasl_params *p, struct buf *out);
+	/* False: a local inability. */
+	bool (*message)(const struct sasl_params *p,
+			const struct sasl_challenge *c, struct buf *out);
 	const char *error_answer; /* to the server's error; NULL: it has none */
 };
 

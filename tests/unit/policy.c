@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -387,6 +388,9 @@ static void test_second_mechanism(void **state)
 		{ "SCRAM-SHA-1", "SCRAM-SHA-1 PLAIN", "", 27, NULL },
 		{ "PLAIN", "PLAIN LOGIN", "", 27, NULL },
 		{ "XOAUTH2", "XOAUTH2 PLAIN", "", 59, NULL },
+		{ "EXTERNAL", "EXTERNAL PLAIN", "", 91, NULL },
+		{ "cram-md5", "plain", "", 27, "PLAIN" },
+		{ "NTLM", "NTLM PLAIN", "", 27, NULL },
 	};
 	size_t i;
 
@@ -410,6 +414,29 @@ static void test_second_mechanism(void **state)
 	assert_true(mechanism_find("plain")->needs & SHOWS_SECRET);
 	assert_false(mechanism_find("SCRAM-SHA-1")->needs & SHOWS_SECRET);
 	assert_null(mechanism_find("PLAINER"));
+}
+
+static void test_unknown_mechanism(void **state)
+{
+	static const struct {
+		int code;
+		const char *status;
+		bool want;
+	} row[] = {
+		{ 504, "", true }, { 504, "5.5.4", true },
+		{ 501, "5.5.4", true }, { 535, "5.7.8", false },
+		{ 535, "", false }, { 502, "5.5.1", false },
+		{ 534, "5.7.9", false }, { 454, "4.7.0", false },
+	};
+	struct outcome o = { .exit = EX_NOPERM };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		o.code = row[i].code;
+		snprintf(o.status, sizeof(o.status), "%s", row[i].status);
+		assert_int_equal(policy_is_unknown(&o), row[i].want);
+	}
 }
 
 /* --- results --- */
@@ -571,6 +598,7 @@ int main(void)
 		cmocka_unit_test(test_mechanism_facts),
 		cmocka_unit_test(test_mechanism_choice),
 		cmocka_unit_test(test_second_mechanism),
+		cmocka_unit_test(test_unknown_mechanism),
 		cmocka_unit_test(test_verdict),
 		cmocka_unit_test(test_attempts),
 		cmocka_unit_test(test_tally),

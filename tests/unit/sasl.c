@@ -389,6 +389,94 @@ static void test_plain_bytes(void **state)
 	buf_release(&out);
 }
 
+/* Prompts are not looked at: neither what they say nor how it is coded. */
+static void test_prompts(void **state)
+{
+	static const char *const prompts[] = {
+		"VXNlcm5hbWU6", "Username:", "", "=", "!!!", "\xff",
+	};
+	struct sasl_params p = params("LOGIN");
+	struct buf out = BUF_SECRET(4096);
+	struct outcome why;
+	struct sasl *s;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(prompts); i++) {
+		assert_true(sasl_start(&p, &s, &why));
+		assert_true(sasl_step(s, prompts[i], &out, &why));
+		assert_string_equal(buf_text(&out), "am9lQGV4YW1wbGUub3Jn");
+		assert_false(sasl_complete(s));
+		buf_reset(&out);
+		assert_true(sasl_step(s, prompts[i], &out, &why));
+		assert_string_equal(buf_text(&out), "Y29ycmVjdCBob3JzZQ==");
+		assert_true(sasl_complete(s));
+		buf_reset(&out);
+		sasl_free(s);
+	}
+	buf_release(&out);
+}
+
+/* The bytes as they are, whatever SASLprep would make of them. */
+static void test_cram_bytes(void **state)
+{
+	static const struct {
+		const char *user, *password;
+	} cases[] = {
+		{ "joe", "Stra\xdf" "e" },                 /* Latin-1 */
+		{ "joe", "pass\xf0\x9f\x94\x91word" },
+		{ "joe", "a\xc2\xa0" "b" }, { "joe", "I\xc2\xadX" },
+		{ "j\xf6" "e", "\x01\x7f" }, { "\xef\xac\x81", "\xef\xac\x81" },
+	};
+	static const char challenge[] = "<1896.697170952@mail.example.org>";
+	struct sasl_params p = params("CRAM-MD5");
+	struct buf out = BUF_SECRET(4096), want = BUF(4096), text = BUF(4096);
+	unsigned char digest[16];
+	struct outcome why;
+	struct sasl *s;
+	size_t i, k;
+
+	(void)state;
+	buf_add_base64(&text, challenge, strlen(challenge));
+	for (i = 0; i < COUNT(cases); i++) {
+		p.username = cases[i].user;
+		p.password = cases[i].password;
+		assert_int_equal(gnutls_hmac_fast(GNUTLS_MAC_MD5, p.password,
+						  strlen(p.password),
+						  challenge, strlen(challenge),
+						  digest), 0);
+		buf_reset(&out);
+		buf_reset(&want);
+		buf_addf(&want, "%s ", p.username);
+		for (k = 0; k < sizeof(digest); k++)
+			buf_addf(&want, "%02x", digest[k]);
+		assert_true(sasl_start(&p, &s, &why));
+		assert_false(sasl_client_first(s));
+		assert_true(sasl_step(s, buf_text(&text), &out, &why));
+		assert_true(sasl_complete(s));
+		sasl_free(s);
+		if (!buf_add_unbase64(&text, out.data, out.len))
+			fail_msg("case %zu: no base64", i);
+		assert_string_equal(text.data + text.len - want.len,
+				    want.data);
+		buf_reset(&text);
+		buf_add_base64(&text, challenge, strlen(challenge));
+	}
+	/* RFC 2195 2 */
+	p.username = "tim";
+	p.password = "tanstaaftanstaaf";
+	buf_reset(&out);
+	assert_true(sasl_start(&p, &s, &why));
+	assert_true(sasl_step(s, "PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9u"
+				 "Lm1jaS5uZXQ+", &out, &why));
+	assert_string_equal(out.data, "dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzM"
+				      "zNGQzODkw");
+	sasl_free(s);
+	buf_release(&out);
+	buf_release(&want);
+	buf_release(&text);
+}
+
 static void test_external(void **state)
 {
 	struct sasl_params p = params("EXTERNAL");
@@ -654,7 +742,13 @@ static bool take_server_first(const char *format, bool own_nonce)
 	taken = sasl_step(s, text, &out, &why);
 	gsasl_free(text);
 	if (taken) {
-		/* e=other-error in place of the proof */
+		/* e=other-error in place of the proof: kept, answered with
+		 * nothing, and no success ever after */
+		assert_false(sasl_complete(s));
+		buf_reset(&out);
+		assert_true(sasl_step(s, "ZT1vdGhlci1lcnJvcg==", &out, &why));
+		assert_int_equal(out.len, 0);
+		assert_string_equal(sasl_server_words(s), "other-error");
 		assert_false(sasl_complete(s));
 		assert_false(sasl_step(s, "ZT1vdGhlci1lcnJvcg==", &out,
 				       &why));
@@ -746,6 +840,8 @@ int main(void)
 		cmocka_unit_test(test_server_proof),
 		cmocka_unit_test(test_odd_passwords),
 		cmocka_unit_test(test_plain_bytes),
+		cmocka_unit_test(test_prompts),
+		cmocka_unit_test(test_cram_bytes),
 		cmocka_unit_test(test_external),
 		cmocka_unit_test(test_initial_responses),
 		cmocka_unit_test(test_who_begins),
