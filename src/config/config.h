@@ -82,6 +82,7 @@ struct transport {
 	char *password_credential;
 	char *token_command;
 	struct list mechanisms;   /* upper case; empty: our own list */
+	struct list without;      /* extensions not used; see extension_name */
 	bool starttls_insecure_skip_verify;
 	bool no_starttls;
 	char *ca_file;

@@ -217,6 +217,9 @@ static const struct config_key table[] = {
 	  .help = "shell command that prints an OAuth 2.0 access token" },
 	{ TRANSPORT(mechanisms, mechanisms, "", K_SMART),
 	  .help = "SASL mechanisms in order, in place of our own list" },
+	{ TRANSPORT(without, extensions, "", K_NETWORK),
+	  .help = "SMTP extensions that are not used though the server "
+		  "announces them" },
 	{ TRANSPORT(starttls_insecure_skip_verify, bool, "no",
 		    K_NETWORK & ~BIT(SUBMISSIONS)),
 	  .help = "whether TLS is required but any certificate will do" },

@@ -75,8 +75,8 @@ extern const struct value_type type_text, type_path, type_directory,
 	type_bits_notify, type_number, type_size, type_duration,
 	type_durations, type_domain, type_domains, type_senders, type_address,
 	type_endpoint, type_resolvers, type_ip, type_ips, type_hosts,
-	type_hexes, type_mechanisms, type_tristate, type_log, type_names,
-	type_selectors;
+	type_hexes, type_mechanisms, type_extensions, type_tristate,
+	type_log, type_names, type_selectors;
 
 /* The home directory, from HOME or the user's entry; NULL: none. */
 const char *home_directory(void);

@@ -12,6 +12,7 @@
 
 #include "mail/address.h"
 #include "mail/mechanism.h"
+#include "mail/reply.h"
 
 enum { HEX_DIGITS = 64 };
 
@@ -295,6 +296,23 @@ static bool read_mechanisms(const struct config_key *key, const char *text,
 	return each(text, field, mechanism_item, why);
 }
 
+static bool extension_item(const char *text, char **out, struct outcome *why)
+{
+	const char *name = extension_name(text);
+
+	if (!name)
+		return bad(why, text, "an SMTP extension that is used here");
+	*out = mem_string(name);
+	return true;
+}
+
+static bool read_extensions(const struct config_key *key, const char *text,
+			    void *field, struct outcome *why)
+{
+	(void)key;
+	return each(text, field, extension_item, why);
+}
+
 static bool name_item(const char *text, char **out, struct outcome *why)
 {
 	(void)why;
@@ -340,5 +358,6 @@ TYPE(ips, LIST, read_ips), .may_be_empty = true };
 TYPE(hosts, LIST, read_hosts), .may_be_empty = true };
 TYPE(hexes, LIST, read_hexes), .may_be_empty = true };
 TYPE(mechanisms, LIST, read_mechanisms), .may_be_empty = true };
+TYPE(extensions, LIST, read_extensions), .may_be_empty = true };
 TYPE(names, LIST, read_names), .may_be_empty = true };
 TYPE(selectors, LIST, read_selectors), .may_be_empty = true };

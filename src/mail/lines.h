@@ -76,6 +76,11 @@ bool is_ftext(char c);
 /* Whether any byte is outside ASCII. */
 bool bytes_wide(const char *p, size_t n);
 
+/* Whether any line of a text whose lines end in LF could pass for an SMTP
+ * command that changes a session's state: blanks before it and case do not
+ * matter, nor where a server with a short buffer would cut a long line. */
+bool text_has_command(const char *text, size_t n);
+
 /*
  * Dot-stuffing (RFC 5321 4.5.2) of text whose every line ends in CRLF. {0}
  * is a machine at the beginning of a line.

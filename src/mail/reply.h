@@ -66,6 +66,13 @@ struct features {
  * without case; "AUTH=" counts as AUTH; LIMITS with a syntax error or a key
  * twice is dropped, a bad value only itself (RFC 9422). */
 void features_read(struct features *f, const struct reply *r);
+/* Forgets the extensions of these names (in the spelling of extension_name),
+ * as if the server had not announced them. */
+void features_leave_out(struct features *f, const struct list *names);
 void features_release(struct features *f);
+
+/* An extension that a client makes use of, by its name without case, in
+ * upper case; NULL: none of them. */
+const char *extension_name(const char *name);
 
 #endif

@@ -24,6 +24,22 @@ static const struct {
 	{ "REQUIRETLS", offsetof(struct features, require_tls) },
 };
 
+/* Those with more to them than being there. */
+static const char *const others[] = { "SIZE", "LIMITS", "AUTH" };
+
+const char *extension_name(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(flags) / sizeof(*flags); i++)
+		if (!strcasecmp(name, flags[i].keyword))
+			return flags[i].keyword;
+	for (i = 0; i < sizeof(others) / sizeof(*others); i++)
+		if (!strcasecmp(name, others[i]))
+			return others[i];
+	return NULL;
+}
+
 /* Digits alone; false where there are none, others, or too many. */
 static bool number_read(const char *s, size_t digits, int64_t *value)
 {
@@ -174,6 +190,25 @@ void features_read(struct features *f, const struct reply *r)
 		line_read(f, line.item[i], shown.item[i]);
 	list_release(&line);
 	list_release(&shown);
+}
+
+void features_leave_out(struct features *f, const struct list *names)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(flags) / sizeof(*flags); i++)
+		if (list_has(names, flags[i].keyword))
+			*(bool *)((char *)f + flags[i].offset) = false;
+	if (list_has(names, "SIZE")) {
+		f->size = false;
+		f->size_limit = 0;
+	}
+	if (list_has(names, "LIMITS"))
+		f->rcpt_max = f->mail_max = f->rcpt_domain_max = 0;
+	if (list_has(names, "AUTH")) {
+		f->auth = false;
+		list_release(&f->mechanisms);
+	}
 }
 
 void features_release(struct features *f)

@@ -93,6 +93,74 @@ const char *policy_second_mechanism(const char *refused,
  * which says nothing about the password: the next one may be tried. */
 bool policy_is_unknown(const struct outcome *refusal);
 
+/* --- the walk over hosts and addresses --- */
+
+/* Whether a later try's outcome takes the place of an earlier one of the
+ * same attempt. What was for now stands against whatever a later host says
+ * of its session, or the way to it, alone; a refusal of the message itself
+ * ends the matter; what one host lacks gives way to anything. */
+bool policy_replaces(const struct outcome *old, const struct outcome *new);
+/* Whether another address of the same host may be tried after it. */
+bool policy_next_address(const struct outcome *o);
+/* Whether a host with addresses of both families is to be asked by the other
+ * one at once: a refusal by policy (x.7.x), or one before MAIL. */
+bool policy_other_family(const struct outcome *o);
+/* How many of the addresses known of a host are tried, if so many hosts
+ * follow it and so many addresses may still be tried in all. */
+size_t policy_addresses(size_t known, size_t hosts_behind, size_t left);
+
+/* What a message cannot go without. */
+struct message_needs {
+	int64_t size;          /* bytes as they will be sent */
+	bool utf8;             /* SMTPUTF8 */
+	bool require_tls;      /* REQUIRETLS */
+};
+/* Whether a host lacks any of it: why is filled then (5.3.4, 5.6.7, 5.7.30;
+ * lacking is set), which is final once no other host is left. */
+bool policy_lacks(const struct features *f, const struct message_needs *need,
+		  bool verified, struct outcome *why);
+
+/* --- the transaction --- */
+
+/* The largest message that goes with MAIL, RCPT and BDAT in one flight. */
+enum { ONE_FLIGHT = 64 * 1024 };
+struct flight_facts {
+	bool chunking, pipelining, lmtp;
+	bool has_command;      /* a line could pass for a command */
+	int64_t size;
+};
+/* Whether a message goes by BDAT; else by DATA. */
+bool policy_one_flight(const struct flight_facts *f);
+/* Whether BDAT may leave with MAIL and RCPT, on a session that has carried
+ * so many transactions; dirty: the flight begins with RSET. Else it waits for
+ * their answers. */
+bool policy_bdat_ahead(unsigned carried, bool dirty);
+/* Whether the answer to BDAT says that the server cannot do it after all. */
+bool policy_chunking_is_broken(int code, size_t accepted);
+/* Whether the answer to a RCPT, so many having been accepted before it, is
+ * "too many recipients" in one of its spellings (RFC 5321 4.5.3.1.10): then
+ * it goes into another transaction. */
+bool policy_too_many(const struct outcome *o, size_t accepted);
+/* Whether it says so in its enhanced status code. */
+bool policy_names_limit(const struct outcome *o);
+/* The answers to one transaction's RCPTs. */
+struct rcpt_answers {
+	size_t accepted;       /* before the first "too many" */
+	size_t too_many;
+	bool otherwise;        /* another answer came after the first of those */
+	bool named;            /* policy_names_limit of one of them */
+};
+/* Whether they show a limit: a->accepted recipients. */
+bool policy_learns_limit(const struct rcpt_answers *a);
+/* Whether a failure before any RCPT was accepted is that of a session which
+ * has carried its share (so many transactions), and says nothing of the
+ * message: then a fresh session takes its place, at no cost. */
+bool policy_session_is_spent(unsigned carried, size_t accepted,
+			     const struct outcome *o);
+/* Whether an answer to the message sounds like one to another command, so
+ * that a moment is worth waiting for one more. */
+bool policy_doubts_answer(const struct outcome *o, bool lmtp);
+
 /* --- results (SPEC 6.4, 7) --- */
 
 /* What an outcome means for a recipient: with a queue, only refusals of the

@@ -17,6 +17,9 @@ static bool is_mendable(const struct outcome *o)
 	if (o->exit == EX_PROTOCOL || o->exit == EX_NOPERM ||
 	    o->exit == EX_CONFIG || o->exit == EX_SOFTWARE)
 		return true;
+	/* about the order of commands, not about the sender */
+	if (o->stage == STAGE_MAIL && o->code == 503)
+		return true;
 	/* what a server says before MAIL concerns the session, and a relay's
 	 * name that is not there the way; a permanent of our own making
 	 * (REQUIRETLS, a recipient's domain) concerns the message */
@@ -41,7 +44,9 @@ bool policy_is_attempt(const struct outcome *o)
 bool policy_try_elsewhere(const struct outcome *o)
 {
 	/* the message may have arrived: a second way would double it */
-	return !o->in_doubt && policy_verdict(o, true) == RCPT_PENDING;
+	if (o->in_doubt)
+		return false;
+	return o->lacking || policy_verdict(o, true) == RCPT_PENDING;
 }
 
 static size_t rank_of(int exit)

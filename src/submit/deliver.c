@@ -105,6 +105,8 @@ static struct part *part_for(struct destination *d, struct job *job)
 		.outcome = mem_alloc(room * sizeof(*p->outcome)),
 		.trace = mem_alloc(room * sizeof(*p->trace)),
 		.open = mem_alloc(room * sizeof(*p->open)),
+		.judged = mem_alloc(room * sizeof(*p->judged)),
+		.turn = mem_alloc(room * sizeof(*p->turn)),
 		.settled = mem_alloc(room * sizeof(*p->settled)),
 	};
 	return p;
@@ -205,6 +207,8 @@ static void release_part(struct part *p)
 	free(p->outcome);
 	free(p->trace);
 	free(p->open);
+	free(p->judged);
+	free(p->turn);
 	free(p->settled);
 	free(p->prefix);
 }

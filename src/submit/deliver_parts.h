@@ -22,6 +22,8 @@ struct part {
 	struct outcome *outcome;
 	struct trace *trace;
 	bool *open;               /* may be tried elsewhere in this attempt */
+	bool *judged;             /* outcome is that of a try */
+	unsigned *turn;           /* which try's it is */
 	bool *settled;            /* a success, recorded and handed on */
 	size_t n;
 	bool begun;               /* the journal knows of the attempt */

@@ -13,11 +13,15 @@ struct serving {
 	struct share *share;
 	const struct witness *witness;
 	const struct transport *t;
+	unsigned turn;            /* of an address of a host */
+	size_t addresses;         /* that may still be asked */
+	bool answered;            /* any host spoke */
 };
 
 /* A message on its way over a link. */
 struct sending {
 	struct serving *v;
+	const struct link *link;
 	size_t part;
 	size_t *place;            /* in the part, of each d.rcpt */
 	const struct recipient **who;
@@ -49,42 +53,12 @@ static bool any_open(const struct serving *v)
 	return false;
 }
 
-/* A try's result; success and refusals end the matter, the rest leaves it
- * open for the next host. */
-static void conclude(struct part *p, size_t i, const struct outcome *o)
-{
-	p->outcome[i] = *o;
-	p->open[i] = o->exit != EX_OK && policy_try_elsewhere(o);
-}
-
-static void conclude_open(struct serving *v, struct part *p,
-			  const struct outcome *o)
-{
-	size_t i;
-
-	for (i = 0; i < p->n; i++) {
-		if (!p->open[i])
-			continue;
-		p->trace[i].transport = v->t->name;
-		conclude(p, i, o);
-	}
-}
-
-static void conclude_all(struct serving *v, const struct outcome *o)
-{
-	size_t i;
-
-	for (i = v->share->first; i < v->share->last; i++)
-		conclude_open(v, part_at(v, i), o);
-}
-
-/* --- one message --- */
-
 static void trace_link(struct trace *trace, const struct link *link)
 {
 	const struct session_facts *f;
 
-	trace->transport = link->transport->name;
+	if (!link)
+		return;
 	snprintf(trace->ip, sizeof(trace->ip), "%s", link->peer.address);
 	trace->tls[0] = trace->auth[0] = '\0';
 	if (!link->session)
@@ -94,6 +68,42 @@ static void trace_link(struct trace *trace, const struct link *link)
 	snprintf(trace->auth, sizeof(trace->auth), "%s",
 		 f->mechanism ? f->mechanism : "");
 }
+
+/* A try's result, over a link or (NULL) without one. Success and refusals end
+ * the matter, the rest leaves it open for the next host. */
+static void conclude(struct serving *v, struct part *p, size_t i,
+		     const struct outcome *o, const struct link *link)
+{
+	if (!p->judged[i] || policy_replaces(&p->outcome[i], o)) {
+		p->outcome[i] = *o;
+		p->turn[i] = v->turn;
+		p->trace[i].transport = v->t->name;
+		trace_link(&p->trace[i], link);
+	}
+	p->judged[i] = true;
+	p->open[i] = p->outcome[i].exit != EX_OK &&
+		     policy_try_elsewhere(&p->outcome[i]);
+}
+
+static void conclude_open(struct serving *v, struct part *p,
+			  const struct outcome *o, const struct link *link)
+{
+	size_t i;
+
+	for (i = 0; i < p->n; i++)
+		if (p->open[i])
+			conclude(v, p, i, o, link);
+}
+
+static void conclude_all(struct serving *v, const struct outcome *o)
+{
+	size_t i;
+
+	for (i = v->share->first; i < v->share->last; i++)
+		conclude_open(v, part_at(v, i), o, NULL);
+}
+
+/* --- one message --- */
 
 static unsigned attempts_with(const struct recipient *r,
 			      const struct outcome *o)
@@ -126,7 +136,7 @@ static bool settled(void *context)
 		at = s->place[i];
 		if (s->outcome[i].exit != EX_OK || p->settled[at])
 			continue;
-		conclude(p, at, &s->outcome[i]);
+		conclude(s->v, p, at, &s->outcome[i], s->link);
 		p->settled[at] = any = true;
 		done = record(s->v, p, at) && done;
 		if (s->v->witness)
@@ -177,28 +187,34 @@ static void choose(struct sending *s, struct part *p)
 	}
 }
 
-static void gather(struct sending *s, struct part *p, const struct link *link)
+/* Whether some recipients are left to a fresh session. */
+static bool gather(struct sending *s, struct part *p)
 {
+	bool left = false;
 	size_t i;
 
 	for (i = 0; i < s->d.n; i++) {
-		trace_link(&p->trace[s->place[i]], link);
-		if (!p->settled[s->place[i]])
-			conclude(p, s->place[i], &s->outcome[i]);
+		if (s->outcome[i].exit == OUTCOME_OPEN)
+			left = true;
+		else if (!p->settled[s->place[i]])
+			conclude(s->v, p, s->place[i], &s->outcome[i],
+				 s->link);
 	}
+	return left;
 }
 
 /* Sends a part's message to its open recipients. False: the link is used
- * up. */
+ * up; left tells whether some of them are for another one to ask about. */
 static bool send_part(struct serving *v, size_t i, struct link *link,
-		      struct outcome *why)
+		      bool *left, struct outcome *why)
 {
 	struct part *p = part_at(v, i);
-	struct sending s = { .v = v, .part = i };
+	struct sending s = { .v = v, .part = i, .link = link };
 	bool usable;
 
+	*left = false;
 	if (!begin(p, why) || !seal(v, p, why)) {
-		conclude_open(v, p, why);
+		conclude_open(v, p, why, NULL);
 		return true;
 	}
 	s.place = mem_alloc(p->n * sizeof(*s.place));
@@ -214,110 +230,201 @@ static bool send_part(struct serving *v, size_t i, struct link *link,
 	s.d.settled = settled;
 	s.d.context = &s;
 	usable = session_send(link->session, &s.d, why);
-	gather(&s, p, link);
+	*left = gather(&s, p);
 	free(s.place);
 	free(s.who);
 	free(s.outcome);
 	return usable;
 }
 
-/* --- one host --- */
+/* --- one address of a host --- */
 
-/* The recipients that a dual-stack host refused by policy at the first
- * attempt: its other family may be judged otherwise (a missing PTR). */
-static bool reopen_for_family(struct serving *v, const struct link *link)
+static size_t next_open(const struct serving *v, size_t i)
 {
-	bool any = false;
-	size_t i, j;
-
-	if (!link->peer.dual_stack)
-		return false;
-	for (i = v->share->first; i < v->share->last; i++) {
-		struct part *p = part_at(v, i);
-
-		for (j = 0; j < p->n; j++) {
-			const struct outcome *o = &p->outcome[j];
-			const struct recipient *r =
-				&p->job->envelope->rcpt[p->rcpt[j]];
-
-			if (o->code < 500 || strncmp(o->status, "5.7.", 4) ||
-			    r->attempts || p->settled[j])
-				continue;
-			p->open[j] = any = true;
-		}
-	}
-	return any;
+	while (i < v->share->last && !open_in(part_at(v, i)))
+		i++;
+	return i;
 }
 
 /* All parts from *next on over one link, or as many as the server takes on
- * one (MAILMAX, RFC 9422 4.1). False: no link could be had. */
+ * one. False: no link could be had. */
 static bool use_link(struct serving *v, const struct host *host,
 		     const struct link_options *o, struct link *link,
 		     size_t *next, struct outcome *why)
 {
-	unsigned most, sent = 0;
-	bool usable;
+	bool usable = link_open(v->run, v->t, host, o, link, why), left;
 
-	usable = link_open(v->run, v->t, host, o, link, why);
+	v->answered = v->answered || usable || why->stage > STAGE_CONNECT;
 	if (!usable)
 		return false;
-	most = session_facts(link->session)->features.mail_max;
-	while (usable && *next < v->share->last && (!most || sent < most)) {
-		size_t i = (*next)++;
-
-		if (!open_in(part_at(v, i)))
-			continue;
-		usable = send_part(v, i, link, why);
-		sent++;
+	while (usable && *next < v->share->last) {
+		usable = send_part(v, *next, link, &left, why);
+		if (!left)
+			*next = next_open(v, *next + 1);
 	}
+	if (session_facts(link->session)->chunking_broken &&
+	    !list_has(&v->run->no_chunking, host->name))
+		list_add(&v->run->no_chunking, host->name);
 	return true;
 }
 
 static void link_failed(struct serving *v, const struct link *link,
-			size_t from, const struct outcome *why)
+			size_t from, const char *name, struct outcome *why)
 {
+	size_t i;
+
+	if (!why->host[0])
+		snprintf(why->host, sizeof(why->host), "%s", name);
+	for (i = from; i < v->share->last; i++)
+		conclude_open(v, part_at(v, i), why, link);
+}
+
+/* All that is open goes to one of these addresses. A session that breaks
+ * over one message, or has carried its share, is opened anew for the others.
+ * False: no link could be had, for this reason. */
+static bool use_address(struct serving *v, const struct host *host,
+			const struct link_options *o, struct net_peer *peer,
+			struct outcome *why)
+{
+	size_t next = next_open(v, v->share->first);
+	bool linked = true;
+	struct link link;
+
+	v->turn++;
+	while (linked && next < v->share->last) {
+		linked = use_link(v, host, o, &link, &next, why);
+		if (!linked)
+			link_failed(v, &link, next, host->name, why);
+		*peer = link.peer;
+		link_close(&link);
+	}
+	return linked;
+}
+
+/* --- one host --- */
+
+/* What is left of a host's addresses. */
+struct walk {
+	struct net_addresses left;
+	struct net_addresses now;  /* those of them that are dialled */
+	int family;                /* which alone is asked next; 0: any */
+	bool switched;             /* for a refusal: once is enough */
+};
+
+static void add_address(struct net_addresses *to, const struct net_address *a)
+{
+	net_addresses_add(to, (const void *)&a->sa, a->len);
+}
+
+static void walk_release(struct walk *w)
+{
+	net_addresses_release(&w->left);
+	net_addresses_release(&w->now);
+}
+
+static void choose_addresses(struct walk *w)
+{
+	size_t i;
+
+	net_addresses_release(&w->now);
+	for (i = 0; i < w->left.n; i++)
+		if (!w->family || w->left.item[i].sa.ss_family == w->family)
+			add_address(&w->now, &w->left.item[i]);
+	w->family = 0;
+}
+
+/* Takes away the address that answered, or all that were dialled and did
+ * not. Those after it come first: the ones before had their chance. */
+static void drop_asked(struct walk *w, const struct net_peer *peer)
+{
+	struct net_addresses before = { 0 }, after = { 0 };
+	char text[64];
+	bool found = false;
 	size_t i, j;
 
-	for (i = from; i < v->share->last; i++) {
+	for (i = 0; i < w->left.n; i++) {
+		const struct net_address *a = &w->left.item[i];
+
+		net_address_text(a, text);
+		if (!strcmp(text, peer->address)) {
+			found = true;
+			continue;
+		}
+		for (j = 0; j < w->now.n && !peer->address[0]; j++)
+			if (!memcmp(&w->now.item[j].sa, &a->sa, a->len))
+				break;
+		if (peer->address[0] || j == w->now.n)
+			add_address(found ? &after : &before, a);
+	}
+	for (i = 0; i < before.n; i++)
+		add_address(&after, &before.item[i]);
+	net_addresses_release(&before);
+	net_addresses_release(&w->left);
+	w->left = after;
+}
+
+static bool has_family(const struct net_addresses *a, int family)
+{
+	size_t i;
+
+	for (i = 0; i < a->n; i++)
+		if (a->item[i].sa.ss_family == family)
+			return true;
+	return false;
+}
+
+/* Where this address's answers are a matter of who asks, the other family
+ * is asked at once, and about those, too, whom it refused for good: it may
+ * be judged otherwise (a missing PTR). */
+static void switch_family(struct serving *v, struct walk *w, int other)
+{
+	const bool direct = transport_is_direct(v->t);
+	size_t i, j;
+
+	if (w->switched || !has_family(&w->left, other))
+		return;
+	for (i = v->share->first; i < v->share->last; i++) {
 		struct part *p = part_at(v, i);
 
-		for (j = 0; j < p->n; j++)
-			if (p->open[j])
-				trace_link(&p->trace[j], link);
-		conclude_open(v, p, why);
+		for (j = 0; j < p->n; j++) {
+			if (!p->judged[j] || p->turn[j] != v->turn ||
+			    !policy_other_family(&p->outcome[j]) ||
+			    (!p->open[j] && !direct))
+				continue;
+			p->open[j] = true;
+			w->family = other;
+			w->switched = true;
+		}
 	}
 }
 
-/* A session that breaks over one message is opened anew for the others. */
-static void use_host(struct serving *v, const struct host *host)
+/* Each address of a host in its turn, for as long as a recipient is open. */
+static void use_host(struct serving *v, const struct host *host,
+		     size_t hosts_behind)
 {
-	struct link_options o = { 0 };
+	struct walk w = { 0 };
+	struct link_options o = { .addresses = &w.now };
 	struct outcome why = { 0 };
-	struct link link;
-	size_t next = v->share->first;
-	bool direct = v->t->kind == KIND_DIRECT;
-	bool again;
+	struct net_peer peer = { 0 };
+	bool on;
 
-	while (next < v->share->last) {
-		bool linked = use_link(v, host, &o, &link, &next, &why);
-
-		if (!linked) {
-			if (!why.host[0])
-				snprintf(why.host, sizeof(why.host), "%s",
-					 host->name);
-			link_failed(v, &link, next, &why);
-			next = v->share->last;
-		}
-		again = direct && next == v->share->last && !o.avoid_family &&
-			reopen_for_family(v, &link);
-		/* what comes after it stays with the other family */
-		if (again) {
-			o.avoid_family = true;
-			o.avoid_ipv6 = link.peer.ipv6;
-			next = v->share->first;
-		}
-		link_close(&link);
+	if (!link_addresses(v->run, v->t, host, &w.left, &why)) {
+		link_failed(v, NULL, v->share->first, host->name, &why);
+		return;
 	}
+	if (w.left.n)
+		w.left.n = policy_addresses(w.left.n, hosts_behind,
+					    v->addresses);
+	v->addresses -= w.left.n < v->addresses ? w.left.n : v->addresses;
+	do {
+		choose_addresses(&w);
+		on = use_address(v, host, &o, &peer, &why) ||
+		     policy_next_address(&why);
+		drop_asked(&w, &peer);
+		if (on && peer.address[0])
+			switch_family(v, &w, peer.ipv6 ? AF_INET : AF_INET6);
+	} while (on && w.left.n && any_open(v));
+	walk_release(&w);
 }
 
 /* --- one transport --- */
@@ -364,27 +471,15 @@ static void explain_silence(struct serving *v)
 	}
 }
 
-static bool all_silent(const struct serving *v)
-{
-	const struct part *p = part_at(v, v->share->first);
-	size_t i;
-
-	for (i = 0; i < p->n; i++)
-		if (p->open[i] && p->outcome[i].stage == STAGE_CONNECT)
-			return true;
-	return false;
-}
-
 static void use_hosts(struct serving *v, const struct hosts *hosts)
 {
-	bool silent = true;
-	size_t i;
+	size_t n = hosts->n < HOSTS_MOST ? hosts->n : HOSTS_MOST, i;
 
-	for (i = 0; i < hosts->n && any_open(v); i++) {
-		use_host(v, &hosts->item[i]);
-		silent = silent && all_silent(v);
-	}
-	if (hosts->direct && v->t->kind == KIND_DIRECT && silent &&
+	v->addresses = ADDRESSES_MOST;
+	v->answered = false;
+	for (i = 0; i < n && any_open(v); i++)
+		use_host(v, &hosts->item[i], n - i - 1);
+	if (hosts->direct && v->t->kind == KIND_DIRECT && !v->answered &&
 	    transport_port(v->t) == 25)
 		explain_silence(v);
 }

@@ -33,6 +33,10 @@ struct host {
 	char why[160];             /* where the demand comes from, in words */
 };
 
+/* The most hosts that are tried for a destination, and the most addresses of
+ * all of them together. */
+enum { HOSTS_MOST = 10, ADDRESSES_MOST = 20 };
+
 struct hosts {
 	struct host *item;
 	size_t n;

@@ -20,8 +20,8 @@ struct search {
 	const struct hosts_query *query;
 	struct hosts *out;
 	struct exchanges exchanges;
-	struct lookup lookup[HOSTS_MAX];
-	struct assurance assurance[HOSTS_MAX];
+	struct lookup lookup[HOSTS_MOST];
+	struct assurance assurance[HOSTS_MOST];
 	char local[80];            /* an address that the guard held back */
 	char failed[200];          /* words of a look-up that failed */
 };
@@ -134,7 +134,7 @@ static void take_addresses(struct search *s, struct host *h,
 	size_t i, j;
 
 	h->have_addresses = true;
-	for (i = 0; i < HOST_ADDRESSES_MAX; i++)
+	for (i = 0; i < ADDRESSES_MOST; i++)
 		for (j = 0; j < l->n; j++)
 			take_address(s, h, &l->question[j], i);
 }
@@ -180,7 +180,7 @@ static void ask_all(struct search *s)
 {
 	const struct list *name = &s->exchanges.name;
 	const struct transport *t = s->query->transport;
-	struct dns_question all[2 * HOSTS_MAX] = { 0 };
+	struct dns_question all[2 * HOSTS_MOST] = { 0 };
 	const bool v4_first = puts_v4_first(s->run, t);
 	size_t i, j, n = 0;
 
@@ -236,12 +236,12 @@ static void take_host(struct search *s, size_t i)
 /* Cuts addresses so that each later host keeps one. */
 static void limit_addresses(struct hosts *h)
 {
-	size_t i, room, left = HOST_ADDRESSES_MAX;
+	size_t i, room, left = ADDRESSES_MOST;
 
 	for (i = 0; i < h->n; i++) {
-		room = left - (h->n - i - 1);
-		if (h->item[i].addresses.n > room)
-			h->item[i].addresses.n = room;
+		room = policy_addresses(h->item[i].addresses.n, h->n - i - 1,
+					left);
+		h->item[i].addresses.n = room;
 		left -= h->item[i].addresses.n;
 	}
 }
@@ -322,7 +322,7 @@ static void search_release(struct search *s)
 {
 	size_t i, j;
 
-	for (i = 0; i < HOSTS_MAX; i++) {
+	for (i = 0; i < HOSTS_MOST; i++) {
 		for (j = 0; j < s->lookup[i].n; j++)
 			dns_answer_release(&s->lookup[i].question[j].answer);
 		free(s->assurance[i].cname);

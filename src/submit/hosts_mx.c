@@ -64,7 +64,7 @@ static bool take_mx(struct dns_answer *a, const char *domain,
 
 	out->has_mx = true;
 	arrange(a->record, a->n);
-	for (i = 0; i < a->n && out->name.n < HOSTS_MAX; i++) {
+	for (i = 0; i < a->n && out->name.n < HOSTS_MOST; i++) {
 		name = a->record[i].name;
 		/* the null MX stands alone; beside others it is a mistake */
 		if (name && *name && !list_has_nocase(&out->name, name))

@@ -6,10 +6,6 @@
 
 #include "submit/hosts.h"
 
-/* The most hosts of a domain that are tried, and addresses of all of them
- * (SPEC 6.1). */
-enum { HOSTS_MAX = 10, HOST_ADDRESSES_MAX = 20 };
-
 /* A zeroed host of this name and port at the end of the list; the name is
  * copied. The pointer is good until the next call. */
 struct host *hosts_add(struct hosts *h, const char *name, unsigned port);
@@ -31,7 +27,7 @@ bool hosts_by_domain(struct run *run, const struct hosts_query *query,
 
 /* Where mail for a domain goes, as DNS says it (hosts_mx.c). */
 struct exchanges {
-	struct list name;      /* in the order to try, at most HOSTS_MAX */
+	struct list name;      /* in the order to try, at most HOSTS_MOST */
 	bool authentic;        /* came with DNSSEC authentication */
 	bool has_mx;           /* by MX records, not by default */
 	char *canonical;       /* the domain at the end of its CNAMEs */

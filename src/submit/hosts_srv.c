@@ -123,7 +123,7 @@ static bool take_answer(const struct hosts_query *query, const char *domain,
 				    "provider's server in \"host\" instead",
 				    owner);
 	arrange(a->record, a->n);
-	for (i = 0; i < a->n && out->n < HOSTS_MAX; i++)
+	for (i = 0; i < a->n && out->n < HOSTS_MOST; i++)
 		if (is_server(&a->record[i]))
 			add_target(query, domain, &a->record[i],
 				   a->authentic, out);

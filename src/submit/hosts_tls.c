@@ -24,7 +24,7 @@ struct judging {
 	const char *canonical;
 	struct assurance *assurance;
 	struct hosts *out;
-	struct finding finding[HOSTS_MAX];
+	struct finding finding[HOSTS_MOST];
 	char temporary[280];       /* words for a host that was dropped */
 	char permanent[280];
 };
@@ -101,8 +101,8 @@ static void take_tlsa(struct judging *j, size_t i, const char *base,
  * by the host's own name. */
 static void ask_tlsa(struct judging *j, bool by_alias)
 {
-	struct dns_question q[HOSTS_MAX] = { 0 };
-	size_t place[HOSTS_MAX], i, n = 0;
+	struct dns_question q[HOSTS_MOST] = { 0 };
+	size_t place[HOSTS_MOST], i, n = 0;
 	const char *base;
 
 	for (i = 0; i < j->out->n; i++) {

@@ -9,7 +9,8 @@
 #include "base/clock.h"
 #include "submit/smtp_session.h"
 
-enum { COMMAND_MAX = 16 * 1024 };
+enum { COMMAND_MAX = 16 * 1024,
+       SURPLUS_TIME = 1000   /* ms, for the rest of an answer too many */ };
 
 /* RFC 5321 4.5.3.2, in minutes; [general] timeout caps each. */
 static const int stage_minutes[] = {
@@ -123,7 +124,13 @@ static bool read_reply(struct session *s, enum stage stage, int64_t deadline,
 void session_outcome(const struct session *s, enum stage stage,
 		     struct outcome *o)
 {
+	const struct list *without = s->params->without;
+
 	reply_outcome(&s->reply, stage, s->params->host, o);
+	if (!without || !list_has(without, "ENHANCEDSTATUSCODES"))
+		return;
+	o->status[0] = '\0';
+	o->exit = reply_exit(stage, o->code, "");
 }
 
 bool session_reply(struct session *s, enum stage stage, struct outcome *why)
@@ -150,21 +157,59 @@ static bool unasked(struct session *s, enum stage stage, struct outcome *why)
 	return session_break(s, stage, why);
 }
 
-bool session_flush(struct session *s, enum stage stage, struct outcome *why)
+static bool flush_by(struct session *s, enum stage stage, int64_t deadline,
+		     struct outcome *why)
 {
-	int64_t began = clock_now(), deadline;
 	bool done;
 
 	if (conn_pending(s->conn))
 		return unasked(s, stage, why);
-	deadline = stage_deadline(s, stage);
+	/* what never left is in no doubt */
+	if (s->mails > 1 && conn_ended(s->conn)) {
+		outcome_fail(why, stage, EX_TEMPFAIL, "the server closed the "
+			     "connection after a message");
+		return session_break(s, stage, why);
+	}
 	done = conn_flush(s->conn, s->params->timeout, deadline, why);
-	s->spent += clock_now() - began;
 	/* whoever hangs up may have said why */
 	if (!done && conn_pending(s->conn) &&
 	    session_reply(s, stage, why) && reply_class(&s->reply) > 3)
 		session_outcome(s, stage, why);
 	return done || session_break(s, stage, why);
+}
+
+bool session_flush(struct session *s, enum stage stage, struct outcome *why)
+{
+	int64_t began = clock_now();
+	bool done = flush_by(s, stage, stage_deadline(s, stage), why);
+
+	s->spent += clock_now() - began;
+	return done;
+}
+
+bool session_flush_message(struct session *s, struct outcome *why)
+{
+	return flush_by(s, STAGE_DATA, CLOCK_NEVER, why);
+}
+
+bool session_in_step(struct session *s, int64_t wait, struct outcome *why)
+{
+	struct outcome ignored;
+	bool whole;
+
+	if (wait ? !conn_wait(s->conn, clock_in(wait)) :
+		   !conn_pending(s->conn))
+		return true;
+	whole = read_reply(s, STAGE_DOT, clock_in(SURPLUS_TIME), &ignored);
+	s->broken = true;
+	if (whole && s->reply.code == 421)
+		return true;
+	outcome_fail(why, STAGE_DOT, EX_PROTOCOL, "the server answered more "
+		     "than it was asked: \"%.80s\"",
+		     whole ? buf_text(&s->reply.text) : ignored.text);
+	snprintf(why->host, sizeof(why->host), "%s", s->params->host);
+	why->in_doubt = true;
+	return false;
 }
 
 bool session_ask(struct session *s, enum stage stage, const char *command,
@@ -213,6 +258,11 @@ static bool hello(struct session *s, struct outcome *why)
 		return false;
 	if (reply_class(&s->reply) == 2) {
 		features_read(&s->facts.features, &s->reply);
+		if (s->params->without)
+			features_leave_out(&s->facts.features,
+					   s->params->without);
+		if (s->params->no_chunking)
+			s->facts.features.chunking = false;
 		return true;
 	}
 	if (reply_class(&s->reply) != 5 || s->params->lmtp)
@@ -253,9 +303,12 @@ static bool no_starttls(struct session *s, struct outcome *why)
 {
 	if (!tls_is_required(s))
 		return true;
-	outcome_fail(why, STAGE_TLS, EX_TEMPFAIL, "TLS is required but the "
-		     "server does not offer STARTTLS (it may have been removed "
-		     "on the way)");
+	outcome_fail(why, STAGE_TLS, EX_TEMPFAIL, "TLS is required but %s",
+		     s->params->without &&
+		     list_has(s->params->without, "STARTTLS") ?
+		     "\"without\" leaves STARTTLS out" :
+		     "the server does not offer STARTTLS (it may have been "
+		     "removed on the way)");
 	snprintf(why->host, sizeof(why->host), "%s", s->params->host);
 	return false;
 }

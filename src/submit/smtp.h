@@ -53,6 +53,8 @@ struct session_params {
 	/* asks for a fresh token after a refusal; NULL: none to be had */
 	const char *(*renew_token)(void *context);
 	void *context;
+	const struct list *without;    /* extensions not used; NULL: none */
+	bool no_chunking;              /* announced, and known not to work */
 	const struct watch *watch;     /* NULL: nobody */
 };
 
@@ -62,6 +64,7 @@ struct session_facts {
 	struct features features;
 	const char *mechanism;         /* used; NULL: no AUTH */
 	bool authenticated;
+	bool chunking_broken;          /* BDAT was announced and refused */
 	char banner[256];
 };
 
@@ -81,7 +84,11 @@ const char *session_mechanism(struct session *s);
  * this connection are made. settled is called (NULL: not) after each
  * transaction's final answer and before anything else is sent: the journal.
  * False when the session is of no further use (why tells; recipients without
- * an answer have it as their outcome). */
+ * an answer have it as their outcome). Where that says nothing of the message
+ * (the server takes no more of them on this connection, or no BDAT after
+ * all), OUTCOME_OPEN stays with the recipients that a fresh session is to be
+ * asked about; a fresh session leaves none open before it has decided about
+ * another, or found its BDAT broken. */
 struct delivery {
 	const struct envelope *envelope;
 	const struct recipient *const *rcpt;

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "mail/address.h"
 #include "mail/lines.h"
 #include "submit/smtp_session.h"
 
@@ -18,7 +19,8 @@ enum {
 	 * buffers of any two hosts hold as much, so that a server that reads
 	 * nothing while it answers and we do not stand still for ever. */
 	BURST = 16 * 1024,
-	ONE_FLIGHT = 64 * 1024     /* largest message that goes with BDAT */
+	DOUBT_WAIT = 500,          /* ms, see policy_doubts_answer */
+	DOMAINS_MOST = 1000        /* that are told apart in a transaction */
 };
 
 enum fate {
@@ -37,9 +39,14 @@ struct transaction {
 	size_t *batch;          /* indexes of this transaction's recipients */
 	size_t n;               /* of them */
 	size_t accepted;
+	struct rcpt_answers rcpts;
+	unsigned carried;       /* transactions of the session before it */
 	bool rset;              /* it begins with RSET */
 	bool mail_refused;
-	bool chunked;           /* BDAT LAST goes in the burst */
+	bool chunked;           /* it goes by BDAT LAST */
+	bool ahead;             /* which leaves with MAIL and RCPT */
+	bool bdat_broken;       /* but the server cannot do it */
+	bool out_of_step;       /* nobody knows which answer was whose */
 	bool go;                /* 354 came */
 	bool data_sent;         /* final dot or BDAT LAST left */
 	bool data_decided;      /* and was answered */
@@ -165,6 +172,9 @@ static bool worth_sending(const struct transaction *t, size_t i,
 
 	if (t->mail_refused)
 		return false;
+	if (t->chunked && !t->ahead && answered < i &&
+	    step_at(t, i, &which) == STEP_DATA)
+		return false;
 	return step_at(t, i, &which) != STEP_DATA || t->accepted ||
 	       answered < i;
 }
@@ -179,6 +189,7 @@ static bool put_step(struct transaction *t, size_t i, struct outcome *why)
 		return true;
 	case STEP_MAIL:
 		put_mail(t);
+		t->s->mails++;
 		return true;
 	case STEP_RCPT:
 		put_rcpt(t, t->d->rcpt[t->batch[which]]);
@@ -198,70 +209,122 @@ static void decide(struct transaction *t, size_t i, const struct outcome *o)
 	t->fate[i] = FATE_DECIDED;
 }
 
-/* "Too many recipients" in its two spellings (RFC 5321 4.5.3.1.10). */
-static bool is_too_many(const struct transaction *t)
+/* An answer that cannot be one to this command: from here on nobody knows
+ * which answers which. */
+static bool unfit(struct transaction *t, enum stage stage, const char *command,
+		  struct outcome *why)
 {
-	int code = t->s->reply.code;
-
-	return t->accepted && (code == 452 || code == 552);
-}
-
-/* An answer that is neither success nor refusal where one of them is due. */
-static void must_refuse(struct transaction *t, struct outcome *o,
-			const char *command)
-{
-	if (o->exit != EX_OK && reply_class(&t->s->reply) != 3)
-		return;
-	outcome_fail(o, o->stage, EX_PROTOCOL, "unexpected answer %d to %s",
+	outcome_fail(why, stage, EX_PROTOCOL, "unexpected answer %d to %s",
 		     t->s->reply.code, command);
-	snprintf(o->host, sizeof(o->host), "%s", t->s->params->host);
+	snprintf(why->host, sizeof(why->host), "%s", t->s->params->host);
+	t->s->broken = true;
+	return false;
 }
 
-static void on_rcpt(struct transaction *t, size_t i)
+static bool on_rset(struct transaction *t, struct outcome *why)
 {
+	if (reply_class(&t->s->reply) == 2)
+		return true;
+	outcome_fail(why, STAGE_MAIL, EX_TEMPFAIL, "the server refused RSET: "
+		     "%d %.80s", t->s->reply.code,
+		     buf_text(&t->s->reply.text));
+	snprintf(why->host, sizeof(why->host), "%s", t->s->params->host);
+	t->s->broken = true;
+	return false;
+}
+
+static bool on_mail(struct transaction *t, struct outcome *why)
+{
+	int class = reply_class(&t->s->reply);
+
+	session_outcome(t->s, STAGE_MAIL, &t->answer);
+	if (class == 3)
+		return unfit(t, STAGE_MAIL, "MAIL", why);
+	t->mail_refused = class != 2;
+	t->s->dirty = !t->mail_refused;
+	return true;
+}
+
+static bool on_rcpt(struct transaction *t, size_t i, struct outcome *why)
+{
+	struct rcpt_answers *a = &t->rcpts;
 	struct outcome o;
 
 	if (t->mail_refused)
-		return;
+		return true;
 	session_outcome(t->s, STAGE_RCPT, &o);
+	if (reply_class(&t->s->reply) == 3)
+		return unfit(t, STAGE_RCPT, "RCPT", why);
+	if (policy_too_many(&o, t->accepted)) {
+		if (!a->too_many++)
+			a->accepted = t->accepted;
+		a->named = a->named || policy_names_limit(&o);
+		t->fate[i] = FATE_OPEN;
+		return true;
+	}
+	a->otherwise = a->too_many > 0;
 	if (reply_class(&t->s->reply) == 2) {
 		t->fate[i] = FATE_ACCEPTED;
 		t->accepted++;
-	} else if (is_too_many(t)) {
-		t->fate[i] = FATE_OPEN;
-		if (!t->s->rcpt_limit || t->accepted < t->s->rcpt_limit)
-			t->s->rcpt_limit = t->accepted;
 	} else {
-		must_refuse(t, &o, "RCPT");
 		decide(t, i, &o);
 	}
+	return true;
 }
 
-static void on_mail(struct transaction *t)
+static bool on_data(struct transaction *t, struct outcome *why)
 {
-	session_outcome(t->s, STAGE_MAIL, &t->answer);
-	t->mail_refused = reply_class(&t->s->reply) != 2;
-	t->s->dirty = !t->mail_refused;
+	const int code = t->s->reply.code;
+
+	if (t->mail_refused && code == 354)
+		return unfit(t, STAGE_DATA, "DATA without a sender", why);
 	if (t->mail_refused)
-		must_refuse(t, &t->answer, "MAIL");
-}
-
-static void on_data(struct transaction *t)
-{
+		return true;
 	session_outcome(t->s, STAGE_DATA, &t->answer);
-	t->go = t->s->reply.code == 354;
-	if (!t->go)
-		must_refuse(t, &t->answer, "DATA");
+	t->go = code == 354;
+	return t->go || code >= 400 || unfit(t, STAGE_DATA, "DATA", why);
 }
 
-static void on_chunk(struct transaction *t)
+/* Whether the answer to the message is its own. */
+static bool is_synchronised(struct transaction *t, const struct outcome *o,
+			    struct outcome *why)
 {
+	bool doubtful = policy_doubts_answer(o, t->s->params->lmtp);
+
+	t->out_of_step = !session_in_step(t->s, doubtful ? DOUBT_WAIT : 0,
+					  why);
+	return !t->out_of_step;
+}
+
+/* Nobody was accepted: the answer can only be a refusal. */
+static bool on_vain_chunk(struct transaction *t, struct outcome *why)
+{
+	if (reply_class(&t->s->reply) > 3)
+		return true;
+	unfit(t, STAGE_DOT, "BDAT without a recipient", why);
+	why->in_doubt = true;
+	t->out_of_step = true;
+	return false;
+}
+
+static bool on_chunk(struct transaction *t, struct outcome *why)
+{
+	int class = reply_class(&t->s->reply);
+
+	if (t->mail_refused || !t->accepted)
+		return on_vain_chunk(t, why);
+	if (class == 3)
+		return unfit(t, STAGE_DOT, "BDAT", why);
 	session_outcome(t->s, STAGE_DOT, &t->answer);
+	t->bdat_broken = policy_chunking_is_broken(t->s->reply.code,
+						   t->accepted);
+	/* a server that cannot do BDAT may take the chunk for commands and
+	 * answer each of its lines */
+	if (!t->bdat_broken && !is_synchronised(t, &t->answer, why))
+		return false;
 	t->data_decided = true;
-	if (reply_class(&t->s->reply) == 2)
-		t->s->dirty = false;
-	else
-		must_refuse(t, &t->answer, "BDAT");
+	t->s->dirty = class != 2;
+	return true;
 }
 
 static bool hang_up(struct transaction *t, struct outcome *why)
@@ -285,17 +348,17 @@ static bool read_answer(struct transaction *t, size_t i, struct outcome *why)
 
 	if (!session_reply(t->s, stage, why))
 		return false;
-	if (step == STEP_MAIL)
-		on_mail(t);
-	else if (step == STEP_RCPT)
-		on_rcpt(t, t->batch[which]);
-	else if (step == STEP_DATA && !t->mail_refused)
-		(t->chunked ? on_chunk : on_data)(t);
-	else if (step == STEP_DATA && t->s->reply.code == 354)
-		return outcome_fail(why, STAGE_DATA, EX_PROTOCOL, "the server "
-				    "wants a message from nobody") ||
-		       hang_up(t, why);
-	return true;
+	switch (step) {
+	case STEP_RSET:
+		return on_rset(t, why);
+	case STEP_MAIL:
+		return on_mail(t, why);
+	case STEP_RCPT:
+		return on_rcpt(t, t->batch[which], why);
+	case STEP_DATA:
+		break;
+	}
+	return t->chunked ? on_chunk(t, why) : on_data(t, why);
 }
 
 static void announce_dot(struct transaction *t)
@@ -320,7 +383,8 @@ static bool negotiate(struct transaction *t, struct outcome *why)
 		t->data_sent = t->chunked && sent == total;
 		if (t->data_sent)
 			announce_dot(t);
-		if (!session_flush(t->s, STAGE_MAIL, why)) {
+		if (!(t->data_sent ? session_flush_message(t->s, why) :
+				     session_flush(t->s, STAGE_MAIL, why))) {
 			t->data_sent = false;
 			return false;
 		}
@@ -351,6 +415,19 @@ static bool write_stuffed(struct transaction *t, struct stuffer *stuffer,
 			  CLOCK_NEVER, why);
 }
 
+/* An answer in the middle of the message. A refusal is taken at its word; as
+ * the end never leaves, nothing is in doubt. */
+static bool spoke_early(struct transaction *t, struct outcome *why)
+{
+	if (!session_reply(t->s, STAGE_DATA, why))
+		return false;
+	if (reply_class(&t->s->reply) < 4)
+		return unfit(t, STAGE_DATA, "half a message", why);
+	session_outcome(t->s, STAGE_DATA, why);
+	t->s->broken = true;
+	return false;
+}
+
 static bool write_body(struct transaction *t, char *room, struct outcome *why)
 {
 	struct stuffer stuffer = { 0 };
@@ -362,6 +439,8 @@ static bool write_body(struct transaction *t, char *room, struct outcome *why)
 	if (t->d->prefix)
 		conn_puts(t->s->conn, t->d->prefix);
 	while ((n = message_bytes(t->d->message, at, &data)) > 0) {
+		if (at && conn_pending(t->s->conn))
+			return spoke_early(t, why);
 		at += n;
 		if (at == message_size(t->d->message))
 			break;
@@ -385,6 +464,8 @@ static bool last_words(struct transaction *t, struct outcome *why)
 	struct session *s = t->s;
 	struct outcome said;
 
+	if (s->broken)
+		return false;
 	hang_up(t, why);
 	if (!conn_pending(s->conn))
 		return false;
@@ -425,15 +506,15 @@ static bool read_verdicts(struct transaction *t, struct outcome *why)
 		if (!session_reply(t->s, STAGE_DOT, why))
 			return false;
 		session_outcome(t->s, STAGE_DOT, &o);
-		if (reply_class(&t->s->reply) != 2)
-			must_refuse(t, &o, "the message");
-		if (!t->s->params->lmtp) {
-			t->answer = o;
-			t->data_decided = true;
-			return true;
-		}
+		if (reply_class(&t->s->reply) == 3)
+			return unfit(t, STAGE_DOT, "the message", why);
+		t->answer = o;
+		if (!t->s->params->lmtp)
+			break;
 		decide(t, t->batch[i], &o);
 	}
+	if (!is_synchronised(t, &t->answer, why))
+		return false;
 	t->data_decided = true;
 	return true;
 }
@@ -461,19 +542,39 @@ static bool send_data(struct transaction *t, struct outcome *why)
 
 /* --- a transaction as a whole --- */
 
+/* Whether a recipient's domain is among those of the transaction, or finds
+ * room there (RFC 9422 5.3). */
+static bool domain_fits(struct list *domains, size_t most, const char *address)
+{
+	const char *domain = address_domain(address);
+
+	if (list_has_nocase(domains, domain))
+		return true;
+	if (domains->n == most)
+		return false;
+	list_add(domains, domain);
+	return true;
+}
+
 static void choose_batch(struct transaction *t)
 {
-	size_t limit = t->s->rcpt_limit, i;
-	unsigned announced = t->s->facts.features.rcpt_max;
+	const struct features *f = &t->s->facts.features;
+	size_t limit = t->s->rcpt_limit, domains = f->rcpt_domain_max, i;
+	struct list seen = { 0 };
 
-	if (announced && (!limit || announced < limit))
-		limit = announced;
+	if (f->rcpt_max && (!limit || f->rcpt_max < limit))
+		limit = f->rcpt_max;
+	if (domains > DOMAINS_MOST)
+		domains = DOMAINS_MOST;
 	for (i = 0; i < t->d->n && (!limit || t->n < limit); i++) {
-		if (t->fate[i] != FATE_OPEN)
+		if (t->fate[i] != FATE_OPEN ||
+		    (domains && !domain_fits(&seen, domains,
+					     t->d->rcpt[i]->address)))
 			continue;
 		t->fate[i] = FATE_ASKED;
 		t->batch[t->n++] = i;
 	}
+	list_release(&seen);
 }
 
 /* Whoever has no answer yet gets this one. In doubt are those whose message
@@ -507,15 +608,76 @@ static void close_transaction(struct transaction *t)
 			decide(t, t->batch[i], &t->answer);
 }
 
+/* Whoever was asked and not refused is asked again by another session. */
+static void reopen(struct transaction *t)
+{
+	size_t i;
+
+	for (i = 0; i < t->n; i++)
+		if (t->fate[t->batch[i]] != FATE_DECIDED)
+			t->fate[t->batch[i]] = FATE_OPEN;
+}
+
+/* A chunk's answers hold for nobody. Behind 354 those to RCPT do. */
+static void disown_answers(struct transaction *t, const struct outcome *why)
+{
+	const struct outcome *o;
+	size_t i;
+
+	for (i = 0; i < t->n; i++) {
+		o = &t->d->outcome[t->batch[i]];
+		if (t->chunked || t->fate[t->batch[i]] != FATE_DECIDED ||
+		    o->stage == STAGE_DOT)
+			decide(t, t->batch[i], why);
+	}
+}
+
+static bool is_spent(const struct transaction *t, bool done,
+		     const struct outcome *why)
+{
+	const struct outcome *o = done ? &t->answer : why;
+
+	if (t->bdat_broken)
+		return true;
+	/* a chunk that left and was answered by nothing is in doubt */
+	if (t->out_of_step || (t->data_sent && !o->code) ||
+	    (done && !t->mail_refused))
+		return false;
+	return policy_session_is_spent(t->carried, t->accepted, o);
+}
+
+static void learn(struct transaction *t)
+{
+	struct session *s = t->s;
+
+	if (policy_learns_limit(&t->rcpts) &&
+	    (!s->rcpt_limit || t->rcpts.accepted < s->rcpt_limit))
+		s->rcpt_limit = t->rcpts.accepted;
+	if (t->bdat_broken)
+		s->facts.chunking_broken = true;
+}
+
 static bool transact(struct transaction *t, struct outcome *why)
 {
 	bool done;
 
 	choose_batch(t);
+	t->carried = t->s->mails;
 	t->rset = t->s->dirty;
+	t->ahead = policy_bdat_ahead(t->carried, t->rset);
 	done = negotiate(t, why) && (!t->go || send_data(t, why));
+	learn(t);
+	if (is_spent(t, done, why)) {
+		if (done)
+			*why = t->answer;
+		reopen(t);
+		t->s->broken = true;
+		return false;
+	}
+	if (t->out_of_step)
+		disown_answers(t, why);
 	/* a refused MAIL stands whatever became of the line afterwards */
-	if (done || t->mail_refused || t->data_decided)
+	else if (done || t->mail_refused || t->data_decided)
 		close_transaction(t);
 	if (!done)
 		give_up(t, why);
@@ -538,30 +700,67 @@ static bool any_open(const struct transaction *t)
 	return false;
 }
 
-/* --- what forbids sending at all --- */
+/* --- a message as a whole --- */
+
+/* Whether a line of what will be sent could be taken for a command. */
+static bool has_command(const struct delivery *d, int64_t size)
+{
+	struct buf text = BUF(2 * ONE_FLIGHT);
+	const char *data;
+	int64_t at = 0;
+	bool found;
+	long n;
+
+	if (size > ONE_FLIGHT)
+		return false;
+	buf_adds(&text, d->prefix ? d->prefix : "");
+	while ((n = message_bytes(d->message, at, &data)) > 0) {
+		buf_add(&text, data, (size_t)n);
+		at += n;
+	}
+	found = text_has_command(buf_text(&text), text.len);
+	buf_release(&text);
+	return found;
+}
+
+static bool goes_by_bdat(const struct session *s, const struct delivery *d,
+			 int64_t size)
+{
+	const struct features *f = &s->facts.features;
+	struct flight_facts facts = {
+		.chunking = f->chunking && !s->facts.chunking_broken,
+		.pipelining = f->pipelining, .lmtp = s->params->lmtp,
+		.size = size,
+	};
+
+	/* the bytes are looked at only if it depends on them */
+	if (!policy_one_flight(&facts))
+		return false;
+	facts.has_command = has_command(d, size);
+	return policy_one_flight(&facts);
+}
+
+/* MAILMAX (RFC 9422 5.1). */
+static bool takes_another(const struct session *s, struct outcome *why)
+{
+	unsigned most = s->facts.features.mail_max;
+
+	if (!most || s->mails < most)
+		return true;
+	return outcome_fail(why, STAGE_MAIL, EX_TEMPFAIL, "the server takes no "
+			    "more messages over this connection");
+}
 
 static bool permitted(struct session *s, const struct delivery *d,
 		      int64_t size, struct outcome *why)
 {
-	const struct features *f = &s->facts.features;
-	const struct envelope *e = d->envelope;
+	const struct message_needs need = {
+		.size = size, .utf8 = d->envelope->utf8,
+		.require_tls = d->envelope->require_tls,
+	};
 
-	if (f->size && f->size_limit > 0 && size > f->size_limit)
-		outcome_fail_status(why, STAGE_MAIL, EX_DATAERR, "5.3.4",
-				    "too large: the message has %lld bytes, "
-				    "the server takes %lld", (long long)size,
-				    (long long)f->size_limit);
-	else if (e->utf8 && !f->smtputf8)
-		outcome_fail_status(why, STAGE_MAIL, EX_DATAERR, "5.6.7",
-				    "an address has a non-ASCII local part, "
-				    "and the server lacks SMTPUTF8");
-	else if (e->require_tls &&
-		 (!f->require_tls || !session_is_verified(s)))
-		outcome_fail_status(why, STAGE_MAIL, EX_UNAVAILABLE, "5.7.30",
-				    "REQUIRETLS was asked for, and the server "
-				    "%s", f->require_tls ?
-				    "was not verified" : "lacks it");
-	else
+	if (!policy_lacks(&s->facts.features, &need, session_is_verified(s),
+			  why))
 		return true;
 	snprintf(why->host, sizeof(why->host), "%s", s->params->host);
 	return false;
@@ -576,22 +775,18 @@ bool session_send(struct session *s, struct delivery *d, struct outcome *why)
 	first.size = delivery_size(d);
 	first.fate = mem_alloc(d->n * sizeof(*first.fate));
 	first.batch = mem_alloc(d->n * sizeof(*first.batch));
-	first.chunked = s->facts.features.chunking && !s->params->lmtp &&
-			s->facts.features.pipelining &&
-			first.size <= ONE_FLIGHT;
+	first.chunked = goes_by_bdat(s, d, first.size);
 	if (s->sent++)
 		s->spent = 0;
 	for (i = 0; i < d->n; i++)
 		d->outcome[i].exit = OUTCOME_OPEN;
 	t = first;
-	if (!permitted(s, d, first.size, why)) {
+	if (!permitted(s, d, first.size, why))
 		for (i = 0; i < d->n; i++)
 			decide(&t, i, why);
-	} else {
-		while (usable && any_open(&t)) {
-			t = first;
-			usable = transact(&t, why);
-		}
+	while (usable && any_open(&t)) {
+		t = first;
+		usable = takes_another(s, why) && transact(&t, why);
 	}
 	free(first.fate);
 	free(first.batch);

@@ -18,6 +18,7 @@ struct session {
 				  * bytes not counted */
 	size_t rcpt_limit;       /* learned from the server; 0: none */
 	unsigned sent;           /* messages */
+	unsigned mails;          /* MAIL commands: transactions begun */
 };
 
 /* Shows a line of ours to whoever looks on. */
@@ -30,9 +31,18 @@ void session_put(struct session *s, const char *format, ...)
  * are out of step (EX_PROTOCOL). */
 bool session_flush(struct session *s, enum stage stage, struct outcome *why)
 	MUST_CHECK;
+/* The same where bytes of the message are among it: they have the time that
+ * they need as long as they make progress. */
+bool session_flush_message(struct session *s, struct outcome *why) MUST_CHECK;
 /* Reads one reply within the stage's deadline. False: the connection or the
  * protocol failed, or it was a 421; the session is broken then. */
 bool session_reply(struct session *s, enum stage stage, struct outcome *why)
+	MUST_CHECK;
+/* What follows the last answer that was due. A 421 is taken as the goodbye it
+ * is, the session is broken then; anything else means that replies and
+ * commands are out of step, and that the answer may have been another's: false,
+ * EX_PROTOCOL, in doubt. wait: ms to listen; 0: to what is there already. */
+bool session_in_step(struct session *s, int64_t wait, struct outcome *why)
 	MUST_CHECK;
 /* The reply as an outcome. */
 void session_outcome(const struct session *s, enum stage stage,

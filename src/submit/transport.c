@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "wire/conn.h"
 
@@ -20,11 +21,8 @@ const struct transport *transport_find(const struct config *c,
 
 /* --- the small parameter structs of the layers below --- */
 
-static enum family dial_family(const struct transport *t,
-			       const struct link_options *o)
+static enum family dial_family(const struct transport *t)
 {
-	if (o->avoid_family)
-		return o->avoid_ipv6 ? FAMILY_V4 : FAMILY_V6;
 	return (enum family)t->ip_family;
 }
 
@@ -139,6 +137,9 @@ static void fill_session(struct link *link)
 			t->hostname ? t->hostname : c->general.hostname,
 		.lmtp = t->kind == KIND_LMTP,
 		.local = link->host->name[0] == '/',
+		.without = &t->without,
+		.no_chunking = list_has(&link->run->no_chunking,
+					link->host->name),
 		.implicit_tls = link->host->implicit_tls,
 		.demand = link->host->demand,
 		.timeout = c->general.timeout,
@@ -146,101 +147,182 @@ static void fill_session(struct link *link)
 	};
 }
 
-/* --- opening --- */
+/* --- addresses --- */
 
-static void take_addresses(struct link *link, const struct dns_answer *a)
+static void take_answer(struct net_addresses *out, const struct dns_answer *a,
+			unsigned port)
 {
 	struct net_address address;
 	size_t i;
 
 	for (i = 0; i < a->n && i < RELAY_ADDRESSES; i++) {
 		address = a->record[i].address;
-		net_address_set_port(&address, link->host->port);
-		net_addresses_add(&link->addresses,
-				  (const void *)&address.sa, address.len);
+		net_address_set_port(&address, port);
+		net_addresses_add(out, (const void *)&address.sa, address.len);
 	}
 }
 
 /* Resolvers that the configuration names are asked for a relay's name, too.
  * What they do not know, and a name without a dot, is for the system to find
  * (/etc/hosts). */
-static void ask_resolvers(struct link *link, enum family family)
+static void ask_resolvers(struct run *run, const struct host *host,
+			  struct net_addresses *out)
 {
-	const char *name = link->host->name;
 	struct dns_question question[] = {
-		{ .name = name, .type = DNS_AAAA },
-		{ .name = name, .type = DNS_A },
+		{ .name = host->name, .type = DNS_AAAA },
+		{ .name = host->name, .type = DNS_A },
 	};
 	struct net_address numeric;
 	size_t i;
 
-	if (!link->run->config->dns.resolver.n || link->addresses.n ||
-	    link->host->have_addresses || link->params.local ||
-	    (link->proxy.host && link->proxy.names) || !strchr(name, '.') ||
-	    net_address_parse(name, 0, &numeric))
+	if (!run->config->dns.resolver.n || !strchr(host->name, '.') ||
+	    net_address_parse(host->name, 0, &numeric))
 		return;
-	dns_ask(run_dns(link->run), question, 2);
+	dns_ask(run_dns(run), question, 2);
 	for (i = 0; i < 2; i++) {
-		take_addresses(link, &question[i].answer);
+		take_answer(out, &question[i].answer, host->port);
 		dns_answer_release(&question[i].answer);
 	}
-	net_interleave(&link->addresses, family);
 }
 
-static bool dial(struct link *link, const struct link_options *o, int *fd,
-		 struct outcome *why)
+static bool look_up(struct run *run, const struct transport *t,
+		    const struct host *host, struct net_addresses *out,
+		    struct outcome *why)
+{
+	const enum family family = dial_family(t);
+	int64_t deadline = clock_in(run->config->general.connect_timeout);
+
+	ask_resolvers(run, host, out);
+	if (!out->n && !net_lookup(host->name, host->port, family, deadline,
+				   out, why))
+		return false;
+	net_interleave(out, family);
+	return true;
+}
+
+static bool is_allowed(const struct net_address *a, const struct transport *t)
+{
+	const bool ipv6 = a->sa.ss_family == AF_INET6;
+	struct net_address source;
+
+	if (t->ip_family == (ipv6 ? FAMILY_V4 : FAMILY_V6))
+		return false;
+	return !t->source_address || transport_proxy(t) ||
+	       !net_address_parse(t->source_address, 0, &source) ||
+	       source.sa.ss_family == a->sa.ss_family;
+}
+
+bool link_addresses(struct run *run, const struct transport *t,
+		    const struct host *host, struct net_addresses *out,
+		    struct outcome *why)
+{
+	struct net_address numeric;
+	size_t i, n = 0;
+
+	*out = (struct net_addresses){ 0 };
+	if (host->have_addresses)
+		for (i = 0; i < host->addresses.n; i++)
+			net_addresses_add(out, (const void *)
+					  &host->addresses.item[i].sa,
+					  host->addresses.item[i].len);
+	else if (host->name[0] == '/' ||
+		 (transport_proxy(t) && transport_proxy_dns(t) &&
+		  !net_address_parse(host->name, 0, &numeric)))
+		return true;
+	else if (!look_up(run, t, host, out, why))
+		return false;
+	for (i = 0; i < out->n; i++)
+		if (is_allowed(&out->item[i], t))
+			out->item[n++] = out->item[i];
+	/* where none is allowed the dialling says so */
+	if (n)
+		out->n = n;
+	return true;
+}
+
+/* --- opening --- */
+
+static bool fill_addresses(struct link *link, const struct link_options *o,
+			   struct outcome *why)
+{
+	size_t i;
+
+	if (!o->addresses)
+		return link_addresses(link->run, link->transport, link->host,
+				      &link->addresses, why);
+	for (i = 0; i < o->addresses->n; i++)
+		net_addresses_add(&link->addresses, (const void *)
+				  &o->addresses->item[i].sa,
+				  o->addresses->item[i].len);
+	return true;
+}
+
+/* Whatever comes after it stays with the address that answered. */
+static void keep_winner(struct link *link)
+{
+	char text[64];
+	size_t i;
+
+	for (i = 0; i < link->addresses.n; i++) {
+		net_address_text(&link->addresses.item[i], text);
+		if (strcmp(text, link->peer.address))
+			continue;
+		link->addresses.item[0] = link->addresses.item[i];
+		link->addresses.n = 1;
+		return;
+	}
+}
+
+static bool dial(struct link *link, int *fd, struct outcome *why)
 {
 	const struct transport *t = link->transport;
 	struct net_dial d = {
 		.host = link->host->name,
 		.port = link->host->port,
-		.addresses = link->host->have_addresses ?
-			     &link->host->addresses : NULL,
-		.family = dial_family(t, o),
+		.addresses = link->addresses.n ? &link->addresses : NULL,
+		.family = dial_family(t),
 		.source_address = t->source_address,
 		.proxy = link->proxy.host ? &link->proxy : NULL,
 		.connect_timeout = link->run->config->general.connect_timeout,
 	};
 
-	ask_resolvers(link, d.family);
-	if (link->addresses.n)
-		d.addresses = &link->addresses;
-	return net_dial(&d, fd, &link->peer, why);
+	if (!net_dial(&d, fd, &link->peer, why))
+		return false;
+	keep_winner(link);
+	return true;
 }
 
-static bool open_session(struct link *link, const struct link_options *o,
-			 struct outcome *why)
+static bool open_session(struct link *link, struct outcome *why)
 {
 	int fd;
 
-	if (!dial(link, o, &fd, why))
+	if (!dial(link, &fd, why))
 		return false;
 	return session_open(&link->params, conn_new(fd), &link->session, why);
 }
 
 /* Another session to the same host, with another demand. */
-static bool reopen(struct link *link, const struct link_options *o,
-		   enum tls_demand demand, struct outcome *why)
+static bool reopen(struct link *link, enum tls_demand demand,
+		   struct outcome *why)
 {
 	session_close(link->session);
 	link->session = NULL;
 	link->params.demand = demand;
 	link->params.tls.verify = demand == DEMAND_VERIFIED;
-	return open_session(link, o, why);
+	return open_session(link, why);
 }
 
 /* As if the policy were enforced; what it would have refused is logged and
  * then done as without a policy (RFC 8461 section 5). */
-static bool open_tested(struct link *link, const struct link_options *o,
-			struct outcome *why)
+static bool open_tested(struct link *link, struct outcome *why)
 {
-	if (reopen(link, o, DEMAND_VERIFIED, why))
+	if (reopen(link, DEMAND_VERIFIED, why))
 		return true;
 	if (why->stage != STAGE_TLS)
 		return false;
 	log_say(LOG_AT_INFO, "MTA-STS: a policy in mode testing would refuse "
 		"%s: %s", link->host->name, why->text);
-	return reopen(link, o, DEMAND_OPPORTUNISTIC, why);
+	return reopen(link, DEMAND_OPPORTUNISTIC, why);
 }
 
 bool link_open(struct run *run, const struct transport *t,
@@ -250,16 +332,17 @@ bool link_open(struct run *run, const struct transport *t,
 	*link = (struct link){ .run = run, .transport = t, .host = host };
 	fill_session(link);
 	fill_tls(link, options->want_certificates);
-	if (!fill_proxy(link, why) || !fill_credentials(link, why))
+	if (!fill_proxy(link, why) || !fill_credentials(link, why) ||
+	    !fill_addresses(link, options, why))
 		return false;
 	if (host->sts_testing && host->demand == DEMAND_OPPORTUNISTIC ?
-	    open_tested(link, options, why) : open_session(link, options, why))
+	    open_tested(link, why) : open_session(link, why))
 		return true;
 	if (link->params.demand != DEMAND_OPPORTUNISTIC ||
 	    why->stage != STAGE_TLS)
 		return false;
 	/* clear text is what we would have had without STARTTLS */
-	return reopen(link, options, DEMAND_NONE, why);
+	return reopen(link, DEMAND_NONE, why);
 }
 
 void link_close(struct link *link)

@@ -30,17 +30,25 @@ struct link {
 	char secret_from[200];
 	struct net_proxy proxy;
 	struct endpoint proxy_at;
-	struct net_addresses addresses; /* of the host, by [dns] resolver */
+	struct net_addresses addresses; /* to try; the one that answered */
 };
+
+/* The addresses of a host in the order to try, as ip_family and
+ * source_address allow; none where they are not ours to know (a socket, a
+ * name that a proxy looks up). False as net_lookup. */
+bool link_addresses(struct run *run, const struct transport *t,
+		    const struct host *host, struct net_addresses *out,
+		    struct outcome *why) MUST_CHECK;
 
 struct link_options {
 	bool want_certificates;
-	bool avoid_family;         /* dial the other family than avoid_ipv6 */
-	bool avoid_ipv6;
+	/* those of link_addresses that are to be tried; NULL: all */
+	const struct net_addresses *addresses;
 };
 /* Dials one host of the transport and opens a session, trying once more in
- * clear where TLS was only opportunistic and failed. False: stage CONNECT,
- * TLS, HELLO or AUTH; link->session may still be there for its facts. */
+ * clear at the same address where TLS was only opportunistic and failed.
+ * False: stage CONNECT, TLS, HELLO or AUTH; link->session may still be there
+ * for its facts. */
 bool link_open(struct run *run, const struct transport *t,
 	       const struct host *host, const struct link_options *options,
 	       struct link *link, struct outcome *why) MUST_CHECK;

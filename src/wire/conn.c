@@ -231,6 +231,34 @@ bool conn_pending(struct conn *c)
 	return make_room(c) && fill(c) > 0;
 }
 
+bool conn_ended(struct conn *c)
+{
+	char byte;
+	long got;
+
+	if (c->start < c->end || (c->tls && tls_pending(c->tls)))
+		return false;
+	if (!c->tls)
+		got = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	else if (make_room(c))
+		got = fill(c);
+	else
+		return false;
+	return !got || (got < 0 && !is_later(errno));
+}
+
+bool conn_wait(struct conn *c, int64_t deadline)
+{
+	struct pollfd p = { .fd = c->fd, .events = POLLIN };
+
+	while (!conn_pending(c)) {
+		if (conn_ended(c) || !clock_left(deadline))
+			return false;
+		poll(&p, 1, clock_left(deadline));
+	}
+	return true;
+}
+
 /* --- writing --- */
 
 void conn_put(struct conn *c, const void *data, size_t n)

@@ -41,6 +41,12 @@ bool conn_line(struct conn *c, const char **line, size_t *n,
  * without waiting, also at the socket). */
 bool conn_pending(struct conn *c);
 
+/* Waits for such bytes until the deadline; false: none came. */
+bool conn_wait(struct conn *c, int64_t deadline) MUST_CHECK;
+/* Whether the peer is gone and all that it said was read (looks without
+ * waiting). */
+bool conn_ended(struct conn *c);
+
 /* Gathers bytes to write. */
 void conn_put(struct conn *c, const void *data, size_t n);
 void conn_puts(struct conn *c, const char *s);

@@ -391,6 +391,44 @@ static void test_unstuffer_lf(void **state)
 	check_unstuffed(false, "a\r.\nb", "a\r.\nb", NULL);
 }
 
+static void test_commands(void **state)
+{
+	static const struct {
+		const char *text;
+		bool want;
+	} row[] = {
+		{ "hi\r\n", false }, { "", false }, { "RSET\r\n", true },
+		{ "rset", true }, { "x\r\n \t\vMaIl FROM:<a@b>\r\n", true },
+		{ "MAIL\tFROM:<a>\r\n", true }, { "mailfrom:<a>\r\n", true },
+		{ "Mailing lists\r\n", false }, { "RCPT TO:<a>\r\n", true },
+		{ "rcptto:<a>\r\n", true }, { "Data: x\r\n", true },
+		{ "Database\r\n", false }, { "Sender: a\r\n", false },
+		{ "Authentication-Results: x\r\n", false },
+		{ "Mail-Followup-To: x\r\n", false },
+		{ "QUIT\r\n", true }, { "Quite so\r\n", false },
+		{ "STARTTLS\n", true }, { "BDAT 10 LAST\r\n", true },
+		{ "bdat\0\r\n", true }, { "XCLIENT A=b\r\n", true },
+		{ "x RSET\r\n", false }, { "\xa0RSET\r\n", true },
+		{ "Help me\r\n", false }, { "vrfy x\r\n", false },
+		{ "a: b\r\n\tEHLO x\r\n", true },
+	};
+	char line[2048];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++)
+		if (text_has_command(row[i].text, strlen(row[i].text)) !=
+		    row[i].want)
+			fail_msg("row %zu", i);
+	/* where a server with a short buffer would cut the line */
+	memset(line, 'x', sizeof(line));
+	memcpy(line + 511, "RSET\r\n", 6);
+	assert_true(text_has_command(line, 517));
+	memset(line, 'x', sizeof(line));
+	memcpy(line + 400, "RSET ", 5);
+	assert_false(text_has_command(line, 998));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -398,6 +436,7 @@ int main(void)
 		cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_long_runs),
 		cmocka_unit_test(test_facts),
+		cmocka_unit_test(test_commands),
 		cmocka_unit_test(test_stops),
 		cmocka_unit_test(test_stuffer),
 		cmocka_unit_test(test_unstuffer_crlf),

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The walk over hosts and their addresses (RFC 5321 5.1): what an answer
+ * means for the next one. */
+#include <stdio.h>
+
+#include "policy/policy.h"
+
+/* Whether an enhanced status code is of this subject (RFC 3463 3). */
+static bool subject_is(const struct outcome *o, char subject)
+{
+	return o->status[0] && o->status[1] == '.' &&
+	       o->status[2] == subject && o->status[3] == '.';
+}
+
+/* An answer to MAIL, RCPT or the data; 503 there is about the order of the
+ * commands before it, and so about the session. */
+static bool speaks_of_message(const struct outcome *o)
+{
+	return o->code && o->code != 503 && o->stage >= STAGE_MAIL;
+}
+
+static bool is_final(const struct outcome *o)
+{
+	return !o->lacking && policy_verdict(o, true) == RCPT_FAILED;
+}
+
+bool policy_replaces(const struct outcome *old, const struct outcome *new)
+{
+	if (new->exit == EX_OK || new->in_doubt || speaks_of_message(new))
+		return true;
+	if (is_final(old))
+		return false;
+	if (is_final(new) || old->lacking)
+		return true;
+	if (new->lacking)
+		return false;
+	if (!outcome_is_temporary(old))
+		return true;
+	return outcome_is_temporary(new) && new->stage >= old->stage;
+}
+
+bool policy_next_address(const struct outcome *o)
+{
+	/* what is wrong here, or with the login, is so at every address, and
+	 * a wrong password said often enough locks the account */
+	if (o->exit == EX_CONFIG || o->exit == EX_NOPERM ||
+	    o->exit == EX_SOFTWARE || o->stage == STAGE_LOCAL)
+		return false;
+	return policy_try_elsewhere(o);
+}
+
+bool policy_other_family(const struct outcome *o)
+{
+	if (o->exit == EX_OK || o->in_doubt || !o->code)
+		return false;
+	if (o->stage < STAGE_MAIL)
+		return o->stage == STAGE_HELLO;
+	return subject_is(o, '7');
+}
+
+size_t policy_addresses(size_t known, size_t hosts_behind, size_t left)
+{
+	size_t room = left > hosts_behind ? left - hosts_behind : 1;
+
+	return known < room ? known : room;
+}
+
+bool policy_lacks(const struct features *f, const struct message_needs *need,
+		  bool verified, struct outcome *why)
+{
+	if (f->size && f->size_limit > 0 && need->size > f->size_limit)
+		outcome_fail_status(why, STAGE_MAIL, EX_DATAERR, "5.3.4",
+				    "too large: the message has %lld bytes, "
+				    "the server takes %lld",
+				    (long long)need->size,
+				    (long long)f->size_limit);
+	else if (need->utf8 && !f->smtputf8)
+		outcome_fail_status(why, STAGE_MAIL, EX_DATAERR, "5.6.7",
+				    "an address has a non-ASCII local part, "
+				    "and the server lacks SMTPUTF8");
+	else if (need->require_tls && !(f->require_tls && verified))
+		outcome_fail_status(why, STAGE_MAIL, EX_UNAVAILABLE, "5.7.30",
+				    "REQUIRETLS was asked for, and the server "
+				    "%s", f->require_tls ?
+				    "was not verified" : "lacks it");
+	else
+		return false;
+	why->lacking = true;
+	return true;
+}
