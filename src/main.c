@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/user.h"
 #include "desk/desk.h"
 #include "submit/transport.h"
 #include "wire/sasl.h"
@@ -80,18 +80,26 @@ static const struct {
 	[COMMAND_VERSION] = { version, true },
 };
 
-/* A password lives in this process: no core, no tracing, and never with
- * rights that its caller lacks. */
+/* Rights that the caller lacks are given up before anything is read. Whether
+ * there were any; nothing is sent then. */
+static bool gives_up_rights(void)
+{
+	bool set_id = getauxval(AT_SECURE) || getuid() != geteuid() ||
+		      getgid() != getegid();
+
+	if (set_id && (setresgid(getgid(), getgid(), getgid()) ||
+		       setresuid(getuid(), getuid(), getuid()))) {
+		fputs("posthaste: rights cannot be given up\n", stderr);
+		exit(EX_NOPERM);
+	}
+	return set_id;
+}
+
+/* A password lives in this process: no core, no tracing. */
 static void harden(void)
 {
 	const struct rlimit none = { 0, 0 };
 
-	if (getauxval(AT_SECURE) || getuid() != geteuid() ||
-	    getgid() != getegid()) {
-		fputs("posthaste: refuses to run set-user-id or "
-		      "set-group-id\n", stderr);
-		exit(EX_NOPERM);
-	}
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0);
 	signal(SIGPIPE, SIG_IGN);
@@ -112,27 +120,34 @@ static void open_log(const struct config *c)
 }
 
 /* Root with the system's configuration becomes the queue's owner before it
- * touches queue, secrets or network. */
+ * touches queue, secrets, network or a log file that he could have put
+ * another name in the place of. */
 static bool step_down(const struct config *c, struct outcome *why)
 {
+	struct user owner = { 0 };
 	struct stat st;
-	struct passwd *pw;
-	gid_t gid;
+	bool done;
 
 	if (geteuid() || c->user_file || !c->queue.directory ||
 	    stat(c->queue.directory, &st) || !st.st_uid)
 		return true;
-	pw = getpwuid(st.st_uid);
-	gid = pw ? pw->pw_gid : st.st_gid;
-	log_give(st.st_uid, gid);
-	if ((pw ? initgroups(pw->pw_name, gid) : setgroups(0, NULL)) ||
-	    setresgid(gid, gid, gid) ||
-	    setresuid(st.st_uid, st.st_uid, st.st_uid))
-		return outcome_fail(why, STAGE_LOCAL, EX_OSERR,
-				    "cannot become the queue's owner: %s",
-				    strerror(errno));
+	if (!user_find(st.st_uid, &owner, why))
+		return false;
+	if (!owner.name)
+		owner.gid = st.st_gid;
+	if (c->log.to)
+		log_prepare(c->log.to, st.st_uid, owner.gid);
+	done = !(owner.name ? initgroups(owner.name, owner.gid)
+			    : setgroups(0, NULL)) &&
+	       !setresgid(owner.gid, owner.gid, owner.gid) &&
+	       !setresuid(st.st_uid, st.st_uid, st.st_uid);
+	if (!done)
+		outcome_fail(why, STAGE_LOCAL, EX_OSERR,
+			     "cannot become the queue's owner: %s",
+			     strerror(errno));
+	user_release(&owner);
 	prctl(PR_SET_DUMPABLE, 0);
-	return true;
+	return done;
 }
 
 static bool prepare(const struct desk *d, struct outcome *why)
@@ -147,7 +162,7 @@ static bool prepare(const struct desk *d, struct outcome *why)
 		return outcome_fail(why, STAGE_LOCAL, EX_CONFIG,
 				    "there is no account \"%s\"",
 				    d->options->account);
-	return step_down(d->config, why);
+	return true;
 }
 
 static int fail(const struct desk *d, const struct outcome *why)
@@ -173,31 +188,40 @@ static bool ignores_configuration(enum command command)
 	       command != COMMAND_CONFIGURE;
 }
 
-static int run_command(struct desk *d, int argc, char **argv,
+static int run_command(struct desk *d, bool set_id, int argc, char **argv,
 		       struct options *options, struct config *config)
 {
-	struct outcome usage, why;
+	struct outcome usage, why, down;
 	struct config_place place = {
 		.system_file = CONFIG_FILE,
 		.queue_directory = QUEUE_DIRECTORY,
 		.priorities_valid = tls_priorities_valid,
 	};
 	bool understood = options_parse(argc, argv, options, &usage);
-	bool configured;
+	bool configured, stepped;
 
+	if (set_id) {
+		outcome_fail(&why, STAGE_LOCAL, EX_NOPERM, "refuses to run "
+			     "set-user-id or set-group-id");
+		return fail(d, &why);
+	}
 	if (understood && ignores_configuration(options->command))
 		return commands[options->command].run(d);
 	place.file = options->config;
 	configured = config_load(&place, config, &why);
+	stepped = step_down(config, &down);
 	open_log(config);
 	if (config->url_ignored)
 		desk_complain("POSTHASTE_URL is not used: root sends as the "
 			      "owner of the system's queue");
 	if (!understood)
 		return fail(d, &usage);
-	if (!configured && !commands[options->command].unconfigured)
+	if (!configured && (why.exit != EX_CONFIG ||
+			    !commands[options->command].unconfigured))
 		return fail(d, &why);
-	if (configured ? !prepare(d, &why) : !step_down(config, &why))
+	if (!stepped)
+		return fail(d, &down);
+	if (configured && !prepare(d, &why))
 		return fail(d, &why);
 	return commands[options->command].run(d);
 }
@@ -213,11 +237,13 @@ int main(int argc, char **argv)
 		.options = &options, .config = &config, .caller = &caller,
 		.no_input = fcntl(STDIN_FILENO, F_GETFD) < 0,
 	};
+	bool set_id;
 	int status;
 
 	file_reserve_standard();
+	set_id = gives_up_rights();
 	harden();
-	status = run_command(&d, argc, argv, &options, &config);
+	status = run_command(&d, set_id, argc, argv, &options, &config);
 	config_release(&config);
 	caller_release(&caller);
 	exit(status);

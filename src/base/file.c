@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,17 +11,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/user.h"
+
 /* --- whose it is --- */
-
-static void user_words(uid_t uid, char *out, size_t size)
-{
-	const struct passwd *user = getpwuid(uid);
-
-	if (user)
-		snprintf(out, size, "the user %s", user->pw_name);
-	else
-		snprintf(out, size, "uid %lu", (unsigned long)uid);
-}
 
 const char *file_reason(const struct outcome *why, const char *path)
 {
@@ -48,6 +39,26 @@ void file_add_reader(struct outcome *why, const char *path)
 		outcome_fail(why, why->stage, why->exit,
 			     "%.300s (read as %s)", text, reader);
 	}
+}
+
+/* Within a user namespace that does not know the host's root, what is his
+ * belongs to nobody. */
+static bool is_root(uid_t uid)
+{
+	enum { UNMAPPED = 65534 };
+	char map[128] = "";
+	int fd;
+
+	if (!uid)
+		return true;
+	fd = uid == UNMAPPED ? open("/proc/self/uid_map", O_RDONLY |
+				    O_CLOEXEC) : -1;
+	if (fd >= 0) {
+		if (read(fd, map, sizeof(map) - 1) < 0)
+			map[0] = '\0';
+		close(fd);
+	}
+	return fd >= 0 && !strstr(map, "4294967295");
 }
 
 static bool is_read_only(int fd)
@@ -85,7 +96,8 @@ bool file_judge(int fd, const char *path, unsigned how,
 	if (how & FILE_TRUSTED && st.st_mode & S_IWOTH && !is_read_only(fd))
 		return outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s: can be "
 				    "written by others (chmod o-w)", path);
-	if (how & FILE_TRUSTED && st.st_uid && st.st_uid != geteuid()) {
+	if (how & FILE_TRUSTED && !is_root(st.st_uid) &&
+	    st.st_uid != geteuid()) {
 		user_words(st.st_uid, owner, sizeof(owner));
 		user_words(geteuid(), reader, sizeof(reader));
 		return outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s: belongs "
@@ -202,6 +214,110 @@ bool file_read_at(int fd, off_t offset, void *data, size_t n)
 		n -= (size_t)done;
 	}
 	return true;
+}
+
+/* --- a way that nobody else can change --- */
+
+enum { LINKS_MAX = 16, PATH_BYTES = 4096 };
+
+static bool is_trusted_by(const struct stat *st, bool root_only)
+{
+	return is_root(st->st_uid) || (!root_only && st->st_uid == geteuid());
+}
+
+static bool may_walk(int fd, bool root_only)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return false;
+	errno = !S_ISDIR(st.st_mode) ? ENOTDIR : EPERM;
+	return S_ISDIR(st.st_mode) && is_trusted_by(&st, root_only) &&
+	       (!(st.st_mode & S_IWOTH) || st.st_mode & S_ISVTX);
+}
+
+/* The target of a link in this directory, put before the rest of the path;
+ * *is_link false: there is no link. */
+static bool follow(int directory, const char *name, bool root_only,
+		   char rest[PATH_BYTES], bool *is_link)
+{
+	char target[PATH_BYTES], after[PATH_BYTES];
+	struct stat st;
+	ssize_t n;
+
+	*is_link = false;
+	if (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW))
+		return errno == ENOENT;
+	if (!S_ISLNK(st.st_mode))
+		return true;
+	*is_link = true;
+	if (!is_trusted_by(&st, root_only)) {
+		errno = EPERM;
+		return false;
+	}
+	n = readlinkat(directory, name, target, sizeof(target));
+	if (n < 0)
+		return false;
+	if ((size_t)n + strlen(rest) >= PATH_BYTES) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
+	strcpy(after, rest);
+	memcpy(rest, target, (size_t)n);
+	strcpy(rest + n, after);
+	return true;
+}
+
+bool file_walk(const char *path, bool root_only, int *directory,
+	       char name[NAME_MAX + 1])
+{
+	char rest[PATH_BYTES], *p, *end;
+	int links = 0, next, error;
+	bool is_link;
+
+	*directory = -1;
+	errno = ENAMETOOLONG;
+	if (strlen(path) >= sizeof(rest))
+		return false;
+	strcpy(rest, path);
+	*directory = open(rest[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY |
+			  O_CLOEXEC);
+	while (*directory >= 0 && may_walk(*directory, root_only)) {
+		p = rest + strspn(rest, "/");
+		end = strchrnul(p, '/');
+		errno = ENAMETOOLONG;
+		if (end - p > NAME_MAX)
+			break;
+		memcpy(name, p, (size_t)(end - p));
+		name[end - p] = '\0';
+		memmove(rest, end, strlen(end) + 1);
+		errno = EISDIR;
+		if (!*name || (!*rest && (!strcmp(name, ".") ||
+					  !strcmp(name, ".."))))
+			break;
+		if (!follow(*directory, name, root_only, rest, &is_link))
+			break;
+		if (!is_link && !*rest)
+			return true;
+		errno = ELOOP;
+		if (is_link && ++links > LINKS_MAX)
+			break;
+		if (is_link && rest[0] != '/')
+			continue;
+		next = is_link ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) :
+		       openat(*directory, name, O_PATH | O_DIRECTORY |
+			      O_NOFOLLOW | O_CLOEXEC);
+		error = errno;
+		close(*directory);
+		*directory = next;
+		errno = error;
+	}
+	error = errno;
+	if (*directory >= 0)
+		close(*directory);
+	*directory = -1;
+	errno = error;
+	return false;
 }
 
 /* --- writing --- */

@@ -7,6 +7,7 @@
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/stat.h>
@@ -58,6 +59,15 @@ const char *file_reason(const struct outcome *why, const char *path);
 /* Adds "(read as the user alice; it belongs to the user posthaste)" to words
  * about a file that may not be read, as far as that can be found out. */
 void file_add_reader(struct outcome *why, const char *path);
+
+/* Opens the directory that a path leads to, step by step: none of those on the
+ * way, and no link, may be another user's than root's or the effective one's
+ * (root_only: than root's), or be writable by everybody (sticky ones may).
+ * name is what is left of the path, which is not a link at that moment and is
+ * to be opened in *directory with O_NOFOLLOW. False: errno, EPERM where
+ * somebody else's rights are in the way. */
+bool file_walk(const char *path, bool root_only, int *directory,
+	       char name[NAME_MAX + 1]) MUST_CHECK;
 
 /* All n bytes, whatever a call takes of them. False: errno. */
 bool file_write_all(int fd, const void *data, size_t n) MUST_CHECK;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,10 +14,11 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/outcome.h"
 
-enum { LINE_MAX_BYTES = 64 * 1024 };
+enum { LINE_MAX_BYTES = 64 * 1024, LOG_MODE = 0640 };
 
 enum sink_kind { SINK_SYSLOG, SINK_DESCRIPTOR, SINK_NONE };
 
@@ -27,45 +29,128 @@ static struct {
 	bool json;
 	bool opened;           /* openlog was called */
 	enum log_level level;
+	char fault[512];
 } sink = { .fd = -1, .level = LOG_AT_INFO };
 
-static int sink_open(const char *path)
+/* A file that was there, in a directory where everybody may make one, is not
+ * written unless it is ours or root's; a second name may be anywhere. */
+static bool sink_fits(int directory, int fd)
 {
-	return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC |
-		    O_NOCTTY | O_NONBLOCK, 0640);
+	struct stat above, st;
+
+	if (fstat(directory, &above) || fstat(fd, &st))
+		return false;
+	if (S_ISREG(st.st_mode) && st.st_nlink != 1)
+		return false;
+	return !(above.st_mode & S_IWOTH) || !st.st_uid ||
+	       st.st_uid == geteuid();
+}
+
+static int sink_open(const char *path, struct outcome *why)
+{
+	char name[NAME_MAX + 1];
+	int directory, fd;
+
+	if (!file_walk(path, false, &directory, name)) {
+		outcome_fail(why, STAGE_LOCAL, EX_CANTCREAT,
+			     "the log file %s: %s", path, strerror(errno));
+		return -1;
+	}
+	fd = openat(directory, name, O_WRONLY | O_APPEND | O_CLOEXEC |
+		    O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
+	if (fd < 0 && errno == ENOENT) {
+		fd = openat(directory, name, O_WRONLY | O_APPEND | O_CREAT |
+			    O_EXCL | O_CLOEXEC | O_NOFOLLOW, LOG_MODE);
+		/* whatever the umask took away */
+		if (fd >= 0)
+			(void)!fchmod(fd, LOG_MODE);
+	}
+	if (fd < 0) {
+		outcome_fail(why, STAGE_LOCAL, EX_CANTCREAT,
+			     "the log file %s: %s", path, strerror(errno));
+		if (errno == EACCES)
+			file_add_reader(why, path);
+	} else if (!sink_fits(directory, fd)) {
+		close(fd);
+		fd = -1;
+		outcome_fail(why, STAGE_LOCAL, EX_CANTCREAT,
+			     "the log file %s: somebody else made it, or it "
+			     "has a second name", path);
+	}
+	close(directory);
+	return fd;
+}
+
+/* The names of our own streams are no files of their own: what lies behind
+ * them may be a pipe or a socket that cannot be opened again. */
+static int sink_stream(const char *to)
+{
+	static const char *const names[][4] = {
+		[STDOUT_FILENO] = { "/dev/stdout", "/dev/fd/1",
+				    "/proc/self/fd/1" },
+		[STDERR_FILENO] = { "stderr", "/dev/stderr", "/dev/fd/2",
+				    "/proc/self/fd/2" },
+	};
+	int fd;
+	size_t i;
+
+	for (fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
+		for (i = 0; i < 4 && names[fd][i]; i++)
+			if (!strcmp(to, names[fd][i]))
+				return fd;
+	return -1;
 }
 
 void log_open(const struct log_settings *settings)
 {
+	struct outcome why;
+
 	if (sink.own)
 		close(sink.fd);
 	sink.own = false;
 	sink.json = settings->json;
 	sink.level = settings->level;
-	if (!strcmp(settings->to, "syslog")) {
-		sink.kind = SINK_SYSLOG;
-	} else if (!strcmp(settings->to, "none")) {
+	sink.kind = SINK_SYSLOG;
+	sink.fault[0] = '\0';
+	if (!strcmp(settings->to, "syslog"))
+		return;
+	if (!strcmp(settings->to, "none")) {
 		sink.kind = SINK_NONE;
-	} else if (!strcmp(settings->to, "stderr")) {
-		sink.kind = SINK_DESCRIPTOR;
-		sink.fd = STDERR_FILENO;
-	} else {
-		sink.fd = sink_open(settings->to);
-		sink.own = sink.fd >= 0;
-		sink.kind = sink.own ? SINK_DESCRIPTOR : SINK_NONE;
+		return;
 	}
+	sink.fd = sink_stream(settings->to);
+	if (sink.fd < 0) {
+		sink.fd = sink_open(settings->to, &why);
+		sink.own = sink.fd >= 0;
+	}
+	if (sink.fd >= 0)
+		sink.kind = SINK_DESCRIPTOR;
+	else
+		snprintf(sink.fault, sizeof(sink.fault), "%s", why.text);
 }
 
-void log_give(uid_t uid, gid_t gid)
+const char *log_fault(void)
 {
-	struct stat st;
+	return sink.fault[0] ? sink.fault : NULL;
+}
 
-	if (!sink.own || fstat(sink.fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-	    st.st_size || st.st_uid != geteuid() || st.st_nlink != 1)
+void log_prepare(const char *to, uid_t uid, gid_t gid)
+{
+	char name[NAME_MAX + 1];
+	int directory, fd;
+
+	if (to[0] != '/' || sink_stream(to) >= 0 ||
+	    !file_walk(to, true, &directory, name))
 		return;
-	/* it stays as it was: that is no reason to send no mail */
-	if (fchown(sink.fd, uid, gid) < 0)
-		return;
+	fd = openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC |
+		    O_NOFOLLOW, LOG_MODE);
+	if (fd >= 0) {
+		/* as root's it is none that he could write */
+		if (fchmod(fd, LOG_MODE) || fchown(fd, uid, gid))
+			unlinkat(directory, name, 0);
+		close(fd);
+	}
+	close(directory);
 }
 
 /* Text that could be taken for another field, or for another line, is
@@ -141,12 +226,14 @@ static void sink_syslog(enum log_level level, const char *line)
 
 /* A file gets the date that syslog would have added. One write a line, so
  * that lines of several processes do not mix. */
-static void sink_write(struct buf *line)
+static bool sink_write(struct buf *line)
 {
 	struct buf whole = BUF(LINE_MAX_BYTES + 128);
 	char stamp[40];
 	struct tm tm;
 	time_t now = time(NULL);
+	bool written;
+	ssize_t done;
 
 	if (!sink.json) {
 		localtime_r(&now, &tm);
@@ -155,9 +242,12 @@ static void sink_write(struct buf *line)
 	}
 	buf_adds(&whole, buf_text(line));
 	buf_addc(&whole, '\n');
-	while (write(sink.fd, whole.data, whole.len) < 0 && errno == EINTR)
-		continue;
+	do {
+		done = write(sink.fd, whole.data, whole.len);
+	} while (done < 0 && errno == EINTR);
+	written = done == (ssize_t)whole.len;
 	buf_release(&whole);
+	return written;
 }
 
 void log_event(enum log_level level, const struct log_field *field, size_t n)
@@ -171,10 +261,8 @@ void log_event(enum log_level level, const struct log_field *field, size_t n)
 		add_json(&line, field, n);
 	else
 		add_text(&line, field, n);
-	if (sink.kind == SINK_SYSLOG)
+	if (sink.kind == SINK_SYSLOG || (!sink_write(&line) && sink.own))
 		sink_syslog(level, buf_text(&line));
-	else
-		sink_write(&line);
 	buf_release(&line);
 	errno = saved;
 }

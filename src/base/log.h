@@ -31,12 +31,17 @@ struct log_field {
 	enum log_form form;
 };
 
-/* Before the first call, events go to syslog as text. settings->to is
- * copied; a file that cannot be opened: nothing is logged. */
+/* Before the first call, events go to syslog as text, and so they do where a
+ * file cannot be opened, or a line not be written to it. A file is only opened
+ * where no third user could put another in its place. */
 void log_open(const struct log_settings *settings);
-/* A log file that was just made (ours, and empty) becomes this user's, who
- * is to write it from now on. */
-void log_give(uid_t uid, gid_t gid);
+/* Why the file of the last log_open is not written; NULL: it is, or there is
+ * none. */
+const char *log_fault(void);
+/* For root, who is about to become this user: makes the log file for him if
+ * it is missing and every directory on the way to it is root's. Otherwise it
+ * does nothing. */
+void log_prepare(const char *to, uid_t uid, gid_t gid);
 /* name=value pairs, or one JSON object with a "time". */
 void log_event(enum log_level level, const struct log_field *field, size_t n);
 /* One event of words alone, as text="...". */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/user.h"
 #include "config/keys.h"
 
 enum { FILE_MAX = 64 << 20, ERRORS_MAX = 1000 };
@@ -187,13 +188,17 @@ bool transport_proxy_dns(const struct transport *t)
 static char *user_place(const char *variable, const char *fallback,
 			const char *name)
 {
-	const char *base = getenv(variable), *home;
+	const char *base = getenv(variable);
+	struct outcome ignored;
+	char *home, *place = NULL;
 
 	/* a relative path there is to be ignored, says the XDG standard */
 	if (base && base[0] == '/')
 		return mem_printf("%s/%s", base, name);
-	home = home_directory();
-	return home ? mem_printf("%s/%s/%s", home, fallback, name) : NULL;
+	if (user_home(&home, &ignored) && home)
+		place = mem_printf("%s/%s/%s", home, fallback, name);
+	free(home);
+	return place;
 }
 
 /* A link that leads nowhere is a file, which cannot be read. */
@@ -353,11 +358,15 @@ bool config_load(const struct config_place *place, struct config *config,
 {
 	struct buf text = BUF_SECRET(FILE_MAX);
 	struct settings *set = mem_alloc(sizeof(*set));
-	char words[sizeof(why->text)];
+	char words[sizeof(why->text)], *home;
 	bool in_environment = false;
 	unsigned mode = 0;
 
 	*config = (struct config){ .set = set };
+	/* whose file it is may depend on it: no answer is not "no home" */
+	if (!user_home(&home, why))
+		return false;
+	free(home);
 	apply_fallbacks(config);
 	if (!find_file(place, config))
 		in_environment = read_environment(place, config, set);

@@ -78,9 +78,6 @@ extern const struct value_type type_text, type_path, type_directory,
 	type_hexes, type_mechanisms, type_extensions, type_tristate,
 	type_log, type_names, type_selectors;
 
-/* The home directory, from HOME or the user's entry; NULL: none. */
-const char *home_directory(void);
-
 /* suggest.c: what may have been meant by an unknown key, word of a key, or
  * section; NULL: no idea. *elsewhere: the section that such a key belongs to,
  * SECTIONS if it is the one given. */

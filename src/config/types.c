@@ -4,11 +4,11 @@
 #include "config/keys.h"
 
 #include <ctype.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
+
+#include "base/user.h"
 
 static bool bad(struct outcome *why, const char *text, const char *wanted)
 {
@@ -25,23 +25,17 @@ static bool read_text(const struct config_key *key, const char *text,
 	return true;
 }
 
-const char *home_directory(void)
-{
-	const char *home = getenv("HOME");
-	const struct passwd *user;
-
-	if (home && *home)
-		return home;
-	user = getpwuid(getuid());
-	return user && user->pw_dir[0] ? user->pw_dir : NULL;
-}
-
 /* ~/x as $HOME/x; the caller frees. */
 static char *path_expand(const char *path)
 {
-	const char *home = strncmp(path, "~/", 2) ? NULL : home_directory();
+	struct outcome ignored;
+	char *home = NULL, *whole;
 
-	return home ? mem_printf("%s%s", home, path + 1) : mem_string(path);
+	if (strncmp(path, "~/", 2) || !user_home(&home, &ignored) || !home)
+		return mem_string(path);
+	whole = mem_printf("%s%s", home, path + 1);
+	free(home);
+	return whole;
 }
 
 static bool read_path(const struct config_key *key, const char *text,

@@ -100,8 +100,13 @@ void adopt_sender(const struct config *config, struct entry *e)
 	if (address_one(e->envelope.sender, &plain, &qualified, &ignored))
 		request.sender = e->envelope.sender;
 	if (!compose_sender(config, &request, NULL, &account, &sender,
-			    &ignored))
-		sender = mem_string("");
+			    &ignored)) {
+		free(sender);
+		/* who he is will be known again; until then his word has to
+		 * do, since nobody else could be told */
+		sender = mem_string(ignored.exit == EX_TEMPFAIL && plain ?
+				    plain : "");
+	}
 	free(plain);
 	take_over(&e->envelope.sender, &sender);
 	caller_release(&caller);

@@ -33,9 +33,18 @@ void desk_log_failure(const struct desk *d, const struct outcome *why)
 	log_event(LOG_AT_ERROR, fields, sizeof(fields) / sizeof(*fields));
 }
 
+/* The log is about mail: that a question about it could not be answered is
+ * told to who asks. */
+static bool is_about_mail(enum command command)
+{
+	return command == COMMAND_SEND || command == COMMAND_SMTPD ||
+	       command == COMMAND_RUN;
+}
+
 int desk_fail(const struct desk *d, const struct outcome *why)
 {
-	desk_log_failure(d, why);
+	if (is_about_mail(d->options->command))
+		desk_log_failure(d, why);
 	desk_complain("%s", why->text);
 	return why->exit;
 }

@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "submit/compose.h"
 
-#include <errno.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/user.h"
 #include "mail/address.h"
 #include "mail/recipients.h"
 #include "policy/policy.h"
 
 /* --- who calls --- */
 
-enum { PASSWD_MAX = 1024 * 1024 };
+enum { GECOS_MAX = 1024 * 1024 };
 
 /* GECOS up to the first comma, "&" being the login name, capitalised. */
 static char *gecos_name(const char *gecos, const char *login)
 {
-	struct buf b = BUF(PASSWD_MAX);
+	struct buf b = BUF(GECOS_MAX);
 
 	for (; *gecos && *gecos != ','; gecos++) {
 		if (*gecos != '&') {
@@ -39,33 +38,31 @@ static char *gecos_name(const char *gecos, const char *login)
 	return buf_take(&b);
 }
 
+/* While the database gives no answer, login stays NULL, and is asked for
+ * again by the next message. */
 static void look_up(struct caller *c)
 {
-	struct passwd entry, *found = NULL;
-	size_t size = 1024;
-	char *space = NULL;
+	struct user user;
 
 	if (c->login)
 		return;
-	do {
-		size *= 2;
-		space = mem_resize(space, size, 1);
-	} while (getpwuid_r(c->uid, &entry, space, size, &found) == ERANGE &&
-		 size < PASSWD_MAX);
-	if (found && found->pw_name && *found->pw_name) {
-		c->login = mem_string(found->pw_name);
-		if (found->pw_gecos)
-			c->gecos = gecos_name(found->pw_gecos, c->login);
+	c->unknown = (struct outcome){ 0 };
+	if (!user_find(c->uid, &user, &c->unknown))
+		return;
+	if (user.name) {
+		c->login = mem_string(user.name);
+		if (user.gecos)
+			c->gecos = gecos_name(user.gecos, c->login);
 	} else {
 		c->login = mem_printf("%lu", (unsigned long)c->uid);
 	}
-	free(space);
+	user_release(&user);
 }
 
 const char *caller_login(struct caller *c)
 {
 	look_up(c);
-	return c->login;
+	return c->login ? c->login : "";
 }
 
 const char *caller_full_name(struct caller *c)
@@ -74,6 +71,14 @@ const char *caller_full_name(struct caller *c)
 		return c->name;
 	look_up(c);
 	return c->gecos;
+}
+
+bool caller_is_known(const struct caller *c, struct outcome *why)
+{
+	if (c->unknown.exit == EX_OK)
+		return true;
+	*why = c->unknown;
+	return false;
 }
 
 void caller_release(struct caller *c)
@@ -176,7 +181,7 @@ static bool account_choose(const struct config *config,
 				  login_for_accounts(config, request->caller),
 				  sender);
 	free(sender);
-	return true;
+	return caller_is_known(request->caller, why);
 }
 
 /* The first mailbox of From; NULL where there is none of use. */
@@ -219,7 +224,7 @@ bool compose_sender(const struct config *config, const struct request *request,
 		*sender = sender_from_message(m);
 	*sender = *sender ? qualified(*sender, domain) :
 		  login_address(caller_login(request->caller), domain);
-	return true;
+	return caller_is_known(request->caller, why);
 }
 
 /* --- the whole --- */
@@ -285,7 +290,8 @@ static bool complete(const struct config *config,
 	if (request->accepted && c.from_header == FROM_REPLACE &&
 	    is_from(*m, from))
 		c.from_header = FROM_KEEP;
-	ok = message_complete(m, &c, why);
+	ok = caller_is_known(request->caller, why) &&
+	     message_complete(m, &c, why);
 	free(from);
 	return ok;
 }

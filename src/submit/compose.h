@@ -23,11 +23,16 @@ struct caller {
 	const char *name; /* the environment's NAME; NULL */
 	char *login;      /* NULL: not looked up yet */
 	char *gecos;      /* of the name alone, "&" replaced; NULL */
+	struct outcome unknown; /* the last look-up's failure; exit EX_OK */
 };
-/* The login name; the number where the user has none. */
+/* The login name; the number where the user has none; "" where the database
+ * gives no answer, which caller_is_known tells. */
 const char *caller_login(struct caller *c);
 /* The name given, else GECOS; NULL. */
 const char *caller_full_name(struct caller *c);
+/* False (EX_TEMPFAIL): a look-up failed, so that what was made with the two
+ * must not be used. */
+bool caller_is_known(const struct caller *c, struct outcome *why) MUST_CHECK;
 void caller_release(struct caller *c);
 
 struct request {
@@ -54,7 +59,8 @@ struct request {
 /* Fills *e and completes *m. *account is set as soon as it is known, NULL:
  * none. The completed message is held against the configured limit on its
  * size, here and nowhere else. False: EX_USAGE, EX_DATAERR (5.3.4: too
- * large), EX_CONFIG, EX_IOERR. The caller
+ * large), EX_CONFIG, EX_IOERR, EX_TEMPFAIL (nobody could say
+ * who the caller is). The caller
  * releases e in either case. */
 bool compose(const struct config *config, const struct request *request,
 	     struct message **m, struct envelope *e,

@@ -66,6 +66,8 @@ void log_attempt(const struct run *run, const struct part *p, size_t i)
 	if (run->watch && run->watch->attempt)
 		run->watch->attempt(run->watch->context, job->id, r->address,
 				    o);
-	log_event(o->exit == EX_OK ? LOG_AT_INFO : LOG_AT_ERROR, fields,
+	/* that a server wants to be asked again is the course of things */
+	log_event(o->exit == EX_OK || !strcmp(status_word(run, o), "deferred") ?
+		  LOG_AT_INFO : LOG_AT_ERROR, fields,
 		  sizeof(fields) / sizeof(*fields));
 }

@@ -45,9 +45,12 @@ void secrets_free(struct secrets *s)
 static bool from_netrc(const struct transport *t, char **out,
 		       struct outcome *why)
 {
-	char *path = secret_netrc_path();
-	bool done = true;
+	char *path;
+	bool done;
 
+	if (!secret_netrc_path(&path, why))
+		return false;
+	done = true;
 	if (path)
 		done = secret_netrc(path, &t->host, t->username, out, why);
 	free(path);

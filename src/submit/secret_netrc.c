@@ -4,12 +4,12 @@
  * "quoted" ones with backslash escapes, # comments, macdef up to an empty
  * line.
  */
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/user.h"
 #include "submit/secret_parts.h"
 
 enum { NETRC_MAX = 1024 * 1024 };
@@ -20,16 +20,17 @@ struct netrc {
 	bool quoted;
 };
 
-char *secret_netrc_path(void)
+bool secret_netrc_path(char **path, struct outcome *why)
 {
-	const char *home = getenv("HOME");
-	const struct passwd *user;
+	char *home;
 
-	if (!home || !*home) {
-		user = getpwuid(getuid());
-		home = user ? user->pw_dir : NULL;
-	}
-	return home && *home ? mem_printf("%s/.netrc", home) : NULL;
+	*path = NULL;
+	if (!user_home(&home, why))
+		return false;
+	if (home)
+		*path = mem_printf("%s/.netrc", home);
+	free(home);
+	return true;
 }
 
 static void quoted_word(struct netrc *n)

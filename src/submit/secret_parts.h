@@ -37,8 +37,9 @@ bool secret_credential(const char *name, char **out, struct outcome *why)
 bool secret_netrc(const char *path, const struct list *hosts,
 		  const char *login, char **out, struct outcome *why)
 	MUST_CHECK;
-/* ~/.netrc; the caller frees. NULL: no home. */
-char *secret_netrc_path(void);
+/* ~/.netrc; the caller frees. NULL: no home. False: EX_TEMPFAIL, the user
+ * database gave no answer. */
+bool secret_netrc_path(char **path, struct outcome *why) MUST_CHECK;
 
 /* Asks on the terminal; *out is NULL where there is none in the
  * foreground, or nothing was typed. */

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/user.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+
+enum { ENTRY_MAX = 1024 * 1024 };
+
+bool user_find(uid_t uid, struct user *out, struct outcome *why)
+{
+	struct passwd entry, *found = NULL;
+	size_t size = 1024;
+	char *space = NULL;
+	int error;
+
+	*out = (struct user){ 0 };
+	do {
+		size *= 2;
+		space = mem_resize(space, size, 1);
+		error = getpwuid_r(uid, &entry, space, size, &found);
+	} while ((error == ERANGE && size < ENTRY_MAX) || error == EINTR);
+	if (found && found->pw_name && *found->pw_name) {
+		out->name = mem_string(found->pw_name);
+		out->gecos = mem_string(found->pw_gecos);
+		out->home = mem_string(found->pw_dir);
+		out->gid = found->pw_gid;
+	}
+	free(space);
+	if (out->name || !error || error == ENOENT || error == ESRCH)
+		return true;
+	return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL, "the user database "
+			    "cannot be asked for uid %lu: %s",
+			    (unsigned long)uid, strerror(error));
+}
+
+void user_release(struct user *u)
+{
+	free(u->name);
+	free(u->gecos);
+	free(u->home);
+	*u = (struct user){ 0 };
+}
+
+bool user_home(char **home, struct outcome *why)
+{
+	const char *set = getenv("HOME");
+	struct user user;
+
+	*home = NULL;
+	if (set && *set) {
+		*home = mem_string(set);
+		return true;
+	}
+	if (!user_find(getuid(), &user, why))
+		return false;
+	if (user.home && *user.home)
+		*home = mem_string(user.home);
+	user_release(&user);
+	return true;
+}
+
+void user_words(uid_t uid, char *out, size_t size)
+{
+	struct outcome ignored;
+	struct user user;
+
+	if (user_find(uid, &user, &ignored) && user.name)
+		snprintf(out, size, "the user %s", user.name);
+	else
+		snprintf(out, size, "uid %lu", (unsigned long)uid);
+	user_release(&user);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The user database. It may be a directory service that is down: that is no
+ * answer, and must never be read as "there is no such user".
+ */
+#ifndef BASE_USER_H
+#define BASE_USER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/outcome.h"
+
+struct user {
+	char *name;             /* NULL: there is no such user */
+	char *gecos;
+	char *home;
+	gid_t gid;
+};
+
+/* A user by number; user_release frees. False (EX_TEMPFAIL): the database
+ * gave no answer. */
+bool user_find(uid_t uid, struct user *out, struct outcome *why) MUST_CHECK;
+void user_release(struct user *u);
+/* The caller's home directory: HOME, else the database's; NULL where he has
+ * none. The caller frees. False as above. */
+bool user_home(char **home, struct outcome *why) MUST_CHECK;
+/* "the user alice", or "uid 1001" where there is no name to be had. */
+void user_words(uid_t uid, char *out, size_t size);
+
+#endif
