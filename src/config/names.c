@@ -237,7 +237,7 @@ static bool resolver_item(const char *text, char **out, struct outcome *why)
 
 	if (!split_endpoint(text, &e, why))
 		return false;
-	good = is_ip(e.host);
+	good = ip_kind(e.host) != IP_NONE;
 	endpoint_release(&e);
 	if (!good)
 		return bad(why, text, "an IP address, with or without a port");

@@ -238,33 +238,16 @@ static void judge_dnssec(struct dnscheck *c, const struct dns_answer *a)
 	free(publish);
 }
 
-/* From servers that do not themselves follow CNAMEs, too. */
-static bool leads_on(const struct dns_answer *a, const char *name)
-{
-	return a->status == DNS_NODATA && a->cname && *a->cname &&
-	       strcasecmp(a->cname, name);
-}
-
 bool check_mx(struct dnscheck *c)
 {
-	char *name = mem_string(c->domain);
 	struct dns_answer a = { 0 };
-	unsigned steps;
+	const char *name;
 	bool answered;
 
-	dns_query(c->dns, name, DNS_MX, &a);
-	for (steps = 0; leads_on(&a, name) && steps < CNAMES_MAX; steps++) {
-		free(name);
-		name = mem_string(a.cname);
-		dns_answer_release(&a);
-		dns_query(c->dns, name, DNS_MX, &a);
-	}
-	if (a.cname && *a.cname) {
-		free(name);
-		name = mem_string(a.cname);
-	}
+	dns_query(c->dns, c->domain, DNS_MX, &a);
+	name = a.cname && *a.cname ? a.cname : c->domain;
 	judge_cname(c, name, &a);
-	if (steps == CNAMES_MAX)
+	if (a.astray)
 		report(c, GRADE_FAIL, "mx", c->domain, NULL, "its CNAME "
 		       "records lead round in a circle, or too far");
 	else
@@ -272,7 +255,6 @@ bool check_mx(struct dnscheck *c)
 	judge_dnssec(c, &a);
 	answered = a.status != DNS_FAILED || !c->deaf;
 	dns_answer_release(&a);
-	free(name);
 	return answered;
 }
 

@@ -7,8 +7,6 @@
 #include "base/buf.h"
 #include "submit/hosts_parts.h"
 
-enum { CNAMES_MAX = 16 };
-
 void exchanges_release(struct exchanges *e)
 {
 	list_release(&e->name);
@@ -92,50 +90,21 @@ static bool conclude(struct dns_answer *a, const char *domain,
 	case DNS_FAILED:
 		break;
 	}
-	return outcome_fail_status(why, STAGE_DNS, EX_TEMPFAIL, "4.4.3",
-				   "the MX records of %s cannot be looked "
+	return outcome_fail_status(why, STAGE_DNS, EX_TEMPFAIL,
+				   a->astray ? "4.4.6" : "4.4.3", "the MX records of %s cannot be looked "
 				   "up: %s", domain, a->words);
-}
-
-/* Whether an answer says no more than where to look instead, as from a
- * server that does not itself follow CNAMEs. */
-static bool leads_on(const struct dns_answer *a, const char *name)
-{
-	return a->status == DNS_NODATA && a->cname && *a->cname &&
-	       strcasecmp(a->cname, name);
 }
 
 bool exchanges_find(struct dns *dns, const char *domain,
 		    struct exchanges *out, struct outcome *why)
 {
 	struct dns_answer a = { 0 };
-	struct list seen = { 0 };
-	bool ok = false;
+	bool ok;
 
-	*out = (struct exchanges){ .canonical = mem_string(domain) };
+	*out = (struct exchanges){ 0 };
 	dns_query(dns, domain, DNS_MX, &a);
-	while (leads_on(&a, out->canonical)) {
-		list_add(&seen, out->canonical);
-		if (seen.n > CNAMES_MAX ||
-		    list_has_nocase(&seen, a.cname)) {
-			(void)outcome_fail_status(why, STAGE_DNS, EX_TEMPFAIL,
-				"4.4.6", "the CNAME records of %s %s", domain,
-				seen.n > CNAMES_MAX ? "are too many" :
-				"lead round in a circle");
-			goto out;
-		}
-		free(out->canonical);
-		out->canonical = mem_string(a.cname);
-		dns_answer_release(&a);
-		dns_query(dns, out->canonical, DNS_MX, &a);
-	}
-	if (a.cname && *a.cname) {
-		free(out->canonical);
-		out->canonical = mem_string(a.cname);
-	}
+	out->canonical = mem_string(a.cname && *a.cname ? a.cname : domain);
 	ok = conclude(&a, domain, out, why);
-out:
 	dns_answer_release(&a);
-	list_release(&seen);
 	return ok;
 }

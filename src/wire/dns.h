@@ -30,9 +30,11 @@ enum dns_status {
 enum dns_trust { DNS_TRUST_AUTO, DNS_TRUST_ALWAYS, DNS_TRUST_NEVER };
 
 struct dns_settings {
-	const struct list *resolver;  /* address or address:port; empty or
+	const struct list *resolver;  /* address or address:port, link-local
+				       * ones with "%interface"; empty or
 				       * NULL: resolv.conf's */
-	enum dns_trust trust;
+	enum dns_trust trust;         /* auto: all that are asked are on this
+				       * host, or resolv.conf says trust-ad */
 	int64_t timeout;              /* ms for one question, retries and all */
 };
 
@@ -50,7 +52,12 @@ struct dns_record {
 
 struct dns_answer {
 	enum dns_status status;
-	bool authentic;          /* AD, and the resolver is believed */
+	bool authentic;          /* AD, and the resolver is believed; of every
+				  * answer on the way here */
+	bool leads_on;           /* DNS_NODATA, but cname was not asked about:
+				  * dns_ask does that */
+	bool astray;             /* DNS_FAILED: CNAMEs in a circle, or more
+				  * than 16 */
 	char *cname;             /* the owner of the records, where CNAMEs led
 				  * elsewhere; NULL otherwise */
 	struct dns_record *record;
@@ -74,7 +81,10 @@ struct dns_question {
 	struct dns_answer answer;
 };
 /* Asks all at once; returns when all are answered or have run out of time.
- * A name that is no DNS name is answered DNS_NXDOMAIN without asking. */
+ * CNAMEs are followed, whether the resolver does so or not, 16 at most. Where
+ * A and AAAA of one name are asked, one that has been answered does not wait
+ * long for the other (RFC 8305 3): that is DNS_FAILED then. A name that is no
+ * DNS name is answered DNS_NXDOMAIN without asking. */
 void dns_ask(struct dns *d, struct dns_question *question, size_t n);
 /* One question. */
 void dns_query(struct dns *d, const char *name, enum dns_type type,

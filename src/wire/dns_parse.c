@@ -267,9 +267,34 @@ static bool take_all(struct reading *r)
 	return true;
 }
 
+/* With the bits that an OPT record adds (RFC 6891 6.1.3). */
+static unsigned full_rcode(ns_msg *message)
+{
+	unsigned rcode = (unsigned)ns_msg_getflag(*message, ns_f_rcode);
+	int i, n = ns_msg_count(*message, ns_s_ar);
+	ns_rr rr;
+
+	for (i = 0; i < n && !ns_parserr(message, ns_s_ar, i, &rr); i++)
+		if (ns_rr_type(rr) == ns_t_opt)
+			return rcode | (ns_rr_ttl(rr) >> 24) << 4;
+	return rcode;
+}
+
+bool dns_refuses_edns(const unsigned char *data, size_t n)
+{
+	ns_msg message;
+	unsigned rcode;
+
+	if (n > NS_MAXMSG || ns_initparse(data, (int)n, &message))
+		return false;
+	rcode = full_rcode(&message);
+	return rcode == ns_r_formerr || rcode == ns_r_notimpl ||
+	       rcode == ns_r_badvers;
+}
+
 static bool check_header(struct reading *r)
 {
-	switch (ns_msg_getflag(r->message, ns_f_rcode)) {
+	switch (full_rcode(&r->message)) {
 	case ns_r_noerror:
 	case ns_r_nxdomain:
 		break;
@@ -287,6 +312,18 @@ static bool check_header(struct reading *r)
 	    !ns_msg_getflag(r->message, ns_f_tc))
 		return true;
 	failed(r->answer, "a truncated answer");
+	return false;
+}
+
+/* RFC 2308 2.2: with it, what is not in the answer is not there. Without, a
+ * CNAME may merely have been followed no further. */
+static bool has_soa(struct reading *r)
+{
+	int i, n = ns_msg_count(r->message, ns_s_ns);
+
+	for (i = 0; i < n && !ns_parserr(&r->message, ns_s_ns, i, &r->rr); i++)
+		if (ns_rr_type(r->rr) == ns_t_soa)
+			return true;
 	return false;
 }
 
@@ -323,4 +360,6 @@ void dns_answer_parse(const unsigned char *data, size_t n, const char *name,
 	a->authentic = ns_msg_getflag(r.message, ns_f_ad) != 0;
 	a->status = ns_msg_getflag(r.message, ns_f_rcode) == ns_r_nxdomain ?
 		    DNS_NXDOMAIN : a->n ? DNS_OK : DNS_NODATA;
+	a->leads_on = a->status == DNS_NODATA && a->cname && *a->cname &&
+		      !has_soa(&r);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* DNS messages (RFC 1035 4) and resolv.conf, without a network; nobody but
- * dns*.c and their tests includes this. */
+/* DNS messages (RFC 1035 4), without a network; nobody but dns*.c and their
+ * tests includes this. */
 #ifndef WIRE_DNS_PARSE_H
 #define WIRE_DNS_PARSE_H
 
@@ -11,14 +11,19 @@
 #include "wire/dns.h"
 
 enum {
-	DNS_QUERY_MAX = 12 + 255 + 4 + 11,
+	DNS_HEAD = 12,
+	DNS_OPT = 11,
+	DNS_QUERY_MAX = DNS_HEAD + 255 + 4 + DNS_OPT,
 	DNS_UDP_SIZE = 1232
 };
 
-/* A recursive query with EDNS and AD (RFC 6840 5.7). Its length, or 0 where
- * the name is no DNS name. */
+/* A recursive query with AD (RFC 6840 5.7) and EDNS: header, question, and
+ * DNS_OPT octets of an OPT record. Its length, or 0 where the name is no DNS
+ * name. */
 size_t dns_query_build(const char *name, enum dns_type type, uint16_t id,
 		       unsigned char out[DNS_QUERY_MAX]);
+/* The same without EDNS; its length. */
+size_t dns_query_plain(unsigned char *query, size_t n);
 /* Fills a with what an answer says about name and type; CNAMEs within it are
  * followed, 16 at most. Records that are malformed or name what could be no
  * host are dropped; where none is left that way it is DNS_FAILED, never
@@ -26,11 +31,8 @@ size_t dns_query_build(const char *name, enum dns_type type, uint16_t id,
 void dns_answer_parse(const unsigned char *data, size_t n, const char *name,
 		      enum dns_type type, struct dns_answer *a);
 
-struct resolv_conf {
-	unsigned nameservers;
-	bool all_loopback;
-	bool trust_ad;
-};
-void resolv_conf_parse(const char *text, struct resolv_conf *out);
+/* Whether an answer says no more than that EDNS is not understood (FORMERR,
+ * NOTIMP; RFC 6891 7) or not this version of it (BADVERS). */
+bool dns_refuses_edns(const unsigned char *data, size_t n);
 
 #endif

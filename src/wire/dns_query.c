@@ -81,6 +81,12 @@ size_t dns_query_build(const char *name, enum dns_type type, uint16_t id,
 	return (size_t)(p - out);
 }
 
+size_t dns_query_plain(unsigned char *query, size_t n)
+{
+	query[11] = 0;                  /* ARCOUNT */
+	return n - DNS_OPT;
+}
+
 void dns_reverse_name(const struct net_address *a, char out[80])
 {
 	const struct sockaddr_in *v4 = (const void *)&a->sa;
@@ -100,63 +106,5 @@ void dns_reverse_name(const struct net_address *a, char out[80])
 			snprintf(out + used, 80 - used, "%x.%x.", b[i] & 15u,
 				 b[i] >> 4);
 		snprintf(out + used, 80 - used, "ip6.arpa");
-	}
-}
-
-static void nameserver(const char *word, size_t n, struct resolv_conf *out)
-{
-	struct net_address address;
-	char text[64];
-
-	snprintf(text, sizeof(text), "%.*s", (int)(n < 63 ? n : 63), word);
-	out->nameservers++;
-	if (!net_address_parse(text, 53, &address) ||
-	    !net_address_is_loopback(&address))
-		out->all_loopback = false;
-}
-
-static bool starts(const char **p, const char *keyword)
-{
-	size_t n = strlen(keyword);
-
-	if (strncmp(*p, keyword, n) || !strchr(" \t", (*p)[n]) || !(*p)[n])
-		return false;
-	*p += n;
-	*p += strspn(*p, " \t");
-	return true;
-}
-
-static bool has_word(const char *line, size_t length, const char *word)
-{
-	const char *end = line + length;
-	size_t n;
-
-	for (; line < end; line += n) {
-		line += strspn(line, " \t");
-		n = strcspn(line, " \t\r\n");
-		if (!n)
-			break;
-		if (n == strlen(word) && !strncmp(line, word, n))
-			return true;
-	}
-	return false;
-}
-
-void resolv_conf_parse(const char *text, struct resolv_conf *out)
-{
-	const char *p;
-
-	/* resolv.conf(5): without a name server it is this host */
-	*out = (struct resolv_conf){ .all_loopback = true };
-	for (;;) {
-		p = text;
-		if (starts(&p, "nameserver"))
-			nameserver(p, strcspn(p, " \t\r\n"), out);
-		else if (starts(&p, "options") &&
-			 has_word(p, strcspn(p, "\n"), "trust-ad"))
-			out->trust_ad = true;
-		text += strcspn(text, "\n");
-		if (!*text++)
-			break;
 	}
 }

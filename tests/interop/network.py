@@ -32,6 +32,8 @@ def zone(table):
     """A resolver's answers from {"name TYPE": [values]}."""
     def answer(name, kind):
         found = table.get(f"{name} {kind}")
+        if found is None and f"{name} CNAME" in table:
+            return [record(name, "CNAME", table[f"{name} CNAME"][0])]
         if found is not None:
             return [record(name, kind, value) for value in found]
         known = any(key.split()[0] == name for key in table)
@@ -90,6 +92,132 @@ def failover(folder, certificates):
     want(len(hosts.messages(HERE4)) == 1, "not delivered")
 
 
+# --- resolvers ---
+
+TABLE = {"dest.test MX": [(10, "mx.dest.test")], "mx.dest.test A": [HERE4]}
+
+
+def delivers(table=None, seconds=10, resolver=None, resolv_conf=None,
+             **options):
+    """A message to dest.test arrives, in time."""
+    def test(folder, certificates):
+        dns = mxnet.Resolver(zone(table or TABLE), **options)
+        text = resolver or ("" if resolv_conf else dns.where)
+        if resolv_conf:
+            mxnet.system_resolver(folder, resolv_conf)
+        before = time.monotonic()
+        with mxnet.Hosts(folder, certificates).add(HERE4) as hosts:
+            done = mxnet.submit(folder, ["b@dest.test"], resolver=text,
+                                dns=LOOSE, tls="mta_sts = no").expect(0)
+        dns.stop()
+        if resolv_conf:
+            mxnet.command("umount", "/etc/resolv.conf")
+        want(len(hosts.messages(HERE4)) == 1, "not delivered")
+        want(done.took < seconds, f"{done.took} s")
+        want(time.monotonic() - before < seconds + 10, "slow")
+        return dns
+    return test
+
+
+def half(table, silent):
+    """The zone, but one type of question is never answered."""
+    answer = zone(table)
+
+    def hook(name, kind):
+        return None if kind == silent else answer(name, kind)
+    return hook
+
+
+def silent_family(folder, certificates):
+    """no answer for AAAA costs no more than a moment"""
+    dns = mxnet.Resolver(half(TABLE, "AAAA"))
+    with mxnet.Hosts(folder, certificates).add(HERE4) as hosts:
+        done = mxnet.submit(folder, ["b@dest.test"], resolver=dns.where,
+                            dns=LOOSE, tls="mta_sts = no").expect(0)
+    dns.stop()
+    want(len(hosts.messages(HERE4)) == 1 and done.took < 2.5,
+         f"{done.took} s")
+
+
+def silent_relay(folder, certificates):
+    """the same for a relay's name"""
+    dns = mxnet.Resolver(half({"relay.test A": [HERE4]}, "AAAA"))
+    with mxnet.Hosts(folder, certificates).add(HERE4) as hosts:
+        done = mxnet.submit(
+            folder, ["b@dest.test"], resolver=dns.where,
+            more="[route all]\ntransport = relay\n[transport relay]\n"
+            "kind = smtp\nhost = relay.test\nno_starttls = yes\n").expect(0)
+    dns.stop()
+    want(len(hosts.messages(HERE4)) == 1 and done.took < 2.5,
+         f"{done.took} s")
+
+
+def servfail(folder, _certificates):
+    """SERVFAIL is told as what it is, however often it is said"""
+    def answer(name, kind):
+        if kind == "AAAA":
+            return 2
+        return zone({"dest.test MX": [(10, "mx.dest.test")],
+                     "mx.dest.test MX": [(1, "x.test")]})(name, kind)
+    dns = mxnet.Resolver(answer, again=4)
+    for _ in range(4):
+        done = mxnet.submit(folder, ["b@dest.test"], resolver=dns.where,
+                            dns=LOOSE, tls="mta_sts = no")
+        done.expect(75, "SERVFAIL")
+    dns.stop()
+
+
+def distrusted(folder, _certificates):
+    """whoever is asked is judged: AD of a resolver elsewhere counts for
+    nothing, however resolv.conf is written"""
+    table = {**TABLE, "_25._tcp.mx.dest.test TLSA":
+             [bytes([3, 1, 1]) + bytes(32)]}
+    for blanks in ("", "  ", "\t"):
+        dns = mxnet.Resolver(zone(table), "192.0.2.53", 53, ad=True)
+        mxnet.system_resolver(folder, f"{blanks}nameserver 192.0.2.53\n")
+        done = mxnet.submit(folder, ["b@dest.test"], resolver="", dns=LOOSE,
+                            tls="mta_sts = no", arguments=["--explain"])
+        dns.stop()
+        mxnet.command("umount", "/etc/resolv.conf")
+        want("opportunistic" in done.out and "verified" not in done.out,
+             done.out + done.err)
+
+
+def chain(folder, _certificates):
+    """a chain of CNAMEs is as authentic as its weakest link"""
+    table = {"dest.test CNAME": ["dest2.test"],
+             "dest2.test MX": [(10, "mx.test")],
+             "mx.test CNAME": ["mx2.test"], "mx2.test A": [HERE4]}
+    for name in ("mx", "mx2"):
+        table[f"_25._tcp.{name}.test TLSA"] = [bytes([3, 1, 1]) + bytes(32)]
+    every = {"dest.test", "dest2.test", "mx.test", "mx2.test",
+             "_25._tcp.mx.test", "_25._tcp.mx2.test"}
+    for insecure, expected in ((None, "verified"),
+                               ("dest.test", "opportunistic"),
+                               ("dest2.test", "opportunistic"),
+                               ("mx.test", "opportunistic"),
+                               ("mx2.test", "opportunistic")):
+        dns = mxnet.Resolver(zone(table), ad=every - {insecure})
+        done = mxnet.submit(folder, ["b@dest.test"], resolver=dns.where,
+                            dns=LOOSE + "\ndnssec = trust",
+                            tls="mta_sts = no", arguments=["--explain"])
+        dns.stop()
+        want(f"TLS {expected}" in done.out, f"{insecure}: {done.out}")
+
+
+def nobody_there(folder, _certificates):
+    """a resolver whose interface is not here is named, and it is no lack of
+    a network"""
+    mxnet.system_resolver(folder, "nameserver fe80::53%eth9\n")
+    done = mxnet.submit(folder, ["b@dest.test"], resolver="",
+                        queue=QUEUE.format(folder=folder))
+    done.expect(0)
+    found = listing(folder)
+    mxnet.command("umount", "/etc/resolv.conf")
+    want([e["attempts"] for e in found] == [1], found)
+    want("fe80::53%eth9" in done.log, done.log)
+
+
 TESTS = [
     ("ipv6-alone", bounces(["six.test"], {"six.test AAAA": [FAR6]})),
     ("last-of-several", bounces(
@@ -97,6 +225,27 @@ TESTS = [
         {"refuses.test A": ["192.0.2.77"], "six.test AAAA": [FAR6]})),
     ("multicast", bounces(["odd.test"], {"odd.test A": ["224.0.0.1"]})),
     ("failover", failover),
+    ("edns-formerr", delivers(edns="formerr", seconds=2)),
+    ("edns-notimp", delivers(edns="notimp", seconds=2)),
+    ("edns-badvers", delivers(edns="badvers", seconds=2)),
+    ("edns-dropped", delivers(edns="drop", seconds=4)),
+    ("bare-cname", delivers({
+        "dest.test MX": [(10, "mx.dest.test")],
+        "mx.dest.test CNAME": ["a.other.test"],
+        "a.other.test CNAME": ["b.other.test"],
+        "b.other.test A": [HERE4]}, seconds=3)),
+    ("link-local", delivers(
+        address="fe80::53%hole0", port=53, seconds=3,
+        resolv_conf="nameserver fe80::53%hole0\n")),
+    ("link-local-key", delivers(
+        address="fe80::53%hole0", port=53, seconds=3,
+        resolver="fe80::53%hole0")),
+    ("silent-family", silent_family),
+    ("silent-relay", silent_relay),
+    ("servfail", servfail),
+    ("distrusted", distrusted),
+    ("chain", chain),
+    ("nobody-there", nobody_there),
 ]
 
 
@@ -105,6 +254,7 @@ if __name__ == "__main__":
     # a way out by IPv4, none by IPv6
     mxnet.command("ip", "route", "add", "default", "via", "198.51.100.91",
                   "dev", "hole0")
+    mxnet.command("ip", "addr", "add", "fe80::53/64", "dev", "hole0", "nodad")
     wanted = sys.argv[1:]
     sys.exit(harness.tap([t for t in TESTS
                           if not wanted or t[0] in wanted], 1))

@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "wire/dns.h"
 #include "wire/dns_parse.h"
+#include "wire/resolv_conf.h"
 
 #define COUNT(a) (sizeof(a) / sizeof(*(a)))
 
@@ -208,6 +209,76 @@ static void test_status(void **state)
 		assert_int_equal(a.status, cases[i].status);
 		assert_int_equal(a.words[0] != '\0',
 				 a.status == DNS_FAILED);
+		dns_answer_release(&a);
+	}
+}
+
+/* An OPT record (RFC 6891) with the upper bits of an RCODE. */
+static void put_opt(struct buf *b, unsigned upper)
+{
+	b->data[11]++;
+	buf_addc(b, 0);
+	put16(b, 41);
+	put16(b, 1232);
+	put16(b, upper << 8);
+	put16(b, 0);
+	put16(b, 0);
+}
+
+static void test_edns(void **state)
+{
+	static const struct {
+		unsigned flags;
+		int upper;       /* -1: no OPT record */
+		bool refuses;
+		enum dns_status status;
+	} cases[] = {
+		{ 0x8180, -1, false, DNS_NODATA },
+		{ 0x8180, 0, false, DNS_NODATA },
+		{ 0x8181, -1, true, DNS_FAILED },   /* FORMERR */
+		{ 0x8184, 0, true, DNS_FAILED },    /* NOTIMP */
+		{ 0x8180, 1, true, DNS_FAILED },    /* BADVERS */
+		{ 0x8182, -1, false, DNS_FAILED },
+		{ 0x8183, 1, false, DNS_FAILED },   /* whatever 19 may be */
+	};
+	struct dns_answer a;
+	struct buf b;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		b = begin("t", DNS_MX, cases[i].flags, 0);
+		if (cases[i].upper >= 0)
+			put_opt(&b, (unsigned)cases[i].upper);
+		assert_int_equal(dns_refuses_edns((void *)b.data, b.len),
+				 cases[i].refuses);
+		parse(&b, "t", DNS_MX, &a);
+		assert_int_equal(a.status, cases[i].status);
+		dns_answer_release(&a);
+	}
+	assert_false(dns_refuses_edns((const void *)"x", 1));
+}
+
+/* A CNAME alone leads on; with an SOA beside it there is nothing behind. */
+static void test_leads_on(void **state)
+{
+	static const char soa[] = "\0\0" "0123456789abcdefghij";
+	struct dns_answer a;
+	struct buf b;
+	int with;
+
+	(void)state;
+	for (with = 0; with < 2; with++) {
+		b = begin("a.t", DNS_A, 0x8180, 1);
+		put_cname(&b, "a.t", "b.t");
+		if (with) {
+			b.data[9]++;
+			put_record(&b, "t", 6, soa, sizeof(soa) - 1);
+		}
+		parse(&b, "a.t", DNS_A, &a);
+		assert_int_equal(a.status, DNS_NODATA);
+		assert_string_equal(a.cname, "b.t");
+		assert_int_equal(a.leads_on, !with);
 		dns_answer_release(&a);
 	}
 }
@@ -453,36 +524,48 @@ static void test_resolv_conf(void **state)
 {
 	static const struct {
 		const char *text;
-		unsigned nameservers;
-		bool loopback, trust;
+		const char *nameservers;  /* joined by blanks */
+		bool trust;
 	} cases[] = {
-		{ "", 0, true, false },
-		{ "nameserver 127.0.0.53\n", 1, true, false },
-		{ "nameserver ::1\nnameserver\t127.1.2.3", 2, true, false },
-		{ "nameserver 127.0.0.1\nnameserver 192.0.2.1\n", 2, false,
+		{ "", "", false },
+		{ "nameserver 127.0.0.53\n", "127.0.0.53", false },
+		{ "nameserver ::1\nnameserver\t127.1.2.3", "::1 127.1.2.3",
 		  false },
-		{ "nameserver 192.0.2.1\noptions edns0 trust-ad\n", 1, false,
-		  true },
-		{ "options trust-ad\n", 0, true, true },
-		{ "options trust-adx xtrust-ad\n", 0, true, false },
-		{ "#options trust-ad\n;nameserver 192.0.2.1\n", 0, true,
+		{ "nameserver 127.0.0.1\nnameserver 192.0.2.1\n",
+		  "127.0.0.1 192.0.2.1", false },
+		{ "  nameserver 192.0.2.1\n\tnameserver 192.0.2.2\n",
+		  "192.0.2.1 192.0.2.2", false },
+		{ "nameserver fe80::53%eth0\n", "fe80::53%eth0", false },
+		{ "nameserver 192.0.2.1 127.0.0.1 # both\n", "192.0.2.1",
 		  false },
-		{ "search trust-ad\noptions\ntrust-ad", 0, true, false },
-		{ "nameserver", 0, true, false },
-		{ "nameserver \n", 1, false, false },
+		{ "nameserver 192.0.2.1\noptions edns0 trust-ad\n",
+		  "192.0.2.1", true },
+		{ "options trust-ad\n", "", true },
+		{ "options trust-adx xtrust-ad\n", "", false },
+		{ "#options trust-ad\n;nameserver 192.0.2.1\n", "", false },
+		{ "search trust-ad\noptions\ntrust-ad", "", false },
+		{ "nameserver", "", false },
+		{ "nameservers 192.0.2.1\n", "", false },
 	};
 	struct resolv_conf conf;
+	char *joined;
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < COUNT(cases); i++) {
 		resolv_conf_parse(cases[i].text, &conf);
-		if (conf.nameservers != cases[i].nameservers ||
-		    conf.all_loopback != cases[i].loopback ||
+		joined = list_join(&conf.nameserver, " ");
+		if (strcmp(joined, cases[i].nameservers) ||
 		    conf.trust_ad != cases[i].trust)
-			fail_msg("case %zu: %u %d %d", i, conf.nameservers,
-				 conf.all_loopback, conf.trust_ad);
+			fail_msg("case %zu: %s %d", i, joined, conf.trust_ad);
+		free(joined);
+		list_release(&conf.nameserver);
 	}
+	/* a name server that is no address is one that cannot be asked */
+	resolv_conf_parse("nameserver \n", &conf);
+	assert_int_equal(conf.nameserver.n, 1);
+	assert_string_equal(conf.nameserver.item[0], "");
+	list_release(&conf.nameserver);
 }
 
 /* A server, which does what the first label of the question says. */
@@ -750,10 +833,13 @@ static void test_on_the_wire(void **state)
 	(void)state;
 	dns_query(d, "flags.t", DNS_TXT, &a);
 	assert_int_equal(a.status, DNS_OK);
-	/* OPT with 1232, then the flags RD and AD */
-	assert_int_equal(a.record[0].text_len, 13);
+	/* OPT with 1232 and no flags; what options the library puts into it
+	 * (RFC 7873) is its own. Then the flags RD and AD */
+	assert_true(a.record[0].text_len >= 13);
 	assert_memory_equal(a.record[0].text,
-			    "\0\0\x29\x04\xd0\0\0\0\0\0\0\x01\x20", 13);
+			    "\0\0\x29\x04\xd0\0\0\0\0", 9);
+	assert_memory_equal(a.record[0].text + a.record[0].text_len - 2,
+			    "\x01\x20", 2);
 	dns_answer_release(&a);
 	dns_close(d);
 }
@@ -925,6 +1011,8 @@ int main(void)
 		cmocka_unit_test(test_hostile_data),
 		cmocka_unit_test(test_hostile_messages),
 		cmocka_unit_test(test_queries),
+		cmocka_unit_test(test_edns),
+		cmocka_unit_test(test_leads_on),
 		cmocka_unit_test(test_reverse),
 		cmocka_unit_test(test_resolv_conf),
 		cmocka_unit_test(test_asking),

@@ -133,15 +133,21 @@ static void add_record(struct dns_answer *a, const struct zone_row *row)
 
 static void answer(struct dns_question *q)
 {
-	const char *cname = behind_cname(q->name);
+	const char *name = q->name, *cname = behind_cname(name);
 	struct dns_answer *a = &q->answer;
 	size_t i;
 
 	*a = (struct dns_answer){ 0 };
+	if (cname && behind_cname(cname)) {
+		*a = (struct dns_answer){ .status = DNS_FAILED,
+					  .astray = true, .words = "circle" };
+		return;
+	}
 	a->cname = mem_string(cname);
-	a->status = exists(q->name) ? DNS_NODATA : DNS_NXDOMAIN;
+	name = cname ? cname : name;
+	a->status = exists(name) ? DNS_NODATA : DNS_NXDOMAIN;
 	for (i = 0; i < ZONE; i++) {
-		if (zone[i].type != q->type || strcmp(zone[i].name, q->name))
+		if (zone[i].type != q->type || strcmp(zone[i].name, name))
 			continue;
 		a->authentic = zone[i].authentic;
 		if (!zone[i].data) {

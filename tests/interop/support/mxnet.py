@@ -252,6 +252,8 @@ def record(name, kind, value):
         data = socket.inet_aton(value)
     elif kind == "AAAA":
         data = socket.inet_pton(socket.AF_INET6, value)
+    elif isinstance(value, bytes):
+        data = value
     elif kind == "MX":
         data = struct.pack(">H", value[0]) + wire_name(value[1])
     else:
@@ -259,14 +261,15 @@ def record(name, kind, value):
     return raw_record(name, number, data)
 
 
-def both_sockets(address):
-    """UDP and TCP on one port, which must be free for both."""
+def both_sockets(address, port):
+    """UDP and TCP on one port; 0: any that is free for both."""
+    family, _, _, _, where = socket.getaddrinfo(address, port)[0]
     for _ in range(100):
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        udp.bind((address, 0))
-        tcp = socket.socket()
+        udp = socket.socket(family, socket.SOCK_DGRAM)
+        udp.bind(where)
+        tcp = socket.socket(family)
         try:
-            tcp.bind((address, udp.getsockname()[1]))
+            tcp.bind((where[0], udp.getsockname()[1], *where[2:]))
             return udp, tcp
         except OSError:
             udp.close()
@@ -277,15 +280,20 @@ def both_sockets(address):
 class Resolver:
     """answer(name, type) gives a list of records, an int (the rcode), "TC"
     (truncated, and silence on TCP), or None (silence). Notes what it was
-    asked."""
+    asked. ad: all or, a set of names, some of it with AD. edns: what becomes
+    of a question with EDNS, "formerr", "notimp", "badvers" or "drop".
+    again: every answer comes so many times."""
 
-    def __init__(self, answer, address="127.0.0.1"):
+    def __init__(self, answer, address="127.0.0.1", port=0, ad=False,
+                 edns=None, again=1):
         self.answer, self.asked = answer, []
-        self.udp, self.tcp = both_sockets(address)
+        self.ad, self.edns, self.again = ad, edns, again
+        self.udp, self.tcp = both_sockets(address, port)
         self.port = self.udp.getsockname()[1]
         self.tcp.listen(50)
         self.where = f"{address}:{self.port}"
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
 
     def serve(self):
         while True:
@@ -293,8 +301,13 @@ class Resolver:
                 data, client = self.udp.recvfrom(4096)
             except OSError:
                 return
+            if not data:
+                return
             name, kind, question = read_question(data)
             self.asked.append((name, kind))
+            if self.edns and data[11]:
+                self.refuse(data, question, client)
+                continue
             try:
                 said = self.answer(name.lower(), kind)
             except (KeyError, ValueError):
@@ -304,13 +317,31 @@ class Resolver:
             flags = 0x8180 | (said if isinstance(said, int) else 0)
             if said == "TC":
                 flags |= 0x0200
+            if self.ad is True or (self.ad and name.lower() in self.ad):
+                flags |= 0x20
             records = said if isinstance(said, list) else []
-            self.udp.sendto(
-                data[:2] + struct.pack(">HHHHH", flags, 1, len(records), 0,
-                                       0) + question + b"".join(records),
-                client)
+            for _ in range(self.again):
+                self.udp.sendto(
+                    data[:2] + struct.pack(">HHHHH", flags, 1, len(records),
+                                           0, 0) + question +
+                    b"".join(records), client)
+
+    def refuse(self, data, question, client):
+        if self.edns == "drop":
+            return
+        rcode, opt = {"formerr": (1, b""), "notimp": (4, b""),
+                      "badvers": (0, b"\0\0\x29\x04\xd0\x01\0\0\0\0\0"),
+                      }[self.edns]
+        self.udp.sendto(data[:2] + struct.pack(
+            ">HHHHH", 0x8180 | rcode, 1, 0, 0, 1 if opt else 0) + question +
+            opt, client)
 
     def stop(self):
+        try:
+            self.udp.shutdown(socket.SHUT_RDWR)  # wakes the thread
+        except OSError:
+            pass
+        self.thread.join(5)
         self.udp.close()
         self.tcp.close()
 
@@ -526,6 +557,11 @@ def scratch():
 
 def use_resolver(folder, address):
     """What the system's resolver asks, within this mount namespace."""
+    system_resolver(folder, f"nameserver {address}\n")
+
+
+def system_resolver(folder, text):
+    """The same, the file's text as it is."""
     path = pathlib.Path(folder, "resolv.conf")
-    path.write_text(f"nameserver {address}\n")
+    path.write_text(text)
     command("mount", "--bind", str(path), "/etc/resolv.conf")
