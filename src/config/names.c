@@ -235,9 +235,7 @@ static bool resolver_item(const char *text, char **out, struct outcome *why)
 	struct endpoint e;
 	bool good;
 
-	if (!split_endpoint(text, &e, why))
-		return false;
-	good = ip_kind(e.host) != IP_NONE;
+	good = endpoint_parse(text, 53, &e) && ip_kind(e.host) != IP_NONE;
 	endpoint_release(&e);
 	if (!good)
 		return bad(why, text, "an IP address, with or without a port");

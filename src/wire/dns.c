@@ -49,9 +49,13 @@ static void watch(void *context, ares_socket_t fd, int readable, int writable)
 
 static bool resolver_parse(const char *text, struct net_address *out)
 {
-#include "base/buf.h"
-#include "base/endpoint.h"
-#include "base/file.h"
+	struct endpoint e;
+	bool done;
+
+	if (!endpoint_parse(text, 53, &e))
+		return false;
+	done = net_address_parse(e.host, e.port, out);
+	endpoint_release(&e);
 	return done;
 }
 
