@@ -129,6 +129,8 @@ static bool set_servers(struct dns *d)
 		rc = ares_set_servers_ports_csv(d->channel, text);
 		free(text);
 	}
+	/* not before: the newest library reads zones by its own alone */
+	ares_set_socket_functions(d->channel, &dns_socket_functions, d);
 	if (rc != ARES_SUCCESS)
 		snprintf(d->words, sizeof(d->words), "the resolvers cannot be "
 			 "asked: %s", ares_strerror(rc));
@@ -174,11 +176,8 @@ static bool open_channel(struct dns *d)
 				       ARES_OPT_EDNSPSZ | ARES_OPT_TIMEOUTMS |
 				       ARES_OPT_TRIES |
 				       ARES_OPT_SOCK_STATE_CB);
-	if (rc == ARES_SUCCESS) {
-		ares_set_socket_functions(d->channel, &dns_socket_functions,
-					  d);
+	if (rc == ARES_SUCCESS)
 		return true;
-	}
 	d->channel = NULL;
 	snprintf(d->words, sizeof(d->words), "%s", ares_strerror(rc));
 	return false;
