@@ -18,6 +18,7 @@
 #include "base/user.h"
 #include "desk/desk.h"
 #include "submit/transport.h"
+#include "wire/net.h"
 #include "wire/sasl.h"
 
 static int newaliases(const struct desk *d)
@@ -196,6 +197,8 @@ static int run_command(struct desk *d, bool set_id, int argc, char **argv,
 		.system_file = CONFIG_FILE,
 		.queue_directory = QUEUE_DIRECTORY,
 		.priorities_valid = tls_priorities_valid,
+		.canonical_name = net_canonical_name,
+		.mailname = "/etc/mailname",
 	};
 	bool understood = options_parse(argc, argv, options, &usage);
 	bool configured, stepped;

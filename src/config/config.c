@@ -23,41 +23,55 @@ const struct transport *config_direct(void)
 	return &direct;
 }
 
-static void __attribute__((format(printf, 5, 0)))
-add_words(const struct config *c, struct config_error **list, size_t *n,
-	  unsigned line, const char *format, va_list ap)
+static void add_words(struct config_error **list, size_t *n, const char *file,
+		      unsigned line, const char *raw)
 {
-	char raw[1024], words[1024];
+	char words[1024];
 
 	if (*n > ERRORS_MAX)
 		return;
-	vsnprintf(raw, sizeof(raw), format, ap);
 	if (*n == ERRORS_MAX)
-		snprintf(raw, sizeof(raw), "further faults are not shown");
+		raw = "further faults are not shown";
 	text_printable(words, sizeof(words), raw, strlen(raw));
 	if (!(*n & (*n - 1)))
 		*list = mem_resize(*list, *n ? 2 * *n : 1, sizeof(**list));
 	(*list)[(*n)++] = (struct config_error){
-		.file = mem_string(c->path ? c->path : "configuration"),
+		.file = mem_string(file ? file : "configuration"),
 		.line = line, .message = mem_string(words) };
+}
+
+void config_fault_in(struct config *c, const char *file, unsigned line,
+		     const char *words)
+{
+	add_words(&c->error, &c->errors, file, line, words);
+}
+
+void config_warn_in(struct config *c, const char *file, unsigned line,
+		    const char *words)
+{
+	add_words(&c->warning, &c->warnings, file, line, words);
 }
 
 void config_fault(struct config *c, unsigned line, const char *format, ...)
 {
+	char words[1024];
 	va_list ap;
 
 	va_start(ap, format);
-	add_words(c, &c->error, &c->errors, line, format, ap);
+	vsnprintf(words, sizeof(words), format, ap);
 	va_end(ap);
+	config_fault_in(c, c->path, line, words);
 }
 
 void config_warn(struct config *c, unsigned line, const char *format, ...)
 {
+	char words[1024];
 	va_list ap;
 
 	va_start(ap, format);
-	add_words(c, &c->warning, &c->warnings, line, format, ap);
+	vsnprintf(words, sizeof(words), format, ap);
 	va_end(ap);
+	config_warn_in(c, c->path, line, words);
 }
 
 void config_fault_words(const struct config_error *e, char *out, size_t size)
@@ -68,14 +82,25 @@ void config_fault_words(const struct config_error *e, char *out, size_t size)
 		snprintf(out, size, "%s: %s", e->file, e->message);
 }
 
-static void sort_by_line(struct config_error *list, size_t n)
+/* Those of other files come last. */
+static bool comes_after(const struct config *c, const struct config_error *a,
+			const struct config_error *b)
+{
+	bool a_own = !c->path || !strcmp(a->file, c->path);
+	bool b_own = !c->path || !strcmp(b->file, c->path);
+
+	return a_own == b_own ? a->line > b->line : b_own;
+}
+
+static void sort_by_line(const struct config *c, struct config_error *list,
+			 size_t n)
 {
 	struct config_error e;
 	size_t i, at;
 
 	for (i = 1; i < n; i++) {
 		e = list[i];
-		for (at = i; at && list[at - 1].line > e.line; at--)
+		for (at = i; at && comes_after(c, &list[at - 1], &e); at--)
 			list[at] = list[at - 1];
 		list[at] = e;
 	}
@@ -84,8 +109,8 @@ static void sort_by_line(struct config_error *list, size_t n)
 /* The checks find theirs after the reader did. */
 void config_sort_faults(struct config *c)
 {
-	sort_by_line(c->error, c->errors);
-	sort_by_line(c->warning, c->warnings);
+	sort_by_line(c, c->error, c->errors);
+	sort_by_line(c, c->warning, c->warnings);
 }
 
 size_t section_count(const struct config *c, enum section section)

@@ -38,8 +38,9 @@ struct account {
 	unsigned line;            /* where its section begins */
 	struct list user;
 	struct list match_from;
-	char *from;               /* address, normalised; NULL: not set */
-	char *full_name;
+	char *from;               /* address with domain, a pattern (see
+				   * identity_expand); NULL: not set */
+	char *full_name;          /* a pattern */
 	bool force_from;
 	int from_header;          /* enum from_header */
 	bool sender_from_header;
@@ -47,6 +48,8 @@ struct account {
 	char *domain;             /* NULL: the general one */
 	unsigned notify;
 	int dsn_return;           /* enum dsn_return */
+	struct list bcc;          /* addresses */
+	char *redirect;           /* address; NULL: not set */
 };
 
 struct domain {
@@ -122,7 +125,10 @@ struct config {
 
 	struct {
 		char *hostname;
+		bool nameless;        /* this host's name is no domain:
+				       * hostname is but a word for it */
 		char *domain;
+		struct list local_names; /* domains that this host is */
 		char *aliases;        /* NULL: none */
 		bool aliases_named;   /* named in the file: must exist */
 		char *default_recipient;
@@ -187,6 +193,10 @@ struct config_place {
 	const char *queue_directory; /* the compiled-in default */
 	/* whether a TLS priority string is one; NULL: not checked */
 	bool (*priorities_valid)(const char *priorities, struct outcome *why);
+	/* the full name of this host that has this short one, freed by the
+	 * caller; NULL: none, or nobody is asked */
+	char *(*canonical_name)(const char *name);
+	const char *mailname;     /* /etc/mailname; NULL: none */
 };
 
 /* Reads the configuration; where there is no file, what POSTHASTE_URL says or
@@ -214,8 +224,18 @@ void config_warn(struct config *c, unsigned line, const char *format, ...)
 void config_fault_words(const struct config_error *e, char *out, size_t size);
 /* Frees both lists; config_release does too. */
 void config_release_faults(struct config *c);
+/* The same about a line of another file. */
+void config_fault_in(struct config *c, const char *file, unsigned line,
+		     const char *words);
+void config_warn_in(struct config *c, const char *file, unsigned line,
+		    const char *words);
 /* Both in the order of the lines. */
 void config_sort_faults(struct config *c);
+
+/* from and full_name of an account are patterns: "%u" is the login, "%h" the
+ * host's first label, "%H" its name, "%%" a percent sign. The caller frees. */
+char *identity_expand(const char *pattern, const char *login,
+		      const char *hostname);
 
 /* NULL where there is none, as for "direct", which has no section: see
  * config_direct. */

@@ -64,10 +64,16 @@ static const struct config_key table[] = {
 	  .help = "name said in EHLO, and the name mail comes from; without "
 		  "it this host's name" },
 	{ GENERAL(domain, domain, ""),
-	  .help = "what addresses without a domain get; without it "
-		  "hostname" },
+	  .help = "what addresses without a domain get; without it the "
+		  "first line of /etc/mailname, else hostname" },
+	{ GENERAL(local_names, locals, ""),
+	  .help = "domains that this host is: a recipient of theirs loses "
+		  "the domain and is looked up in aliases; without it "
+		  "localhost, localhost.localdomain, this host's name and "
+		  "its first label, but none that is set as domain" },
 	{ GENERAL(aliases, path, ""),
-	  .help = "alias file for recipients without a domain; without it "
+	  .help = "alias file for recipients without a domain, or with one "
+		  "where it has such keys; without it "
 		  "/etc/aliases if that exists, empty for none" },
 	{ GENERAL(default_recipient, address, ""),
 	  .help = "who gets mail for a recipient without a domain that is "
@@ -146,11 +152,13 @@ static const struct config_key table[] = {
 	{ ACCOUNT(match_from, senders, ""),
 	  .help = "envelope senders it is for: addresses, domains, .domain "
 		  "with all below" },
-	{ ACCOUNT(from, address, ""),
+	{ ACCOUNT(from, author, ""),
 	  .help = "envelope sender, and address of a From field that is "
-		  "added" },
-	{ ACCOUNT(full_name, text, ""),
-	  .help = "full name for a From field that is added" },
+		  "added; %u is the login, %h the host's first label, %H its "
+		  "name, %% a percent sign" },
+	{ ACCOUNT(full_name, pattern, ""),
+	  .help = "full name for a From field that is added; %u, %h, %H and "
+		  "%% as in from" },
 	{ ACCOUNT(force_from, bool, "no"),
 	  .help = "whether from is used whatever -f says" },
 	{ ACCOUNT(from_header, word, "add"), .words = from_headers,
@@ -162,6 +170,11 @@ static const struct config_key table[] = {
 	{ ACCOUNT(undisclosed_recipients, bool, "no"),
 	  .help = "whether To and Cc give way to "
 		  "\"To: undisclosed-recipients:;\"" },
+	{ ACCOUNT(bcc, addresses, ""),
+	  .help = "addresses that get every message of the account, too" },
+	{ ACCOUNT(redirect, address, ""),
+	  .help = "address that gets every message instead of its "
+		  "recipients, who are listed in X-Original-To" },
 	{ ACCOUNT(domain, domain, ""),
 	  .help = "what addresses without a domain get; without it that of "
 		  "general" },

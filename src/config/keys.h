@@ -74,6 +74,7 @@ extern const struct value_type type_text, type_path, type_directory,
 	type_secret, type_paths, type_bool, type_word,
 	type_bits_notify, type_number, type_size, type_duration,
 	type_durations, type_domain, type_domains, type_senders, type_address,
+	type_locals, type_addresses, type_author, type_pattern,
 	type_endpoint, type_resolvers, type_ip, type_ips, type_hosts,
 	type_hexes, type_mechanisms, type_extensions, type_tristate,
 	type_log, type_names, type_selectors;

@@ -112,6 +112,73 @@ static bool read_address(const struct config_key *key, const char *text,
 	return normal_address(text, field, &qualified, why);
 }
 
+static bool address_item(const char *text, char **out, struct outcome *why)
+{
+	bool qualified;
+
+	return normal_address(text, out, &qualified, why);
+}
+
+static bool read_addresses(const struct config_key *key, const char *text,
+			   void *field, struct outcome *why)
+{
+	(void)key;
+	return each(text, field, address_item, why);
+}
+
+static bool pattern_check(const char *text, struct outcome *why)
+{
+	const char *p;
+
+	for (p = text; (p = strchr(p, '%')); p += 2)
+		if (!p[1] || !strchr("uhH%", p[1]))
+			return outcome_fail(why, STAGE_LOCAL, EX_CONFIG,
+					    "after %% only u, h, H or %% may "
+					    "stand");
+	return true;
+}
+
+static bool read_pattern(const struct config_key *key, const char *text,
+			 void *field, struct outcome *why)
+{
+	(void)key;
+	if (!pattern_check(text, why))
+		return false;
+	*(char **)field = *text ? mem_string(text) : NULL;
+	return true;
+}
+
+/* "Name <address>" is taken apart in config_defaults. */
+static bool read_author(const struct config_key *key, const char *text,
+			void *field, struct outcome *why)
+{
+	char *sample, *address;
+	bool good, qualified;
+
+	(void)key;
+	if (!pattern_check(text, why))
+		return false;
+	sample = identity_expand(text, "login", "host.example");
+	good = normal_address(sample, &address, &qualified, why);
+	free(sample);
+	free(address);
+	if (good)
+		*(char **)field = mem_string(text);
+	return good;
+}
+
+static bool local_item(const char *text, char **out, struct outcome *why)
+{
+	return normal_domain(text, out, why);
+}
+
+static bool read_locals(const struct config_key *key, const char *text,
+			void *field, struct outcome *why)
+{
+	(void)key;
+	return each(text, field, local_item, why);
+}
+
 static bool sender_item(const char *text, char **out, struct outcome *why)
 {
 	bool qualified = true;
@@ -348,7 +415,11 @@ static bool read_selectors(const struct config_key *key, const char *text,
 TYPE(domain, STRING, read_domain) };
 TYPE(domains, LIST, read_domains), .may_be_empty = true };
 TYPE(senders, LIST, read_senders), .may_be_empty = true };
+TYPE(locals, LIST, read_locals), .may_be_empty = true };
 TYPE(address, STRING, read_address) };
+TYPE(addresses, LIST, read_addresses), .may_be_empty = true };
+TYPE(author, STRING, read_author) };
+TYPE(pattern, STRING, read_pattern), .may_be_empty = true, .free_text = true };
 TYPE(endpoint, STRING, read_endpoint) };
 TYPE(resolvers, LIST, read_resolvers), .may_be_empty = true };
 TYPE(ip, STRING, read_ip) };

@@ -24,6 +24,10 @@ static bool is_shown(const struct config *c, const struct config_key *key,
 	if (key->section == SECTION_TRANSPORT &&
 	    !(key->kinds & 1u << c->transport[i].kind))
 		return false;
+	/* a word for a name that this host does not have */
+	if (key == key_named(SECTION_GENERAL, "hostname") &&
+	    c->general.nameless)
+		return false;
 	switch (key->type->store) {
 	case STORE_STRING:
 	case STORE_SECRET:
@@ -32,7 +36,8 @@ static bool is_shown(const struct config *c, const struct config_key *key,
 	case STORE_LIST:
 		return ((const struct list *)field)->n ||
 		       (key->section == SECTION_ROUTE &&
-			!strcmp(key->key, "transport"));
+			!strcmp(key->key, "transport")) ||
+		       key == key_named(SECTION_GENERAL, "local_names");
 	case STORE_CHOICE:
 		return *(const int *)field >= 0 &&
 		       key->words[*(const int *)field][0];

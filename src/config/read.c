@@ -348,8 +348,8 @@ static bool read_value(struct reader *r, const struct config_key *key,
 			    "value; values are written without", key->key);
 	if (key->type == &type_address && strchr(r->value, '<') &&
 	    r->value[0] != '<')
-		config_warn(r->c, r->line, "%s: the address alone counts; the "
-			    "name goes into full_name", key->key);
+		config_warn(r->c, r->line, "%s: the address alone counts",
+			    key->key);
 	if (!r->value[0] && !key->type->may_be_empty)
 		config_fault(r->c, r->line, "%s is empty", key->key);
 	else if (is_quoted(r->value) && !key->type->free_text)

@@ -310,6 +310,9 @@ void desk_accept(const struct desk *d, const struct request *request,
 	*a = (struct acceptance){ 0 };
 	if (!composed(d, request, m, a))
 		return;
+	/* aliases discard it for all: that is what somebody asked for */
+	if (!a->envelope.n)
+		return;
 	/* a queue that cannot be used does not stop what can go now, where
 	 * queueing was only wished for */
 	a->unheld = unheld(a, desk_queue(d, first, &q, &a->why));

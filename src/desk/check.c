@@ -3,6 +3,7 @@
  * files that it names are read as they would be for mail. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 
 #include "base/file.h"
 #include "desk/desk.h"
+#include "mail/aliases.h"
 #include "mail/dkim.h"
 #include "submit/secret.h"
 #include "wire/tls.h"
@@ -164,6 +166,38 @@ static void check_files(struct check *k)
 	}
 	for (i = 0; i < c->transports; i++)
 		check_transport_files(k, i);
+}
+
+static void tell_alias(void *context, size_t line, bool foreign,
+		       const char *words)
+{
+	struct check *k = context;
+	unsigned at = line > UINT_MAX ? 0 : (unsigned)line;
+
+	if (foreign)
+		config_warn_in(&k->shown, k->shown.general.aliases, at, words);
+	else
+		config_fault_in(&k->shown, k->shown.general.aliases, at,
+				words);
+}
+
+static void check_aliases(struct check *k)
+{
+	const struct config *c = &k->shown;
+	unsigned line = config_line(c, "general", "aliases", 0);
+	const struct alias_faults faults = { tell_alias, k };
+	struct aliases *a = NULL;
+	struct outcome why;
+
+	/* that it is missing was said by the loader */
+	if (!c->general.aliases || is_faulty(k, line))
+		return;
+	if (!aliases_load(c->general.aliases, c->general.aliases_named,
+			  &c->general.local_names, &faults, &a, &why))
+		config_fault(&k->shown, line, "%s", why.text);
+	else
+		aliases_check(a, &faults);
+	aliases_free(a);
 }
 
 /* --- what is valid and hardly meant --- */
@@ -366,6 +400,7 @@ int desk_check(const struct desk *d)
 	own_faults(&k);
 	k.sender = queue_owner(d->config);
 	check_files(&k);
+	check_aliases(&k);
 	if (understood)
 		check_meaning(&k);
 	config_sort_faults(&k.shown);

@@ -248,6 +248,7 @@ static bool find_recipients(const struct desk *d, struct envelope *e,
 	const struct recipient_rules rules = {
 		.domain = account && account->domain ? account->domain :
 			  c->general.domain,
+		.local_names = &c->general.local_names,
 		.default_recipient = c->general.default_recipient,
 		.aliases = c->general.aliases,
 		.aliases_named = c->general.aliases_named,

@@ -129,6 +129,10 @@ bool answer_message(struct client *c, const struct acceptance *a, bool utf8)
 		answer_refusal(c, &a->why);
 		return false;
 	}
+	if (!a->envelope.n) {
+		client_reply(c, "250 2.0.0 discarded for all recipients");
+		return true;
+	}
 	for (i = 0; i < a->envelope.n; i++) {
 		if (!was_taken(a, &a->envelope.rcpt[i]))
 			failed++;

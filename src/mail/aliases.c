@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "mail/aliases.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -13,17 +14,34 @@
 /* DEPTH_MAX only keeps a hostile file from the stack's end. */
 enum { FILE_MAX = 64 * 1024 * 1024, DEPTH_MAX = 100 };
 
+enum progress { UNSEEN, FOLLOWED, EMPTY, GIVEN };
+
 struct alias {
-	char *name;      /* a local part as ours are */
+	char *name;      /* an address as ours are, "@domain", or "*" */
 	char *value;     /* continuation lines joined */
 	size_t line;
+	unsigned round;  /* the walk that progress is of */
+	enum progress progress;
 };
 
 struct aliases {
 	char *path;
+	struct list local_names;
 	struct alias *item;  /* sorted by name; of two the first counts */
 	size_t n;
+	bool domains;        /* some name has an "@" */
+	unsigned round;
 };
+
+char *address_without_local(const char *address,
+			    const struct list *local_names)
+{
+	const char *domain = address_domain(address);
+
+	if (!*domain || !local_names || !list_has(local_names, domain))
+		return mem_string(address);
+	return mem_stringn(address, (size_t)(domain - address) - 1);
+}
 
 /* --- reading the file --- */
 
@@ -72,33 +90,74 @@ static size_t without_comment(const char *s, size_t n)
 	}
 }
 
-static void alias_add(struct aliases *a, const char *s, size_t n, size_t line)
+static void tell(const struct aliases *a, const struct alias_faults *faults,
+		 size_t line, bool foreign, const char *words)
+{
+	if (faults)
+		faults->tell(faults->context, line, foreign, words);
+	else
+		log_say(foreign ? LOG_AT_INFO : LOG_AT_ERROR, "%s:%zu: %s",
+			a->path, line, words);
+}
+
+/* The key as addresses of ours are. NULL: it is none. */
+static char *alias_name(const struct aliases *a, const char *text,
+			struct outcome *why)
+{
+	char *name = NULL, *domain = NULL, *plain;
+	size_t n = strlen(text);
+	bool qualified;
+
+	trim(&text, &n);
+	if (n && *text == '@') {
+		if (!domain_normalise(text + 1, n - 1, &domain, why))
+			return NULL;
+		name = list_has(&a->local_names, domain) ? mem_string("*") :
+		       mem_printf("@%s", domain);
+		free(domain);
+		return name;
+	}
+	if (!address_one(text, &name, &qualified, why) || !*name) {
+		free(name);
+		return NULL;
+	}
+	plain = address_without_local(name, &a->local_names);
+	free(name);
+	if (strcasecmp(plain, "default"))
+		return plain;
+	free(plain);
+	return mem_string("*");
+}
+
+static void alias_add(struct aliases *a, const char *s, size_t n, size_t line,
+		      const struct alias_faults *faults)
 {
 	size_t colon = find_bare(s, n, ":");
 	struct outcome why = {0};
 	char *text = mem_stringn(s, colon);
-	char *name = NULL;
-	bool qualified;
+	char *name = colon == n ? NULL : alias_name(a, text, &why);
+	char words[600];
 
-	if (colon == n || !address_one(text, &name, &qualified, &why) ||
-	    !*name) {
-		log_say(LOG_AT_ERROR, "%s:%zu: no \"name: address\": %s",
-			a->path, line, why.text);
-		free(name);
-	} else {
-		if (!(a->n & (a->n - 1)))
-			a->item = mem_resize(a->item, a->n ? 2 * a->n : 1,
-					     sizeof(*a->item));
-		a->item[a->n++] = (struct alias){
-			.name = name,
-			.value = mem_stringn(s + colon + 1, n - colon - 1),
-			.line = line,
-		};
-	}
 	free(text);
+	if (!name) {
+		snprintf(words, sizeof(words), "no \"name: address\"%s%s",
+			 why.text[0] ? ": " : "", why.text);
+		tell(a, faults, line, false, words);
+		return;
+	}
+	if (!(a->n & (a->n - 1)))
+		a->item = mem_resize(a->item, a->n ? 2 * a->n : 1,
+				     sizeof(*a->item));
+	a->item[a->n++] = (struct alias){
+		.name = name,
+		.value = mem_stringn(s + colon + 1, n - colon - 1),
+		.line = line,
+	};
+	a->domains = a->domains || *name == '@' || *address_domain(name);
 }
 
-static void file_parse(struct aliases *a, const char *text, size_t len)
+static void file_parse(struct aliases *a, const char *text, size_t len,
+		       const struct alias_faults *faults)
 {
 	struct buf entry = BUF(FILE_MAX);
 	size_t line = 0, first = 0, n;
@@ -115,15 +174,18 @@ static void file_parse(struct aliases *a, const char *text, size_t len)
 			continue;
 		if (!is_blank(text[0])) {
 			if (entry.len)
-				alias_add(a, entry.data, entry.len, first);
+				alias_add(a, entry.data, entry.len, first,
+					  faults);
 			buf_reset(&entry);
 			first = line;
 		}
 		if (first)
 			buf_add(&entry, text, used);
+		else
+			tell(a, faults, line, false, "continues no alias");
 	}
 	if (entry.len)
-		alias_add(a, entry.data, entry.len, first);
+		alias_add(a, entry.data, entry.len, first, faults);
 	buf_release(&entry);
 }
 
@@ -135,11 +197,13 @@ static int compare(const void *left, const void *right)
 	return order ? order : a->line < b->line ? -1 : a->line > b->line;
 }
 
-bool aliases_load(const char *path, bool named, struct aliases **out,
+bool aliases_load(const char *path, bool named, const struct list *local_names,
+		  const struct alias_faults *faults, struct aliases **out,
 		  struct outcome *why)
 {
 	struct buf text = BUF(FILE_MAX);
 	struct aliases *a;
+	size_t i;
 
 	*out = NULL;
 	if (!file_read(path, named ? 0 : FILE_OPTIONAL, &text, NULL, why)) {
@@ -149,7 +213,9 @@ bool aliases_load(const char *path, bool named, struct aliases **out,
 	}
 	a = mem_alloc(sizeof(*a));
 	a->path = mem_string(path);
-	file_parse(a, buf_text(&text), text.len);
+	for (i = 0; local_names && i < local_names->n; i++)
+		list_add(&a->local_names, local_names->item[i]);
+	file_parse(a, buf_text(&text), text.len, faults);
 	if (a->n)
 		qsort(a->item, a->n, sizeof(*a->item), compare);
 	buf_release(&text);
@@ -166,18 +232,17 @@ void aliases_free(struct aliases *a)
 		free(a->item[a->n].value);
 	}
 	free(a->item);
+	list_release(&a->local_names);
 	free(a->path);
 	free(a);
 }
 
 /* --- following --- */
 
-enum progress { UNSEEN, FOLLOWED, EMPTY, GIVEN };
-
 struct walk {
-	const struct aliases *a;
-	unsigned char *progress;  /* of each alias */
+	struct aliases *a;
 	struct list found;
+	size_t most;
 	unsigned depth;
 };
 
@@ -198,112 +263,197 @@ static size_t alias_find(const struct aliases *a, const char *name)
 	return low < a->n && !strcasecmp(a->item[low].name, name) ? low : a->n;
 }
 
+/* The alias of all that have none of their own: of a domain, or of names
+ * without one. */
+static size_t alias_of_all(const struct aliases *a, const char *address)
+{
+	const char *domain = address_domain(address);
+
+	return alias_find(a, *domain ? domain - 1 : "*");
+}
+
+static enum progress progress_of(const struct walk *w, size_t i)
+{
+	const struct alias *alias = &w->a->item[i];
+
+	return alias->round == w->a->round ? alias->progress : UNSEEN;
+}
+
 /* A bare name within a value: its alias, even if that gives nothing; else
- * "default:", else itself. */
+ * that of all; else itself. */
 static bool follow_name(struct walk *w, const char *name)
 {
 	size_t i = alias_find(w->a, name);
 
 	if (i < w->a->n)
 		return follow(w, i);
-	i = alias_find(w->a, "default");
+	i = alias_of_all(w->a, name);
 	if (i < w->a->n && follow(w, i))
 		return true;
 	list_add(&w->found, name);
 	return true;
 }
 
-static bool is_unsupported(const char *s, size_t n)
+/* One with a domain may be the address that its alias is for: it stays. */
+static bool follow_address(struct walk *w, const char *address)
 {
-	static const char include[] = ":include:";
+	size_t i = w->a->domains ? alias_find(w->a, address) : w->a->n;
 
-	if (n && *s == '"') {
-		s++;
-		n--;
-	}
-	return n && (*s == '|' || *s == '/' ||
-		     (n >= sizeof(include) - 1 &&
-		      !strncasecmp(s, include, sizeof(include) - 1)));
+	if (i == w->a->n && w->a->domains)
+		i = alias_of_all(w->a, address);
+	if (i == w->a->n || progress_of(w, i) == FOLLOWED || !follow(w, i))
+		list_add(&w->found, address);
+	return true;
 }
+
+/* What a part of a value is that is no address. */
+enum special { SPECIAL_NONE, SPECIAL_DISCARD, SPECIAL_FOREIGN };
+
+static bool begins(const char *s, size_t n, const char *word)
+{
+	return n >= strlen(word) && !strncasecmp(s, word, strlen(word));
+}
+
+static enum special special_part(const char *s, size_t n)
+{
+	static const char null[] = "/dev/null";
+
+	if (n > 1 && *s == '"') {
+		s++;
+		n -= 1 + (s[n - 2] == '"');
+	}
+	if (begins(s, n, ":blackhole:") ||
+	    (n == strlen(null) && begins(s, n, null)))
+		return SPECIAL_DISCARD;
+	return n && strchr("|/:", *s) ? SPECIAL_FOREIGN : SPECIAL_NONE;
+}
+
+static const char not_followed[] = "pipes, files and :include: are not "
+	"followed";
 
 static bool follow_element(struct walk *w, const struct alias *from,
 			   const char *s, size_t n)
 {
 	struct mailboxes m = {0};
+	enum special special;
 	struct outcome why;
-	bool any = false;
-	bool last;  /* "\name" is not looked up again */
+	bool any, last;  /* "\name" is not looked up again */
+	char *plain;
 	size_t i;
 
 	trim(&s, &n);
+	special = special_part(s, n);
+	any = special == SPECIAL_DISCARD;
 	last = n && *s == '\\';
-	if (is_unsupported(s, n))
-		log_say(LOG_AT_INFO, "%s:%zu: pipes, files and :include: are "
-			"not followed", w->a->path, from->line);
-	else if (!address_list(s + last, n - last, &m, &why))
-		log_say(LOG_AT_ERROR, "%s:%zu: %s", w->a->path, from->line,
-			why.text);
-	for (i = 0; i < m.n; i++) {
-		if (m.box[i].qualified || last) {
-			list_add(&w->found, m.box[i].address);
+	if (special == SPECIAL_FOREIGN)
+		tell(w->a, NULL, from->line, true, not_followed);
+	else if (special == SPECIAL_NONE &&
+		 !address_list(s + last, n - last, &m, &why))
+		tell(w->a, NULL, from->line, false, why.text);
+	for (i = 0; i < m.n && w->found.n <= w->most; i++) {
+		plain = address_without_local(m.box[i].address,
+					      &w->a->local_names);
+		if (last) {
+			list_add(&w->found, plain);
 			any = true;
-		} else if (follow_name(w, m.box[i].address)) {
+		} else if (*address_domain(plain) ? follow_address(w, plain) :
+			   follow_name(w, plain)) {
 			any = true;
 		}
+		free(plain);
 	}
 	mailboxes_release(&m);
 	return any;
 }
 
-/* False: it gives no address. */
+/* The next part of a value; false: there is none. */
+static bool next_part(const char **value, const char **part, size_t *n)
+{
+	if (!*value)
+		return false;
+	*part = *value;
+	*n = find_bare(*part, strlen(*part), ",");
+	*value = (*part)[*n] ? *part + *n + 1 : NULL;
+	return true;
+}
+
+/* False: it gives nothing. */
 static bool follow(struct walk *w, size_t i)
 {
-	const struct alias *alias = &w->a->item[i];
-	const char *s = alias->value;
-	size_t left = strlen(s), n;
+	struct alias *alias = &w->a->item[i];
+	const char *value = alias->value, *part;
 	bool any = false;
+	size_t n;
 
-	if (w->progress[i] != UNSEEN)
-		return w->progress[i] == GIVEN;
+	if (progress_of(w, i) != UNSEEN)
+		return alias->progress == GIVEN;
 	if (w->depth == DEPTH_MAX) {
-		log_say(LOG_AT_ERROR, "%s:%zu: aliases nest too deeply",
-			w->a->path, alias->line);
+		tell(w->a, NULL, alias->line, false, "aliases nest too deeply");
 		return false;
 	}
-	w->progress[i] = FOLLOWED;
+	alias->round = w->a->round;
+	alias->progress = FOLLOWED;
 	w->depth++;
-	for (;;) {
-		n = find_bare(s, left, ",");
-		if (n && follow_element(w, alias, s, n))
+	while (w->found.n <= w->most && next_part(&value, &part, &n))
+		if (n && follow_element(w, alias, part, n))
 			any = true;
-		if (n == left)
-			break;
-		s += n + 1;
-		left -= n + 1;
-	}
 	w->depth--;
-	w->progress[i] = any ? GIVEN : EMPTY;
+	alias->progress = any ? GIVEN : EMPTY;
 	return any;
 }
 
-bool aliases_expand(const struct aliases *a, const char *local,
+bool aliases_expand(struct aliases *a, const char *address, size_t most,
 		    struct list *out)
 {
-	struct walk w = { .a = a };
-	size_t i = alias_find(a, local);
+	struct walk w = { .a = a, .most = most };
 	bool found;
+	size_t i;
 
-	if (!a->n)
+	if (!a->n || (*address_domain(address) && !a->domains))
 		return false;
-	w.progress = mem_alloc(a->n);
+	a->round++;
+	i = alias_find(a, address);
 	found = i < a->n && follow(&w, i);
 	if (!found) {
-		i = alias_find(a, "default");
+		i = alias_of_all(a, address);
 		found = i < a->n && follow(&w, i);
 	}
 	for (i = 0; found && i < w.found.n; i++)
 		list_add(out, w.found.item[i]);
 	list_release(&w.found);
-	free(w.progress);
 	return found;
+}
+
+static void check_part(const struct aliases *a, size_t line, const char *s,
+		       size_t n, const struct alias_faults *faults)
+{
+	struct mailboxes m = {0};
+	enum special special;
+	struct outcome why;
+	bool last;
+
+	trim(&s, &n);
+	special = special_part(s, n);
+	last = n && *s == '\\';
+	if (special == SPECIAL_FOREIGN)
+		tell(a, faults, line, true, not_followed);
+	else if (special == SPECIAL_NONE &&
+		 !address_list(s + last, n - last, &m, &why))
+		tell(a, faults, line, false, why.text);
+	mailboxes_release(&m);
+}
+
+void aliases_check(const struct aliases *a, const struct alias_faults *faults)
+{
+	const char *value, *part;
+	size_t i, n;
+
+	for (i = 0; i < a->n; i++) {
+		value = a->item[i].value;
+		if (!value[strspn(value, " \t\r,")])
+			tell(a, faults, a->item[i].line, false,
+			     "yields no address");
+		while (next_part(&value, &part, &n))
+			check_part(a, a->item[i].line, part, n, faults);
+	}
 }

@@ -7,8 +7,12 @@
 #include <strings.h>
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "mail/address.h"
 #include "mail/aliases.h"
+
+/* Addresses out of aliases, most of them twice. */
+enum { EXPANDED_MAX = 64 * RECIPIENTS_MAX };
 
 /* Where each address lies in the envelope, so that many recipients cost no
  * more than one look each. */
@@ -24,6 +28,8 @@ struct gather {
 	bool aliases_read;
 	struct seen seen;
 	const struct rcpt_wish *wish;  /* of the operand at hand */
+	size_t expanded;
+	bool discarded;            /* an alias did so with some recipient */
 	bool resent;
 	bool failed;
 	struct outcome *why;
@@ -78,6 +84,12 @@ static void seen_grow(struct gather *g)
 		*seen_slot(g, g->e->rcpt[i].address) = (uint32_t)i + 1;
 }
 
+static bool too_many(struct outcome *why)
+{
+	return outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
+			    "more than %d recipients", RECIPIENTS_MAX);
+}
+
 static bool rcpt_add(struct gather *g, const char *address)
 {
 	uint32_t *slot;
@@ -87,9 +99,7 @@ static bool rcpt_add(struct gather *g, const char *address)
 	if (*slot)
 		return true;
 	if (g->e->n == RECIPIENTS_MAX)
-		return outcome_fail(g->why, STAGE_LOCAL, EX_DATAERR,
-				    "more than %d recipients",
-				    RECIPIENTS_MAX);
+		return too_many(g->why);
 	rcpt_append(g->e, address);
 	*slot = (uint32_t)g->e->n;
 	if (g->wish) {
@@ -120,49 +130,90 @@ static bool rcpt_add_bare(struct gather *g, const char *local)
 	return rcpt_add_qualified(g, fallback ? fallback : local);
 }
 
-static bool aliases_read(struct gather *g)
+/* A file that nobody named and that cannot be read is of no concern to an
+ * address with a domain. */
+static bool aliases_read(struct gather *g, bool bare)
 {
-	if (g->aliases_read || !g->rules->aliases)
+	struct outcome why;
+
+	if (g->aliases || !g->rules->aliases)
+		return true;
+	if (g->aliases_read && !bare)
 		return true;
 	g->aliases_read = true;
-	return aliases_load(g->rules->aliases, g->rules->aliases_named,
-			    &g->aliases, g->why);
+	if (aliases_load(g->rules->aliases, g->rules->aliases_named,
+			 g->rules->local_names, NULL, &g->aliases, &why))
+		return true;
+	if (!bare && !g->rules->aliases_named)
+		return true;
+	*g->why = why;
+	return false;
 }
 
-static bool rcpt_resolve(struct gather *g, const char *local)
+static bool rcpt_add_found(struct gather *g, const char *address,
+			   const struct list *found)
 {
-	struct list found = {0};
 	bool ok = true;
 	size_t i;
 
-	if (!aliases_read(g))
-		return false;
-	if (!g->aliases || !aliases_expand(g->aliases, local, &found))
-		return rcpt_add_bare(g, local);
-	for (i = 0; ok && i < found.n; i++) {
-		if (*address_domain(found.item[i]))
-			ok = rcpt_add(g, found.item[i]);
-		else
-			ok = rcpt_add_bare(g, found.item[i]);
+	if (!found->n) {
+		g->discarded = true;
+		log_say(LOG_AT_INFO, "%s is discarded, as %s says", address,
+			g->rules->aliases);
 	}
-	list_release(&found);
+	g->expanded += found->n;
+	if (g->expanded > EXPANDED_MAX)
+		return too_many(g->why);
+	for (i = 0; ok && i < found->n; i++) {
+		if (*address_domain(found->item[i]))
+			ok = rcpt_add(g, found->item[i]);
+		else
+			ok = rcpt_add_bare(g, found->item[i]);
+	}
 	return ok;
 }
 
+static bool rcpt_resolve(struct gather *g, const char *given)
+{
+	char *address = address_without_local(given, g->rules->local_names);
+	bool bare = !*address_domain(address), ok;
+	struct list found = {0};
+
+	ok = aliases_read(g, bare);
+	if (ok && g->aliases && aliases_expand(g->aliases, address,
+					       RECIPIENTS_MAX, &found))
+		ok = rcpt_add_found(g, address, &found);
+	else if (ok && bare)
+		ok = rcpt_add_bare(g, address);
+	else if (ok)
+		ok = rcpt_add(g, address);
+	list_release(&found);
+	free(address);
+	return ok;
+}
+
+static bool visit_recipient(struct mailbox *b, void *context)
+{
+	struct gather *g = context;
+
+	g->failed = !rcpt_resolve(g, b->address);
+	return !g->failed;
+}
+
+/* One by one: how many there are is the caller's to say. */
 static bool gather_text(struct gather *g, const char *text, size_t n)
 {
-	struct mailboxes m;
-	bool ok = address_list(text, n, &m, g->why);
-	size_t i;
+	return address_each(text, n, FAULTS_FAIL, visit_recipient, g,
+			    g->why) && !g->failed;
+}
 
-	for (i = 0; ok && i < m.n; i++) {
-		if (m.box[i].qualified)
-			ok = rcpt_add(g, m.box[i].address);
-		else
-			ok = rcpt_resolve(g, m.box[i].address);
-	}
-	mailboxes_release(&m);
-	return ok;
+/* A fold is a thing of headers, and other controls are of nobody. */
+static bool has_controls(const char *s)
+{
+	for (; *s; s++)
+		if (((unsigned char)*s < ' ' && *s != '\t') || *s == 0x7f)
+			return true;
+	return false;
 }
 
 static bool gather_operands(struct gather *g, char *const *operand, size_t n)
@@ -170,8 +221,7 @@ static bool gather_operands(struct gather *g, char *const *operand, size_t n)
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		/* a fold is a thing of headers */
-		if (strpbrk(operand[i], "\r\n"))
+		if (has_controls(operand[i]))
 			return outcome_fail(g->why, STAGE_LOCAL, EX_USAGE,
 					    "bad address \"%.80s\": control "
 					    "character", operand[i]);
@@ -179,7 +229,7 @@ static bool gather_operands(struct gather *g, char *const *operand, size_t n)
 			g->wish = &g->rules->wish[i];
 		if (gather_text(g, operand[i], strlen(operand[i])))
 			continue;
-		if (g->why->exit == EX_DATAERR)
+		if (g->why->exit == EX_DATAERR && !g->failed)
 			g->why->exit = EX_USAGE;
 		return false;
 	}
@@ -237,12 +287,26 @@ bool envelope_recipients(struct envelope *e, const struct recipient_rules *r,
 
 	ok = gather_operands(&g, operand, operands) &&
 	     (!from_header || gather_fields(&g, m));
-	if (ok && !e->n)
+	if (ok && !e->n && !g.discarded)
 		ok = outcome_fail(why, STAGE_LOCAL, EX_USAGE,
 				  "no recipient");
 	aliases_free(g.aliases);
 	free(g.seen.slot);
 	return ok;
+}
+
+bool envelope_add(struct envelope *e, const char *address,
+		  struct outcome *why)
+{
+	size_t i;
+
+	for (i = 0; i < e->n; i++)
+		if (address_equal(e->rcpt[i].address, address))
+			return true;
+	if (e->n == RECIPIENTS_MAX)
+		return too_many(why);
+	rcpt_append(e, address);
+	return true;
 }
 
 bool envelope_is_utf8(const struct envelope *e)

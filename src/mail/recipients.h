@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/list.h"
 #include "base/outcome.h"
 #include "mail/envelope.h"
 #include "mail/message.h"
@@ -19,6 +20,7 @@ struct rcpt_wish {
 /* How recipients are found (SPEC 4). */
 struct recipient_rules {
 	const char *domain;            /* for addresses without one */
+	const struct list *local_names; /* domains that this host is */
 	const char *default_recipient; /* NULL: none */
 	const char *aliases;           /* file; NULL: none */
 	bool aliases_named;
@@ -27,14 +29,19 @@ struct recipient_rules {
 };
 
 /* Adds the recipients of the operands and, if from_header, of the message's
- * To, Cc, Bcc or their Resent- forms. False: EX_USAGE (a bad operand, or no
- * recipient at all), EX_DATAERR (a bad address in a field that is used),
+ * To, Cc, Bcc or their Resent- forms. None may be left where aliases discard
+ * all of them. False: EX_USAGE (a bad operand, or no recipient at all),
+ * EX_DATAERR (a bad address in a field that is used, more than 65 536),
  * EX_CONFIG (aliases file). */
 bool envelope_recipients(struct envelope *e, const struct recipient_rules *r,
 			 char *const *operand, size_t operands,
 			 bool from_header, struct message *m,
 			 struct outcome *why) MUST_CHECK;
-/* Whether an address of the envelope needs SMTPUTF8. */
+/* Adds one more, an address of ours, without asking anybody. False: EX_DATAERR
+ * as above. */
+bool envelope_add(struct envelope *e, const char *address,
+		  struct outcome *why) MUST_CHECK;
+/* Whether its sender or one of its recipients needs SMTPUTF8. */
 bool envelope_is_utf8(const struct envelope *e);
 
 #endif

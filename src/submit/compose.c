@@ -133,6 +133,41 @@ static char *login_address(const char *login, const char *domain)
 	return qualified(address, domain);
 }
 
+static char *expanded(const struct config *config, const char *pattern,
+		      struct caller *caller)
+{
+	if (!strchr(pattern, '%'))
+		return mem_string(pattern);
+	return identity_expand(pattern, strstr(pattern, "%u") ?
+			       caller_login(caller) : "",
+			       config->general.hostname);
+}
+
+/* The account's address for this caller, with a domain; NULL: it has none. */
+static char *account_from(const struct config *config, const struct account *a,
+			  struct caller *caller)
+{
+	struct outcome ignored;
+	char *text, *address, *at;
+	bool is_qualified;
+
+	if (!a || !a->from)
+		return NULL;
+	text = expanded(config, a->from, caller);
+	if (address_one(text, &address, &is_qualified, &ignored) && *address) {
+		free(text);
+		return qualified(address, domain_for(config, a));
+	}
+	/* a login that needs quotes */
+	free(address);
+	at = strrchr(text, '@');
+	if (at)
+		*at = '\0';
+	address = login_address(text, at ? at + 1 : domain_for(config, a));
+	free(text);
+	return address;
+}
+
 /* -f as an address; NULL where it was not given. */
 static bool sender_given(const struct request *request, char **out,
 			 struct outcome *why)
@@ -219,7 +254,7 @@ bool compose_sender(const struct config *config, const struct request *request,
 	}
 	free(given);
 	if (a && a->from)
-		*sender = mem_string(a->from);
+		*sender = account_from(config, a, request->caller);
 	else if (request->sender_from_header || (a && a->sender_from_header))
 		*sender = sender_from_message(m);
 	*sender = *sender ? qualified(*sender, domain) :
@@ -229,48 +264,40 @@ bool compose_sender(const struct config *config, const struct request *request,
 
 /* --- the whole --- */
 
-/* The name in a From field of ours; NULL also where none will be made. */
-static const char *full_name(const struct request *request,
-			     const struct account *a, struct message *m)
+/* The name in a From field of ours; NULL also where none will be made. The
+ * caller frees. */
+static char *full_name(const struct config *config,
+		       const struct request *request, const struct account *a,
+		       struct message *m)
 {
 	if (request->full_name)
-		return request->full_name;
+		return mem_string(request->full_name);
 	if (a && a->full_name)
-		return a->full_name;
+		return expanded(config, a->full_name, request->caller);
 	if (message_facts(m)->from && !(a && a->from_header == FROM_REPLACE))
 		return NULL;
-	return caller_full_name(request->caller);
-}
-
-/* Whether the message is from this address and no other. */
-static bool is_from(struct message *m, const char *address)
-{
-	char *field = message_field(m, "From");
-	struct mailboxes from = {0};
-	struct outcome ignored;
-	bool same;
-
-	same = field && address_list(field, strlen(field), &from, &ignored) &&
-	       from.n == 1 && address_equal(from.box[0].address, address);
-	mailboxes_release(&from);
-	free(field);
-	return same;
+	return mem_string(caller_full_name(request->caller));
 }
 
 static bool complete(const struct config *config,
 		     const struct request *request, const struct account *a,
-		     const char *sender, struct message **m,
-		     struct outcome *why)
+		     const struct envelope *e, const char *original_to,
+		     struct message **m, struct outcome *why)
 {
 	const char *domain = domain_for(config, a);
-	const char *own = a ? a->from : NULL;
+	char *name = full_name(config, request, a, *m);
+	char *own = account_from(config, a, request->caller);
 	struct completion c = {
-		.sender = sender,
-		.full_name = full_name(request, a, *m),
+		.sender = e->sender,
+		.full_name = name,
 		.domain = domain,
 		.id_domain = config->general.hostname,
 		.from_header = a ? (enum from_header)a->from_header : FROM_ADD,
+		/* replaced when it was accepted, perhaps with a name that -F
+		 * gave */
+		.keep_own = request->accepted,
 		.undisclosed_recipients = a && a->undisclosed_recipients,
+		.original_to = original_to,
 	};
 	char *from;
 	bool ok;
@@ -278,21 +305,19 @@ static bool complete(const struct config *config,
 	/* "replace" means the account's, whatever -f says */
 	if (c.from_header == FROM_REPLACE && own)
 		from = mem_string(own);
-	else if (*sender)
-		from = mem_string(sender);
+	else if (*e->sender)
+		from = mem_string(e->sender);
 	else if (own)
 		from = mem_string(own);
 	else
 		from = login_address(caller_login(request->caller), domain);
 	from = qualified(from, domain);
 	c.from = from;
-	/* replaced when it was accepted, perhaps with a name that -F gave */
-	if (request->accepted && c.from_header == FROM_REPLACE &&
-	    is_from(*m, from))
-		c.from_header = FROM_KEEP;
 	ok = caller_is_known(request->caller, why) &&
 	     message_complete(m, &c, why);
 	free(from);
+	free(own);
+	free(name);
 	return ok;
 }
 
@@ -330,29 +355,70 @@ static bool fits(const struct config *config, const struct message *m,
 				   (long long)most);
 }
 
+static char *joined_recipients(const struct envelope *e)
+{
+	struct buf b = BUF((size_t)64 << 20);
+	size_t i;
+
+	for (i = 0; i < e->n; i++)
+		buf_addf(&b, "%s%s", i ? ",\r\n " : "", e->rcpt[i].address);
+	return buf_take(&b);
+}
+
+/* Who gets it besides those it was sent to, or instead of them; then
+ * *original_to is the value of a field that lists these. The caller frees. */
+static bool divert(const struct account *a, struct envelope *e,
+		   char **original_to, struct outcome *why)
+{
+	char *sender;
+	size_t i;
+
+	*original_to = NULL;
+	if (!a)
+		return true;
+	if (a->redirect && e->n) {
+		*original_to = joined_recipients(e);
+		sender = e->sender;
+		e->sender = NULL;
+		envelope_release(e);
+		e->sender = sender;
+		return envelope_add(e, a->redirect, why);
+	}
+	for (i = 0; !a->redirect && i < a->bcc.n; i++)
+		if (!envelope_add(e, a->bcc.item[i], why))
+			return false;
+	return true;
+}
+
 bool compose(const struct config *config, const struct request *request,
 	     struct message **m, struct envelope *e,
 	     const struct account **account, struct outcome *why)
 {
 	struct recipient_rules rules = {
+		.local_names = &config->general.local_names,
 		.default_recipient = config->general.default_recipient,
 		.aliases = config->general.aliases,
 		.aliases_named = config->general.aliases_named,
 		.wish = request->wish,
 	};
+	char *original_to = NULL;
+	bool ok;
 
 	if (!compose_sender(config, request, *m, account, &e->sender, why))
 		return false;
 	rules.domain = domain_for(config, *account);
 	/* before completion, which removes Bcc */
 	if (!request->accepted &&
-	    !envelope_recipients(e, &rules, request->operand,
-				 request->operands, request->from_header, *m,
-				 why))
+	    (!envelope_recipients(e, &rules, request->operand,
+				  request->operands, request->from_header, *m,
+				  why) ||
+	     !divert(*account, e, &original_to, why))) {
+		free(original_to);
 		return false;
-	if (!complete(config, request, *account, e->sender, m, why))
-		return false;
-	if (!request->accepted && !fits(config, *m, why))
+	}
+	ok = complete(config, request, *account, e, original_to, m, why);
+	free(original_to);
+	if (!ok || (!request->accepted && !fits(config, *m, why)))
 		return false;
 	envelope_fill(e, request, *account, message_facts(*m));
 	return true;

@@ -134,7 +134,8 @@ static void fill_session(struct link *link)
 		.host = link->host->name,
 		.port = link->host->port,
 		.helo = t->remote_hostname ? t->remote_hostname :
-			t->hostname ? t->hostname : c->general.hostname,
+			t->hostname ? t->hostname :
+			c->general.nameless ? NULL : c->general.hostname,
 		.lmtp = t->kind == KIND_LMTP,
 		.local = link->host->name[0] == '/',
 		.without = &t->without,
@@ -298,6 +299,10 @@ static bool open_session(struct link *link, struct outcome *why)
 
 	if (!dial(link, &fd, why))
 		return false;
+	if (!link->params.helo || link->params.helo == link->literal) {
+		net_local_literal(fd, link->literal);
+		link->params.helo = link->literal;
+	}
 	return session_open(&link->params, conn_new(fd), &link->session, why);
 }
 

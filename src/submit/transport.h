@@ -28,6 +28,7 @@ struct link {
 	const struct host *host;
 	struct session_params params;
 	char secret_from[200];
+	char literal[80];              /* what EHLO says without a name */
 	struct net_proxy proxy;
 	struct endpoint proxy_at;
 	struct net_addresses addresses; /* to try; the one that answered */

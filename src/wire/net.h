@@ -69,6 +69,9 @@ bool net_dial(const struct net_dial *dial, int *fd, struct net_peer *peer,
 bool net_lookup(const char *host, unsigned port, enum family family,
 		int64_t deadline, struct net_addresses *out,
 		struct outcome *why) MUST_CHECK;
+/* The full name that the system's resolver (/etc/hosts before all) has for a
+ * short one; NULL: none in time. The caller frees. */
+char *net_canonical_name(const char *name);
 void net_addresses_add(struct net_addresses *a, const struct sockaddr *sa,
 		       socklen_t len);
 void net_addresses_release(struct net_addresses *a);
@@ -78,6 +81,9 @@ void net_addresses_release(struct net_addresses *a);
 void net_interleave(struct net_addresses *a, enum family family);
 /* "192.0.2.1" without a port. */
 void net_address_text(const struct net_address *a, char out[64]);
+/* The address literal (RFC 5321 4.1.3) of this end of a connection, for EHLO
+ * where there is no name: "[192.0.2.1]". */
+void net_local_literal(int fd, char out[80]);
 /* Parses a numeric address, brackets and "IPv6:" allowed. */
 bool net_address_parse(const char *text, unsigned port,
 		       struct net_address *out);

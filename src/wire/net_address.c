@@ -6,6 +6,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -41,6 +42,26 @@ void net_address_text(const struct net_address *a, char out[64])
 		inet_ntop(AF_INET, &v4->sin_addr, out, 64);
 	else if (a->sa.ss_family == AF_INET6)
 		inet_ntop(AF_INET6, &v6->sin6_addr, out, 64);
+}
+
+void net_local_literal(int fd, char out[80])
+{
+	struct net_address a = { .len = sizeof(a.sa) };
+	struct sockaddr_in6 *v6 = (void *)&a.sa;
+	struct sockaddr_in v4 = { .sin_family = AF_INET };
+	char text[64] = "";
+
+	if (!getsockname(fd, (void *)&a.sa, &a.len)) {
+		if (a.sa.ss_family == AF_INET6 &&
+		    IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
+			memcpy(&v4.sin_addr, &v6->sin6_addr.s6_addr[12], 4);
+			memcpy(&a.sa, &v4, sizeof(v4));
+		}
+		net_address_text(&a, text);
+	}
+	/* a UNIX socket is of this host, too */
+	snprintf(out, 80, "[%s%s]", strchr(text, ':') ? "IPv6:" : "",
+		 *text ? text : "127.0.0.1");
 }
 
 void net_address_set_port(struct net_address *a, unsigned port)

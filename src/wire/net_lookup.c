@@ -240,3 +240,22 @@ bool net_lookup(const char *host, unsigned port, enum family family,
 	question_free(q);
 	return done;
 }
+
+char *net_canonical_name(const char *name)
+{
+	enum { WAIT_MS = 2000 };
+	struct question *q = question_new(name, FAMILY_ANY);
+	char *full = NULL;
+
+	q->hints.ai_flags = AI_CANONNAME;
+	if (!question_start(q)) {
+		question_free(q);
+		return NULL;
+	}
+	if (!question_wait(q, clock_in(WAIT_MS)))
+		return NULL;
+	if (!q->error && q->found->ai_canonname)
+		full = mem_string(q->found->ai_canonname);
+	question_free(q);
+	return full;
+}

@@ -17,6 +17,7 @@
 static struct aliases *load(const char *text, size_t n)
 {
 	char path[] = "/tmp/aliases-XXXXXX";
+	struct list local = {0};
 	struct aliases *a;
 	struct outcome why;
 	int fd = mkstemp(path);
@@ -24,17 +25,19 @@ static struct aliases *load(const char *text, size_t n)
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, text, n), (ssize_t)n);
 	close(fd);
-	assert_true(aliases_load(path, true, &a, &why));
+	list_add(&local, "here");
+	assert_true(aliases_load(path, true, &local, NULL, &a, &why));
+	list_release(&local);
 	unlink(path);
 	return a;
 }
 
-static char *expanded(const struct aliases *a, const char *local)
+static char *expanded(struct aliases *a, const char *local)
 {
 	struct list l = {0};
 	char *s;
 
-	if (!aliases_expand(a, local, &l)) {
+	if (!aliases_expand(a, local, 1000000, &l)) {
 		assert_int_equal(l.n, 0);
 		return mem_string("-");
 	}
@@ -84,8 +87,49 @@ static void test_expand(void **state)
 		/* default */
 		{ "default: d@x\n", "joe", "d@x" },
 		{ "joe: j@x\ndefault: d@x\n", "joe", "j@x" },
-		{ "joe: /dev/null\ndefault: d@x\n", "joe", "d@x" },
-		{ "root: joe\njoe: /dev/null\n", "root", "-" },
+		{ "joe: |x\ndefault: d@x\n", "joe", "d@x" },
+		{ "root: joe\njoe: |x\n", "root", "-" },
+		{ "*: d@x\n", "joe", "d@x" },
+		{ "joe: j@x\n* : d@x\n", "joe", "j@x" },
+		{ "DEFAULT: d@x\n*: e@x\n", "joe", "d@x" },
+		{ "*: d@x\n", "joe@x", "-" },
+		/* discarded */
+		{ "root: /dev/null\n", "root", "" },
+		{ "root: \"/dev/null\"\n", "root", "" },
+		{ "root: :blackhole:\n", "root", "" },
+		{ "root: :BlackHole: no such thing\n", "root", "" },
+		{ "root: /dev/null, a@x\n", "root", "a@x" },
+		{ "joe: /dev/null\ndefault: d@x\n", "joe", "" },
+		{ "root: joe\njoe: /dev/null\n", "root", "" },
+		{ "*: /dev/null\n", "anybody", "" },
+		{ "a: b\n*: /dev/null\n", "a", "" },
+		/* names of this host */
+		{ "root: a@x\n", "root@here", "-" },
+		{ "root@here: a@x\n", "root", "a@x" },
+		{ "root@HERE.: a@x\n", "root", "a@x" },
+		{ "root: joe@here\njoe: j@x\n", "root", "j@x" },
+		{ "root: joe@here\n", "root", "joe" },
+		{ "root: \\joe@here\njoe: j@x\n", "root", "joe" },
+		{ "@here: a@x\n", "root", "a@x" },
+		/* keys with a domain */
+		{ "joe@y: a@x\n", "joe@y", "a@x" },
+		{ "joe@Y: a@x\n", "JOE@y", "a@x" },
+		{ "joe@y: a@x\n", "sue@y", "-" },
+		{ "@y: a@x\n", "sue@y", "a@x" },
+		{ "@y: a@x\nsue@y: s@x\n", "sue@y", "s@x" },
+		{ "@y: a@x\nsue@y: |x\n", "sue@y", "a@x" },
+		{ "@y: /dev/null\n", "sue@y", "" },
+		{ "@y: a@x\n", "root", "-" },
+		{ "@y: a@x\n", "a@sub.y", "-" },
+		{ "@B\xc3\xbc" "cher: a@x\n", "a@xn--bcher-kva", "a@x" },
+		{ "joe@y: root\nroot: a@x\n", "joe@y", "a@x" },
+		{ "root: joe@y, sue@y\njoe@y: a@x\n", "root", "a@x sue@y" },
+		{ "@y: me@y\n", "sue@y", "me@y" },
+		{ "@y: me@y\n", "me@y", "me@y" },
+		{ "me@y: me@y, you@z\n", "me@y", "me@y you@z" },
+		{ "a@y: b@y\nb@y: a@y\n", "a@y", "a@y" },
+		{ "root: \\joe@y\njoe@y: a@x\n", "root", "joe@y" },
+		{ "\"a@y\": q@x\n", "\"a@y\"", "q@x" },
 		{ "joe: sue\ndefault: d@x\n", "joe", "d@x" },
 		{ "default: root\n", "joe", "root" },
 		{ "default: root\nroot: a@x\n", "joe", "a@x" },
@@ -113,19 +157,73 @@ static void test_expand(void **state)
 		check(row[i].text, row[i].local, row[i].want);
 }
 
+static void count_fault(void *context, size_t line, bool foreign,
+			const char *words)
+{
+	struct buf *b = context;
+
+	assert_true(*words);
+	buf_addf(b, "%zu%s ", line, foreign ? "f" : "");
+}
+
+/* Every line that is not understood is told of, and no other. */
+static void test_check(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} row[] = {
+		{ "a: b@x\n@y: c\nd: /dev/null\n*: :blackhole:\n# x\n\n", "" },
+		{ "a: b@x,\n\t\\c, \"D, E\" <d@x>\n", "" },
+		{ "nonsense\n", "1 " },
+		{ "\n: x\na b: c\n", "2 3 " },
+		{ " lost: x@x\na: b\n", "1 " },
+		{ "a:\nb: ,\n", "1 2 " },
+		{ "a: |x, b@x\n", "1f " },
+		{ "a: \"|x, y\",\n /var/mail/a, :include:/l, :fail: no\n",
+		  "1f 1f 1f 1f " },
+		{ "a: b@@x, c d\n@: x\n", "2 1 1 " },
+	};
+	char path[] = "/tmp/aliases-XXXXXX";
+	struct buf b = BUF(4096);
+	const struct alias_faults faults = { count_fault, &b };
+	struct aliases *a;
+	struct outcome why;
+	int fd = mkstemp(path);
+	size_t i, n;
+
+	(void)state;
+	assert_true(fd >= 0);
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		n = strlen(row[i].text);
+		assert_int_equal(ftruncate(fd, 0), 0);
+		assert_int_equal(pwrite(fd, row[i].text, n, 0), (ssize_t)n);
+		buf_reset(&b);
+		assert_true(aliases_load(path, true, NULL, &faults, &a, &why));
+		aliases_check(a, &faults);
+		aliases_free(a);
+		if (strcmp(buf_text(&b), row[i].want))
+			fail_msg("%s: %s", row[i].text, buf_text(&b));
+	}
+	close(fd);
+	unlink(path);
+	buf_release(&b);
+}
+
 static void test_missing(void **state)
 {
 	struct aliases *a;
 	struct outcome why;
 
 	(void)state;
-	assert_false(aliases_load("/nonexistent/aliases", true, &a, &why));
+	assert_false(aliases_load("/nonexistent/aliases", true, NULL, NULL, &a,
+				  &why));
 	assert_int_equal(why.exit, EX_CONFIG);
 	assert_null(a);
-	assert_true(aliases_load("/nonexistent/aliases", false, &a, &why));
-	assert_false(aliases_expand(a, "root", &(struct list){0}));
+	assert_true(aliases_load("/nonexistent/aliases", false, NULL, NULL, &a,
+				 &why));
+	assert_false(aliases_expand(a, "root", 1, &(struct list){0}));
 	aliases_free(a);
-	assert_false(aliases_load("/", true, &a, &why));
+	assert_false(aliases_load("/", true, NULL, NULL, &a, &why));
 	assert_int_equal(why.exit, EX_CONFIG);
 	aliases_free(NULL);
 }
@@ -134,6 +232,7 @@ static void test_missing(void **state)
 static void test_worst(void **state)
 {
 	struct buf b = BUF(1 << 24);
+	struct list few = {0};
 	struct aliases *a;
 	char *got;
 	int i;
@@ -152,6 +251,10 @@ static void test_worst(void **state)
 	got = expanded(a, "many");
 	assert_int_equal(strlen(got), 4 * 50000 - 1);
 	free(got);
+	/* no more than was asked for, more or less */
+	assert_true(aliases_expand(a, "many", 100, &few));
+	assert_int_equal(few.n, 101);
+	list_release(&few);
 	aliases_free(a);
 	buf_release(&b);
 }
@@ -160,6 +263,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_expand),
+		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_missing),
 		cmocka_unit_test(test_worst),
 	};

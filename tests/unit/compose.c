@@ -296,6 +296,109 @@ static void test_caller_unasked(void **state)
 	}
 }
 
+/* "RECIPIENTS|X-Original-To|From" of what is composed. */
+static char *diverted(struct account *a, const char *rcpt, const char *login_)
+{
+	struct config c = config_of(a, 1);
+	struct caller who = { .uid = 1000, .login = mem_string(login_) };
+	char *operand = mem_string(rcpt), *to, *from;
+	struct request r = { .caller = &who, .operand = &operand,
+			     .operands = 1 };
+	struct message *m = message("Subject: s\n\n");
+	struct envelope e = { 0 };
+	struct buf b = BUF(4096);
+	const struct account *got;
+	struct outcome why;
+	size_t i;
+
+	assert_true(compose(&c, &r, &m, &e, &got, &why));
+	for (i = 0; i < e.n; i++)
+		buf_addf(&b, "%s%s", i ? " " : "", e.rcpt[i].address);
+	to = message_field(m, "X-Original-To");
+	from = message_field(m, "From");
+	buf_addf(&b, "|%s|%s", to ? to : "", from);
+	free(to);
+	free(from);
+	free(operand);
+	caller_release(&who);
+	envelope_release(&e);
+	message_free(m);
+	return buf_take(&b);
+}
+
+static void test_diverted(void **state)
+{
+	static char name[] = "default", stage[] = "t@stage", a1[] = "arch@x",
+		    a2[] = "b@y", from[] = "%u-%h@%H", full[] = "%u%% on %H";
+	char *copies[] = { a1, a2 };
+	const struct {
+		bool bcc, redirect, pattern;
+		const char *login, *want;
+	} row[] = {
+		{ false, false, false, "joe", "b@y c@y||joe@lab.example" },
+		{ true, false, false, "joe",
+		  "b@y c@y arch@x||joe@lab.example" },
+		{ true, true, false, "joe",
+		  "t@stage|b@y, c@y|joe@lab.example" },
+		{ false, false, true, "joe",
+		  "b@y c@y||\"joe% on host.lab.example\" "
+		  "<joe-host@host.lab.example>" },
+		{ false, false, true, "j e",
+		  "b@y c@y||\"j e% on host.lab.example\" "
+		  "<\"j e-host\"@host.lab.example>" },
+	};
+	size_t i;
+	char *got;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		struct account a = { .name = name,
+			.redirect = row[i].redirect ? stage : NULL,
+			.bcc = { copies, row[i].bcc ? 2 : 0 },
+			.from = row[i].pattern ? from : NULL,
+			.full_name = row[i].pattern ? full : NULL };
+
+		got = diverted(&a, "b@y, c@y", row[i].login);
+		if (strcmp(got, row[i].want))
+			fail_msg("row %zu: %s", i, got);
+		free(got);
+	}
+}
+
+/* Whoever is left out by aliases is; the copies go all the same. */
+static void test_discarded(void **state)
+{
+	static char name[] = "default", copy[] = "arch@x", local[] = "here";
+	static const char text[] = "*: /dev/null\n";
+	char path[] = "/tmp/compose-XXXXXX", rcpt[] = "root@here";
+	char *copies[] = { copy }, *names[] = { local }, *operand = rcpt;
+	struct account a = { .name = name };
+	struct config c = config_of(&a, 1);
+	struct request r = { .caller = &caller, .operand = &operand,
+			     .operands = 1 };
+	int fd = mkstemp(path);
+	const struct account *got;
+	struct outcome why;
+	unsigned round;
+
+	(void)state;
+	assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+	close(fd);
+	c.general.aliases = path;
+	c.general.local_names = (struct list){ names, 1 };
+	for (round = 0; round < 2; round++) {
+		struct message *m = message("Subject: s\n\n");
+		struct envelope e = { 0 };
+
+		a.bcc = (struct list){ copies, round };
+		assert_true(compose(&c, &r, &m, &e, &got, &why));
+		assert_int_equal(e.n, round);
+		envelope_release(&e);
+		message_free(m);
+	}
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -303,6 +406,8 @@ int main(void)
 		cmocka_unit_test(test_account),
 		cmocka_unit_test(test_from),
 		cmocka_unit_test(test_envelope),
+		cmocka_unit_test(test_diverted),
+		cmocka_unit_test(test_discarded),
 		cmocka_unit_test(test_caller),
 		cmocka_unit_test(test_caller_unasked),
 	};

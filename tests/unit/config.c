@@ -8,8 +8,10 @@
 
 #include <cmocka.h>
 
+#include <sched.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "config/config.h"
@@ -494,13 +496,12 @@ static void test_quotes(void **state)
 static void test_warnings(void **state)
 {
 	check_warnings(*state,
-		"[account a]\nfrom = Alice <a@x.example>\n"
+		"[account a]\nredirect = Alice <a@x.example>\n"
 		"[route r]\ntransport = t u\n"
 		"[transport t]\nkind = submission\nhost = h\nport = 465\n"
 		"[transport u]\nkind = submissions\nhost = h\nport = 587\n"
 		"[transport v]\nkind = submissions\nhost = h\nport = 465\n",
-		"2: from: the address alone counts; the name goes into "
-		"full_name\n"
+		"2: redirect: the address alone counts\n"
 		"8: port: servers expect TLS from the start on port 465: that "
 		"is kind = submissions\n"
 		"12: port: servers expect STARTTLS on port 587: that is kind = "
@@ -511,6 +512,217 @@ static void test_warnings(void **state)
 		"1: no route uses [transport prov]: mail goes directly to the "
 		"hosts of each recipient's domain (a [route NAME] with "
 		"transport = NAME is missing)\n");
+}
+
+static void check_author(struct place *p, const char *lines, const char *from,
+			 const char *full_name)
+{
+	struct config c;
+	char text[512];
+
+	snprintf(text, sizeof(text), "[general]\ndomain = d.example\n"
+		 "[account a]\n%s", lines);
+	load_good(p, text, &c);
+	assert_string_equal(c.account[0].from, from);
+	if (full_name)
+		assert_string_equal(c.account[0].full_name, full_name);
+	else
+		assert_null(c.account[0].full_name);
+	config_release(&c);
+}
+
+/* A name beside the address is the full name where no other is set; both may
+ * be patterns. */
+static void test_author(void **state)
+{
+	static const char bad[] = "[account a]\nfrom = %x@y\n"
+		"full_name = 100%\n[account b]\nfrom = @%H\nbcc = a@@b\n";
+	struct config c;
+	char *text;
+
+	check_author(*state, "from = A@X.Example\n", "A@x.example", NULL);
+	check_author(*state, "from = Alice Example <a@X>\n", "a@x",
+		     "Alice Example");
+	check_author(*state, "from = \"Alice, E.\" <a>\nfull_name = B\n",
+		     "a@d.example", "B");
+	check_author(*state, "from = <a@x>\n", "a@x", NULL);
+	check_author(*state, "from = %u@%H\nfull_name = %u on %h, 100%%\n",
+		     "%u@%H", "%u on %h, 100%%");
+	check_author(*state, "from = %u at %h <%u>\n", "%u@d.example",
+		     "%u at %h");
+	assert_false(load_bytes(*state, bad, sizeof(bad) - 1, &c));
+	text = faults(&c);
+	assert_string_equal(text,
+		"2: from: after % only u, h, H or % may stand\n"
+		"3: full_name: after % only u, h, H or % may stand\n"
+		"5: from: \"@host.example\" is not an address\n"
+		"6: bcc: \"a@@b\" is not an address\n");
+	free(text);
+	config_release(&c);
+}
+
+static void test_identity(void **state)
+{
+	static const struct {
+		const char *pattern, *want;
+	} rows[] = {
+		{ "", "" }, { "x", "x" }, { "%u", "joe" }, { "%h", "web1" },
+		{ "%H", "web1.example.org" }, { "%%u", "%u" }, { "%", "%" },
+		{ "%u@%H %%", "joe@web1.example.org %" },
+	};
+	size_t i;
+	char *got;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		got = identity_expand(rows[i].pattern, "joe",
+				      "web1.example.org");
+		assert_string_equal(got, rows[i].want);
+		free(got);
+	}
+}
+
+/* What this machine is called does not count here. */
+static char *local_names(struct place *p, const char *text)
+{
+	char raw[256] = "", *names;
+	struct config c;
+	struct list l = { 0 };
+	size_t i;
+
+	gethostname(raw, sizeof(raw) - 1);
+	load_good(p, text, &c);
+	for (i = 0; i < c.general.local_names.n; i++)
+		if (strncasecmp(c.general.local_names.item[i], raw,
+				strcspn(raw, ".")))
+			list_add(&l, c.general.local_names.item[i]);
+	names = list_join(&l, " ");
+	list_release(&l);
+	config_release(&c);
+	return names;
+}
+
+static void test_local_names(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} rows[] = {
+		{ "hostname = n1.example.org\n",
+		  "localhost localhost.localdomain n1.example.org n1" },
+		{ "hostname = n1.example.org.\ndomain = example.org\n",
+		  "localhost localhost.localdomain n1.example.org n1" },
+		{ "hostname = example.org\ndomain = Example.org\n",
+		  "localhost localhost.localdomain example" },
+		{ "hostname = n1\n",
+		  "localhost localhost.localdomain n1" },
+		{ "hostname = n1.example.org\n[account a]\n"
+		  "domain = n1.example.org\n",
+		  "localhost localhost.localdomain n1" },
+		{ "hostname = n1.example.org\nlocal_names = A.example b\n",
+		  "a.example b" },
+		{ "hostname = n1.example.org\nlocal_names =\n", "" },
+	};
+	char text[512], *got;
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		snprintf(text, sizeof(text), "[general]\n%s", rows[i].text);
+		got = local_names(*state, text);
+		assert_string_equal(got, rows[i].want);
+		free(got);
+	}
+}
+
+static const char *full_name_known;
+
+static char *canonical(const char *name)
+{
+	assert_null(strchr(name, '.'));
+	return full_name_known ? mem_string(full_name_known) : NULL;
+}
+
+/* In a child whose host has another name. 77: that is not permitted here. */
+static int with_hostname(struct place *p, const char *host, const char *full,
+			 const char *mailname, const char *want,
+			 const char *want_domain)
+{
+	struct config_place place = {
+		.file = p->file, .queue_directory = "/var/spool/posthaste",
+		.canonical_name = canonical,
+		.mailname = mailname ? p->dir : NULL,
+	};
+	char path[128];
+	struct outcome why;
+	struct config c;
+
+	if ((unshare(CLONE_NEWUTS) &&
+	     unshare(CLONE_NEWUSER | CLONE_NEWUTS)) ||
+	    sethostname(host, strlen(host)))
+		return 77;
+	snprintf(path, sizeof(path), "%s/secret", p->dir);
+	if (mailname) {
+		write_to(path, mailname, strlen(mailname), 0644);
+		place.mailname = path;
+	}
+	full_name_known = full;
+	if (!config_load(&place, &c, &why))
+		return 1;
+	if (c.general.nameless != !want)
+		return 2;
+	if (want && strcmp(c.general.hostname, want))
+		return 3;
+	return strcmp(c.general.domain, want_domain) ? 4 : 0;
+}
+
+static void test_hostname(void **state)
+{
+	static const struct {
+		const char *host, *full, *mailname, *want, *domain;
+	} rows[] = {
+		{ "web01", "web01.example.org", NULL, "web01.example.org",
+		  "web01.example.org" },
+		{ "web01", "Web01.Example.Org.", NULL, "web01.example.org",
+		  "web01.example.org" },
+		{ "web01", NULL, NULL, "web01", "web01" },
+		{ "web01", "web01", NULL, "web01", "web01" },
+		{ "web01", "localhost", NULL, "web01", "web01" },
+		{ "web01", "localhost.localdomain", NULL, "web01", "web01" },
+		{ "web01.example.org.", NULL, NULL, "web01.example.org",
+		  "web01.example.org" },
+		{ "web01.example.org", "no.example", NULL,
+		  "web01.example.org", "web01.example.org" },
+		{ "web_01", NULL, NULL, NULL, "localhost" },
+		{ "web_01", "web01.example.org", NULL, "web01.example.org",
+		  "web01.example.org" },
+		{ "-web", NULL, NULL, NULL, "localhost" },
+		{ "(none)", NULL, NULL, NULL, "localhost" },
+		{ "192.0.2.1", NULL, NULL, NULL, "localhost" },
+		{ "a..b", NULL, NULL, NULL, "localhost" },
+		{ "(none)", NULL, "m.example\n", NULL, "m.example" },
+		{ "web01", NULL, "M.Example.\nx\n", "web01", "m.example" },
+		{ "web01", NULL, "not a domain\n", "web01", "web01" },
+		{ "web01", NULL, "\nm.example\n", "web01", "web01" },
+		{ "web01", NULL, " m.example \r\n", "web01", "m.example" },
+		{ "web01", NULL, "a@c\n", "web01", "web01" },
+	};
+	struct place *p = *state;
+	int status;
+	size_t i;
+	pid_t child;
+
+	write_to(p->file, "", 0, 0600);
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		child = fork();
+		if (!child)
+			_exit(with_hostname(p, rows[i].host, rows[i].full,
+					    rows[i].mailname, rows[i].want,
+					    rows[i].domain));
+		assert_int_equal(waitpid(child, &status, 0), child);
+		if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+			skip();
+		if (status)
+			fail_msg("row %zu: %d", i, WEXITSTATUS(status));
+	}
 }
 
 /* For containers, where no file is. */
@@ -908,6 +1120,10 @@ int main(void)
 		TEST(test_suggestions),
 		TEST(test_quotes),
 		TEST(test_warnings),
+		TEST(test_author),
+		cmocka_unit_test(test_identity),
+		TEST(test_local_names),
+		TEST(test_hostname),
 		TEST(test_environment),
 		TEST(test_fingerprints),
 		TEST(test_sections_go_on),

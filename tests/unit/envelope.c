@@ -38,7 +38,11 @@ struct row {
 
 static void check(const struct row *r, size_t i)
 {
+	static char localhost[] = "localhost", here[] = "web1.example";
+	static char *names[] = { localhost, here };
+	const struct list local = { names, 2 };
 	struct recipient_rules rules = { .domain = "lab.example",
+		.local_names = &local,
 		.default_recipient = r->fallback,
 		.aliases = r->aliases ? aliases_path : NULL,
 		.aliases_named = true };
@@ -91,6 +95,29 @@ static void test_recipients(void **state)
 		  .want = "f@x" },
 		{ .operand = { "null" }, .aliases = true,
 		  .want = "null@lab.example" },
+		/* names of this host are none */
+		{ .operand = { "root@localhost", "joe@Web1.Example." },
+		  .aliases = true, .want = "a@x b@x joe@lab.example" },
+		{ .operand = { "joe@localhost" }, .fallback = "f@x",
+		  .want = "f@x" },
+		{ .operand = { "joe@localhost" }, .want = "joe@lab.example" },
+		{ .operand = { "root@lab.example", "root@x" }, .aliases = true,
+		  .fallback = "f@x", .want = "root@lab.example root@x" },
+		{ .message = "To: root@localhost\nCc: d@x\n\n",
+		  .aliases = true, .want = "a@x b@x d@x" },
+		/* discarded */
+		{ .operand = { "void", "d@x" }, .aliases = true,
+		  .want = "d@x" },
+		{ .operand = { "void@localhost" }, .aliases = true,
+		  .fallback = "f@x", .want = "" },
+		/* keys with domains */
+		{ .operand = { "sue@k", "zoe@k", "zoe@m" }, .aliases = true,
+		  .want = "s@x a@x b@x zoe@m" },
+		{ .operand = { "[JIRA] Bob <d@x>, e@x" }, .want = "d@x e@x" },
+		{ .operand = { "N\x1b <d@x>" }, .exit = EX_USAGE },
+		{ .message = "To: [JIRA] Bob <d@x>, e@x\n\n",
+		  .want = "d@x e@x" },
+		{ .message = "To: d@x, \"Bob <e@x>\n\n", .exit = EX_DATAERR },
 		{ .operand = { "b@@x" }, .exit = EX_USAGE },
 		{ .operand = { "d@x", "b@x\nc@x" }, .exit = EX_USAGE },
 		{ .operand = { "d@x,\r\n e@x" }, .exit = EX_USAGE },
@@ -130,7 +157,7 @@ static void test_recipients(void **state)
 
 static void test_aliases_missing(void **state)
 {
-	const struct recipient_rules rules = { .domain = "x",
+	struct recipient_rules rules = { .domain = "x",
 		.aliases = "/nonexistent/aliases", .aliases_named = true };
 	char root[] = "root", qualified[] = "a@x";
 	char *operand[] = { qualified, root };
@@ -138,9 +165,21 @@ static void test_aliases_missing(void **state)
 	struct outcome why = {0};
 
 	(void)state;
-	/* read only where a bare name occurs */
+	/* it may have keys for all addresses */
+	assert_false(envelope_recipients(&e, &rules, operand, 1, false, NULL,
+					 &why));
+	assert_int_equal(why.exit, EX_CONFIG);
+	envelope_release(&e);
+	assert_false(envelope_recipients(&e, &rules, operand, 2, false, NULL,
+					 &why));
+	assert_int_equal(why.exit, EX_CONFIG);
+	envelope_release(&e);
+	/* one that nobody named stops who has no domain alone */
+	rules.aliases = "/";
+	rules.aliases_named = false;
 	assert_true(envelope_recipients(&e, &rules, operand, 1, false, NULL,
 					&why));
+	envelope_release(&e);
 	assert_false(envelope_recipients(&e, &rules, operand, 2, false, NULL,
 					 &why));
 	assert_int_equal(why.exit, EX_CONFIG);
@@ -168,7 +207,7 @@ static void test_many(void **state)
 	operand[0] = b.data;
 	assert_false(envelope_recipients(&e, &rules, operand, 1, false, NULL,
 					 &why));
-	assert_int_equal(why.exit, EX_USAGE);
+	assert_int_equal(why.exit, EX_DATAERR);
 	envelope_release(&e);
 	buf_release(&b);
 }
@@ -236,8 +275,9 @@ static void test_wishes(void **state)
 
 static int setup(void **state)
 {
-	static const char text[] = "root: a@x, b@x\nnull: /dev/null\n"
-				   "bare: other\n";
+	static const char text[] = "root: a@x, b@x\nnull: |no\n"
+				   "bare: other\nvoid: /dev/null\n"
+				   "sue@k: s@x\n@k: root\n";
 	int fd = mkstemp(aliases_path);
 
 	(void)state;
