@@ -9,8 +9,6 @@
 #include "base/log.h"
 #include "wire/conn.h"
 
-enum { RELAY_ADDRESSES = 10   /* of a family, by [dns] resolver */ };
-
 const struct transport *transport_find(const struct config *c,
 				       const char *name)
 {
@@ -156,7 +154,7 @@ static void take_answer(struct net_addresses *out, const struct dns_answer *a,
 	struct net_address address;
 	size_t i;
 
-	for (i = 0; i < a->n && i < RELAY_ADDRESSES; i++) {
+	for (i = 0; i < a->n && i < ADDRESSES_MOST; i++) {
 		address = a->record[i].address;
 		net_address_set_port(&address, port);
 		net_addresses_add(out, (const void *)&address.sa, address.len);
