@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/environment.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/user.h"
@@ -20,6 +21,7 @@
 #include "submit/transport.h"
 #include "wire/net.h"
 #include "wire/sasl.h"
+#include "wire/tls.h"
 
 static int newaliases(const struct desk *d)
 {
@@ -146,6 +148,10 @@ static bool step_down(const struct config *c, struct outcome *why)
 		outcome_fail(why, STAGE_LOCAL, EX_OSERR,
 			     "cannot become the queue's owner: %s",
 			     strerror(errno));
+	/* commands and libraries look for his files, not for root's, nor for
+	 * those of whoever HOME was kept of */
+	if (done)
+		environment_become(owner.name, owner.home);
 	user_release(&owner);
 	prctl(PR_SET_DUMPABLE, 0);
 	return done;
@@ -233,9 +239,7 @@ int main(int argc, char **argv)
 {
 	struct options options = { 0 };
 	struct config config = { 0 };
-	struct caller caller = {
-		.uid = getuid(), .name = getenv("NAME"),
-	};
+	struct caller caller = { .uid = getuid() };
 	struct desk d = {
 		.options = &options, .config = &config, .caller = &caller,
 		.no_input = fcntl(STDIN_FILENO, F_GETFD) < 0,
@@ -243,9 +247,12 @@ int main(int argc, char **argv)
 	bool set_id;
 	int status;
 
+	environment_clean(argv);
+	caller.name = getenv("NAME");
 	file_reserve_standard();
 	set_id = gives_up_rights();
 	harden();
+	tls_start();
 	status = run_command(&d, set_id, argc, argv, &options, &config);
 	config_release(&config);
 	caller_release(&caller);

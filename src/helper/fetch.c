@@ -325,6 +325,9 @@ int main(int argc, char **argv)
 			     .proxy.port = 1080 };
 	int status;
 
+	/* proxies, CA files, keys: libcurl and what is below it would take
+	 * them from there */
+	clearenv();
 	opterr = 0;
 	if (!read_arguments(argc, argv, &r)) {
 		fputs("usage: posthaste-fetch [-c CAFILE] [-p PORT] "
