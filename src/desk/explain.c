@@ -254,8 +254,14 @@ static bool find_recipients(const struct desk *d, struct envelope *e,
 		.aliases_named = c->general.aliases_named,
 	};
 
-	return envelope_recipients(e, &rules, d->options->operand,
-				   d->options->operands, false, NULL, why);
+	char *original_to = NULL;
+	bool found;
+
+	found = envelope_recipients(e, &rules, d->options->operand,
+				    d->options->operands, false, NULL, why) &&
+		compose_divert(account, e, &original_to, why);
+	free(original_to);
+	return found;
 }
 
 int desk_explain(const struct desk *d)

@@ -78,7 +78,9 @@ bool message_unreadable(const struct spool *s, struct outcome *why)
 bool message_unwritable(const struct spool *s, struct outcome *why)
 {
 	return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
-			    "cannot write a temporary file: %s",
+			    "cannot write a temporary file in %s: %s (TMPDIR "
+			    "chooses another directory)",
+			    s->directory ? s->directory : "memory",
 			    strerror(s->error));
 }
 

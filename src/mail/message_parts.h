@@ -35,6 +35,7 @@ struct spool {
 	int64_t window_at;
 	size_t window_len;
 	int error;          /* errno of what failed; 0: all is well */
+	char *directory;    /* of the file; NULL: none was needed */
 };
 
 struct spool *spool_new(void);

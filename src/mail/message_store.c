@@ -35,6 +35,7 @@ void spool_free(struct spool *s)
 	free(s->mem);
 	free(s->out);
 	free(s->window);
+	free(s->directory);
 	free(s);
 }
 
@@ -75,11 +76,12 @@ static bool spool_open(struct spool *s)
 	if (directory && *directory)
 		fd = unlinked_file(directory);
 	if (fd < 0)
-		fd = unlinked_file("/tmp");
+		fd = unlinked_file(directory = "/tmp");
 	s->fd = above_standard(fd);
 	s->own = s->fd >= 0;
 	if (!s->own)
 		s->error = errno;
+	s->directory = mem_string(directory);
 	return s->own;
 }
 

@@ -365,10 +365,8 @@ static char *joined_recipients(const struct envelope *e)
 	return buf_take(&b);
 }
 
-/* Who gets it besides those it was sent to, or instead of them; then
- * *original_to is the value of a field that lists these. The caller frees. */
-static bool divert(const struct account *a, struct envelope *e,
-		   char **original_to, struct outcome *why)
+bool compose_divert(const struct account *a, struct envelope *e,
+		    char **original_to, struct outcome *why)
 {
 	char *sender;
 	size_t i;
@@ -412,7 +410,7 @@ bool compose(const struct config *config, const struct request *request,
 	    (!envelope_recipients(e, &rules, request->operand,
 				  request->operands, request->from_header, *m,
 				  why) ||
-	     !divert(*account, e, &original_to, why))) {
+	     !compose_divert(*account, e, &original_to, why))) {
 		free(original_to);
 		return false;
 	}

@@ -70,5 +70,10 @@ bool compose(const struct config *config, const struct request *request,
 bool compose_sender(const struct config *config, const struct request *request,
 		    struct message *m, const struct account **account,
 		    char **sender, struct outcome *why) MUST_CHECK;
+/* Who gets it besides those it was sent to (bcc), or instead of them
+ * (redirect); then *original_to is the value of a field that lists these,
+ * freed by the caller. account may be NULL. */
+bool compose_divert(const struct account *account, struct envelope *e,
+		    char **original_to, struct outcome *why) MUST_CHECK;
 
 #endif

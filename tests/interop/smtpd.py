@@ -346,7 +346,7 @@ def bad_messages_do_not_end_it(session):
     want("250-SIZE 1000\n" in session.say("EHLO me", "250"), "no SIZE")
     session.say("MAIL FROM:<a@example.test> SIZE=1001", "552 5.3.4 ")
     dialogue(session, greet=False)
-    session.write(b"Subject: s\r\n\r\nNUL\0\r\n.\r\n")
+    session.write(b"Subject: NUL\0\r\n\r\nhi\r\n.\r\n")
     want("NUL" in session.reply("554 5."), "no word of the NUL")
     dialogue(session, greet=False)
     session.write(b"Subject: s\r\n\r\n" + b"0123456789\r\n" * 90 + b".\r\n")
