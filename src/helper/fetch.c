@@ -133,13 +133,17 @@ static bool read_arguments(int argc, char **argv, struct request *r)
 
 static bool read_line(char line[CREDENTIAL_MAX])
 {
-	size_t n;
-
 	if (!fgets(line, CREDENTIAL_MAX, stdin))
 		return false;
-	n = strcspn(line, "\n");
-	line[n] = '\0';
-	return n > 0;
+	line[strcspn(line, "\n")] = '\0';
+	return true;
+}
+
+/* A user name without a password is what separates streams in Tor. */
+static bool read_credentials(struct request *r)
+{
+	return read_line(r->proxy.username) && r->proxy.username[0] &&
+	       read_line(r->proxy.password);
 }
 
 static size_t take_body(char *data, size_t size, size_t n, void *context)
@@ -187,6 +191,109 @@ static bool is_plain_text(CURL *c)
 	       (!type[n] || type[n] == ';' || type[n] == ' ');
 }
 
+/* --- the certificate --- */
+
+/* An element of DER. */
+struct der {
+	unsigned tag;
+	const unsigned char *p, *end;
+};
+
+/* The next element of in, which is left behind it. */
+static bool der_next(struct der *in, struct der *out)
+{
+	size_t n, octets;
+
+	if (in->end - in->p < 2)
+		return false;
+	out->tag = *in->p++;
+	n = *in->p++;
+	if (n & 0x80) {
+		for (octets = n & 0x7f, n = 0; octets; octets--) {
+			if (in->p == in->end || n > 0xffff)
+				return false;
+			n = n << 8 | *in->p++;
+		}
+	}
+	if (n > (size_t)(in->end - in->p))
+		return false;
+	out->p = in->p;
+	out->end = in->p += n;
+	return true;
+}
+
+/* Whether what follows the OID of subjectAltName (RFC 5280 4.2.1.6) has a
+ * dNSName. */
+static bool has_dns_name(struct der in)
+{
+	enum { BOOLEAN = 1, OCTETS = 4, SEQUENCE = 0x30, DNS_NAME = 0x82 };
+	struct der value, names, name;
+
+	if (!der_next(&in, &value) ||
+	    (value.tag == BOOLEAN && !der_next(&in, &value)) ||
+	    value.tag != OCTETS || !der_next(&value, &names) ||
+	    names.tag != SEQUENCE)
+		return false;
+	while (der_next(&names, &name))
+		if (name.tag == DNS_NAME)
+			return true;
+	return false;
+}
+
+static bool der_names_hosts(const unsigned char *der, size_t n)
+{
+	static const unsigned char oid[] = { 0x06, 0x03, 0x55, 0x1d, 0x11 };
+	size_t i;
+
+	for (i = 0; i + sizeof(oid) <= n; i++)
+		if (!memcmp(der + i, oid, sizeof(oid)) &&
+		    has_dns_name((struct der){ 0, der + i + sizeof(oid),
+					       der + n }))
+			return true;
+	return false;
+}
+
+/* The octets of what stands between the lines of PEM. */
+static size_t pem_decode(const char *pem, unsigned char *out, size_t size)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"abcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *p = strchr(pem, '\n'), *digit;
+	unsigned value = 0, bits = 0;
+	size_t n = 0;
+
+	for (; p && *p && *p != '-' && n < size; p++) {
+		digit = strchr(digits, *p);
+		if (!digit)
+			continue;
+		value = value << 6 | (unsigned)(digit - digits);
+		bits += 6;
+		if (bits >= 8) {
+			bits -= 8;
+			out[n++] = (unsigned char)(value >> bits);
+		}
+	}
+	return n;
+}
+
+/* RFC 8461 3.3 wants the host's name in the SAN. Where there is no DNS name
+ * in it the library is content with the common name. */
+static bool certificate_names_hosts(CURL *c)
+{
+	static unsigned char der[64 * 1024];
+	struct curl_certinfo *info = NULL;
+	const struct curl_slist *line;
+
+	if (curl_easy_getinfo(c, CURLINFO_CERTINFO, &info) || !info ||
+	    info->num_of_certs < 1)
+		return false;
+	for (line = info->certinfo[0]; line; line = line->next)
+		if (!strncmp(line->data, "Cert:", 5))
+			return der_names_hosts(der, pem_decode(line->data + 5,
+							der, sizeof(der)));
+	return false;
+}
+
 static int conclude(CURL *c, CURLcode rc, const struct body *b)
 {
 	long status = 0;
@@ -196,6 +303,8 @@ static int conclude(CURL *c, CURLcode rc, const struct body *b)
 		return EX_NOPERM;
 	if (rc && !b->full)
 		return EX_TEMPFAIL;
+	if (!certificate_names_hosts(c))
+		return EX_NOPERM;
 	if (curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status) ||
 	    status != 200 || b->full || !is_plain_text(c))
 		return EX_DATAERR;
@@ -239,6 +348,7 @@ static void set_up(CURL *c, const struct request *r, struct body *b)
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
+	curl_easy_setopt(c, CURLOPT_CERTINFO, 1L);
 	curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(c, CURLOPT_USERAGENT, "posthaste");
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take_body);
@@ -336,8 +446,7 @@ int main(int argc, char **argv)
 		      stderr);
 		return EX_USAGE;
 	}
-	if (r.proxy.authenticates && (!read_line(r.proxy.username) ||
-				      !read_line(r.proxy.password)))
+	if (r.proxy.authenticates && !read_credentials(&r))
 		return EX_USAGE;
 	if (curl_global_init(CURL_GLOBAL_DEFAULT))
 		return EX_SOFTWARE;

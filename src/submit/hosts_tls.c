@@ -174,15 +174,31 @@ static void hold_against(struct judging *j, size_t i,
 		 "%.80s", j->query->domain, h->name);
 }
 
+/* Without knowing the policy no host that depends on it can be used. */
+static void policy_unknown(struct judging *j, const struct outcome *why)
+{
+	size_t i;
+
+	snprintf(j->temporary, sizeof(j->temporary), "MTA-STS: %.250s",
+		 why->text);
+	for (i = 0; i < j->out->n; i++)
+		if (!j->finding[i].evidence.dane_usable)
+			j->finding[i].dropped = true;
+}
+
 static void apply_policy(struct judging *j)
 {
 	struct sts_policy p = { 0 };
+	struct outcome why;
 	size_t i;
 
 	if (!wants_policy(j))
 		return;
-	sts_find(j->run, j->query->transport, j->query->domain,
-		 j->query->cached_only, &p);
+	if (!sts_find(j->run, j->query->transport, j->query->domain,
+		      j->query->cached_only, &p, &why)) {
+		policy_unknown(j, &why);
+		return;
+	}
 	for (i = 0; p.mode != STS_NONE && i < j->out->n; i++)
 		if (!j->finding[i].evidence.dane_usable &&
 		    !j->finding[i].dropped)

@@ -5,13 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "base/log.h"
 #include "mail/address.h"
 #include "submit/mtasts_parts.h"
 
-enum { PATTERNS_MAX = 1000 };
+enum { PATTERNS_MAX = 1000, DAY = 24 * 3600 };
 
 void sts_policy_release(struct sts_policy *p)
 {
@@ -237,6 +238,15 @@ bool sts_lists(const struct sts_policy *p, const char *host)
 
 /* --- which one is in force --- */
 
+/* RFC 8461 3.1: what does not begin so is passed over, another version, too. */
+static bool is_record(const char *text, size_t n)
+{
+	struct slice rest = { text, n }, version;
+
+	return memchr(text, ';', n) && next_part(&rest, ';', &version) &&
+	       slice_is(trim(version), "v=STSv1");
+}
+
 /* The id that DNS announces. False: there is none, or more than one. */
 static bool ask_record(struct run *run, const char *domain, char id[33])
 {
@@ -247,8 +257,7 @@ static bool ask_record(struct run *run, const char *domain, char id[33])
 
 	dns_query(run_dns(run), owner, DNS_TXT, &a);
 	for (i = 0; a.status == DNS_OK && i < a.n; i++) {
-		if (a.record[i].text_len < 7 ||
-		    strncmp(a.record[i].text, "v=STSv1", 7))
+		if (!is_record(a.record[i].text, a.record[i].text_len))
 			continue;
 		if (!sts_record_read(a.record[i].text, a.record[i].text_len,
 				     found ? other : id))
@@ -285,42 +294,71 @@ bool sts_fetch_now(struct run *run, const struct transport *through,
 	return ok;
 }
 
+/* Where it cannot be had, the same version is left alone for a while. */
 static bool fetch_anew(struct run *run, const struct transport *through,
-		       const char *domain, const char *id,
-		       struct sts_policy *out)
+		       const char *domain, const char *id, int64_t pause,
+		       struct sts_policy *out, struct outcome *why)
 {
 	const char *cache = run->config->general.cache;
 	struct buf text = BUF(STS_POLICY_MAX);
-	struct outcome why;
-	bool ok;
+	bool ok = fetch_policy(run, through, domain, &text, out, why);
 
-	if (sts_cache_failed(cache, domain, id))
-		return false;
-	ok = fetch_policy(run, through, domain, &text, out, &why);
 	if (ok) {
 		sts_cache_put(cache, domain, id, out->max_age, &text);
 	} else {
-		log_say(LOG_AT_INFO, "MTA-STS: %s", why.text);
-		sts_cache_fail(cache, domain, id);
+		log_say(LOG_AT_INFO, "MTA-STS: %s", why->text);
+		if (why->exit == EX_UNAVAILABLE)
+			sts_cache_fail(cache, domain, id, pause);
 	}
 	buf_release(&text);
 	return ok;
 }
 
-void sts_find(struct run *run, const struct transport *through,
-	      const char *domain, bool cached_only, struct sts_policy *out)
+/* RFC 8461 3.3 wants a policy fetched anew before it expires, so that nobody
+ * gets rid of it by being in the way at that moment: once a day, or after
+ * half of a shorter life. */
+static bool is_due(const struct kept_policy *kept, int64_t now)
 {
-	char kept_id[33] = "", id[33] = "";
-	struct sts_policy kept = { 0 };
-	bool have = sts_cache_get(run->config->general.cache, domain,
-				  kept_id, &kept);
+	const int64_t age = kept->policy.max_age;
+
+	return now >= kept->expires - age + (age / 2 < DAY ? (age + 1) / 2 :
+					     DAY);
+}
+
+/* How long a refresh that failed is left alone: there are always some more
+ * before the policy expires. */
+static int64_t pause_of(const struct kept_policy *kept, int64_t now)
+{
+	int64_t pause = (kept->expires - now) / 8;
+
+	return pause < STS_PAUSE ? STS_PAUSE : pause > DAY ? DAY : pause;
+}
+
+bool sts_find(struct run *run, const struct transport *through,
+	      const char *domain, bool cached_only, struct sts_policy *out,
+	      struct outcome *why)
+{
+	const char *cache = run->config->general.cache;
+	const int64_t now = time(NULL);
+	struct kept_policy kept = { 0 };
+	char id[33] = "";
+	bool have = sts_cache_get(cache, domain, &kept), same;
 
 	*out = (struct sts_policy){ 0 };
-	if (!cached_only && ask_record(run, domain, id) &&
-	    (!have || strcmp(id, kept_id)) &&
-	    fetch_anew(run, through, domain, id, out)) {
-		sts_policy_release(&kept);
-		return;
+	why->exit = EX_OK;
+	if (cached_only || !ask_record(run, domain, id))
+		goto kept;
+	same = have && !strcmp(id, kept.id);
+	if ((same && !is_due(&kept, now)) ||
+	    sts_cache_failed(cache, domain, id))
+		goto kept;
+	if (fetch_anew(run, through, domain, id,
+		       same ? pause_of(&kept, now) : STS_PAUSE, out, why)) {
+		sts_policy_release(&kept.policy);
+		return true;
 	}
-	*out = kept;
+kept:
+	*out = kept.policy;
+	/* a fault of ours is no word of theirs that there is no policy */
+	return have || why->exit == EX_OK || why->exit == EX_UNAVAILABLE;
 }

@@ -39,13 +39,17 @@ bool sts_lists(const struct sts_policy *p, const char *host);
 /* The policy in effect for a domain; mode STS_NONE where there is none.
  * through: the transport whose proxy it is fetched through; NULL or one
  * without a proxy: directly. cached_only: no question and no connection is
- * made. A policy that cannot be had or refreshed leaves the one in the cache
- * in force until it expires; the same version is not tried again for five
- * minutes (RFC 8461 section 3.3). */
-void sts_find(struct run *run, const struct transport *through,
-	      const char *domain, bool cached_only, struct sts_policy *out);
+ * made. A policy is refreshed before it expires; one that cannot be had or
+ * refreshed leaves the one in the cache in force until it expires, and the
+ * same version is not tried again for five minutes or more (RFC 8461 section
+ * 3.3). False: there may be one, but it could not be asked for, for a fault
+ * of ours. */
+bool sts_find(struct run *run, const struct transport *through,
+	      const char *domain, bool cached_only, struct sts_policy *out,
+	      struct outcome *why) MUST_CHECK;
 /* What the domain's policy host gives now, whatever is in the cache, which
- * stays as it is. False: EX_UNAVAILABLE, the reason in words. */
+ * stays as it is. False: the reason in words; EX_UNAVAILABLE where it is
+ * theirs. */
 bool sts_fetch_now(struct run *run, const struct transport *through,
 		   const char *domain, struct sts_policy *out,
 		   struct outcome *why) MUST_CHECK;

@@ -15,9 +15,7 @@
 #include "submit/mtasts_parts.h"
 
 static const char magic[] = "posthaste-mta-sts 1";
-/* RFC 8461 section 3.3: five minutes or more between attempts at a version
- * that could not be had. */
-enum { HEAD_MAX = 128, FAILED_SECONDS = 300 };
+enum { HEAD_MAX = 128, FAILED_MOST = 24 * 3600 };
 
 /* A domain of ours is A-labels; whatever is not must not become a path. */
 static bool is_file_name(const char *domain)
@@ -44,6 +42,7 @@ static int open_directory(const char *path, bool create)
 	if (!fstat(fd, &st) && !(st.st_mode & S_IWOTH))
 		return fd;
 	close(fd);
+	errno = 0;
 	return -1;
 }
 
@@ -90,23 +89,23 @@ static bool read_head(const char *text, char id[33], int64_t *expires,
 	return true;
 }
 
-bool sts_cache_get(const char *directory, const char *domain, char id[33],
-		   struct sts_policy *out)
+bool sts_cache_get(const char *directory, const char *domain,
+		   struct kept_policy *out)
 {
 	struct buf b = BUF(STS_POLICY_MAX + HEAD_MAX);
 	const int64_t now = time(NULL);
 	const char *rest;
-	int64_t expires;
 	bool ok;
 
-	*out = (struct sts_policy){ 0 };
+	*out = (struct kept_policy){ 0 };
 	ok = is_file_name(domain) && load(directory, domain, &b) &&
-	     read_head(buf_text(&b), id, &expires, &rest) &&
+	     read_head(buf_text(&b), out->id, &out->expires, &rest) &&
 	     /* far in the future: the clock was wrong when it was kept */
-	     expires > now && expires <= now + STS_AGE_MAX &&
-	     sts_policy_read(rest, b.len - (size_t)(rest - b.data), out);
+	     out->expires > now && out->expires <= now + STS_AGE_MAX &&
+	     sts_policy_read(rest, b.len - (size_t)(rest - b.data),
+			     &out->policy);
 	if (!ok)
-		id[0] = '\0';
+		*out = (struct kept_policy){ 0 };
 	buf_release(&b);
 	return ok;
 }
@@ -145,6 +144,19 @@ static bool replace(int dir, const char *file, const struct buf *b)
 	return ok;
 }
 
+/* Without a cache every message asks the policy's host again, and a policy
+ * that was known is as good as none: no silence about that. */
+static int open_cache(const char *directory, const char *domain)
+{
+	int dir = open_directory(directory, true);
+
+	if (dir < 0 && directory && *directory)
+		log_say(LOG_AT_INFO, "MTA-STS: nothing about %s can be kept "
+			"in the cache %s: %s", domain, directory,
+			errno ? strerror(errno) : "others may write to it");
+	return dir;
+}
+
 void sts_cache_put(const char *directory, const char *domain, const char *id,
 		   int64_t max_age, const struct buf *text)
 {
@@ -153,7 +165,7 @@ void sts_cache_put(const char *directory, const char *domain, const char *id,
 
 	if (!is_file_name(domain))
 		return;
-	dir = open_directory(directory, true);
+	dir = open_cache(directory, domain);
 	if (dir < 0)
 		return;
 	buf_addf(&b, "%s\nid %s\nexpires %lld\n", magic, id,
@@ -161,7 +173,7 @@ void sts_cache_put(const char *directory, const char *domain, const char *id,
 	buf_add(&b, buf_text(text), text->len);
 	if (b.full || !replace(dir, domain, &b))
 		log_say(LOG_AT_INFO, "MTA-STS: the policy of %s cannot be "
-			"kept in %s", domain, directory);
+			"kept in %s: %s", domain, directory, strerror(errno));
 	close(dir);
 	buf_release(&b);
 }
@@ -185,22 +197,22 @@ bool sts_cache_failed(const char *directory, const char *domain,
 	failed = is_file_name(domain) && load(directory, file, &b) &&
 		 read_head(buf_text(&b), kept, &until, &rest) &&
 		 !strcmp(kept, id) && until > now &&
-		 until <= now + FAILED_SECONDS;
+		 until <= now + FAILED_MOST;
 	buf_release(&b);
 	free(file);
 	return failed;
 }
 
 void sts_cache_fail(const char *directory, const char *domain,
-		    const char *id)
+		    const char *id, int64_t seconds)
 {
 	struct buf b = BUF(HEAD_MAX);
 	char *file = failed_name(domain);
-	int dir = is_file_name(domain) ? open_directory(directory, true) : -1;
+	int dir = is_file_name(domain) ? open_cache(directory, domain) : -1;
 
 	if (dir >= 0) {
 		buf_addf(&b, "%s\nid %s\nexpires %lld\n", magic, id,
-			 (long long)time(NULL) + FAILED_SECONDS);
+			 (long long)time(NULL) + (long long)seconds);
 		/* without it, it is tried again, and that is all */
 		(void)replace(dir, file, &b);
 		close(dir);

@@ -198,9 +198,15 @@ static bool run_helper(const struct fetch *f, const struct list *arguments,
 	for (i = 0; i < arguments->n && i + 2 < ARGUMENTS_MAX; i++)
 		argv[i + 1] = arguments->item[i];
 	if (!child_run(&c, &status, &ended))
-		return fail(why, f->host, ended.exit == EX_OSERR ?
-			    "posthaste-fetch cannot be started" :
-			    "the helper was ended");
+		return ended.exit == EX_OSERR ?
+		       outcome_fail(why, STAGE_DNS, EX_OSERR, "%s",
+				    ended.text) :
+		       fail(why, f->host, "the helper was ended");
+	if (status == EX_USAGE || status == EX_SOFTWARE || status == EX_IOERR)
+		return outcome_fail(why, STAGE_DNS, EX_SOFTWARE, "whether %s "
+				    "has a policy cannot be found out: "
+				    "posthaste-fetch failed (status %d)",
+				    f->host, status);
 	return !status || fail(why, f->host, fetch_meaning(status));
 }
 

@@ -259,6 +259,34 @@ def password(place):
 
 
 @test
+def common_name_alone(place):
+    """a certificate that names the host in its SAN, and one in its CN alone"""
+    for san, expected in (("email:me@example.test", 77), (None, 77),
+                          (f"IP:127.0.0.1,DNS:{HOST}", 0)):
+        argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                "ec_paramgen_curve:P-256", "-nodes", "-days", "9", "-subj",
+                f"/CN={HOST}", "-CA", f"{place.certificates}/ca.pem",
+                "-CAkey", f"{place.certificates}/ca.key", "-keyout",
+                f"{place.folder}/cn.key", "-out", f"{place.folder}/cn.pem",
+                "-addext", "basicConstraints=critical,CA:FALSE"]
+        if san:
+            argv += ["-addext", f"subjectAltName={san}"]
+        subprocess.run(argv, check=True, capture_output=True, timeout=30)
+        https = Https(place.folder, "cn")
+        place.stack.callback(https.stop)
+        got = place.fetch("-p", str(https.port), HOST, "127.0.0.1")
+        want(got == (expected, POLICY if not expected else b""), (san, got))
+
+
+@test
+def name_without_password(place):
+    """a user name alone, as it separates streams in Tor"""
+    proxy = place.proxy((b"me", b""))
+    words = ("-x", "127.0.0.1", "-q", str(proxy.port), "-u", "-n", HOST)
+    want(place.fetch(*words, stdin=b"me\n\n") == (0, POLICY), proxy.given)
+
+
+@test
 def never_directly(place):
     """a dead proxy, whatever the environment says: nothing is asked"""
     with harness.dead_port() as dead:

@@ -222,10 +222,12 @@ bool dns_no_network(const struct dns *d)
 	return false;
 }
 
-void sts_find(struct run *run, const struct transport *through,
-	      const char *domain, bool cached_only, struct sts_policy *out)
+bool sts_find(struct run *run, const struct transport *through,
+	      const char *domain, bool cached_only, struct sts_policy *out,
+	      struct outcome *why)
 {
 	(void)run;
+	(void)why;
 	(void)through;
 	(void)cached_only;
 	*out = (struct sts_policy){ 0 };
@@ -234,6 +236,7 @@ void sts_find(struct run *run, const struct transport *through,
 	if (!strcmp(domain, "testing.example"))
 		out->mode = STS_TESTING;
 	list_add(&out->mx, "*.sts.example");
+	return true;
 }
 
 bool sts_lists(const struct sts_policy *p, const char *host)

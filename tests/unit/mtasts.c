@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -228,6 +229,8 @@ static size_t calls(const struct place *p)
 	return n;
 }
 
+static bool ours_failed;    /* sts_find's word at the last call */
+
 static enum sts_mode ask_through(const struct place *p,
 				 const struct transport *t, bool cached_only)
 {
@@ -235,11 +238,13 @@ static enum sts_mode ask_through(const struct place *p,
 	struct run run = { .config = &c, .fetch_program = p->helper };
 	struct sts_policy policy;
 	enum sts_mode mode;
+	struct outcome why;
 
 	c.general.cache = (char *)p->cache;
 	c.general.timeout = 10000;
 	c.tls.mta_sts_port = 443;
-	sts_find(&run, t, "lab.example", cached_only, &policy);
+	ours_failed = !sts_find(&run, t, "lab.example", cached_only, &policy,
+				&why);
 	mode = policy.mode;
 	sts_policy_release(&policy);
 	free(run.dns);
@@ -360,6 +365,81 @@ static void no_policy_no_harm(void **state)
 	cleanup(&p);
 }
 
+/* What says nothing of the domain is no word that it has no policy. */
+static void faults_of_ours(void **state)
+{
+	static const struct { int status; bool ours; } rows[] = {
+		{ 64, true }, { 70, true }, { 74, true },
+		{ 65, false }, { 75, false }, { 77, false },
+	};
+	char id[32];
+	struct place p;
+	size_t i;
+
+	(void)state;
+	set_place(&p);
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		snprintf(id, sizeof(id), "v=STSv1; id=%zu;", i);
+		record = id;
+		set_helper(&p, "enforce", rows[i].status);
+		assert_int_equal(ask(&p, false), STS_NONE);
+		if (ours_failed != rows[i].ours)
+			fail_msg("status %d", rows[i].status);
+	}
+	/* where one is kept, it holds */
+	set_helper(&p, "enforce", 0);
+	record = "v=STSv1; id=kept;";
+	assert_int_equal(ask(&p, false), STS_ENFORCE);
+	set_helper(&p, "enforce", 64);
+	record = "v=STSv1; id=next;";
+	assert_int_equal(ask(&p, false), STS_ENFORCE);
+	assert_false(ours_failed);
+	cleanup(&p);
+}
+
+static void keep(const struct place *p, long long life, long long left)
+{
+	char *text = mem_printf("posthaste-mta-sts 1\nid 1\nexpires %lld\n"
+				"version: STSv1\nmode: enforce\n"
+				"max_age: %lld\nmx: a.b\n",
+				(long long)time(NULL) + left, life);
+
+	write_file(p->kept, text, 0600);
+	free(text);
+}
+
+static void refreshed_in_time(void **state)
+{
+	static const struct { long long life, left; bool due; } rows[] = {
+		{ 864000, 864000, false }, { 864000, 864000 - 86000, false },
+		{ 864000, 864000 - 86401, true }, { 864000, 100, true },
+		{ 86400, 50000, false }, { 86400, 43000, true },
+	};
+	struct place p;
+	size_t i;
+
+	(void)state;
+	set_place(&p);
+	mkdir(p.cache, 0700);
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		keep(&p, rows[i].life, rows[i].left);
+		set_helper(&p, "testing", 0);
+		if (ask(&p, false) != (rows[i].due ? STS_TESTING :
+				       STS_ENFORCE))
+			fail_msg("row %zu", i);
+	}
+	/* a refresh that fails keeps what is there and is not tried again
+	 * at once */
+	keep(&p, 864000, 500000);
+	set_helper(&p, "testing", 75);
+	assert_int_equal(ask(&p, false), STS_ENFORCE);
+	i = (size_t)calls(&p);
+	set_helper(&p, "testing", 0);
+	assert_int_equal(ask(&p, false), STS_ENFORCE);
+	assert_int_equal(calls(&p), i);
+	cleanup(&p);
+}
+
 static void failures_are_remembered(void **state)
 {
 	char path[96], line[64];
@@ -436,6 +516,8 @@ static void through_a_proxy(void **state)
 	expect_proxied(&t, "-x ::1 -q 1080 -a ::1 -n mta-sts.lab.example",
 		       "");
 	t.proxy_username = "me";
+	expect_proxied(&t, "-x ::1 -q 1080 -a ::1 -n -u mta-sts.lab.example",
+		       "me\n\n");
 	t.proxy_password = "a b%";
 	expect_proxied(&t, "-x ::1 -q 1080 -a ::1 -n -u mta-sts.lab.example",
 		       "me\na b%\n");
@@ -451,6 +533,8 @@ int main(void)
 		cmocka_unit_test(cache_outlives_its_server),
 		cmocka_unit_test(cache_expires_and_distrusts),
 		cmocka_unit_test(no_policy_no_harm),
+		cmocka_unit_test(faults_of_ours),
+		cmocka_unit_test(refreshed_in_time),
 		cmocka_unit_test(failures_are_remembered),
 		cmocka_unit_test(through_a_proxy),
 	};
