@@ -83,6 +83,22 @@ void outcome_prefix(struct outcome *why, const char *format, ...)
 	text_printable(why->text, sizeof(why->text), raw, strlen(raw));
 }
 
+void outcome_append(struct outcome *why, const char *format, ...)
+{
+	char raw[sizeof(why->text)], more[sizeof(why->text)];
+	char before[sizeof(why->text)];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(raw, sizeof(raw), format, ap);
+	va_end(ap);
+	text_printable(more, sizeof(more), raw, strlen(raw));
+	memcpy(before, why->text, sizeof(before));
+	text_printable(why->text, sizeof(why->text) - strlen(more), before,
+		       strlen(before));
+	strcat(why->text, more);
+}
+
 bool outcome_is_temporary(const struct outcome *o)
 {
 	return o->exit == EX_TEMPFAIL || o->exit == EX_OSERR ||

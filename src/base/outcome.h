@@ -56,6 +56,10 @@ bool outcome_fail_status(struct outcome *why, enum stage stage, int exit,
 void outcome_prefix(struct outcome *why, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* Adds words after the text that is there, which gives way to them. */
+void outcome_append(struct outcome *why, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
 /* Whether trying again can help whoever keeps the message (EX_TEMPFAIL,
  * EX_OSERR, EX_CANTCREAT, EX_IOERR). */
 bool outcome_is_temporary(const struct outcome *o);

@@ -32,17 +32,21 @@ static bool delete(struct queue *q, const char *id, const char *transport,
 
 static void show_envelope(const struct entry *e)
 {
+	struct buf out = BUF(256 * 1024 * 1024);
 	char words[1200];
 	size_t i;
 
-	printf("id: %s\nsender: <%s>\nattempts: %u%s\n", e->id,
-	       e->envelope.sender, e->attempts, e->held ? "\nheld: yes" : "");
+	buf_addf(&out, "id: %s\nsender: <%s>\nattempts: %u%s\n", e->id,
+		 e->envelope.sender, e->attempts, e->held ? "\nheld: yes" : "");
 	for (i = 0; i < e->envelope.n; i++) {
 		outcome_words(&e->envelope.rcpt[i].last, words, sizeof(words));
-		printf("recipient: <%s>%s%s\n", e->envelope.rcpt[i].address,
-		       *words ? " " : "", words);
+		buf_addf(&out, "recipient: <%s>%s%s\n",
+			 e->envelope.rcpt[i].address, *words ? " " : "",
+			 words);
 	}
-	putchar('\n');
+	buf_addc(&out, '\n');
+	desk_report(&out);
+	buf_release(&out);
 }
 
 static bool show_message(struct entry *e, struct outcome *why)

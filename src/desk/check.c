@@ -330,12 +330,14 @@ static void effective_queue(const struct desk *d, struct config *shown)
 
 static void print_errors(const struct config *c)
 {
-	char words[2048];
+	char words[2048], *clean;
 	size_t i;
 
 	for (i = 0; i < c->errors; i++) {
 		config_fault_words(&c->error[i], words, sizeof(words));
-		fprintf(stderr, "%s\n", words);
+		clean = text_clean(words);
+		fprintf(stderr, "%s\n", clean);
+		free(clean);
 	}
 }
 

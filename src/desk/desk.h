@@ -48,8 +48,12 @@ void desk_complain(const char *format, ...)
 /* Writes to standard output; false when that fails, and for a text that
  * outgrew its bound: half a report would pass for a whole one. */
 bool desk_print(const struct buf *text);
-/* The same, complaining of a failure; gives the exit status. */
-int desk_report(const struct buf *text);
+/* Whatever stands in a report (what servers said, what others put in the
+ * queue, files): nothing of it is left that is not a line end, a colour of
+ * ours where colours are welcome, or to be seen. */
+void desk_clean(struct buf *text);
+/* Cleans and prints, complaining of a failure; gives the exit status. */
+int desk_report(struct buf *text);
 /* Adds lines that others wrote, with LF line ends; for a terminal without
  * anything but what can be seen. */
 void desk_add_lines(struct buf *out, const char *data, size_t n);

@@ -186,6 +186,8 @@ int desk_list(const struct desk *d)
 
 	done = open_to_look(d, &q, &why) &&
 	       (d->options->json ? list_json : list_text)(q, &l, &why);
+	if (done)
+		desk_clean(&l.out);
 	if (done && !desk_print(&l.out))
 		done = outcome_fail(&why, STAGE_LOCAL, EX_IOERR, l.out.full ?
 				    "the list is too long to be shown" :

@@ -12,7 +12,11 @@
 #include "submit/hosts.h"
 #include "submit/transport.h"
 
-enum { OUTPUT_MAX = 4 * 1024 * 1024 };
+enum {
+	OUTPUT_MAX = 4 * 1024 * 1024,
+	WAIT_MS = 20 * 1000,      /* for each answer: somebody looks on */
+	WIDTH = 79, INDENT = 15
+};
 
 struct probe {
 	const struct desk *d;
@@ -40,8 +44,8 @@ static bool by_recipient(struct probe *p, const char *recipient)
 	if (!compose_sender(p->d->config, &request, NULL, &account, &sender,
 			    &p->why))
 		return false;
-	policy_transports(p->d->config, NULL, account, sender, recipient, 0,
-			  &names, NULL);
+	policy_transports(p->d->config, p->d->options->transport, account,
+			  sender, recipient, 0, &names, NULL);
 	p->t = transport_find(p->d->config, names.item[0]);
 	p->domain = mem_string(address_domain(recipient));
 	list_release(&names);
@@ -56,7 +60,7 @@ static bool choose(struct probe *p)
 	char *address;
 	bool qualified, done;
 
-	if (p->d->options->transport)
+	if (p->d->options->transport && !(word && strchr(word, '@')))
 		word = p->d->options->transport;
 	if (word && strchr(word, '@')) {
 		if (!address_one(word, &address, &qualified, &p->why))
@@ -96,7 +100,9 @@ static void connect_to(struct probe *p)
 	const struct hosts_query query = {
 		.transport = p->t, .domain = p->domain ? p->domain : "",
 	};
-	const struct link_options o = { .want_certificates = true };
+	const struct link_options o = {
+		.want_certificates = true, .timeout = WAIT_MS,
+	};
 	size_t i;
 
 	if (!can_connect(p) ||
@@ -117,6 +123,11 @@ static const struct session_facts *facts(const struct probe *p)
 	static const struct session_facts none;
 
 	return p->link.session ? session_facts(p->link.session) : &none;
+}
+
+static bool is_socket(const struct host *h)
+{
+	return h->name[0] == '/';
 }
 
 static void date(time_t t, char out[32])
@@ -145,6 +156,7 @@ static void tls_json(struct json *j, const struct tls_facts *f)
 	json_object(j, "tls");
 	json_string(j, "version", f->version[0] ? f->version : NULL);
 	json_string(j, "cipher", f->cipher[0] ? f->cipher : NULL);
+	json_bool(j, "verified", f->verified);
 	json_array(j, "certificates");
 	for (i = 0; i < f->certificates; i++) {
 		const struct tls_certificate *c = &f->certificate[i];
@@ -171,12 +183,17 @@ static void show_json(struct probe *p)
 {
 	struct json j = JSON_INTO(&p->out);
 	const struct session_facts *f = facts(p);
+	const struct host *host = p->link.host;
 
 	json_object(&j, NULL);
 	json_string(&j, "transport", p->t ? p->t->name : NULL);
-	json_string(&j, "host", p->link.host ? p->link.host->name : NULL);
+	json_string(&j, "host", host ? host->name : NULL);
 	json_string(&j, "address", p->link.peer.address[0] ?
 		    p->link.peer.address : NULL);
+	if (host && !is_socket(host))
+		json_int(&j, "port", host->port);
+	else
+		json_raw(&j, "port", "null");
 	tls_json(&j, &f->tls);
 	list_json(&j, "extensions", &f->features.lines);
 	list_json(&j, "mechanisms", &f->features.mechanisms);
@@ -187,19 +204,40 @@ static void show_json(struct probe *p)
 	buf_addc(&p->out, '\n');
 }
 
+/* Values of servers, certificates and files: whatever is in them, it must not
+ * reach a terminal. Long ones go on in the next line. */
 static void line(struct probe *p, const char *name, const char *value)
 {
-	if (value && *value)
-		buf_addf(&p->out, "%-15s%s\n", name, value);
+	char *clean = text_clean(value ? value : ""), *at = clean;
+	size_t n, cut;
+
+	for (; *at; name = "", at += n + strspn(at + n, " ")) {
+		n = strlen(at);
+		for (cut = n > WIDTH - INDENT ? WIDTH - INDENT : 0;
+		     cut && at[cut] != ' '; cut--)
+			continue;
+		if (cut)
+			n = cut;
+		buf_addf(&p->out, "%-*s%.*s\n", INDENT, name, (int)n, at);
+	}
+	free(clean);
 }
 
-static void list_line(struct probe *p, const char *name, const struct list *l,
-		      const char *separator)
+static void list_line(struct probe *p, const char *name, const struct list *l)
 {
-	char *joined = list_join(l, separator);
+	char *joined = list_join(l, " ");
 
 	line(p, name, joined);
 	free(joined);
+}
+
+/* A word that is good news or bad, in colour where that is welcome. */
+static void verdict(struct probe *p, const char *name, const char *value,
+		    bool good)
+{
+	buf_addf(&p->out, desk_colour() ? good ? "%-*s\x1b[32m%s\x1b[0m\n" :
+		 "%-*s\x1b[31m%s\x1b[0m\n" : "%-*s%s\n", INDENT, name,
+		 value);
 }
 
 static void certificate_text(struct probe *p, size_t i,
@@ -209,7 +247,7 @@ static void certificate_text(struct probe *p, size_t i,
 
 	date(c->not_after, until);
 	line(p, i ? "issued by" : "certificate", c->subject);
-	list_line(p, "  names", &c->names, " ");
+	list_line(p, "  names", &c->names);
 	line(p, "  issuer", c->issuer);
 	line(p, "  until", until);
 	line(p, "  pin", c->pin);
@@ -221,10 +259,11 @@ static void show_tls(struct probe *p, const struct tls_facts *f)
 	size_t i;
 
 	if (f->version[0]) {
-		snprintf(words, sizeof(words), "%s %s, certificate %s",
-			 f->version, f->cipher,
-			 f->verified ? "verified" : "not verified");
+		snprintf(words, sizeof(words), "%s%s%s", f->version,
+			 f->cipher[0] ? " " : "", f->cipher);
 		line(p, "TLS", words);
+		verdict(p, "verified", f->verified ? "yes" : "no",
+			f->verified);
 	} else if (p->link.session) {
 		line(p, "TLS", "none");
 	}
@@ -232,33 +271,39 @@ static void show_tls(struct probe *p, const struct tls_facts *f)
 		certificate_text(p, i, &f->certificate[i]);
 }
 
-static void show_features(struct probe *p, const struct features *f)
+static void limit(struct probe *p, long long n, const char *of_what)
 {
 	char words[96];
 
-	list_line(p, "extensions", &f->lines, "\n               ");
-	if (f->size && f->size_limit) {
-		snprintf(words, sizeof(words), "%lld bytes a message",
-			 (long long)f->size_limit);
-		line(p, "limit", words);
-	}
-	if (f->rcpt_max) {
-		snprintf(words, sizeof(words), "%u recipients a message",
-			 f->rcpt_max);
-		line(p, "limit", words);
-	}
-	list_line(p, "mechanisms", &f->mechanisms, " ");
+	if (!n)
+		return;
+	snprintf(words, sizeof(words), "%lld %s", n, of_what);
+	line(p, "limit", words);
+}
+
+static void show_features(struct probe *p, const struct features *f)
+{
+	size_t i;
+
+	for (i = 0; i < f->lines.n; i++)
+		line(p, i ? "" : "extensions", f->lines.item[i]);
+	limit(p, f->size_limit, "bytes a message");
+	limit(p, f->rcpt_max, "recipients a message");
+	limit(p, f->rcpt_domain_max, "domains of recipients a message");
+	limit(p, f->mail_max, "messages a connection");
+	list_line(p, "mechanisms", &f->mechanisms);
 }
 
 static void show_text(struct probe *p)
 {
 	const struct session_facts *f = facts(p);
+	const struct host *host = p->link.host;
 	char where[400];
 
 	line(p, "transport", p->t ? p->t->name : NULL);
-	if (p->link.host) {
-		snprintf(where, sizeof(where), "%s port %u", p->link.host->name,
-			 p->link.host->port);
+	if (host) {
+		snprintf(where, sizeof(where), is_socket(host) ? "%s" :
+			 "%s port %u", host->name, host->port);
 		line(p, "host", where);
 	}
 	line(p, "address", p->link.peer.address);
@@ -267,11 +312,10 @@ static void show_text(struct probe *p)
 	show_features(p, &f->features);
 	line(p, "would use", would_use(p));
 	if (p->link.session)
-		line(p, "authenticated", f->authenticated ? "yes" :
-		     p->link.params.authenticate ? "no" :
-		     "no (no credentials are set)");
-	if (!p->open)
-		line(p, "error", p->words);
+		verdict(p, "authenticated", f->authenticated ? "yes" :
+			p->link.params.authenticate ? "no" :
+			"no (no credentials are set)", f->authenticated ||
+			!p->link.params.authenticate);
 }
 
 int desk_probe(const struct desk *d)

@@ -56,8 +56,45 @@ bool desk_print(const struct buf *text)
 	       fflush(stdout) == 0;
 }
 
-int desk_report(const struct buf *text)
+/* A colour of ours, and nothing else that begins like one. */
+static size_t colour_length(const char *s)
 {
+	size_t n = 2 + (strncmp(s, "\x1b[", 2) ? 0 : strspn(s + 2, "0123456789"));
+
+	return !strncmp(s, "\x1b[", 2) && s[n] == 'm' ? n + 1 : 0;
+}
+
+void desk_clean(struct buf *text)
+{
+	struct buf out = BUF(text->max);
+	const char *at = buf_text(text);
+	bool colour = desk_colour();
+	char *line, *clean;
+	size_t n;
+
+	for (; *at; at += n) {
+		n = colour ? colour_length(at) : 0;
+		if (!n && *at == '\n')
+			n = 1;
+		if (n) {
+			buf_add(&out, at, n);
+			continue;
+		}
+		n = 1 + strcspn(at + 1, colour ? "\n\x1b" : "\n");
+		line = mem_stringn(at, n);
+		clean = text_clean(line);
+		buf_adds(&out, clean);
+		free(clean);
+		free(line);
+	}
+	out.full |= text->full;
+	buf_release(text);
+	*text = out;
+}
+
+int desk_report(struct buf *text)
+{
+	desk_clean(text);
 	if (desk_print(text))
 		return EX_OK;
 	desk_complain(text->full ? "the report is too long to be shown" :

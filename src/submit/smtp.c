@@ -9,8 +9,13 @@
 #include "base/clock.h"
 #include "submit/smtp_session.h"
 
-enum { COMMAND_MAX = 16 * 1024,
-       SURPLUS_TIME = 1000   /* ms, for the rest of an answer too many */ };
+enum {
+	COMMAND_MAX = 16 * 1024,
+	SURPLUS_TIME = 1000,  /* ms, for the rest of an answer too many */
+	/* ms for a first word on a port that should be of the other kind:
+	 * both sides wait for the other there */
+	OTHER_KIND_MS = 10 * 1000
+};
 
 /* RFC 5321 4.5.3.2, in minutes; [general] timeout caps each. */
 static const int stage_minutes[] = {
@@ -18,6 +23,15 @@ static const int stage_minutes[] = {
 	[STAGE_MAIL] = 5, [STAGE_RCPT] = 5, [STAGE_DATA] = 2,
 	[STAGE_DOT] = 10,
 };
+
+/* Whether the port is by convention one where TLS begins at once and we wait
+ * for a greeting, or the other way round, and nothing proves it wrong yet. */
+static bool is_other_kind(const struct session *s)
+{
+	if (s->greeted || s->facts.tls.version[0])
+		return false;
+	return s->params->port == (s->params->implicit_tls ? 587 : 465);
+}
 
 /* No wait outlasts the stage's time, and all of them together (the message's
  * bytes apart) not twice the timeout: a drip of bytes stretches neither. */
@@ -28,6 +42,8 @@ static int64_t stage_deadline(const struct session *s, enum stage stage)
 	int64_t left = 2 * timeout - s->spent;
 
 	limit = clock_earlier(limit, timeout);
+	if (is_other_kind(s))
+		limit = clock_earlier(limit, OTHER_KIND_MS);
 	return clock_in(clock_earlier(limit, left > 0 ? left : 0));
 }
 
@@ -235,10 +251,30 @@ static bool refused(struct session *s, enum stage stage, struct outcome *why)
 	return false;
 }
 
+/* Who is silent where a word is due may wait for the other language. */
+static bool kind_words(const struct session *s, struct outcome *why)
+{
+	const struct session_params *p = s->params;
+	const char *hint = NULL;
+
+	if (is_other_kind(s))
+		hint = p->implicit_tls ?
+		       "port 587 is for STARTTLS: set kind = submission" :
+		       "on port 465 TLS begins at once: set kind = submissions";
+	else if (!p->implicit_tls && p->demand >= DEMAND_ENCRYPTED &&
+		 p->port != 25 && !s->reply.bytes)
+		hint = "if TLS begins at once on this port: set kind = "
+		       "submissions";
+	if (hint && !strstr(why->text, "set kind"))
+		outcome_append(why, " (%s)", hint);
+	return false;
+}
+
 static bool greeting(struct session *s, struct outcome *why)
 {
 	if (!session_reply(s, STAGE_HELLO, why))
-		return false;
+		return why->code ? false : kind_words(s, why);
+	s->greeted = true;
 	text_printable(s->facts.banner, sizeof(s->facts.banner),
 		       reply_words(&s->reply),
 		       strlen(reply_words(&s->reply)));
@@ -282,7 +318,10 @@ static bool handshake(struct session *s, struct outcome *why)
 	done = conn_tls(s->conn, &s->params->tls, &s->facts.tls,
 			stage_deadline(s, STAGE_TLS), why);
 	s->spent += clock_now() - began;
-	return done || session_break(s, STAGE_TLS, why);
+	if (done)
+		return true;
+	kind_words(s, why);
+	return session_break(s, STAGE_TLS, why);
 }
 
 static bool tls_is_required(const struct session *s)

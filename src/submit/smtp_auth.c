@@ -107,41 +107,24 @@ static void inner_words(struct attempt *a, struct buf *out)
 	mask_apply(&a->s->secrets, text, strlen(text), out);
 }
 
-/* Adds ours, for which the server's give way. */
-static void add_words(struct outcome *why, const char *more)
-{
-	size_t room = sizeof(why->text) - 1 - strlen(more);
-	char text[sizeof(why->text)];
-
-	memcpy(text, why->text, sizeof(text));
-	text_printable(why->text, room + 1, text, strlen(text));
-	strcat(why->text, more);
-}
-
 static void explain_refusal(struct attempt *a, struct outcome *why)
 {
 	const struct session_params *p = a->s->params;
 	struct buf inner = BUF(8 * REPLY_BYTES);
-	char raw[300], more[300];
-	int n;
 
 	inner_words(a, &inner);
 	if (mechanism_needs(a->mechanism) & NEED_BINDING)
-		n = snprintf(raw, sizeof(raw), " (%s is bound to the TLS "
-			     "connection: a TLS offloader before the server "
-			     "makes it fail; then set \"mechanisms = %.*s\")",
-			     a->mechanism, (int)strlen(a->mechanism) - 5,
-			     a->mechanism);
+		outcome_append(why, " (%s is bound to the TLS connection: a "
+			       "TLS offloader before the server makes it fail; "
+			       "then set \"mechanisms = %.*s\")", a->mechanism,
+			       (int)strlen(a->mechanism) - 5, a->mechanism);
 	else if (inner.len)
-		n = snprintf(raw, sizeof(raw), " (%.200s)", buf_text(&inner));
+		outcome_append(why, " (%.200s)", buf_text(&inner));
 	else
-		n = snprintf(raw, sizeof(raw), " (%s as %.80s%s%.120s)",
-			     a->mechanism, p->username ? p->username :
-			     "nobody", p->secret_from ? ", " : "",
-			     p->secret_from ? p->secret_from : "");
-	text_printable(more, sizeof(more), raw,
-		       n < (int)sizeof(raw) ? (size_t)n : sizeof(raw) - 1);
-	add_words(why, more);
+		outcome_append(why, " (%s as %.80s%s%.120s)", a->mechanism,
+			       p->username ? p->username : "nobody",
+			       p->secret_from ? ", " : "",
+			       p->secret_from ? p->secret_from : "");
 	buf_release(&inner);
 }
 

@@ -13,6 +13,7 @@ struct session {
 	struct mask secrets;     /* what replies must not repeat */
 	bool broken;             /* of no further use, not even for QUIT */
 	bool masked;             /* challenges are not for whoever looks on */
+	bool greeted;            /* a greeting has come */
 	bool dirty;              /* a transaction was begun and not ended */
 	int64_t spent;           /* ms waited so far for this message, its
 				  * bytes not counted */

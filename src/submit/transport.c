@@ -334,6 +334,8 @@ bool link_open(struct run *run, const struct transport *t,
 {
 	*link = (struct link){ .run = run, .transport = t, .host = host };
 	fill_session(link);
+	if (options->timeout && options->timeout < link->params.timeout)
+		link->params.timeout = options->timeout;
 	fill_tls(link, options->want_certificates);
 	if (!fill_proxy(link, why) || !fill_credentials(link, why) ||
 	    !fill_addresses(link, options, why))

@@ -45,6 +45,8 @@ struct link_options {
 	bool want_certificates;
 	/* those of link_addresses that are to be tried; NULL: all */
 	const struct net_addresses *addresses;
+	int64_t timeout;           /* ms, where less than [general] timeout;
+				    * 0: that */
 };
 /* Dials one host of the transport and opens a session, trying once more in
  * clear at the same address where TLS was only opportunistic and failed.
