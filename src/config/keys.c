@@ -163,7 +163,8 @@ static const struct config_key table[] = {
 	  .help = "whether from is used whatever -f says" },
 	{ ACCOUNT(from_header, word, "add"), .words = from_headers,
 	  .help = "the From field: add one where there is none, keep, or "
-		  "replace any" },
+		  "replace any: then Sender goes, and who wrote it stays as "
+		  "Reply-To if there is none" },
 	{ ACCOUNT(sender_from_header, bool, "no"),
 	  .help = "whether the envelope sender is taken from the From field "
 		  "where neither -f nor from gives one" },
