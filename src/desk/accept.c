@@ -69,7 +69,6 @@ void desk_run_release(struct run *run)
 	secrets_free(run->secrets);
 	if (run->dns)
 		dns_close(run->dns);
-	list_release(&run->dead);
 	if (run->queue)
 		queue_close(run->queue);
 }
@@ -253,7 +252,7 @@ static void deliver_first(const struct desk *d, struct queue *q,
 
 	desk_run_init(d, &run);
 	run.queue = q;
-	deliver(&run, &job, 1);
+	deliver(&run, &job);
 	if (!any_pending(&a->envelope))
 		a->unheld = false;
 	else if (q)

@@ -63,6 +63,8 @@ bool desk_colour(void);
 extern const struct watch desk_watch;
 /* A line for each attempt of a queue run that somebody watches. */
 extern const struct watch desk_watch_queue;
+/* Both. */
+extern const struct watch desk_watch_queue_lines;
 
 /* --- accept.c --- */
 

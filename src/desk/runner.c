@@ -6,15 +6,18 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "desk/adopt.h"
@@ -24,18 +27,170 @@
 #include "submit/deliver.h"
 
 /* Entries that are worked on together, at most: each holds a descriptor. */
-enum { BATCH_MAX = 4096, DESCRIPTORS_SPARE = 64 };
+enum { BATCH_MAX = 4096, DESCRIPTORS_SPARE = 128 };
+
+enum {
+	MEMORY_MOST = 96 * 1024 * 1024,     /* of what is in hand */
+	MEMORY_ENTRY = 16 * 1024,           /* of one, beside what it holds */
+	MEMORY_RECIPIENT = sizeof(struct recipient) + 256,
+	MEMORY_MESSAGE = 1024 * 1024,       /* of one that is parsed anew */
+	LOOK_MS = 1000,                     /* for new mail, in a run */
+	LONGEST_MS = 50 * 60 * 1000,        /* of a run, then another one */
+	GRACE_MS = 45 * 1000,               /* of workers when a run ends */
+	SOON = 60,                          /* seconds */
+	LINE_EMPTY = 64
+};
+
+/* How far an entry is. */
+struct stand {
+	size_t pending, attempts;
+};
+
+/* An entry that is being worked on. */
+struct work {
+	struct job job;           /* first: jobs come back by it */
+	struct entry *entry;
+	int64_t regular;          /* its next time if it was not due */
+	uid_t line;               /* whose turn it was */
+	size_t memory;
+	struct stand before;      /* when it was taken */
+};
+
+/* A user's entries that are due, first due first. */
+struct line {
+	uid_t uid;
+	char **name;
+	size_t n, at;
+	size_t need;              /* memory for the next; 0: not known */
+	size_t memory;            /* of those in hand */
+	size_t jobs;
+};
 
 struct runner {
 	const struct desk *d;
 	struct run run;
 	struct queue *q;
-	struct entry **entry;
-	struct job *job;
-	size_t n;
-	size_t room;
-	bool reported;           /* a report was queued: there is more to do */
+	struct dispatcher *x;
+	const struct selection *selection;
+	struct line *line;
+	size_t lines, turn;
+	size_t memory;            /* of all that is in hand */
+	size_t room;              /* entries in hand, at most */
+	uint64_t *seen;           /* what this run had in hand: hashes of */
+	size_t seens;             /* names */
+	int signals;              /* a descriptor; -1 */
+	bool reported;            /* a report was queued: there is more to do */
+	bool ending;
 };
+
+/* --- what this run had in hand --- */
+
+static uint64_t name_hash(const char *name)
+{
+	uint64_t h = 14695981039346656037u;
+
+	while (*name)
+		h = (h ^ (unsigned char)*name++) * 1099511628211u;
+	return h;
+}
+
+static void note_seen(struct runner *r, const char *name)
+{
+	if (!(r->seens & (r->seens - 1)))
+		r->seen = mem_resize(r->seen, r->seens ? 2 * r->seens : 1,
+				     sizeof(*r->seen));
+	r->seen[r->seens++] = name_hash(name);
+}
+
+static int by_hash(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* After a sort of all of them. */
+static bool was_seen(const struct runner *r, const char *name)
+{
+	uint64_t h = name_hash(name);
+
+	return r->seens && bsearch(&h, r->seen, r->seens, sizeof(h), by_hash);
+}
+
+/* --- looking --- */
+
+static struct line *line_of(struct runner *r, uid_t uid)
+{
+	size_t i;
+
+	for (i = 0; i < r->lines; i++)
+		if (r->line[i].uid == uid)
+			return &r->line[i];
+	r->line = mem_resize(r->line, r->lines + 1, sizeof(*r->line));
+	r->line[r->lines] = (struct line){ .uid = uid };
+	return &r->line[r->lines++];
+}
+
+static void line_add(struct line *l, char *name)
+{
+	if (!(l->n & (l->n - 1)))
+		l->name = mem_resize(l->name, l->n ? 2 * l->n : 1,
+				     sizeof(*l->name));
+	l->name[l->n++] = name;
+}
+
+static void lines_empty(struct runner *r)
+{
+	struct line *l;
+	size_t i;
+
+	for (i = 0; i < r->lines; i++) {
+		l = &r->line[i];
+		while (l->at < l->n)
+			free(l->name[l->at++]);
+		free(l->name);
+		l->name = NULL;
+		l->n = l->at = l->need = 0;
+	}
+	/* users of whom nothing is left; not their places in the order */
+	for (i = r->lines; i-- && r->lines > LINE_EMPTY;)
+		if (!r->line[i].jobs)
+			r->line[i] = r->line[--r->lines];
+}
+
+static int64_t longest_wait(const struct config *c)
+{
+	int64_t most = 0;
+	size_t i;
+
+	for (i = 0; i < c->queue.steps; i++)
+		if (c->queue.step[i] > most)
+			most = c->queue.step[i];
+	return most / 1000 + most / 1000 / 10 + 60;
+}
+
+/* What is due and was not tried by this run, user by user. */
+static bool look(struct runner *r, struct outcome *why)
+{
+	struct list names = { 0 };
+	uid_t uid;
+	size_t i;
+
+	lines_empty(r);
+	qsort(r->seen, r->seens, sizeof(*r->seen), by_hash);
+	if (!queue_select(r->q, r->selection, longest_wait(r->d->config),
+			  &names, why))
+		return false;
+	for (i = 0; i < names.n; i++) {
+		if (was_seen(r, names.item[i]) ||
+		    !queue_whose(r->q, names.item[i], &uid))
+			continue;
+		line_add(line_of(r, uid), names.item[i]);
+		names.item[i] = NULL;
+	}
+	list_release(&names);
+	return true;
+}
 
 /* --- taking --- */
 
@@ -53,8 +208,8 @@ static size_t descriptors(void)
 	       (size_t)limit.rlim_cur - DESCRIPTORS_SPARE;
 }
 
-/* An entry's own account, as far as it still exists. What another user
- * wrote gets his account and is parsed anew. */
+/* What another user wrote gets his account, is parsed anew, and goes where
+ * his account's mail may go. */
 static bool make_job(struct runner *r, struct entry *e, struct job *job,
 		     struct outcome *why)
 {
@@ -63,7 +218,7 @@ static bool make_job(struct runner *r, struct entry *e, struct job *job,
 
 	*job = (struct job){
 		.id = e->id, .envelope = &e->envelope, .entry = e,
-		.queued = e->queued, .uid = e->uid,
+		.queued = e->queued, .uid = e->uid, .late = e->interrupted,
 	};
 	if (!entry_message(e, &limits, &job->message, why))
 		return false;
@@ -87,11 +242,12 @@ static bool catch_up(struct runner *r, struct entry *e,
 	return e->cause || report_all(r, e, job, why);
 }
 
-static void settle(struct runner *r, struct entry *e, const struct job *job);
+static void settle(struct runner *r, struct work *w);
+static void let_work_go(struct runner *r, struct work *w);
 
 /* What can be read and not be sent was accepted all the same: its recipients
  * fail, or wait, like any others, and its sender is told. */
-static void refuse(struct runner *r, struct entry *e, const struct job *job,
+static void refuse(struct runner *r, struct entry *e,
 		   const struct outcome *why)
 {
 	bool final = !outcome_is_temporary(why) && why->exit != EX_CONFIG;
@@ -110,54 +266,106 @@ static void refuse(struct runner *r, struct entry *e, const struct job *job,
 	}
 	if (e->foreign)
 		adopt_sender(r->d->config, e);
-	settle(r, e, job);
 }
 
-static void take(struct runner *r, const char *name)
+static size_t memory_of(const struct entry *e)
 {
+	size_t n = MEMORY_ENTRY + e->envelope.n * MEMORY_RECIPIENT;
+
+	if (e->foreign)
+		n += e->size < MEMORY_MESSAGE ? (size_t)e->size :
+		     MEMORY_MESSAGE;
+	return n;
+}
+
+static struct stand stand_of(const struct entry *e)
+{
+	struct stand s = { 0 };
+	size_t i;
+
+	for (i = 0; i < e->envelope.n; i++) {
+		s.pending += e->envelope.rcpt[i].state == RCPT_PENDING;
+		s.attempts += e->envelope.rcpt[i].attempts;
+	}
+	return s;
+}
+
+/* Half of what the others leave is the most that one user gets, so that there
+ * is always some for the next one. */
+static bool has_room(const struct runner *r, const struct line *l, size_t more)
+{
+	size_t others = r->memory - l->memory;
+
+	if (!dispatcher_jobs(r->x))
+		return true;
+	if (dispatcher_jobs(r->x) >= r->room)
+		return false;
+	if (others >= MEMORY_MOST)
+		return false;
+	return l->memory + more <= (MEMORY_MOST - others) / 2 ||
+	       (!l->jobs && r->memory + more <= MEMORY_MOST);
+}
+
+/* False: there is no room for it now. */
+static bool take(struct runner *r, struct line *l, const char *name)
+{
+	struct work *w;
 	struct entry *e;
-	struct job *job = &r->job[r->n];
 	struct outcome why;
 
-	if (!queue_take(r->q, name, &e, &why))
-		return;
-	if (make_job(r, e, job, &why)) {
-		if (catch_up(r, e, job, &why)) {
-			r->entry[r->n++] = e;
-			return;
-		}
-		log_say(LOG_AT_ERROR, "%s: %s", e->id, why.text);
-	} else {
-		refuse(r, e, job, &why);
+	if (!queue_take(r->q, name, &e, &why)) {
+		note_seen(r, name);
+		return true;
 	}
-	message_free(job->message);
-	entry_release(e);
+	if (!has_room(r, l, memory_of(e))) {
+		l->need = memory_of(e);
+		entry_release(e);
+		return false;
+	}
+	note_seen(r, name);
+	w = mem_alloc(sizeof(*w));
+	w->entry = e;
+	w->line = l->uid;
+	w->memory = memory_of(e);
+	w->before = stand_of(e);
+	w->regular = e->next > (int64_t)time(NULL) ? e->next : 0;
+	l->memory += w->memory;
+	l->jobs++;
+	r->memory += w->memory;
+	if (!make_job(r, e, &w->job, &why)) {
+		refuse(r, e, &why);
+		settle(r, w);
+	} else if (!catch_up(r, e, &w->job, &why)) {
+		log_say(LOG_AT_ERROR, "%s: %s", e->id, why.text);
+		let_work_go(r, w);
+	} else {
+		dispatcher_add(r->x, &w->job);
+	}
+	return true;
+}
+
+/* Users in turn, each his next one; a user whose next one has no room now
+ * waits for his own to end. */
+static void take_all(struct runner *r)
+{
+	size_t idle = 0;
+	struct line *l;
+
+	while (idle < r->lines && !r->ending) {
+		l = &r->line[r->turn++ % r->lines];
+		if (l->at == l->n || !has_room(r, l, l->need ? l->need :
+					       MEMORY_ENTRY) ||
+		    !take(r, l, l->name[l->at])) {
+			idle++;
+			continue;
+		}
+		free(l->name[l->at++]);
+		l->need = 0;
+		idle = 0;
+	}
 }
 
 /* --- settling --- */
-
-static void release(struct runner *r)
-{
-	size_t i;
-
-	for (i = 0; i < r->n; i++) {
-		message_free(r->job[i].message);
-		entry_release(r->entry[i]);
-	}
-	r->n = 0;
-}
-
-static void work_off(struct runner *r)
-{
-	size_t i;
-
-	if (!r->n)
-		return;
-	deliver(&r->run, r->job, r->n);
-	for (i = 0; i < r->n; i++)
-		settle(r, r->entry[i], &r->job[i]);
-	release(r);
-}
 
 /* Time is up: what is pending is refused by us. A server's last words and
  * numbers stay as they are, for the report. */
@@ -279,8 +487,12 @@ static bool any_failed(const struct entry *e)
 	return false;
 }
 
-static bool reschedule(struct runner *r, struct entry *e, struct outcome *why)
+/* An attempt that somebody asked for by hand leaves the next regular one where
+ * it was. */
+static bool reschedule(struct runner *r, struct entry *e, int64_t regular,
+		       struct outcome *why)
 {
+	int64_t now = (int64_t)time(NULL);
 	uint32_t random = 0;
 	int64_t wait;
 
@@ -289,7 +501,12 @@ static bool reschedule(struct runner *r, struct entry *e, struct outcome *why)
 	/* without any network nothing was tried: soon again */
 	wait = (policy_delay(r->d->config, e->attempts ? e->attempts : 1,
 			     random) + 500) / 1000;
-	return entry_schedule(e, (int64_t)time(NULL) + wait, why);
+	if (!entry_schedule(e, regular > now ? regular : now + wait, why))
+		return false;
+	/* a schedule may be so short that it would be due again at once */
+	if (wait < SOON)
+		note_seen(r, e->name);
+	return true;
 }
 
 /* A report that cannot be delivered has nobody left who would read it. */
@@ -303,56 +520,176 @@ static bool finish(struct entry *e, struct outcome *why)
 }
 
 static bool settle_entry(struct runner *r, struct entry *e,
-			 const struct job *job, struct outcome *why)
+			 const struct work *w, struct outcome *why)
 {
+	const struct job *job = &w->job;
+
 	expire(r, e);
 	if (e->broken)
-		return reschedule(r, e, why);
+		return reschedule(r, e, w->regular, why);
 	if (!e->cause && !report_all(r, e, job, why))
 		return false;
 	if (any_pending(e))
-		return reschedule(r, e, why);
+		return reschedule(r, e, w->regular, why);
 	return finish(e, why);
 }
 
-static void settle(struct runner *r, struct entry *e, const struct job *job)
+/* What a run that ends has not begun stays as it is, to be taken by the
+ * next. */
+static bool is_untried(const struct runner *r, const struct work *w)
+{
+	struct stand now = stand_of(w->entry);
+
+	return r->ending && now.pending == w->before.pending &&
+	       now.attempts == w->before.attempts;
+}
+
+static void let_work_go(struct runner *r, struct work *w)
+{
+	struct line *l = line_of(r, w->line);
+
+	l->jobs--;
+	l->memory -= w->memory;
+	r->memory -= w->memory;
+	message_free(w->job.message);
+	entry_release(w->entry);
+	free(w);
+}
+
+static void settle(struct runner *r, struct work *w)
 {
 	struct outcome why;
 
-	if (!settle_entry(r, e, job, &why))
-		log_say(LOG_AT_ERROR, "%s: %s", e->id, why.text);
+	if (!is_untried(r, w) && !settle_entry(r, w->entry, w, &why))
+		log_say(LOG_AT_ERROR, "%s: %s", w->entry->id, why.text);
+	let_work_go(r, w);
+}
+
+static void settle_all(struct runner *r)
+{
+	struct job *job;
+
+	while ((job = dispatcher_done(r->x)))
+		settle(r, (struct work *)job);
 }
 
 /* --- the run --- */
 
-static int64_t longest_wait(const struct config *c)
+static bool anything_due(const struct runner *r)
 {
-	int64_t most = 0;
 	size_t i;
 
-	for (i = 0; i < c->queue.steps; i++)
-		if (c->queue.step[i] > most)
-			most = c->queue.step[i];
-	return most / 1000 + most / 1000 / 10 + 60;
+	for (i = 0; i < r->lines; i++)
+		if (r->line[i].at < r->line[i].n)
+			return true;
+	return false;
 }
 
-static bool run_once(struct runner *r, const struct selection *s,
-		     struct outcome *why)
+static bool same_state(struct queue_state a, struct queue_state b)
 {
-	struct list names = { 0 };
-	size_t i;
+	return a.seconds == b.seconds && a.nanoseconds == b.nanoseconds;
+}
 
+/* Looks for new mail where the directory has changed; as seldom as it takes
+ * for the looking to stay a small part of the work. */
+struct watchman {
+	struct queue_state state;
+	int64_t next;             /* monotonic ms */
+};
+
+static bool look_again(struct runner *r, struct watchman *w, bool at_once,
+		       struct outcome *why)
+{
+	int64_t begun = clock_now();
+	struct queue_state now;
+
+	if (!at_once && begun < w->next)
+		return true;
+	now = queue_state(r->q);
+	w->next = begun + LOOK_MS / 2;
+	if (!r->reported && same_state(now, w->state))
+		return true;
+	w->state = now;
 	r->reported = false;
-	if (!queue_select(r->q, s, longest_wait(r->d->config), &names, why))
+	queue_waken(r->q, false);
+	if (!look(r, why))
 		return false;
-	for (i = 0; i < names.n; i++) {
-		take(r, names.item[i]);
-		if (r->n == r->room || i + 1 == names.n)
-			work_off(r);
-	}
-	work_off(r);
-	list_release(&names);
+	w->next = clock_now() + LOOK_MS / 2 + 20 * (clock_now() - begun);
+	/* what came in the same tick of the file system's clock */
+	if (time(NULL) - now.seconds < 2)
+		w->state = (struct queue_state){ 0 };
 	return true;
+}
+
+static void run_end(struct runner *r)
+{
+	if (r->ending)
+		return;
+	r->ending = true;
+	dispatcher_stop(r->x, GRACE_MS);
+}
+
+/* Whether somebody wants us to end. */
+static bool is_told(struct runner *r)
+{
+	struct signalfd_siginfo info;
+
+	return r->signals >= 0 &&
+	       read(r->signals, &info, sizeof(info)) == sizeof(info);
+}
+
+/* Selected by hand: those, and then reports alone. */
+static bool runs_on(struct runner *r)
+{
+	if (!r->selection || !r->selection->field)
+		return true;
+	if (!r->reported)
+		return false;
+	r->selection = NULL;
+	return true;
+}
+
+static bool work_off(struct runner *r, struct outcome *why)
+{
+	int64_t longest = clock_in(LONGEST_MS);
+	struct watchman w = { 0 };
+	bool done = look(r, why);
+
+	while (done) {
+		take_all(r);
+		dispatcher_wait(r->x, r->signals, LOOK_MS);
+		settle_all(r);
+		if (is_told(r) || clock_now() > longest)
+			run_end(r);
+		if (!r->ending && runs_on(r))
+			done = look_again(r, &w, !dispatcher_jobs(r->x) &&
+					  !anything_due(r), why);
+		if (!dispatcher_jobs(r->x) && (r->ending || !anything_due(r)))
+			break;
+	}
+	/* whatever went wrong, what is under way is settled */
+	if (!done)
+		run_end(r);
+	if (r->ending && done)
+		queue_waken(r->q, true);
+	while (dispatcher_jobs(r->x)) {
+		dispatcher_wait(r->x, -1, LOOK_MS);
+		settle_all(r);
+	}
+	return done;
+}
+
+/* From here on an end is asked for, not forced. */
+static int catch_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	if (sigprocmask(SIG_BLOCK, &set, NULL))
+		return -1;
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 static bool run_queue(struct runner *r, const struct selection *s,
@@ -360,16 +697,21 @@ static bool run_queue(struct runner *r, const struct selection *s,
 {
 	bool done;
 
+	r->selection = s;
 	r->room = descriptors();
-	r->entry = mem_alloc(r->room * sizeof(*r->entry));
-	r->job = mem_alloc(r->room * sizeof(*r->job));
+	r->signals = catch_signals();
+	r->x = dispatcher_new(&r->run);
 	queue_sweep(r->q);
-	done = run_once(r, s, why);
-	/* reports are due at once */
-	while (done && r->reported)
-		done = run_once(r, NULL, why);
-	free(r->entry);
-	free(r->job);
+	done = work_off(r, why);
+	if (done && dispatcher_lacked(r->x))
+		done = outcome_fail(why, STAGE_LOCAL, EX_OSERR,
+				    "a worker could not be made");
+	dispatcher_free(r->x);
+	lines_empty(r);
+	free(r->line);
+	free(r->seen);
+	if (r->signals >= 0)
+		close(r->signals);
 	return done;
 }
 
@@ -401,7 +743,9 @@ static int run_selected(const struct desk *d, const struct selection *s,
 	/* a sender's --transport is for his message, not for all that is due */
 	if (!tends)
 		r.run.transport = NULL;
-	if (!r.run.watch && isatty(STDERR_FILENO))
+	if (r.run.watch)
+		r.run.watch = &desk_watch_queue_lines;
+	else if (isatty(STDERR_FILENO))
 		r.run.watch = &desk_watch_queue;
 	done = run_queue(&r, s, &why);
 	desk_run_release(&r.run);

@@ -180,3 +180,7 @@ static void watch_attempt(void *context, const char *id,
 }
 
 const struct watch desk_watch_queue = { .attempt = watch_attempt };
+const struct watch desk_watch_queue_lines = {
+	.line = watch_line, .progress = watch_progress,
+	.attempt = watch_attempt,
+};

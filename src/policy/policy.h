@@ -198,4 +198,16 @@ int64_t policy_delay(const struct config *c, unsigned attempts,
  * hour). */
 bool policy_expired(const struct config *c, unsigned attempts, int64_t age);
 
+/* --- whose turn it is --- */
+
+/* Mail that waits for a worker. */
+struct claim {
+	bool late;             /* it was cut off before */
+	size_t user, entry;    /* what its user, and its entry, have under way */
+	int64_t since;         /* monotonic ms: waiting */
+};
+/* Whether a comes before b: who has least under way does; of two that have as
+ * much, who has waited longer. */
+bool policy_claim_before(const struct claim *a, const struct claim *b);
+
 #endif

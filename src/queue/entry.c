@@ -402,12 +402,10 @@ static bool broken(struct entry *e, const struct outcome *why)
 	return false;
 }
 
-bool entry_record(struct entry *e, size_t rcpt, const struct outcome *o,
-		  enum rcpt_state state, unsigned attempts,
-		  struct outcome *why)
+void entry_note(struct entry *e, size_t rcpt, const struct outcome *o,
+		enum rcpt_state state, unsigned attempts)
 {
 	struct recipient *r = &e->envelope.rcpt[rcpt];
-	struct buf line = BUF(TEXT_LINE_MAX);
 
 	if (&r->last != o)
 		r->last = *o;
@@ -416,7 +414,19 @@ bool entry_record(struct entry *e, size_t rcpt, const struct outcome *o,
 	e->progress[rcpt].begun = e->progress[rcpt].dot = false;
 	if (attempts > e->attempts)
 		e->attempts = attempts;
-	text_result(&line, time(NULL), rcpt, r);
+	/* it was for one attempt */
+	free(e->transport);
+	e->transport = NULL;
+}
+
+bool entry_record(struct entry *e, size_t rcpt, const struct outcome *o,
+		  enum rcpt_state state, unsigned attempts,
+		  struct outcome *why)
+{
+	struct buf line = BUF(TEXT_LINE_MAX);
+
+	entry_note(e, rcpt, o, state, attempts);
+	text_result(&line, time(NULL), rcpt, &e->envelope.rcpt[rcpt]);
 	return append(e, &line, why) || broken(e, why);
 }
 

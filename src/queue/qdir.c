@@ -212,6 +212,19 @@ static int rename_new(int from_fd, const char *from, int to_fd,
 	return renameat(from_fd, from, to_fd, to);
 }
 
+/* Only in the system's queue: a user's own has no path unit. */
+void qdir_waken(struct qdir *s)
+{
+	int fd;
+
+	if (!(s->mode & S_IRGRP))
+		return;
+	fd = openat(s->tmp, QDIR_WAKE, O_WRONLY | O_CREAT | O_NOFOLLOW |
+		    O_NONBLOCK | O_NOCTTY | O_CLOEXEC, s->mode);
+	if (fd >= 0)
+		close(fd);
+}
+
 /* Whole and on disk, with room to grow. */
 static bool writer_sync(struct qdir_writer *w, struct outcome *why)
 {
@@ -271,6 +284,7 @@ bool qdir_commit(struct qdir_writer *w, const char *name,
 	}
 	close(w->fd);
 	w->fd = -1;
+	qdir_waken(s);
 	return true;
 }
 
@@ -521,6 +535,8 @@ bool qdir_rename(struct qdir *s, const char *from, const char *to,
 		return failed(why, EX_IOERR, "cannot rename an entry");
 	if (sync && fsync(s->mess) < 0)
 		return failed(why, EX_IOERR, "cannot sync the directory");
+	if (sync)
+		qdir_waken(s);
 	return true;
 }
 

@@ -92,6 +92,11 @@ bool qdir_unlink(struct qdir *s, const char *name, bool sync,
 		  struct outcome *why) MUST_CHECK;
 bool qdir_quarantine(struct qdir *s, const char *name, const char *id);
 
+/* The sign that something is due: a file in tmp, for a path unit to see. It
+ * does not matter if it cannot be made, or is there. */
+#define QDIR_WAKE "wake"
+void qdir_waken(struct qdir *s);
+
 /* Removes what dead writers left in tmp. */
 void qdir_sweep(struct qdir *s);
 

@@ -148,6 +148,17 @@ struct entry {
 bool queue_select(struct queue *q, const struct selection *s,
 		  int64_t longest_wait, struct list *names,
 		  struct outcome *why) MUST_CHECK;
+/* Whose an entry is, by its name and without a lock. False: it is gone. */
+bool queue_whose(struct queue *q, const char *name, uid_t *uid);
+/* A point in the directory's life: as long as two of them are the same,
+ * nothing came and nothing went between. */
+struct queue_state {
+	int64_t seconds, nanoseconds;
+};
+struct queue_state queue_state(struct queue *q);
+/* Leaves or takes away the sign that something is due, by which a path unit
+ * starts a run. Taken away before the look at the queue. */
+void queue_waken(struct queue *q, bool due);
 /* Visits all entries of which the caller may know (of a remote queue, the
  * caller's own), in order of arrival; message and locks untouched. An entry
  * that cannot be read is passed over. */
@@ -195,6 +206,9 @@ bool entry_record(struct entry *e, size_t rcpt, const struct outcome *o,
  * none. */
 void entry_log(const struct entry *e, size_t rcpt, const char *status,
 	       const char *dsn);
+/* The same for one that another process has recorded: sets the facts alone. */
+void entry_note(struct entry *e, size_t rcpt, const struct outcome *o,
+		enum rcpt_state state, unsigned attempts);
 /* All that was recorded is on disk. False as for entry_record. Never tried
  * again for the same entry. */
 bool entry_sync(struct entry *e, struct outcome *why) MUST_CHECK;

@@ -1,67 +1,67 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Rounds: group what is pending by destination, serve the destinations,
- * settle what came of it; whoever failed for now and would go another way at
- * the next attempt makes that attempt at once, in the next round.
+ * Recipients to destinations, and what came of it: whoever failed for now and
+ * would go another way at the next attempt makes that attempt at once.
  */
 #include "submit/deliver.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "mail/address.h"
-#include "submit/deliver_parts.h"
+#include "submit/deliver_dispatch.h"
 
-/* What a recipient does in the round at hand. */
-enum turn { TURN_GO, TURN_WAIT };
+/* How long a destination that did not answer is left alone by a run that
+ * goes on and on. */
+enum { DEAD_MS = 10 * 60 * 1000, DEAD_MOST = 16 * 1024 };
 
-struct plan {
-	struct run *run;
-	struct job *job;
-	size_t jobs;
-	enum turn **turn;             /* of each job's recipients */
-	struct destination *d;
-	size_t n;
-};
+/* --- destinations --- */
 
-/* --- grouping --- */
+static unsigned hash_of(const char *key)
+{
+	unsigned h = 5381;
 
-static void way_of(const struct plan *plan, const struct job *job,
+	while (*key)
+		h = 33 * h ^ (unsigned char)*key++;
+	return h % TABLE_SIZE;
+}
+
+static void way_of(const struct dispatcher *x, const struct job *job,
 		   const struct recipient *r, unsigned attempts,
 		   struct list *names)
 {
-	const char *override = plan->run->transport;
+	const char *override = x->run->transport;
 
 	if (!override && job->entry)
 		override = job->entry->transport;
 	if (!override)
 		override = job->envelope->transport;
-	policy_transports(plan->run->config, override, job->account,
+	policy_transports(x->run->config, override, job->account,
 			  job->envelope->sender, r->address, attempts, names,
 			  NULL);
 }
 
-static bool goes_direct(const struct plan *plan, const struct list *names)
+static bool goes_direct(const struct dispatcher *x, const struct list *names)
 {
 	const struct transport *t;
 	size_t i;
 
 	for (i = 0; i < names->n; i++) {
-		t = transport_find(plan->run->config, names->item[i]);
+		t = transport_find(x->run->config, names->item[i]);
 		if (t && transport_is_direct(t))
 			return true;
 	}
 	return false;
 }
 
-static char *key_of(const struct plan *plan, const struct envelope *e,
+static char *key_of(const struct dispatcher *x, const struct envelope *e,
 		    const struct recipient *r, const struct list *names)
 {
+	bool direct = goes_direct(x, names);
 	char *way = list_join(names, " ");
-	char *key = mem_printf("%s%s%s%s%s", way,
-			       goes_direct(plan, names) ? " @" : "",
-			       goes_direct(plan, names) ?
-			       address_domain(r->address) : "",
+	char *key = mem_printf("%s%s%s%s%s", way, direct ? " @" : "",
+			       direct ? address_domain(r->address) : "",
 			       e->tls_required_no ? " relaxed" : "",
 			       e->require_tls ? " requiretls" : "");
 
@@ -69,274 +69,279 @@ static char *key_of(const struct plan *plan, const struct envelope *e,
 	return key;
 }
 
-/* Messages come in order, so what was found last is what is looked for most
- * often. */
-static struct destination *destination_for(struct plan *plan, char *key)
+/* Takes over key and names. */
+static struct destination *destination_for(struct dispatcher *x, char *key,
+					   struct list *names,
+					   const struct envelope *e,
+					   const struct recipient *r)
+{
+	struct destination **at = &x->table[hash_of(key)], *d;
+
+	for (d = *at; d && strcmp(d->key, key) != 0; d = d->link)
+		continue;
+	if (d) {
+		free(key);
+		list_release(names);
+		return d;
+	}
+	d = mem_alloc(sizeof(*d));
+	*d = (struct destination){
+		.key = key, .transport = *names, .link = *at,
+		.domain = mem_string(address_domain(r->address)),
+		.relaxed = e->tls_required_no,
+		.require_tls = e->require_tls,
+	};
+	*at = d;
+	if (!(x->n & (x->n - 1)))
+		x->d = mem_resize(x->d, x->n ? 2 * x->n : 1, sizeof(*x->d));
+	x->d[x->n++] = d;
+	return d;
+}
+
+void destination_free(struct dispatcher *x, size_t i)
+{
+	struct destination *d = x->d[i];
+	struct destination **at = &x->table[hash_of(d->key)];
+
+	while (*at != d)
+		at = &(*at)->link;
+	*at = d->link;
+	x->d[i] = x->d[--x->n];
+	free(d->key);
+	free(d->domain);
+	free(d->part);
+	list_release(&d->transport);
+	free(d);
+}
+
+/* --- parts --- */
+
+void part_give(struct destination *d, const struct part *p)
+{
+	if (d->n == d->room) {
+		d->room = d->room ? 2 * d->room : 1;
+		d->part = mem_resize(d->part, d->room, sizeof(*d->part));
+	}
+	d->part[d->n++] = *p;
+}
+
+/* The part of a job that is being taken up comes last. */
+static struct part *part_for(struct destination *d, struct job *job)
+{
+	struct part fresh = { .job = job };
+
+	if (!d->n || d->part[d->n - 1].job != job) {
+		part_give(d, &fresh);
+		job->parts++;
+	}
+	return &d->part[d->n - 1];
+}
+
+static void assign(struct dispatcher *x, struct job *job, size_t i)
+{
+	struct recipient *r = &job->envelope->rcpt[i];
+	struct list names = { 0 };
+	struct part *p;
+	char *key;
+
+	way_of(x, job, r, r->attempts, &names);
+	key = key_of(x, job->envelope, r, &names);
+	p = part_for(destination_for(x, key, &names, job->envelope, r), job);
+	if (!(p->n & (p->n - 1))) {
+		size_t room = p->n ? 2 * p->n : 1;
+
+		p->rcpt = mem_resize(p->rcpt, room, sizeof(*p->rcpt));
+		p->before = mem_resize(p->before, room, sizeof(*p->before));
+	}
+	p->before[p->n] = r->attempts;
+	p->rcpt[p->n++] = i;
+}
+
+static void job_done(struct dispatcher *x, struct job *job)
+{
+	user_leave(x, job);
+	job->next = NULL;
+	*x->done_end = job;
+	x->done_end = &job->next;
+}
+
+void dispatcher_add(struct dispatcher *x, struct job *job)
 {
 	size_t i;
 
-	for (i = plan->n; i--;) {
-		if (strcmp(plan->d[i].key, key))
-			continue;
-		free(key);
-		return &plan->d[i];
-	}
-	if (!(plan->n & (plan->n - 1)))
-		plan->d = mem_resize(plan->d, plan->n ? 2 * plan->n : 1,
-				     sizeof(*plan->d));
-	plan->d[plan->n] = (struct destination){ .key = key };
-	return &plan->d[plan->n++];
+	job->parts = job->running = 0;
+	job->since = clock_now();
+	user_enter(x, job);
+	x->jobs++;
+	for (i = 0; i < job->envelope->n && !x->stopping; i++)
+		if (job->envelope->rcpt[i].state == RCPT_PENDING &&
+		    !(job->entry && job->entry->broken))
+			assign(x, job, i);
+	if (!job->parts)
+		job_done(x, job);
 }
 
-static struct part *part_for(struct destination *d, struct job *job)
-{
-	struct part *p;
-	size_t room = job->envelope->n;
-
-	if (d->n && d->part[d->n - 1].job == job)
-		return &d->part[d->n - 1];
-	if (!(d->n & (d->n - 1)))
-		d->part = mem_resize(d->part, d->n ? 2 * d->n : 1,
-				     sizeof(*d->part));
-	p = &d->part[d->n++];
-	*p = (struct part){
-		.job = job,
-		.rcpt = mem_alloc(room * sizeof(*p->rcpt)),
-		.outcome = mem_alloc(room * sizeof(*p->outcome)),
-		.trace = mem_alloc(room * sizeof(*p->trace)),
-		.open = mem_alloc(room * sizeof(*p->open)),
-		.judged = mem_alloc(room * sizeof(*p->judged)),
-		.turn = mem_alloc(room * sizeof(*p->turn)),
-		.settled = mem_alloc(room * sizeof(*p->settled)),
-	};
-	return p;
-}
-
-static void assign(struct plan *plan, struct job *job, size_t i)
-{
-	struct recipient *r = &job->envelope->rcpt[i];
-	struct destination *d;
-	struct list names = { 0 };
-	struct part *p;
-
-	way_of(plan, job, r, r->attempts, &names);
-	d = destination_for(plan, key_of(plan, job->envelope, r, &names));
-	if (!d->n) {
-		d->transport = names;
-		d->domain = address_domain(r->address);
-		d->relaxed = job->envelope->tls_required_no;
-		d->require_tls = job->envelope->require_tls;
-	} else {
-		list_release(&names);
-	}
-	p = part_for(d, job);
-	p->rcpt[p->n] = i;
-	p->open[p->n++] = true;
-}
-
-static void group(struct plan *plan)
-{
-	size_t i, j;
-
-	for (i = 0; i < plan->jobs; i++) {
-		struct job *job = &plan->job[i];
-
-		if (job->entry && job->entry->broken)
-			continue;
-		for (j = 0; j < job->envelope->n; j++)
-			if (job->envelope->rcpt[j].state == RCPT_PENDING &&
-			    plan->turn[i][j] == TURN_GO)
-				assign(plan, job, j);
-	}
-}
-
-/* --- settling --- */
+/* --- what came of it --- */
 
 /* The journal has set the facts of an entry's recipients already. */
-static void settle_unjournaled(const struct run *run, struct recipient *r,
-			       const struct outcome *o)
+static void settle_unjournaled(const struct run *run, struct recipient *r)
 {
-	r->last = *o;
-	r->state = policy_verdict(o, run->queue);
-	if (policy_is_attempt(o))
+	r->state = policy_verdict(&r->last, run->queue);
+	if (policy_is_attempt(&r->last))
 		r->attempts++;
 }
 
-/* Whether the attempt that would come next takes another way, so that
- * waiting for it has no sense. A try without any network counted as none. */
-static bool goes_on(const struct plan *plan, const struct job *job,
-		    const struct recipient *r, const struct outcome *o,
-		    const struct destination *d)
+static bool other_way(const struct dispatcher *x, const struct job *job,
+		      const struct recipient *r, unsigned attempts,
+		      const struct destination *d)
 {
 	struct list next = { 0 };
 	bool other;
 
-	if (o->exit == EX_OK || !policy_is_attempt(o) ||
-	    !policy_try_elsewhere(o))
-		return false;
-	way_of(plan, job, r, r->attempts, &next);
+	way_of(x, job, r, attempts, &next);
 	other = !list_equal(&next, &d->transport);
 	list_release(&next);
 	return other;
 }
 
-static void settle_part(struct plan *plan, const struct destination *d,
-			struct part *p)
+/* Whether the attempt that would come next takes another way, so that
+ * waiting for it has no sense. A try without any network counted as none. */
+static bool goes_on(const struct dispatcher *x, const struct job *job,
+		    const struct recipient *r, const struct destination *d)
 {
-	enum turn *turn = plan->turn[p->job - plan->job];
+	return !x->stopping && !(job->entry && job->entry->broken) &&
+	       r->last.exit != EX_OK && policy_is_attempt(&r->last) &&
+	       policy_try_elsewhere(&r->last) &&
+	       other_way(x, job, r, r->attempts, d);
+}
+
+void part_settle(struct dispatcher *x, const struct destination *d,
+		 struct part *p)
+{
+	struct job *job = p->job;
 	size_t i;
 
-	for (i = 0; i < p->n; i++) {
-		struct recipient *r = &p->job->envelope->rcpt[p->rcpt[i]];
-		const struct outcome *o = &p->outcome[i];
+	job->since = clock_now();
+	for (i = 0; i < p->n && !p->untried; i++) {
+		struct recipient *r = &job->envelope->rcpt[p->rcpt[i]];
 
-		if (!p->job->entry)
-			settle_unjournaled(plan->run, r, o);
-		turn[p->rcpt[i]] = goes_on(plan, p->job, r, o, d) ?
-				   TURN_GO : TURN_WAIT;
+		if (!job->entry)
+			settle_unjournaled(x->run, r);
+		if (!goes_on(x, job, r, d))
+			continue;
 		/* without a queue a refusal of the session is final, unless
 		 * there is another way */
-		if (turn[p->rcpt[i]] == TURN_GO)
-			r->state = RCPT_PENDING;
+		r->state = RCPT_PENDING;
+		assign(x, job, p->rcpt[i]);
 	}
+	part_release(p);
+	if (!--job->parts)
+		job_done(x, job);
 }
 
-static void release_part(struct part *p)
+/* --- destinations that are left alone --- */
+
+static struct dead *dead_find(struct dispatcher *x, const char *key)
 {
-	free(p->rcpt);
-	free(p->outcome);
-	free(p->trace);
-	free(p->open);
-	free(p->judged);
-	free(p->turn);
-	free(p->settled);
-	free(p->prefix);
-}
+	size_t i;
 
-static void clear(struct plan *plan)
-{
-	size_t i, j;
-
-	for (i = 0; i < plan->n; i++) {
-		for (j = 0; j < plan->d[i].n; j++)
-			release_part(&plan->d[i].part[j]);
-		free(plan->d[i].part);
-		free(plan->d[i].key);
-		list_release(&plan->d[i].transport);
-	}
-	free(plan->d);
-	plan->d = NULL;
-	plan->n = 0;
-}
-
-/* --- serving --- */
-
-/* A command may ask for a passphrase, and forked workers must not ask
- * again: all secrets are there before anything is dialled or forked. One
- * that cannot be had fails again, with its words, where it is used. */
-static void fetch_secrets(struct plan *plan, size_t live)
-{
-	const struct secret *secret;
-	const struct transport *t;
-	struct outcome ignored;
-	size_t i, j;
-
-	for (i = 0; i < live; i++) {
-		for (j = 0; j < plan->d[i].transport.n; j++) {
-			t = transport_find(plan->run->config,
-					   plan->d[i].transport.item[j]);
-			if (t && !secrets_get(plan->run->secrets, t, &secret,
-					      &ignored))
-				continue;
-		}
-	}
+	for (i = 0; i < x->deads; i++)
+		if (!strcmp(x->dead[i].key, key))
+			return &x->dead[i];
+	return NULL;
 }
 
 /* Destinations that did not answer are left alone for the rest of the run,
- * at no cost to the attempts of whoever would go there. */
-static bool is_dead(struct plan *plan, struct destination *d)
+ * at no cost to the attempts of whoever would go there: unless the next
+ * attempt goes another way. */
+bool destination_left_alone(struct dispatcher *x, struct destination *d)
 {
-	size_t i, j;
+	struct dead *dead = x->deads && d->n ? dead_find(x, d->key) : NULL;
+	struct outcome why;
 
-	if (!list_has(&plan->run->dead, d->key))
+	if (!dead)
 		return false;
-	for (i = 0; i < d->n; i++) {
-		for (j = 0; j < d->part[i].n; j++) {
-			outcome_fail(&d->part[i].outcome[j], STAGE_CONNECT,
-				     EX_TEMPFAIL, "left alone: it did not "
-				     "answer earlier in this run");
-			d->part[i].outcome[j].no_network = true;
-		}
+	if (clock_now() > dead->until) {
+		free(dead->key);
+		*dead = x->dead[--x->deads];
+		return false;
+	}
+	outcome_fail(&why, STAGE_CONNECT, EX_TEMPFAIL, "left alone: it did "
+		     "not answer earlier in this run");
+	while (d->n) {
+		struct part p = d->part[--d->n];
+		const struct recipient *r =
+			&p.job->envelope->rcpt[p.rcpt[0]];
+
+		why.no_network = !other_way(x, p.job, r, r->attempts + 1, d);
+		if (why.no_network)
+			part_pass_over(x->run, &p, &why);
+		else
+			part_fail(x->run, &p, &why);
+		part_settle(x, d, &p);
 	}
 	return true;
 }
 
-static void note_dead(struct plan *plan, const struct destination *d)
+/* share is what a worker just did of d. */
+void note_dead(struct dispatcher *x, const struct destination *d,
+	       const struct destination *share)
 {
-	size_t i, j;
+	size_t i, j, n = 0;
 
-	for (i = 0; i < d->n; i++)
-		for (j = 0; j < d->part[i].n; j++)
-			if (d->part[i].outcome[j].exit == EX_OK ||
-			    d->part[i].outcome[j].stage != STAGE_CONNECT)
+	for (i = 0; i < share->n; i++)
+		for (j = 0; j < share->part[i].n; j++, n++)
+			if (share->part[i].untried ||
+			    outcome_of(&share->part[i], j)->exit == EX_OK ||
+			    outcome_of(&share->part[i], j)->stage !=
+			    STAGE_CONNECT)
 				return;
-	list_add(&plan->run->dead, d->key);
+	if (!n || x->deads == DEAD_MOST || dead_find(x, d->key))
+		return;
+	x->dead = mem_resize(x->dead, x->deads + 1, sizeof(*x->dead));
+	x->dead[x->deads++] = (struct dead){
+		mem_string(d->key), clock_in(DEAD_MS),
+	};
 }
 
-/* Puts the destinations that are left alone behind the others; gives how
- * many are to be served. */
-static size_t bury_dead(struct plan *plan)
-{
-	struct destination swap;
-	size_t i, live = plan->n;
+/* --- one job, here and now --- */
 
-	for (i = 0; i < live;) {
-		if (!is_dead(plan, &plan->d[i])) {
-			i++;
+/* A lone destination needs no process of its own. */
+static void serve_here(struct dispatcher *x, struct destination *d)
+{
+	struct destination own = *d;
+	struct share all = { &own, 0, own.n };
+	size_t i;
+
+	d->part = NULL;
+	d->n = d->room = 0;
+	destination_secrets(x, d);
+	parts_open(&own);
+	serve(x->run, &all, NULL);
+	parts_close(&own);
+	note_dead(x, d, &own);
+	for (i = 0; i < own.n; i++)
+		part_settle(x, d, &own.part[i]);
+	free(own.part);
+}
+
+void deliver(struct run *run, struct job *job)
+{
+	struct dispatcher *x = dispatcher_new(run);
+	size_t i, waiting;
+
+	dispatcher_add(x, job);
+	while (dispatcher_jobs(x)) {
+		for (i = waiting = 0; i < x->n; i++)
+			waiting += x->d[i]->n && !destination_left_alone(x,
+								x->d[i]);
+		for (i = 0; i < x->n && !x->d[i]->n; i++)
 			continue;
-		}
-		live--;
-		swap = plan->d[i];
-		plan->d[i] = plan->d[live];
-		plan->d[live] = swap;
+		if (waiting == 1 && !x->workers && i < x->n)
+			serve_here(x, x->d[i]);
+		else if (waiting || x->workers)
+			dispatcher_wait(x, -1, 1000);
+		dispatcher_done(x);
 	}
-	return live;
-}
-
-static void serve_all(struct plan *plan)
-{
-	size_t live = bury_dead(plan), i;
-
-	fetch_secrets(plan, live);
-	if (live == 1 && !plan->run->many) {
-		struct share all = { plan->d, 0, plan->d->n };
-
-		serve(plan->run, &all, NULL);
-	} else if (live) {
-		serve_in_workers(plan->run, plan->d, live);
-	}
-	for (i = 0; i < live; i++)
-		note_dead(plan, &plan->d[i]);
-}
-
-void deliver(struct run *run, struct job *jobs, size_t n)
-{
-	struct plan plan = { .run = run, .job = jobs, .jobs = n };
-	size_t i, j;
-
-	plan.turn = mem_alloc(n * sizeof(*plan.turn));
-	for (i = 0; i < n; i++)
-		plan.turn[i] = mem_alloc(jobs[i].envelope->n *
-					 sizeof(**plan.turn));
-	for (group(&plan); plan.n; group(&plan)) {
-		serve_all(&plan);
-		for (i = 0; i < plan.n; i++)
-			for (j = 0; j < plan.d[i].n; j++)
-				settle_part(&plan, &plan.d[i],
-					    &plan.d[i].part[j]);
-		clear(&plan);
-	}
-	for (i = 0; i < n; i++)
-		free(plan.turn[i]);
-	free(plan.turn);
+	dispatcher_free(x);
 }

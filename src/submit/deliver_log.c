@@ -31,7 +31,7 @@ static const char *or_null(const char *s)
 void log_attempt(const struct run *run, const struct part *p, size_t i)
 {
 	const struct job *job = p->job;
-	const struct outcome *o = &p->outcome[i];
+	const struct outcome *o = outcome_of(p, i);
 	const struct trace *t = &p->trace[i];
 	const struct recipient *r = &job->envelope->rcpt[p->rcpt[i]];
 	char uid[24], size[24], attempt[16], delay[24], code[8];

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What deliver.c, deliver_serve.c, deliver_worker.c and deliver_log.c share,
- * and nobody else sees. */
+/* What the files deliver*.c share, and nobody else sees. */
 #ifndef SUBMIT_DELIVER_PARTS_H
 #define SUBMIT_DELIVER_PARTS_H
 
@@ -19,13 +18,17 @@ struct trace {
 struct part {
 	struct job *job;
 	size_t *rcpt;             /* places in the job's envelope */
-	struct outcome *outcome;
+	unsigned *before;         /* attempts made before this one */
+	size_t n;
+	bool untried;             /* handed back as it was */
+
+	/* only where it is served: */
 	struct trace *trace;
 	bool *open;               /* may be tried elsewhere in this attempt */
 	bool *judged;             /* outcome is that of a try */
 	unsigned *turn;           /* which try's it is */
 	bool *settled;            /* a success, recorded and handed on */
-	size_t n;
+	bool touched;             /* a try was made, or given up */
 	bool begun;               /* the journal knows of the attempt */
 	bool sealed;              /* prefix was made */
 	char *prefix;             /* DKIM fields; NULL: none */
@@ -36,11 +39,13 @@ struct part {
 struct destination {
 	char *key;
 	struct list transport;
-	const char *domain;       /* of a recipient */
+	char *domain;             /* of a recipient */
 	bool relaxed;             /* TLS-Required: No */
 	bool require_tls;
-	struct part *part;
-	size_t n;
+	struct part *part;        /* those that wait */
+	size_t n, room;
+	size_t running;           /* workers */
+	struct destination *link; /* in the table */
 };
 
 /* Parts [first, last) of a destination, worked on by one process. */
@@ -49,19 +54,62 @@ struct share {
 	size_t first, last;
 };
 
-/* Called for each recipient as soon as its success is recorded. */
+/* Who hears of a share while it is served. */
 struct witness {
+	/* a success is recorded */
 	void (*success)(void *context, size_t part, size_t i);
+	/* whether to stop before the next message */
+	bool (*enough)(void *context);
 	void *context;
 };
 
+/* A recipient's outcome: that of the last try while a part is served, of the
+ * last attempt otherwise. There is one of them a recipient, wherever it is:
+ * outcomes are most of what a large message costs in memory. */
+static inline struct outcome *outcome_of(const struct part *p, size_t i)
+{
+	return &p->job->envelope->rcpt[p->rcpt[i]].last;
+}
+
 /* Delivers a share: every recipient ends with its outcome, recorded in its
- * entry's journal if it has one, and logged. */
+ * entry's journal if it has one, and logged. Where the witness had enough,
+ * parts may be left untouched. */
 void serve(struct run *run, struct share *share, const struct witness *w);
-/* Serves all destinations in worker processes. Outcomes come back into the
- * parts; entries are reloaded. */
-void serve_in_workers(struct run *run, struct destination *d, size_t n);
 /* One line about an attempt for a recipient. */
 void log_attempt(const struct run *run, const struct part *p, size_t i);
+
+/* --- deliver_worker.c: a process that serves a share --- */
+
+struct worker {
+	struct destination d;     /* the facts, and the parts it was given */
+	struct destination *of;
+	pid_t pid;
+	int fd;                   /* the line to it */
+	struct buf in;            /* of a report not yet whole */
+	int64_t since;            /* monotonic ms: started */
+	uid_t uid;                /* whose part made it start */
+	bool asked;               /* to stop after the message in hand */
+	bool ended;               /* by us */
+};
+
+/* Fills parts that are served here with what that takes. */
+void parts_open(struct destination *d);
+void parts_close(struct destination *d);
+void part_release(struct part *p);
+/* Starts w->d. False: EX_OSERR. */
+bool worker_start(struct worker *w, struct run *run,
+		  struct outcome *why) MUST_CHECK;
+/* Takes what it says. False: it has ended, and recipients are as it left
+ * them: journals taken over, parts that it handed back marked. */
+bool worker_hear(struct worker *w, struct run *run);
+/* Asks it to stop after the message in hand. */
+void worker_ask(struct worker *w);
+void worker_end(struct worker *w);
+/* One that is not made, at no cost: said to whoever looks on. */
+void part_pass_over(const struct run *run, struct part *p,
+		    const struct outcome *why);
+/* An attempt that could not even begin, in journal and log. */
+void part_fail(const struct run *run, struct part *p,
+	       const struct outcome *why);
 
 #endif

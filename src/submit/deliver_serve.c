@@ -16,6 +16,7 @@ struct serving {
 	unsigned turn;            /* of an address of a host */
 	size_t addresses;         /* that may still be asked */
 	bool answered;            /* any host spoke */
+	bool enough;              /* the witness had it */
 };
 
 /* A message on its way over a link. */
@@ -53,6 +54,22 @@ static bool any_open(const struct serving *v)
 	return false;
 }
 
+/* Once the witness had enough, what was not begun is left as it is; what was
+ * tried here goes on to its next host. */
+static void heed(struct serving *v)
+{
+	const struct witness *w = v->witness;
+	size_t i;
+
+	if (!v->enough && (!w || !w->enough || !w->enough(w->context)))
+		return;
+	v->enough = true;
+	for (i = v->share->first; i < v->share->last; i++)
+		if (!part_at(v, i)->touched)
+			memset(part_at(v, i)->open, 0,
+			       part_at(v, i)->n * sizeof(bool));
+}
+
 static void trace_link(struct trace *trace, const struct link *link)
 {
 	const struct session_facts *f;
@@ -74,15 +91,16 @@ static void trace_link(struct trace *trace, const struct link *link)
 static void conclude(struct serving *v, struct part *p, size_t i,
 		     const struct outcome *o, const struct link *link)
 {
-	if (!p->judged[i] || policy_replaces(&p->outcome[i], o)) {
-		p->outcome[i] = *o;
+	p->touched = true;
+	if (!p->judged[i] || policy_replaces(outcome_of(p, i), o)) {
+		*outcome_of(p, i) = *o;
 		p->turn[i] = v->turn;
 		p->trace[i].transport = v->t->name;
 		trace_link(&p->trace[i], link);
 	}
 	p->judged[i] = true;
-	p->open[i] = p->outcome[i].exit != EX_OK &&
-		     policy_try_elsewhere(&p->outcome[i]);
+	p->open[i] = outcome_of(p, i)->exit != EX_OK &&
+		     policy_try_elsewhere(outcome_of(p, i));
 }
 
 static void conclude_open(struct serving *v, struct part *p,
@@ -113,7 +131,7 @@ static unsigned attempts_with(const struct recipient *r,
 
 static bool record(struct serving *v, struct part *p, size_t i)
 {
-	const struct outcome *o = &p->outcome[i];
+	const struct outcome *o = outcome_of(p, i);
 	const struct recipient *r = &p->job->envelope->rcpt[p->rcpt[i]];
 	struct outcome ignored;
 
@@ -258,6 +276,10 @@ static bool use_link(struct serving *v, const struct host *host,
 	if (!usable)
 		return false;
 	while (usable && *next < v->share->last) {
+		heed(v);
+		*next = next_open(v, *next);
+		if (*next == v->share->last)
+			break;
 		usable = send_part(v, *next, link, &left, why);
 		if (!left)
 			*next = next_open(v, *next + 1);
@@ -286,10 +308,12 @@ static bool use_address(struct serving *v, const struct host *host,
 			const struct link_options *o, struct net_peer *peer,
 			struct outcome *why)
 {
-	size_t next = next_open(v, v->share->first);
 	bool linked = true;
 	struct link link;
+	size_t next;
 
+	heed(v);
+	next = next_open(v, v->share->first);
 	v->turn++;
 	while (linked && next < v->share->last) {
 		linked = use_link(v, host, o, &link, &next, why);
@@ -388,7 +412,7 @@ static void switch_family(struct serving *v, struct walk *w, int other)
 
 		for (j = 0; j < p->n; j++) {
 			if (!p->judged[j] || p->turn[j] != v->turn ||
-			    !policy_other_family(&p->outcome[j]) ||
+			    !policy_other_family(outcome_of(p, j)) ||
 			    (!p->open[j] && !direct))
 				continue;
 			p->open[j] = true;
@@ -461,9 +485,9 @@ static void explain_silence(struct serving *v)
 
 		for (j = 0; j < p->n; j++)
 			if (p->open[j] &&
-			    p->outcome[j].stage == STAGE_CONNECT &&
-			    !p->outcome[j].no_network)
-				outcome_prefix(&p->outcome[j], "no mail host "
+			    outcome_of(p, j)->stage == STAGE_CONNECT &&
+			    !outcome_of(p, j)->no_network)
+				outcome_prefix(outcome_of(p, j), "no mail host "
 					"of %s answered; port 25 looks blocked "
 					"here: use a relay (a [transport] of "
 					"kind submissions)",
@@ -511,6 +535,9 @@ static void finish_part(struct serving *v, struct part *p)
 	bool synced;
 	size_t i;
 
+	if (v->enough && !p->touched)
+		return;
+	p->touched = true;
 	for (i = 0; i < p->n; i++) {
 		if (!p->settled[i] && !record(v, p, i))
 			continue;

@@ -1,61 +1,90 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A worker process per destination (several where one has many messages):
- * the straight line stays straight, and a crash stays small. Outcomes come
- * back by a pipe, a fixed record each; successes at once.
+ * A process that serves a share of a destination: the straight line stays
+ * straight, and a crash stays small. Outcomes come back by a line, a fixed
+ * record each, successes at once; the other way goes one byte, which asks it
+ * to stop after the message in hand.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/process.h"
 #include "submit/deliver_parts.h"
 
-/* Messages that justify a connection of their own. */
-enum { MESSAGES_A_CONNECTION = 50 };
-
 struct report {
 	size_t part, i;
+	bool untried;          /* the part is handed back; the rest is empty */
 	struct outcome outcome;
 };
 
-struct worker {
-	struct share share;
-	pid_t pid;
-	int fd;                /* its pipe; -1: not running */
-	struct buf in;         /* of a report not yet whole */
-};
+/* --- parts --- */
 
-struct pool {
-	struct run *run;
-	struct destination *d;
-	size_t destinations;
-	size_t *load;          /* workers that run for each of them */
-	size_t busy;           /* destinations with any */
-	size_t running;        /* workers */
-	struct worker *w;
-	size_t n;
-};
+void parts_open(struct destination *d)
+{
+	const struct outcome untried = {
+		.exit = EX_TEMPFAIL, .text = "nothing was tried",
+	};
+	size_t i, j;
+
+	for (i = 0; i < d->n; i++) {
+		struct part *p = &d->part[i];
+
+		p->trace = mem_alloc(p->n * sizeof(*p->trace));
+		p->open = mem_alloc(p->n * sizeof(*p->open));
+		p->judged = mem_alloc(p->n * sizeof(*p->judged));
+		p->turn = mem_alloc(p->n * sizeof(*p->turn));
+		p->settled = mem_alloc(p->n * sizeof(*p->settled));
+		for (j = 0; j < p->n; j++) {
+			p->open[j] = true;
+			*outcome_of(p, j) = untried;
+		}
+	}
+}
+
+void parts_close(struct destination *d)
+{
+	size_t i;
+
+	for (i = 0; i < d->n; i++) {
+		struct part *p = &d->part[i];
+
+		free(p->trace);
+		free(p->open);
+		free(p->judged);
+		free(p->turn);
+		free(p->settled);
+		free(p->prefix);
+		p->trace = NULL;
+		p->open = p->judged = p->settled = NULL;
+		p->turn = NULL;
+		p->prefix = NULL;
+	}
+}
+
+void part_release(struct part *p)
+{
+	free(p->rcpt);
+	free(p->before);
+}
 
 /* --- the child's side --- */
 
-static void tell(int fd, size_t part, size_t i, const struct outcome *o)
+static void tell(int fd, const struct report *r)
 {
-	struct report r;
-	const char *p = (const char *)&r;
-	size_t left = sizeof(r);
+	const char *p = (const char *)r;
+	size_t left = sizeof(*r);
 	ssize_t n;
 
-	memset(&r, 0, sizeof(r));
-	r.part = part;
-	r.i = i;
-	r.outcome = *o;
 	while (left) {
-		n = write(fd, p, left);
+		n = send(fd, p, left, MSG_NOSIGNAL);
 		if (n < 0 && errno != EINTR)
 			return;
 		if (n > 0) {
@@ -65,25 +94,64 @@ static void tell(int fd, size_t part, size_t i, const struct outcome *o)
 	}
 }
 
+static void tell_outcome(int fd, const struct destination *d, size_t part,
+			 size_t i)
+{
+	struct report r;
+
+	memset(&r, 0, sizeof(r));
+	r.part = part;
+	r.i = i;
+	r.outcome = *outcome_of(&d->part[part], i);
+	tell(fd, &r);
+}
+
 struct channel {
 	int fd;
-	struct share *share;
+	const struct destination *d;
 };
 
 static void tell_success(void *context, size_t part, size_t i)
 {
 	const struct channel *c = context;
 
-	tell(c->fd, part, i, &c->share->d->part[part].outcome[i]);
+	tell_outcome(c->fd, c->d, part, i);
+}
+
+static bool is_asked(void *context)
+{
+	const struct channel *c = context;
+	struct pollfd p = { .fd = c->fd, .events = POLLIN };
+	char byte;
+
+	return poll(&p, 1, 0) > 0 && p.revents & POLLIN &&
+	       recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
+static void tell_rest(int fd, const struct destination *d)
+{
+	struct report untried;
+	size_t i, j;
+
+	memset(&untried, 0, sizeof(untried));
+	untried.untried = true;
+	for (i = 0; i < d->n; i++) {
+		untried.part = i;
+		if (!d->part[i].touched)
+			tell(fd, &untried);
+		for (j = 0; d->part[i].touched && j < d->part[i].n; j++)
+			if (!d->part[i].settled[j])
+				tell_outcome(fd, d, i, j);
+	}
 }
 
 /* Whether all that was recorded in journals is there, and synced. */
-static bool all_recorded(const struct share *share)
+static bool all_recorded(const struct destination *d)
 {
 	size_t i;
 
-	for (i = share->first; i < share->last; i++) {
-		const struct entry *e = share->d->part[i].job->entry;
+	for (i = 0; i < d->n; i++) {
+		const struct entry *e = d->part[i].job->entry;
 
 		if (e && e->broken)
 			return false;
@@ -91,230 +159,286 @@ static bool all_recorded(const struct share *share)
 	return true;
 }
 
-static _Noreturn void work(struct run *run, struct share *share, int fd)
+static _Noreturn void work(struct run *run, struct destination *d, int fd)
 {
-	struct channel channel = { fd, share };
-	const struct witness witness = { tell_success, &channel };
-	const struct destination *d = share->d;
-	size_t i, j;
+	struct channel channel = { fd, d };
+	const struct witness witness = { tell_success, is_asked, &channel };
+	struct share all = { d, 0, d->n };
+	sigset_t none;
 
+	/* whoever supervises us keeps signals for later; we go at once */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* questions of the parent's resolver channel are not ours */
 	run->dns = NULL;
-	serve(run, share, &witness);
-	for (i = share->first; i < share->last; i++)
-		for (j = 0; j < d->part[i].n; j++)
-			if (!d->part[i].settled[j])
-				tell(fd, i, j, &d->part[i].outcome[j]);
-	process_leave(all_recorded(share) ? EX_OK : EX_IOERR);
+	parts_open(d);
+	serve(run, &all, &witness);
+	tell_rest(fd, d);
+	process_leave(all_recorded(d) ? EX_OK : EX_IOERR);
 }
 
 /* --- the parent's side --- */
 
-static void count(struct pool *pool, const struct worker *w, int change)
-{
-	size_t *load = &pool->load[w->share.d - pool->d];
-
-	pool->busy -= *load > 0;
-	*load += (size_t)change;
-	pool->busy += *load > 0;
-	pool->running += (size_t)change;
-}
-
 /* What stands where a worker ends without a word. */
-static void presume(struct share *share)
+static void presume(struct worker *w)
 {
 	size_t i, j;
 
-	for (i = share->first; i < share->last; i++) {
-		struct part *p = &share->d->part[i];
+	for (i = 0; i < w->d.n; i++) {
+		struct part *p = &w->d.part[i];
 
+		p->untried = false;
 		for (j = 0; j < p->n; j++) {
-			outcome_fail(&p->outcome[j], STAGE_LOCAL, EX_TEMPFAIL,
-				     "the process that delivered it ended "
-				     "early");
-			p->outcome[j].in_doubt = true;
+			p->before[j] = p->job->envelope->rcpt[p->rcpt[j]]
+				       .attempts;
+			if (p->job->entry)
+				continue;
+			outcome_fail(outcome_of(p, j), STAGE_LOCAL,
+				     EX_TEMPFAIL, "the process that delivered "
+				     "it ended early");
+			outcome_of(p, j)->in_doubt = true;
 		}
 	}
 }
 
-static void start(struct pool *pool, struct worker *w)
+bool worker_start(struct worker *w, struct run *run, struct outcome *why)
 {
-	struct outcome why;
 	int fds[2];
-	size_t i, j;
 
-	presume(&w->share);
+	presume(w);
 	w->in = BUF(sizeof(struct report));
-	if (pipe2(fds, O_CLOEXEC)) {
-		outcome_fail(&why, STAGE_LOCAL, EX_OSERR, "pipe: %s",
-			     strerror(errno));
-	} else {
-		w->pid = fork();
-		if (w->pid == 0) {
-			close(fds[0]);
-			work(pool->run, &w->share, fds[1]);
-		}
-		close(fds[1]);
-		if (w->pid > 0) {
-			w->fd = fds[0];
-			count(pool, w, 1);
-			return;
-		}
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+		return outcome_fail(why, STAGE_LOCAL, EX_OSERR,
+				    "no worker could be made: socketpair: %s",
+				    strerror(errno));
+	w->pid = fork();
+	if (w->pid == 0) {
 		close(fds[0]);
-		outcome_fail(&why, STAGE_LOCAL, EX_OSERR, "fork: %s",
-			     strerror(errno));
+		work(run, &w->d, fds[1]);
 	}
-	for (i = w->share.first; i < w->share.last; i++)
-		for (j = 0; j < w->share.d->part[i].n; j++)
-			w->share.d->part[i].outcome[j] = why;
+	close(fds[1]);
+	if (w->pid < 0) {
+		close(fds[0]);
+		return outcome_fail(why, STAGE_LOCAL, EX_OSERR,
+				    "no worker could be made: fork: %s",
+				    strerror(errno));
+	}
+	w->fd = fds[0];
+	w->since = clock_now();
+	return true;
 }
 
-static void take_report(struct worker *w)
+static unsigned attempts_with(unsigned before, const struct outcome *o)
+{
+	return before + (policy_is_attempt(o) ? 1 : 0);
+}
+
+static void take_report(struct worker *w, const struct run *run)
 {
 	struct report r;
 	struct part *p;
 
 	memcpy(&r, w->in.data, sizeof(r));
 	buf_reset(&w->in);
-	if (r.part < w->share.first || r.part >= w->share.last)
+	if (r.part >= w->d.n)
 		return;
-	p = &w->share.d->part[r.part];
-	if (r.i < p->n)
-		p->outcome[r.i] = r.outcome;
+	p = &w->d.part[r.part];
+	if (r.untried)
+		p->untried = true;
+	else if (r.i < p->n && p->job->entry)
+		entry_note(p->job->entry, p->rcpt[r.i], &r.outcome,
+			   policy_verdict(&r.outcome, run->queue),
+			   attempts_with(p->before[r.i], &r.outcome));
+	else if (r.i < p->n)
+		*outcome_of(p, r.i) = r.outcome;
 }
 
-/* The worker has ended: what it recorded stands in the journal, synced if it
- * ended well. Else that is made up for here and now, lest another worker
- * that has the same entry and ends well vouch for both. */
-static bool take_over(struct part *p, bool well, struct outcome *why)
+void part_fail(const struct run *run, struct part *p,
+	       const struct outcome *why)
+{
+	struct trace nowhere = { 0 };
+	struct outcome ignored;
+	struct part one = *p;
+	size_t i;
+
+	one.n = 1;
+	one.trace = &nowhere;
+	for (i = 0; i < p->n; i++) {
+		one.rcpt = &p->rcpt[i];
+		if (p->job->entry && p->job->entry->broken)
+			continue;
+		if (!p->job->entry)
+			*outcome_of(p, i) = *why;
+		else if (!entry_record(p->job->entry, p->rcpt[i], why,
+				       policy_verdict(why, run->queue),
+				       attempts_with(p->before[i], why),
+				       &ignored))
+			continue;
+		log_attempt(run, &one, 0);
+	}
+	if (p->job->entry && !entry_sync(p->job->entry, &ignored))
+		log_say(LOG_AT_ERROR, "the journal of %s cannot be synced",
+			p->job->id);
+}
+
+void part_pass_over(const struct run *run, struct part *p,
+		    const struct outcome *why)
+{
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		*outcome_of(p, i) = *why;
+		if (run->watch && run->watch->attempt)
+			run->watch->attempt(run->watch->context, p->job->id,
+				p->job->envelope->rcpt[p->rcpt[i]].address,
+				why);
+	}
+}
+
+/* The recipients of a part that a dead worker left as they were. */
+static void find_unrecorded(const struct part *p, struct part *left)
+{
+	size_t i;
+
+	*left = *p;
+	left->rcpt = mem_alloc(p->n * sizeof(*left->rcpt));
+	left->before = mem_alloc(p->n * sizeof(*left->before));
+	for (i = left->n = 0; i < p->n; i++) {
+		const struct recipient *r =
+			&p->job->envelope->rcpt[p->rcpt[i]];
+
+		if (r->state != RCPT_PENDING || r->attempts > p->before[i] ||
+		    r->last.no_network)
+			continue;
+		left->rcpt[left->n] = p->rcpt[i];
+		left->before[left->n++] = p->before[i];
+	}
+}
+
+/* Their attempt failed, lest an entry that kills its worker do so for ever.
+ * Where we ended it and it had got somewhere, what it had not begun is handed
+ * back; where it had not, all of it has had its time. */
+static void fail_unrecorded(const struct worker *w, const struct run *run,
+			    int status)
+{
+	struct outcome why;
+	struct part left;
+	bool moved = false;
+	size_t i;
+
+	for (i = 0; i < w->d.n; i++) {
+		find_unrecorded(&w->d.part[i], &left);
+		moved = moved || left.n < w->d.part[i].n;
+		part_release(&left);
+	}
+	if (w->ended)
+		outcome_fail(&why, STAGE_CONNECT, EX_TEMPFAIL, "cut off after "
+			     "%lld s, without which other mail would wait",
+			     (long long)(clock_now() - w->since) / 1000);
+	else
+		outcome_fail(&why, STAGE_LOCAL, EX_OSERR, "the worker that "
+			     "was to deliver it ended early (%s %d)",
+			     WIFSIGNALED(status) ? "signal" : "status",
+			     WIFSIGNALED(status) ? WTERMSIG(status) :
+			     WEXITSTATUS(status));
+	for (i = 0; i < w->d.n; i++) {
+		struct part *p = &w->d.part[i];
+
+		find_unrecorded(p, &left);
+		if (w->ended && moved && left.n == p->n)
+			p->untried = true;
+		else if (left.n && p->job->entry && !p->untried)
+			part_fail(run, &left, &why);
+		part_release(&left);
+	}
+}
+
+/* It has ended: what it recorded stands in the journal, synced if it ended
+ * well. Else the journal is read again, and made up for here and now, lest
+ * another worker that has the same entry and ends well vouch for both. */
+static void take_over(struct part *p, int status)
 {
 	struct entry *e = p->job->entry;
+	struct outcome why;
 
-	if (!entry_reload(e, why))
-		return false;
-	if (well)
+	if (status == 0) {
 		entry_synced(e);
-	return entry_end(e, p->rcpt, p->n, why) && entry_sync(e, why);
+		return;
+	}
+	if (!entry_reload(e, &why) || !entry_end(e, p->rcpt, p->n, &why) ||
+	    !entry_sync(e, &why))
+		log_say(LOG_AT_ERROR, "%s: %s", p->job->id, why.text);
 }
 
 /* Without a journal nobody but us can tell that a dead worker may have
  * delivered. */
-static void log_presumed(const struct pool *pool, const struct part *p)
+static void log_presumed(const struct run *run, struct part *p)
 {
+	struct trace nowhere = { 0 };
+	struct part one = *p;
 	size_t i;
 
-	for (i = 0; i < p->n; i++)
-		if (p->outcome[i].in_doubt &&
-		    p->outcome[i].stage == STAGE_LOCAL)
-			log_attempt(pool->run, p, i);
+	one.n = 1;
+	one.trace = &nowhere;
+	for (i = 0; i < p->n; i++) {
+		one.rcpt = &p->rcpt[i];
+		if (outcome_of(p, i)->in_doubt &&
+		    outcome_of(p, i)->stage == STAGE_LOCAL)
+			log_attempt(run, &one, 0);
+	}
 }
 
-static void finish(struct pool *pool, struct worker *w)
+static void worker_over(struct worker *w, const struct run *run)
 {
-	struct outcome why;
 	size_t i;
 	int status = -1;
 
-	count(pool, w, -1);
 	close(w->fd);
 	w->fd = -1;
 	buf_release(&w->in);
 	while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR)
 		continue;
-	for (i = w->share.first; i < w->share.last; i++) {
-		struct part *p = &w->share.d->part[i];
+	for (i = 0; i < w->d.n; i++) {
+		struct part *p = &w->d.part[i];
 
-		if (!p->job->entry)
-			log_presumed(pool, p);
-		else if (!take_over(p, status == 0, &why))
-			log_say(LOG_AT_ERROR, "%s: %s", p->job->id, why.text);
+		if (p->untried)
+			continue;
+		if (p->job->entry)
+			take_over(p, status);
+		else
+			log_presumed(run, p);
 	}
+	if (status)
+		fail_unrecorded(w, run, status);
 }
 
-static void hear(struct pool *pool, struct worker *w)
+bool worker_hear(struct worker *w, struct run *run)
 {
 	size_t want = sizeof(struct report) - w->in.len;
 	char *room = buf_room(&w->in, want);
 	ssize_t n = read(w->fd, room, want);
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
-		return;
+		return true;
 	if (n <= 0) {
-		finish(pool, w);
-		return;
+		worker_over(w, run);
+		return false;
 	}
 	w->in.len += (size_t)n;
 	if (w->in.len == sizeof(struct report))
-		take_report(w);
+		take_report(w, run);
+	return true;
 }
 
-/* Only those that run: poll(2) takes no more than there may be descriptors,
- * and there may be far more destinations. */
-static void await(struct pool *pool)
+void worker_ask(struct worker *w)
 {
-	struct pollfd *fds = mem_alloc(pool->running * sizeof(*fds));
-	struct worker **w = mem_alloc(pool->running * sizeof(*w));
-	size_t i, n = 0;
-
-	for (i = 0; i < pool->n; i++) {
-		if (pool->w[i].fd < 0)
-			continue;
-		fds[n] = (struct pollfd){ .fd = pool->w[i].fd,
-					  .events = POLLIN };
-		w[n++] = &pool->w[i];
-	}
-	if (poll(fds, n, -1) > 0)
-		for (i = 0; i < n; i++)
-			if (fds[i].revents)
-				hear(pool, w[i]);
-	free(w);
-	free(fds);
+	if (!w->asked && send(w->fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		return;
+	w->asked = true;
 }
 
-static size_t shares_of(const struct run *run, const struct destination *d)
+void worker_end(struct worker *w)
 {
-	size_t most = (size_t)run->config->queue.connections;
-	size_t n = (d->n + MESSAGES_A_CONNECTION - 1) / MESSAGES_A_CONNECTION;
-
-	return n > most ? most : n ? n : 1;
-}
-
-/* Cuts every destination into as many equal shares as it gets workers. */
-static void plan_workers(struct pool *pool)
-{
-	size_t i, j, k;
-
-	for (i = 0; i < pool->destinations; i++)
-		pool->n += shares_of(pool->run, &pool->d[i]);
-	pool->w = mem_alloc(pool->n * sizeof(*pool->w));
-	for (i = 0, k = 0; i < pool->destinations; i++) {
-		struct destination *d = &pool->d[i];
-		size_t shares = shares_of(pool->run, d);
-
-		for (j = 0; j < shares; j++, k++) {
-			pool->w[k].share = (struct share){
-				d, d->n * j / shares, d->n * (j + 1) / shares,
-			};
-			pool->w[k].fd = -1;
-		}
-	}
-}
-
-void serve_in_workers(struct run *run, struct destination *d, size_t n)
-{
-	struct pool pool = { .run = run, .d = d, .destinations = n };
-	size_t most = (size_t)run->config->queue.concurrency;
-	size_t next = 0;
-
-	pool.load = mem_alloc(n * sizeof(*pool.load));
-	plan_workers(&pool);
-	while (next < pool.n || pool.running) {
-		while (next < pool.n && (pool.busy < most ||
-					 pool.load[pool.w[next].share.d - d]))
-			start(&pool, &pool.w[next++]);
-		if (pool.running)
-			await(&pool);
-	}
-	free(pool.load);
-	free(pool.w);
+	kill(w->pid, w->ended ? SIGKILL : SIGTERM);
+	w->ended = true;
 }
