@@ -219,7 +219,7 @@ void qdir_waken(struct qdir *s)
 
 	if (!(s->mode & S_IRGRP))
 		return;
-	fd = openat(s->tmp, QDIR_WAKE, O_WRONLY | O_CREAT | O_NOFOLLOW |
+	fd = openat(s->root, QDIR_WAKE, O_WRONLY | O_CREAT | O_NOFOLLOW |
 		    O_NONBLOCK | O_NOCTTY | O_CLOEXEC, s->mode);
 	if (fd >= 0)
 		close(fd);

@@ -92,9 +92,10 @@ bool qdir_unlink(struct qdir *s, const char *name, bool sync,
 		  struct outcome *why) MUST_CHECK;
 bool qdir_quarantine(struct qdir *s, const char *name, const char *id);
 
-/* The sign that something is due: a file in tmp, for a path unit to see. It
- * does not matter if it cannot be made, or is there. */
-#define QDIR_WAKE "wake"
+/* The sign that something is due, for a path unit to see: a file in a folder
+ * of the system's queue. It does not matter if it cannot be made, or is there
+ * already. */
+#define QDIR_WAKE "wake/due"
 void qdir_waken(struct qdir *s);
 
 /* Removes what dead writers left in tmp. */

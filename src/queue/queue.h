@@ -12,6 +12,8 @@
  *                 in seconds (0: at once), or "h": held. What is due can be
  *                 told from the names alone.
  *   corrupt/      damaged entries, and reports that could not be delivered
+ *   wake/         "due" in it: something came since the last look (only in the
+ *                 system's queue, for a path unit)
  *   last-run      touched by every -q: the queue is tended
  *
  * Order. Accepting: write tmp/ID, sync it, rename it into mess, sync mess,
@@ -27,7 +29,7 @@
  * share them).
  *
  * Rights. A user's own queue: directories 0700, files 0600. The system's:
- * the directory itself 0755; tmp, mess and corrupt 2770, all of it owned by
+ * the directory itself 0755; tmp, mess, corrupt and wake 2770, all of it owned by
  * posthaste:posthaste. Nobody is in that group; posthaste-drop gets it by
  * its set-group-id bit. Where mess is group-writable, files are 0660: an
  * entry that came through posthaste-drop belongs to the user who called it

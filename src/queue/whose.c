@@ -61,5 +61,5 @@ void queue_waken(struct queue *q, bool due)
 	if (due)
 		qdir_waken(&q->dir);
 	else
-		unlinkat(q->dir.tmp, QDIR_WAKE, 0);
+		unlinkat(q->dir.root, QDIR_WAKE, 0);
 }

@@ -19,7 +19,7 @@
 
 enum {
 	MESSAGES_A_CONNECTION = 50,   /* that justify one of their own */
-	PLACE_MS = 15 * 1000,         /* that a worker counts */
+	PLACE_MS = 10 * 1000,         /* that a worker counts */
 	PATIENCE_MS = 5 * 1000,       /* of what cannot start */
 	STILL_MS = 30 * 1000,         /* before a worker may be ended */
 	WORKERS_A_PLACE = 4,          /* at most, with those that stand still */

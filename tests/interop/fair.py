@@ -1,0 +1,472 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs of the queue that somebody gets in the way of: servers that say
+nothing, entries that are huge, processes that cannot be had, runs that are
+ended. Nobody else's mail waits for it, and memory stays small. TAP on standard
+output; arguments: names of tests.
+
+TOP_SRCDIR, POSTHASTE  as for tests/wire/run.py
+"""
+
+import os
+import pathlib
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "wire"))
+sys.path.insert(0, str(HERE / "support"))
+import harness  # noqa: E402
+import machine  # noqa: E402
+from harness import Skip, want  # noqa: E402
+
+ALICE, BOB = 47001, 47002
+MEMORY = 128 * 1024          # of a run and of each of its workers, in KiB
+SANITIZED = "libasan" in subprocess.run(
+    ["ldd", harness.POSTHASTE], stdout=subprocess.PIPE,
+    check=False).stdout.decode()
+HEAD = """[general]
+hostname = host.example.test
+domain = example.test
+connect_timeout = 5s
+timeout = {timeout}
+[queue]
+queue = always
+directory = {folder}/queue
+schedule = {schedule}
+{queue}
+[log]
+to = {folder}/log
+"""
+TRANSPORT = """[route {name}]
+to_domain = {name}.example
+transport = {name}
+[transport {name}]
+kind = smtp
+host = 127.0.0.1
+port = {port}
+no_starttls = yes
+"""
+
+
+class Relay:
+    """Speaks SMTP, as slowly as one wants it to. A context."""
+
+    def __init__(self, silent=False, slow=0.0, refuses=False):
+        self.silent, self.slow, self.refuses = silent, slow, refuses
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.port = self.socket.getsockname()[1]
+        self.taken = []          # (when, the address of MAIL)
+        self.connections = self.now = self.most = 0
+        self.open = []
+        self.lock = threading.Lock()
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+        for peer in self.open:
+            peer.close()
+
+    def accept(self):
+        while True:
+            try:
+                peer, _ = self.socket.accept()
+            except OSError:
+                return
+            with self.lock:
+                self.connections += 1
+                self.open.append(peer)
+            if not self.silent:
+                threading.Thread(target=self.serve, args=(peer,),
+                                 daemon=True).start()
+
+    def count(self, change):
+        with self.lock:
+            self.now += change
+            self.most = max(self.most, self.now)
+
+    def serve(self, peer):
+        self.count(1)
+        try:
+            self.converse(peer, peer.makefile("rb"))
+        except OSError:
+            pass
+        self.count(-1)
+        peer.close()
+
+    def converse(self, peer, lines):
+        peer.sendall(b"220 relay\r\n")
+        sender = b""
+        for line in lines:
+            word = line[:4].upper()
+            if word == b"DATA":
+                peer.sendall(b"354 go on\r\n")
+                for text in lines:
+                    if text == b".\r\n":
+                        break
+                time.sleep(self.slow)
+                if not self.refuses:
+                    self.taken.append((time.monotonic(), sender.decode()))
+            elif word == b"MAIL":
+                sender = line[10:].split(b">")[0].strip(b"<>\r\n ")
+            elif word == b"QUIT":
+                return
+            peer.sendall(b"450 4.2.0 not now\r\n"
+                         if self.refuses and word == b"RCPT"
+                         else b"250 ok\r\n")
+
+    def senders(self):
+        return [sender for _, sender in self.taken]
+
+
+class Queue:
+    """A configuration, and a queue that several users may write."""
+
+    def __init__(self, folder, relays, timeout="10m", schedule="7m30s",
+                 queue="", more=""):
+        self.folder = pathlib.Path(folder)
+        text = HEAD.format(folder=folder, timeout=timeout,
+                           schedule=schedule, queue=queue)
+        for name, relay in relays.items():
+            text += TRANSPORT.format(name=name, port=relay.port)
+        self.config = self.folder / "posthaste.conf"
+        self.config.write_text(text + more)
+        self.mess = self.folder / "queue/mess"
+        self.env = harness.environment(folder)
+        for part in ("tmp", "mess", "corrupt"):
+            (self.folder / "queue" / part).mkdir(parents=True)
+            if os.getuid() == 0:
+                (self.folder / "queue" / part).chmod(0o2770)
+
+    def argv(self, *argv):
+        return [harness.POSTHASTE, "-C", str(self.config), *argv]
+
+    def posthaste(self, *argv, **more):
+        return subprocess.run(self.argv(*argv), env=self.env, timeout=120,
+                              stdin=subprocess.DEVNULL, check=False,
+                              stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, **more)
+
+    def run(self, *argv, **more):
+        return subprocess.Popen(self.argv("-q", *argv), env=self.env,
+                                stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, **more)
+
+    def put(self, name, rcpt, sender="a@example.test", uid=None, when=0,
+            body=b"From: a@example.test\r\n\r\nhello\r\n", header=None):
+        """An entry, as an atomic rename makes it appear."""
+        rcpts = [rcpt] if isinstance(rcpt, str) else rcpt
+        header = header or b"".join(b"rcpt %s\n" % r.encode() for r in rcpts)
+        data = machine.made(
+            b"queued %d\nuid %d\nsender %s\n" %
+            (time.time(), os.getuid() if uid is None else uid,
+             sender.encode()) + header, body)
+        path = self.folder / "queue/corrupt" / name
+        path.write_bytes(data)
+        if uid is not None and os.getuid() == 0:
+            os.chown(path, uid, -1)
+        path.chmod(0o660)
+        path.rename(self.mess / f"{name},{when}")
+
+    def names(self):
+        return sorted(os.listdir(self.mess))
+
+    def log(self):
+        path = self.folder / "log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+
+def ended(child, limit=100):
+    try:
+        out, err = child.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.communicate()
+        raise harness.Failure(f"still running after {limit} s") from None
+    return child.returncode, out.decode(), err.decode()
+
+
+def eventually(find, what, seconds):
+    until = time.monotonic() + seconds
+    while not find():
+        want(time.monotonic() < until, f"{what}: not within {seconds} s")
+        time.sleep(0.05)
+
+
+def stop(child):
+    child.send_signal(signal.SIGTERM)
+    return ended(child, 80)
+
+
+# --- who waits for whom ---
+
+def silent_servers_delay_nobody(folder, _):
+    silent = {f"s{i}": Relay(silent=True) for i in range(12)}
+    with Relay() as good:
+        q = Queue(folder, {**silent, "good": good})
+        for i in range(12):
+            q.put(f"a{i}", f"x@s{i}.example", "alice@example.test", ALICE)
+        child = q.run()
+        eventually(lambda: sum(r.connections for r in silent.values()) >= 10,
+                   "the silent ones are tried", 20)
+        begun = time.monotonic()
+        q.put("b1", "x@good.example", "bob@example.test", BOB)
+        eventually(lambda: good.taken, "bob's mail", 40)
+        q.put("a99", "x@good.example", "alice@example.test", ALICE)
+        eventually(lambda: len(good.taken) == 2, "alice's other mail", 55)
+        want(good.taken[0][0] - begun < 40, good.taken)
+        stop(child)
+    for relay in silent.values():
+        relay.__exit__()
+
+
+def more_silent_servers_than_workers(folder, _):
+    silent = [Relay(silent=True) for _ in range(5)]
+    with Relay() as good:
+        q = Queue(folder, {**{f"s{i}": r for i, r in enumerate(silent)},
+                           "good": good}, queue="concurrency = 1")
+        for i in range(5):
+            q.put(f"a{i}", f"x@s{i}.example", "alice@example.test", ALICE)
+        child = q.run()
+        eventually(lambda: sum(r.connections for r in silent) >= 4,
+                   "all workers stand still", 60)
+        q.put("b1", "x@good.example", "bob@example.test", BOB)
+        eventually(lambda: good.taken, "bob's mail", 55)
+        stop(child)
+    for relay in silent:
+        relay.__exit__()
+
+
+def a_run_sends_what_comes_meanwhile(folder, _):
+    with Relay(slow=8) as slow, Relay() as good:
+        q = Queue(folder, {"slow": slow, "good": good})
+        q.put("a1", "x@slow.example")
+        child = q.run()
+        eventually(lambda: slow.now, "the slow one is tried", 10)
+        begun = time.monotonic()
+        q.put("b1", "x@good.example")
+        eventually(lambda: good.taken, "the second mail", 5)
+        want(not slow.taken, "the run waited")
+        q.put("b2", "x@good.example")
+        want(ended(child) == (0, "", ""), "the run")
+        want(len(good.taken) == 2 and len(slow.taken) == 1, good.taken)
+        want(time.monotonic() - begun < 30, "too long")
+        want(not q.names(), q.names())
+
+
+def one_users_heap_lets_others_in(folder, _):
+    with Relay(slow=0.2) as good:
+        q = Queue(folder, {"good": good}, queue="connections = 1")
+        for i in range(150):
+            q.put(f"a{i:03d}", "x@good.example", "alice@example.test", ALICE)
+        child = q.run()
+        eventually(lambda: len(good.taken) > 3, "alice's mail", 20)
+        q.put("b1", "x@good.example", "bob@example.test", BOB)
+        eventually(lambda: "bob@example.test" in good.senders() or
+                   any("bob" in line for line in good.senders()),
+                   "bob's mail", 20)
+        want(len(good.taken) < 100, len(good.taken))
+        ended(child, 60)
+        want(len(good.taken) == 151 and good.most == 1,
+             (len(good.taken), good.most))
+
+
+def one_connection_carries_all(folder, _):
+    with Relay() as good:
+        q = Queue(folder, {"good": good})
+        for i in range(40):
+            q.put(f"a{i:03d}", "x@good.example")
+        want(ended(q.run()) == (0, "", ""), "the run")
+        want((len(good.taken), good.connections) == (40, 1),
+             (len(good.taken), good.connections))
+
+
+def no_more_than_concurrency_and_connections(folder, _):
+    relays = {f"r{i}": Relay(slow=0.3) for i in range(6)}
+    q = Queue(folder, relays, queue="concurrency = 2\nconnections = 2")
+    highest = 0
+    for i in range(6):
+        for j in range(110 if i == 0 else 2):
+            q.put(f"a{i}x{j:03d}", f"x@r{i}.example")
+    child = q.run()
+    while child.poll() is None and not relays["r0"].taken[20:]:
+        highest = max(highest, sum(bool(r.now) for r in relays.values()))
+        time.sleep(0.01)
+    want(highest <= 3 and relays["r0"].most <= 2,
+         (highest, relays["r0"].most))
+    ended(child, 100)
+    want(not q.names(), q.names())
+    for relay in relays.values():
+        relay.__exit__()
+
+
+# --- ends ---
+
+def a_run_ends_in_good_order(folder, _):
+    with Relay(silent=True) as silent, Relay(slow=3) as slow:
+        q = Queue(folder, {"silent": silent, "slow": slow})
+        for i in range(3):
+            q.put(f"a{i}", "x@silent.example")
+        q.put("b", "x@slow.example")
+        child = q.run()
+        eventually(lambda: silent.connections and slow.now, "both", 10)
+        child.send_signal(signal.SIGTERM)
+        status, _, err = ended(child, 80)
+        want(status == 0, (status, err))
+        want(len(slow.taken) == 1, "the message in hand is finished")
+        names = q.names()
+        want(len(names) == 3 and sum(n.endswith(",0") for n in names) <= 2,
+             f"what was tried has another time: {names}")
+        # what was cut off is taken, and lets others go first
+        want(len(q.names()) == 3, names)
+
+
+def cut_off_comes_last(folder, _):
+    with Relay(silent=True) as silent, Relay() as good:
+        q = Queue(folder, {"s": silent, "good": good},
+                  queue="concurrency = 1")
+        for i in range(3):
+            q.put(f"a{i}", "x@s.example", "alice@example.test")
+        child = q.run(start_new_session=True)
+        eventually(lambda: silent.connections, "the silent one", 10)
+        time.sleep(0.3)
+        os.killpg(child.pid, signal.SIGKILL)
+        child.communicate()
+        # as if it had come to the journal of each
+        q.put("b", "x@good.example", "bob@example.test")
+        child = q.run()
+        eventually(lambda: good.taken, "the rest", 30)
+        stop(child)
+
+
+def no_process_is_an_outcome(folder, _):
+    """Nothing is passed over in silence, the status is 71, the mail stays."""
+    if os.getuid():
+        raise Skip("must be root")
+    with Relay() as good:
+        q = Queue(folder, {"good": good, "other": good}, schedule="0s")
+        q.put("a", ["x@good.example", "y@good.example", "x@other.example"],
+              uid=65534)
+        for path in [q.folder, *q.folder.rglob("*")]:
+            os.chown(path, 65534, 65534)
+        as_nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+
+        def lack():
+            resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+
+        sleeper = subprocess.Popen(["sleep", "60"], **as_nobody)
+        try:
+            child = subprocess.Popen(
+                ["sh", "-c", "ulimit -u 1 && exec \"$0\" \"$@\"",
+                 *q.argv("-q")], env=q.env, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, **as_nobody)
+            status, _, err = ended(child)
+        finally:
+            sleeper.kill()
+            sleeper.wait()
+        want(status == 71 and "worker" in err, (status, err))
+        lines = [line for line in q.log().splitlines() if " to=" in line]
+        want(len(lines) == 3 and all(
+            "fork" in line and "status=deferred" in line and
+            "attempt=1" in line for line in lines), q.log())
+        done = q.posthaste("-q", **as_nobody)
+        want(done.returncode == 0 and len(good.taken) == 2 and
+             not q.names(), (done, good.taken, q.names()))
+
+
+# --- size ---
+
+def measured(q, limit=60):
+    """Runs the queue; gives the largest of its processes in KiB."""
+    code = ("import resource, subprocess, sys; "
+            "s = subprocess.call(sys.argv[1:]); "
+            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); "
+            "sys.exit(s)")
+    child = subprocess.Popen([sys.executable, "-c", code, *q.argv("-q")],
+                             env=q.env, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    status, out, err = ended(child, limit)
+    want(status == 0, (status, out, err))
+    return int(out.split()[-1])
+
+
+def many_domains(folder, _):
+    with Relay() as good, Relay() as other:
+        names = [f"r{i}@{i}.bulk.example" for i in range(2500)]
+        q = Queue(folder, {"good": good}, timeout="10s", more=(
+            "[route bulk]\nto_domain = .bulk.example\ntransport = direct\n"
+            "[dns]\nresolver = 127.0.0.1:9\n"))
+        q.put("a", names, "alice@example.test", ALICE)
+        q.put("b", "x@good.example", "bob@example.test", BOB)
+        begun = time.monotonic()
+        memory = measured(q, 100)
+        want(len(good.taken) == 1 and good.taken[0][0] - begun < 20,
+             "bob's mail")
+        want(SANITIZED or memory < MEMORY, f"{memory} KiB")
+        want(other.connections == 0, "nobody else")
+
+
+def very_many_recipients(folder, _):
+    with Relay() as good:
+        q = Queue(folder, {"good": good}, timeout="20s")
+        q.put("a", [f"r{i}@good.example" for i in range(60000)],
+              "alice@example.test", ALICE)
+        q.put("a2", "x@good.example", "alice@example.test", ALICE,
+              header=b"rcpt a\n" * 1000000)
+        q.put("b", "x@good.example", "bob@example.test", BOB)
+        memory = measured(q, 100)
+        want(any("bob" in s or s for s in good.senders()) and
+             len(good.taken) >= 2, good.taken)
+        want(SANITIZED or memory < MEMORY, f"{memory} KiB")
+        want("b,0" not in q.names(), q.names())
+
+
+# --- by hand ---
+
+def by_hand(folder, _):
+    """What became of each is said; the next regular time stays."""
+    with Relay(refuses=True) as busy, Relay() as good:
+        q = Queue(folder, {"busy": busy, "good": good})
+        later = int(time.time()) + 3000
+        q.put("a", ["x@busy.example", "y@good.example"], when=later)
+        done = q.posthaste("-v", "-qIa")
+        err = done.stderr.decode()
+        want(done.returncode == 0 and "x@busy.example" in err and
+             "4.2.0" in err and "y@good.example" in err, err)
+        want(q.names() == [f"a,{later}"], q.names())
+        done = q.posthaste("-q")
+        want(done.stderr == b"" and len(good.taken) == 1, done)
+
+
+def nothing_due_is_quick(folder, _):
+    q = Queue(folder, {})
+    q.put("a", "x@y.example", when=int(time.time()) + 1000)
+    begun = time.monotonic()
+    want(ended(q.run()) == (0, "", ""), "the run")
+    want(SANITIZED or time.monotonic() - begun < 0.5, "slow")
+
+
+TESTS = [
+    silent_servers_delay_nobody, more_silent_servers_than_workers,
+    a_run_sends_what_comes_meanwhile, one_users_heap_lets_others_in,
+    one_connection_carries_all, no_more_than_concurrency_and_connections,
+    a_run_ends_in_good_order, cut_off_comes_last, no_process_is_an_outcome,
+    many_domains, very_many_recipients, by_hand, nothing_due_is_quick,
+]
+
+
+if __name__ == "__main__":
+    harness.need_programs()
+    wanted = sys.argv[1:]
+    sys.exit(harness.tap([(test.__name__.replace("_", " "), test) for test in TESTS
+                 if not wanted or test.__name__ in wanted], 13))
