@@ -10,7 +10,6 @@ TOP_SRCDIR, POSTHASTE  as for tests/wire/run.py
 
 import os
 import pathlib
-import resource
 import signal
 import socket
 import subprocess
@@ -325,10 +324,8 @@ def a_run_ends_in_good_order(folder, _):
         want(status == 0, (status, err))
         want(len(slow.taken) == 1, "the message in hand is finished")
         names = q.names()
-        want(len(names) == 3 and sum(n.endswith(",0") for n in names) <= 2,
+        want(len(names) == 3 and not any(n.endswith(",0") for n in names),
              f"what was tried has another time: {names}")
-        # what was cut off is taken, and lets others go first
-        want(len(q.names()) == 3, names)
 
 
 def cut_off_comes_last(folder, _):
@@ -357,18 +354,15 @@ def no_process_is_an_outcome(folder, _):
         q = Queue(folder, {"good": good, "other": good}, schedule="0s")
         q.put("a", ["x@good.example", "y@good.example", "x@other.example"],
               uid=65534)
+        q.folder.parent.chmod(0o755)
         for path in [q.folder, *q.folder.rglob("*")]:
             os.chown(path, 65534, 65534)
         as_nobody = {"user": 65534, "group": 65534, "extra_groups": []}
 
-        def lack():
-            resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
-
         sleeper = subprocess.Popen(["sleep", "60"], **as_nobody)
         try:
             child = subprocess.Popen(
-                ["sh", "-c", "ulimit -u 1 && exec \"$0\" \"$@\"",
-                 *q.argv("-q")], env=q.env, stdin=subprocess.DEVNULL,
+                ["prlimit", "--nproc=1", *q.argv("-q")], env=q.env, stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, **as_nobody)
             status, _, err = ended(child)
         finally:
