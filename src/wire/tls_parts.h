@@ -27,6 +27,7 @@ struct tls {
 	/* while the handshake lasts */
 	const struct tls_params *params;
 	struct tls_facts *facts;
+	bool no_authorities;             /* this system has none at all */
 	bool judged;                     /* the verdict below was spoken */
 	struct outcome verdict;
 };

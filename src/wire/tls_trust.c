@@ -224,16 +224,17 @@ static bool search_own(struct search *s, const char *path,
 	return true;
 }
 
-static void search_system(struct search *s)
+/* Whether there is any certificate of an authority here. */
+static bool search_system(struct search *s)
 {
 	bool missing;
 	size_t i;
 
 	for (i = 0; i < sizeof(system_bundles) / sizeof(*system_bundles); i++)
 		if (search_file(s, system_bundles[i], &missing) && s->seen)
-			return;
+			return true;
 	/* another kind of store (p11-kit's, say): the library knows */
-	gnutls_x509_trust_list_add_system_trust(s->list, 0, 0);
+	return gnutls_x509_trust_list_add_system_trust(s->list, 0, 0) > 0;
 }
 
 static bool add_crls(gnutls_x509_trust_list_t list, const char *path,
@@ -265,7 +266,7 @@ bool tls_trust(struct tls *t, const struct tls_chain *c, bool all,
 	if (t->params->ca_file)
 		done = search_own(&s, t->params->ca_file, why);
 	else
-		search_system(&s);
+		t->no_authorities = !search_system(&s);
 	search_release(&s);
 	if (!done || !add_crls(s.list, t->params->crl_file, why)) {
 		gnutls_x509_trust_list_deinit(s.list, 1);

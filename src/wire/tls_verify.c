@@ -219,6 +219,11 @@ static bool verify_chain(struct tls *t, const struct tls_chain *c,
 		return true;
 	if (!tls_trust(t, c, true, why) || !tls_verify_peers(t, &status, why))
 		return false;
+	if (status & GNUTLS_CERT_SIGNER_NOT_FOUND && t->no_authorities &&
+	    !gnutls_x509_crt_check_issuer(c->crt[0], c->crt[0]))
+		return refuse(why, "cannot be verified: there are no CA "
+			      "certificates on this system (install "
+			      "ca-certificates, or set ca_file)");
 	return !status || tls_verify_words(c, status, why);
 }
 
