@@ -414,6 +414,17 @@ static bool proxy_try(const struct net_dial *dial,
 	return false;
 }
 
+/* An address that the proxy is silent about leaves time for the others, but a
+ * long list no less than a third of it for each: some proxies are slow. */
+static int64_t share_of(int64_t deadline, size_t addresses)
+{
+	int64_t left = deadline - clock_now();
+
+	if (deadline == CLOCK_NEVER)
+		return deadline;
+	return clock_in(left / (int64_t)(addresses < 3 ? addresses : 3));
+}
+
 /* One address after the other: a proxy is not to be raced. */
 static bool dial_proxy(const struct net_dial *dial, int64_t deadline, int *fd,
 		       struct net_peer *peer, struct outcome *why)
@@ -430,7 +441,8 @@ static bool dial_proxy(const struct net_dial *dial, int64_t deadline, int *fd,
 			  why))
 		return false;
 	for (i = 0; i < list.n && !done; i++) {
-		done = proxy_try(dial, &list.item[i], deadline, fd, why);
+		done = proxy_try(dial, &list.item[i],
+				 share_of(deadline, list.n - i), fd, why);
 		if (done)
 			peer_set(peer, &list.item[i]);
 		else if (!clock_left(deadline))

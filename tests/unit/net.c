@@ -340,8 +340,13 @@ static void *proxy_run(void *context)
 		send(fd, "\5\0", 2, MSG_NOSIGNAL);
 		n = recv(fd, p->heard[i], sizeof(p->heard[i]), 0);
 		p->heard_len[i] = n > 0 ? (size_t)n : 0;
-		send(fd, p->answers[i], 10, MSG_NOSIGNAL);
-		send(fd, "220 hi\r\n", 8, MSG_NOSIGNAL);
+		if (p->answers[i][0]) {
+			send(fd, p->answers[i], 10, MSG_NOSIGNAL);
+			send(fd, "220 hi\r\n", 8, MSG_NOSIGNAL);
+		} else {
+			while (recv(fd, hello, 1, 0) > 0)
+				;
+		}
 		close(fd);
 	}
 	return NULL;
@@ -372,6 +377,7 @@ static bool dial_by(struct proxy *p, struct net_dial *d, unsigned port,
 
 #define OK "\5\0\0\1\0\0\0\0\0\0"
 #define REFUSED "\5\5\0\1\0\0\0\0\0\0"
+#define SILENCE ""
 
 static void test_proxy(void **state)
 {
@@ -403,6 +409,11 @@ static void test_proxy(void **state)
 	assert_string_equal(peer.address, "192.0.2.2");
 	assert_int_equal(p.heard[0][3], 1);
 	assert_int_equal(p.heard[1][7], 2);
+
+	/* one that the proxy never answers for leaves time for the next */
+	p.answers[0] = SILENCE;
+	assert_true(dial_by(&p, &d, port, &peer, &why));
+	assert_string_equal(peer.address, "192.0.2.2");
 	net_addresses_release(&list);
 	close(p.listener);
 }
