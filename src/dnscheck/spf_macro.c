@@ -146,6 +146,81 @@ static bool add_macro(struct spf *s, const char *domain,
 	return ok;
 }
 
+static bool is_alphanumeric(char c)
+{
+	return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z');
+}
+
+/* toplabel: letters, digits and hyphens within, and not digits alone. */
+static bool is_toplabel(const char *p, size_t n)
+{
+	bool digits = true;
+	size_t i;
+
+	if (!n || !is_alphanumeric(p[0]) || !is_alphanumeric(p[n - 1]))
+		return false;
+	for (i = 0; i < n; i++) {
+		if (!is_alphanumeric(p[i]) && p[i] != '-')
+			return false;
+		digits = digits && p[i] >= '0' && p[i] <= '9';
+	}
+	return !digits;
+}
+
+/* What stands between "%{" and "}". */
+static bool is_macro(const char *p, size_t n)
+{
+	size_t i = 1;
+	unsigned keep = 0;
+	const size_t first = i;
+
+	if (!n || !p[0] || !strchr("slodiphvcrt", p[0] | 32))
+		return false;
+	for (; i < n && p[i] >= '0' && p[i] <= '9'; i++)
+		keep = keep || p[i] != '0';
+	if (i > first && !keep)
+		return false;
+	if (i < n && (p[i] | 32) == 'r')
+		i++;
+	while (i < n && p[i] && strchr(".-+,/_=", p[i]))
+		i++;
+	return i == n;
+}
+
+bool spf_spec_valid(const char *text, size_t n, bool domain)
+{
+	const char *p = text, *end = text + n, *close, *dot = NULL;
+	bool macro = false;
+
+	while (p < end) {
+		if (*p < '!' || *p > '~')
+			return false;
+		macro = *p == '%';
+		if (!macro) {
+			/* one at the very end belongs to the label before */
+			if (*p == '.' && p + 1 < end)
+				dot = p;
+			p++;
+			continue;
+		}
+		if (++p == end)
+			return false;
+		dot = NULL;
+		if (*p == '%' || *p == '_' || *p == '-') {
+			p++;
+			continue;
+		}
+		close = *p == '{' ? memchr(p, '}', (size_t)(end - p)) : NULL;
+		if (!close || !is_macro(p + 1, (size_t)(close - p) - 1))
+			return false;
+		p = close + 1;
+	}
+	if (!domain || macro)
+		return n > 0 || !domain;
+	return dot && is_toplabel(dot + 1, (size_t)(end - dot) - 1 -
+				  (end[-1] == '.'));
+}
+
 static bool expand(struct spf *s, const char *domain, const char *p,
 		   const char *end, struct buf *out)
 {

@@ -16,12 +16,15 @@ struct spf {
 	unsigned lookups;      /* terms that ask DNS */
 	unsigned voids;        /* look-ups without an answer */
 	char *words;           /* 200 bytes */
-	bool syntax_only;      /* a record is read, and nothing asked */
 	bool ptr_asked;        /* the next two hold */
 	bool ptr_void;         /* the address has no name */
 	struct list validated; /* see spf_validated; spf_check frees */
 };
 
+/* Whether text is a macro-string (RFC 7208 section 7.1), and, for a domain, a
+ * domain-spec: it ends in a macro, or in a dot and a label that can be a top
+ * label. Explanations alone may use "c", "r" and "t". */
+bool spf_spec_valid(const char *text, size_t n, bool domain);
 /* Expands the macros of a domain-spec (RFC 7208 section 7), n bytes, for the
  * domain that is evaluated; at most 253 characters of it are left, by whole
  * labels from the right. Explanations alone may use "c", "r" and "t", so

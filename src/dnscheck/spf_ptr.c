@@ -57,13 +57,10 @@ const struct list *spf_validated(struct spf *s)
 
 const char *spf_ptr_name(struct spf *s, const char *domain)
 {
-	const struct list *name;
+	const struct list *name = spf_validated(s);
 	const char *best = "unknown";
 	size_t i;
 
-	if (s->syntax_only)
-		return best;
-	name = spf_validated(s);
 	if (name->n)
 		best = name->item[0];
 	for (i = name->n; i > 0; i--)
