@@ -9,44 +9,43 @@
 #include "base/buf.h"
 #include "desk/desk.h"
 
-static bool hold(struct queue *q, const char *id, const char *transport,
-		 struct outcome *why)
+static void add_fact(struct buf *b, const char *name, const char *value)
 {
-	(void)transport;
-	return queue_hold(q, id, why);
+	if (value)
+		buf_addf(b, "%s: %s\n", name, value);
 }
 
-static bool release(struct queue *q, const char *id, const char *transport,
-		    struct outcome *why)
-{
-	(void)transport;
-	return queue_release(q, id, why);
-}
-
-static bool delete(struct queue *q, const char *id, const char *transport,
-		   struct outcome *why)
-{
-	(void)transport;
-	return queue_remove(q, id, why);
-}
-
-static void show_envelope(const struct entry *e)
+static bool show_envelope(const struct entry *e)
 {
 	struct buf out = BUF(256 * 1024 * 1024);
-	char words[1200];
+	char words[1200], stamp[DESK_STAMP], when[DESK_WHEN];
+	bool shown;
 	size_t i;
 
-	buf_addf(&out, "id: %s\nsender: <%s>\nattempts: %u%s\n", e->id,
-		 e->envelope.sender, e->attempts, e->held ? "\nheld: yes" : "");
+	desk_stamp(e->queued, stamp);
+	desk_when(e, when);
+	buf_addf(&out, "id: %s\nsender: <%s>\nqueued: %s\nsize: %lld\n"
+		 "attempts: %u\nnext: %s\n", e->id, e->envelope.sender,
+		 stamp, (long long)e->size, e->attempts,
+		 strncmp(when, "next ", 5) ? when : when + 5);
+	if (e->held)
+		add_fact(&out, "held", "yes");
+	add_fact(&out, "account", e->envelope.account);
+	add_fact(&out, "transport", e->transport ? e->transport :
+		 e->envelope.transport);
+	add_fact(&out, "report on", e->cause);
 	for (i = 0; i < e->envelope.n; i++) {
-		outcome_words(&e->envelope.rcpt[i].last, words, sizeof(words));
-		buf_addf(&out, "recipient: <%s>%s%s\n",
-			 e->envelope.rcpt[i].address, *words ? " " : "",
+		const struct recipient *r = &e->envelope.rcpt[i];
+
+		outcome_words(&r->last, words, sizeof(words));
+		buf_addf(&out, "recipient: <%s>%s%s\n", r->address,
+			 *words ? " " : r->state == RCPT_SENT ? " sent" : "",
 			 words);
 	}
 	buf_addc(&out, '\n');
-	desk_report(&out);
+	shown = desk_show(&out);
 	buf_release(&out);
+	return shown;
 }
 
 static bool show_message(struct entry *e, struct outcome *why)
@@ -75,88 +74,117 @@ static bool show_message(struct entry *e, struct outcome *why)
 	return true;
 }
 
-static bool show(struct queue *q, const char *id, const char *transport,
-		 struct outcome *why)
+struct search {
+	const char *id;
+	bool found, shown;
+};
+
+static bool show_if(const struct entry *e, void *context)
+{
+	struct search *s = context;
+
+	s->found = !strcmp(s->id, e->id);
+	s->shown = s->found && show_envelope(e);
+	return !s->found;
+}
+
+/* What posthaste-drop tells a user about an entry of his. */
+static bool show_own(struct queue *q, const char *id, struct outcome *why)
+{
+	struct search s = { .id = id };
+
+	if (!queue_list(q, show_if, &s, why))
+		return false;
+	if (!s.found)
+		return outcome_fail(why, STAGE_LOCAL, EX_NOINPUT,
+				    "%s: no such entry", id);
+	return s.shown || outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+				       "cannot write to standard output");
+}
+
+static bool show(struct queue *q, const char *id, struct outcome *why)
 {
 	struct entry *e;
 	bool done;
 
-	(void)transport;
+	if (queue_is_remote(q))
+		return show_own(q, id, why);
 	if (!queue_look(q, id, &e, why))
 		return false;
-	show_envelope(e);
-	done = show_message(e, why);
+	done = show_envelope(e) ? show_message(e, why) :
+	       outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+			    "cannot write to standard output");
 	entry_release(e);
 	return done;
 }
 
-typedef bool deed(struct queue *q, const char *id, const char *transport,
-		  struct outcome *why);
-
-static deed *deed_of(enum command command)
+static bool show_each(const struct entry *e, void *context)
 {
-	switch (command) {
-	case COMMAND_HOLD:
-		return hold;
-	case COMMAND_RELEASE:
-		return release;
-	case COMMAND_REMOVE:
-		return delete;
-	case COMMAND_RETRY:
-		return queue_retry;
-	default:
-		return show;
-	}
+	(void)context;
+	return show_envelope(e);
 }
 
 static bool collect(const struct entry *e, void *context)
 {
-	list_add(context, e->id);
+	list_add(context, e->name);
 	return true;
 }
 
-static int for_all(const struct desk *d, struct queue *q,
-		   const struct list *ids)
+static int show_all(const struct desk *d, struct queue *q)
 {
-	deed *act = deed_of(d->options->command);
+	struct list ids = { 0 };
 	struct outcome why;
 	int status = EX_OK;
 	size_t i;
 
-	for (i = 0; i < ids->n; i++)
-		if (!act(q, ids->item[i], d->options->transport, &why))
+	if (queue_is_remote(q))
+		return queue_list(q, show_each, NULL, &why) ? EX_OK :
+		       desk_fail(d, &why);
+	if (!queue_list(q, collect, &ids, &why))
+		status = desk_fail(d, &why);
+	for (i = 0; i < ids.n; i++)
+		if (!show(q, ids.item[i], &why))
 			status = desk_fail(d, &why);
+	list_release(&ids);
 	return status;
+}
+
+static bool administer(const struct desk *d, struct queue *q, bool all,
+		       struct outcome *why)
+{
+	const struct options *o = d->options;
+	enum queue_order order = o->command == COMMAND_HOLD ? QUEUE_HOLD :
+		o->command == COMMAND_RELEASE ? QUEUE_RELEASE :
+		o->command == COMMAND_REMOVE ? QUEUE_REMOVE : QUEUE_RETRY;
+
+	if (all)
+		return queue_order_all(q, order, o->transport, why);
+	return queue_order(q, order, o->argument, o->transport, why);
 }
 
 int desk_administer(const struct desk *d)
 {
 	const bool all = !strcmp(d->options->argument, "ALL");
-	struct list ids = { 0 };
+	const bool shown = d->options->command == COMMAND_SHOW;
 	struct outcome why;
 	struct queue *q;
-	const char *directory = d->config->queue.directory;
-	int status;
+	int status = EX_OK;
 
-	if (!directory || access(directory, F_OK)) {
+	if (access(d->config->queue.directory, F_OK)) {
 		if (all)
 			return EX_OK;
 		outcome_fail(&why, STAGE_LOCAL, EX_NOINPUT,
-			     "no such entry: there is no queue%s%s",
-			     directory ? " in " : " (no directory is set)",
-			     directory ? directory : "");
+			     "no such entry: there is no queue in %s",
+			     d->config->queue.directory);
 		return desk_fail(d, &why);
 	}
 	if (!desk_open_queue(d, false, &q, &why))
 		return desk_fail(d, &why);
-	if (!all)
-		list_add(&ids, d->options->argument);
-	else if (!queue_list(q, collect, &ids, &why)) {
-		queue_close(q);
-		return desk_fail(d, &why);
-	}
-	status = for_all(d, q, &ids);
-	list_release(&ids);
+	if (shown && all)
+		status = show_all(d, q);
+	else if (!(shown ? show(q, d->options->argument, &why) :
+		   administer(d, q, all, &why)))
+		status = desk_fail(d, &why);
 	queue_close(q);
 	return status;
 }

@@ -46,14 +46,21 @@ void desk_log_failure(const struct desk *d, const struct outcome *why);
 void desk_complain(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));
 /* Writes to standard output; false when that fails, and for a text that
- * outgrew its bound: half a report would pass for a whole one. */
+ * outgrew its bound: half a report would pass for a whole one. A reader that
+ * has seen enough (a closed pipe) is not a failure. */
 bool desk_print(const struct buf *text);
 /* Whatever stands in a report (what servers said, what others put in the
  * queue, files): nothing of it is left that is not a line end, a colour of
  * ours where colours are welcome, or to be seen. */
 void desk_clean(struct buf *text);
+/* Cleans, colours too, and prints. */
+bool desk_show(struct buf *text);
 /* Cleans and prints, complaining of a failure; gives the exit status. */
 int desk_report(struct buf *text);
+/* A time as a list of the queue shows it, and when an entry is tried. */
+enum { DESK_STAMP = 32, DESK_WHEN = 64 };
+void desk_stamp(int64_t t, char out[DESK_STAMP]);
+void desk_when(const struct entry *e, char out[DESK_WHEN]);
 /* Adds lines that others wrote, with LF line ends; for a terminal without
  * anything but what can be seen. */
 void desk_add_lines(struct buf *out, const char *data, size_t n);

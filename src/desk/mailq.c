@@ -12,22 +12,47 @@
 #include "base/json.h"
 #include "desk/desk.h"
 
-enum { OUTPUT_MAX = 256 * 1024 * 1024 };
+/* An entry in words is printed before the next one is read. */
+enum { ENTRY_MAX = 256 * 1024 * 1024, PIECE = 64 * 1024 };
 
 struct listing {
 	struct buf out;
 	struct json json;
 	int64_t bytes;
 	size_t entries;
+	bool failed;             /* standard output does not take it */
 };
 
-static void stamp(int64_t t, char out[32])
+/* One whose recipients are all done is about to go. */
+static bool is_waiting(const struct entry *e)
 {
-	struct tm tm = { 0 };
-	time_t when = (time_t)t;
+	size_t i;
 
-	localtime_r(&when, &tm);
-	strftime(out, 32, "%a %b %e %H:%M:%S", &tm);
+	for (i = 0; i < e->envelope.n; i++)
+		if (e->envelope.rcpt[i].state != RCPT_SENT)
+			return true;
+	return false;
+}
+
+static bool is_active(const struct entry *e)
+{
+	size_t i;
+
+	for (i = 0; i < e->envelope.n; i++)
+		if (e->progress[i].begun)
+			return true;
+	return false;
+}
+
+/* Prints what was gathered, once it is a piece. */
+static bool listing_out(struct listing *l, size_t least,
+			bool in_words)
+{
+	if (l->out.len < least && !l->out.full)
+		return true;
+	l->failed = !(in_words ? desk_show(&l->out) : desk_print(&l->out));
+	buf_reset(&l->out);
+	return !l->failed;
 }
 
 static const char *state_name(const struct recipient *r)
@@ -55,6 +80,8 @@ static bool entry_json(const struct entry *e, void *context)
 	struct json *j = &l->json;
 	size_t i;
 
+	if (!is_waiting(e))
+		return true;
 	json_object(j, NULL);
 	json_string(j, "id", e->id);
 	json_string(j, "sender", e->envelope.sender);
@@ -69,40 +96,32 @@ static bool entry_json(const struct entry *e, void *context)
 		recipient_json(j, &e->envelope.rcpt[i]);
 	json_end(j);
 	json_end(j);
-	return true;
-}
-
-static void when_words(const struct entry *e, char *out, size_t size)
-{
-	char next[32];
-
-	if (e->held) {
-		snprintf(out, size, "held");
-	} else if (!e->next || e->next <= (int64_t)time(NULL)) {
-		snprintf(out, size, "due");
-	} else {
-		stamp(e->next, next);
-		snprintf(out, size, "next %s", next);
-	}
+	return listing_out(l, PIECE, false);
 }
 
 static bool entry_text(const struct entry *e, void *context)
 {
 	struct listing *l = context;
-	char arrival[32], when[64], words[1200];
+	char arrival[DESK_STAMP], when[DESK_WHEN], words[1200];
+	char id[QUEUE_ID_SIZE + 1];
 	size_t i;
 
-	stamp(e->queued, arrival);
-	when_words(e, when, sizeof(when));
-	buf_addf(&l->out, "%s%s %8lld %s  %s\n", e->id, e->held ? "!" : " ",
-		 (long long)e->size, arrival,
-		 *e->envelope.sender ? e->envelope.sender : "MAILER-DAEMON");
+	if (!is_waiting(e))
+		return true;
+	desk_stamp(e->queued, arrival);
+	desk_when(e, when);
+	/* as Postfix marks them: held, being worked on */
+	snprintf(id, sizeof(id), "%s%s", e->id, e->held ? "!" :
+		 is_active(e) ? "*" : "");
+	buf_addf(&l->out, "%-17s %8lld %s  %s\n", id, (long long)e->size,
+		 arrival, *e->envelope.sender ? e->envelope.sender :
+		 "MAILER-DAEMON");
 	buf_addf(&l->out, "%8s(%u attempt%s, %s)\n", "", e->attempts,
 		 e->attempts == 1 ? "" : "s", when);
 	for (i = 0; i < e->envelope.n; i++) {
 		const struct recipient *r = &e->envelope.rcpt[i];
 
-		if (r->state != RCPT_PENDING)
+		if (r->state == RCPT_SENT)
 			continue;
 		outcome_words(&r->last, words, sizeof(words));
 		if (*words)
@@ -112,7 +131,7 @@ static bool entry_text(const struct entry *e, void *context)
 	buf_addc(&l->out, '\n');
 	l->bytes += e->size;
 	l->entries++;
-	return true;
+	return listing_out(l, PIECE, true);
 }
 
 static bool list_text(struct queue *q, struct listing *l, struct outcome *why)
@@ -126,11 +145,15 @@ static bool list_text(struct queue *q, struct listing *l, struct outcome *why)
 	if (!l->entries) {
 		buf_reset(&l->out);
 		buf_adds(&l->out, "Mail queue is empty\n");
-		return true;
+	} else {
+		buf_addf(&l->out, "-- %lld Kbytes in %zu Request%s.\n",
+			 (long long)(l->bytes + 1023) / 1024, l->entries,
+			 l->entries == 1 ? "" : "s");
 	}
-	buf_addf(&l->out, "-- %lld Kbytes in %zu Request%s.\n",
-		 (long long)(l->bytes + 1023) / 1024, l->entries,
-		 l->entries == 1 ? "" : "s");
+	if (!l->failed)
+		listing_out(l, 0, true);
+	if (q && queue_is_remote(q) && isatty(STDOUT_FILENO))
+		desk_complain("only your own mail is listed");
 	return true;
 }
 
@@ -142,6 +165,8 @@ static bool list_json(struct queue *q, struct listing *l, struct outcome *why)
 		return false;
 	json_end(&l->json);
 	buf_addc(&l->out, '\n');
+	if (!l->failed)
+		listing_out(l, 0, false);
 	return true;
 }
 
@@ -179,18 +204,15 @@ static bool open_to_look(const struct desk *d, struct queue **q,
 
 int desk_list(const struct desk *d)
 {
-	struct listing l = { .out = BUF(OUTPUT_MAX) };
+	struct listing l = { .out = BUF(ENTRY_MAX) };
 	struct outcome why;
 	struct queue *q;
 	bool done;
 
 	done = open_to_look(d, &q, &why) &&
 	       (d->options->json ? list_json : list_text)(q, &l, &why);
-	if (done)
-		desk_clean(&l.out);
-	if (done && !desk_print(&l.out))
-		done = outcome_fail(&why, STAGE_LOCAL, EX_IOERR, l.out.full ?
-				    "the list is too long to be shown" :
+	if (done && l.failed)
+		done = outcome_fail(&why, STAGE_LOCAL, EX_IOERR,
 				    "cannot write to standard output");
 	if (q)
 		queue_close(q);

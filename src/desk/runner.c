@@ -459,11 +459,11 @@ static bool report_kind_of(struct runner *r, struct entry *e,
 static bool report_all(struct runner *r, struct entry *e,
 		       const struct job *job, struct outcome *why)
 {
-	unsigned after = (unsigned)r->d->config->queue.delay_report_after;
+	int64_t waited = ((int64_t)time(NULL) - e->queued) * 1000;
 
 	if (!report_kind_of(r, e, job, REPORT_FAILURE, why))
 		return false;
-	return !after || e->attempts < after ||
+	return !policy_delayed(r->d->config, e->attempts, waited) ||
 	       report_kind_of(r, e, job, REPORT_DELAY, why);
 }
 
@@ -492,10 +492,16 @@ static bool any_failed(const struct entry *e)
 static bool reschedule(struct runner *r, struct entry *e, int64_t regular,
 		       struct outcome *why)
 {
+	const int64_t most = longest_wait(r->d->config);
 	int64_t now = (int64_t)time(NULL);
 	uint32_t random = 0;
 	int64_t wait;
 
+	if (regular <= now)
+		regular = e->regular;
+	/* a time that only a changed clock explains is none */
+	if (regular - now > most)
+		regular = 0;
 	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
 		random = (uint32_t)clock();
 	/* without any network nothing was tried: soon again */

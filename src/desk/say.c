@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -51,9 +53,34 @@ int desk_fail(const struct desk *d, const struct outcome *why)
 
 bool desk_print(const struct buf *text)
 {
-	return !text->full &&
-	       fwrite(buf_text(text), 1, text->len, stdout) == text->len &&
-	       fflush(stdout) == 0;
+	if (text->full)
+		return false;
+	return (fwrite(buf_text(text), 1, text->len, stdout) == text->len &&
+		fflush(stdout) == 0) || errno == EPIPE;
+}
+
+void desk_stamp(int64_t t, char out[DESK_STAMP])
+{
+	struct tm tm = { 0 };
+	time_t when = (time_t)t;
+
+	localtime_r(&when, &tm);
+	if (!strftime(out, DESK_STAMP, "%a %b %e %H:%M:%S", &tm))
+		*out = '\0';
+}
+
+void desk_when(const struct entry *e, char out[DESK_WHEN])
+{
+	char next[DESK_STAMP];
+
+	if (e->held) {
+		snprintf(out, DESK_WHEN, "held");
+	} else if (!e->next || e->next <= (int64_t)time(NULL)) {
+		snprintf(out, DESK_WHEN, "due");
+	} else {
+		desk_stamp(e->next, next);
+		snprintf(out, DESK_WHEN, "next %s", next);
+	}
 }
 
 /* A colour of ours, and nothing else that begins like one. */
@@ -64,11 +91,10 @@ static size_t colour_length(const char *s)
 	return !strncmp(s, "\x1b[", 2) && s[n] == 'm' ? n + 1 : 0;
 }
 
-void desk_clean(struct buf *text)
+static void clean_lines(struct buf *text, bool colour)
 {
 	struct buf out = BUF(text->max);
 	const char *at = buf_text(text);
-	bool colour = desk_colour();
 	char *line, *clean;
 	size_t n;
 
@@ -90,6 +116,17 @@ void desk_clean(struct buf *text)
 	out.full |= text->full;
 	buf_release(text);
 	*text = out;
+}
+
+void desk_clean(struct buf *text)
+{
+	clean_lines(text, desk_colour());
+}
+
+bool desk_show(struct buf *text)
+{
+	clean_lines(text, false);
+	return desk_print(text);
 }
 
 int desk_report(struct buf *text)

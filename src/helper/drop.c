@@ -226,14 +226,13 @@ static bool list_one(struct qdir *s, const char *name, struct outcome *why)
 	struct entry e;
 	struct stat st;
 	int64_t torn, journal;
+	uid_t whose;
 	int fd;
 	bool good = true;
 
-	if (fstatat(s->mess, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    st.st_uid != getuid() ||
-	    !qdir_look(s, name, &fd, &st, &ignored))
+	if (!qdir_look(s, name, &fd, &st, &ignored))
 		return true;
-	if (st.st_uid == getuid() &&
+	if (entry_whose(s, fd, &st, &whose) && whose == getuid() &&
 	    entry_read(s, name, fd, &st, false, &e, &torn, &ignored)) {
 		journal = st.st_size - torn - e.file->journal;
 		printf("%s %" PRId64 " %" PRId64 "\n", name, e.file->header,
@@ -263,24 +262,32 @@ static bool do_list(struct qdir *s, char **argv, struct outcome *why)
 
 /* --- orders --- */
 
+static bool do_order(struct qdir *s, enum queue_order order, char **argv,
+		     struct outcome *why)
+{
+	if (!strcmp(argv[0], "ALL"))
+		return qdir_order_all(s, order, getuid(), argv[1], why);
+	return qdir_order(s, order, argv[0], getuid(), argv[1], why);
+}
+
 static bool do_hold(struct qdir *s, char **argv, struct outcome *why)
 {
-	return qdir_hold(s, argv[0], getuid(), why);
+	return do_order(s, QUEUE_HOLD, argv, why);
 }
 
 static bool do_release(struct qdir *s, char **argv, struct outcome *why)
 {
-	return qdir_unhold(s, argv[0], getuid(), why);
+	return do_order(s, QUEUE_RELEASE, argv, why);
 }
 
 static bool do_withdraw(struct qdir *s, char **argv, struct outcome *why)
 {
-	return qdir_withdraw(s, argv[0], getuid(), why);
+	return do_order(s, QUEUE_REMOVE, argv, why);
 }
 
 static bool do_retry(struct qdir *s, char **argv, struct outcome *why)
 {
-	return qdir_retry(s, argv[0], getuid(), argv[1], why);
+	return do_order(s, QUEUE_RETRY, argv, why);
 }
 
 static const struct order {

@@ -191,6 +191,11 @@ int tally_exit(const struct tally *t);
  * random (any value). */
 int64_t policy_delay(const struct config *c, unsigned attempts,
 		     uint32_t random);
+/* Whether the sender is to hear that his message, which has waited so long
+ * (ms) and was tried so often, is late: after the configured attempt, but not
+ * within the first hour, which many attempts by hand would fill. */
+bool policy_delayed(const struct config *c, unsigned attempts,
+		    int64_t waited);
 /* Whether a message queued so long ago (ms of run time, >= 0) has had its
  * time: only after an attempt, and a jump of the clock alone expires
  * nothing: the waits of the schedule up to this attempt, or about twenty

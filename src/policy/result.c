@@ -114,6 +114,13 @@ int64_t policy_delay(const struct config *c, unsigned attempts,
 	return wait + wait * jitter / 10000;
 }
 
+bool policy_delayed(const struct config *c, unsigned attempts, int64_t waited)
+{
+	int64_t after = c->queue.delay_report_after;
+
+	return after && (int64_t)attempts >= after && waited >= HOUR;
+}
+
 bool policy_expired(const struct config *c, unsigned attempts, int64_t age)
 {
 	const int64_t lifetime = c->queue.lifetime;

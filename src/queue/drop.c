@@ -217,11 +217,16 @@ bool drop_list(const char *helper, entry_visit *visit, void *context,
 
 /* --- the rest --- */
 
-bool drop_order(const char *helper, const char *order, const char *id,
+bool drop_order(const char *helper, enum queue_order order, const char *id,
 		const char *transport, struct outcome *why)
 {
-	const char *argv[] = { helper, order, id, transport, NULL };
-	struct buf output = BUF(LIST_MAX);
+	static const char *const names[] = {
+		[QUEUE_HOLD] = "hold", [QUEUE_RELEASE] = "release",
+		[QUEUE_REMOVE] = "withdraw", [QUEUE_RETRY] = "retry",
+	};
+	const char *argv[] = { helper, names[order], id ? id : "ALL",
+			       transport, NULL };
+	struct buf output = BUF(WORDS_MAX);
 	bool good = helper_run(argv, NULL, NULL, &output, why);
 
 	buf_release(&output);

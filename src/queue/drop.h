@@ -14,6 +14,7 @@
  *                                 header, J bytes of journal
  *   posthaste-drop hold|release|withdraw ID
  *   posthaste-drop retry ID [TRANSPORT]
+ *                                 ID ALL: each of the caller's own
  */
 #ifndef QUEUE_DROP_H
 #define QUEUE_DROP_H
@@ -29,7 +30,8 @@ bool drop_write(const char *helper, const struct queue_item *item,
 		char id[QUEUE_ID_SIZE], struct outcome *why) MUST_CHECK;
 bool drop_list(const char *helper, entry_visit *visit, void *context,
 	       struct outcome *why) MUST_CHECK;
-bool drop_order(const char *helper, const char *order, const char *id,
+/* id NULL: all. */
+bool drop_order(const char *helper, enum queue_order order, const char *id,
 		const char *transport, struct outcome *why) MUST_CHECK;
 
 #endif

@@ -106,8 +106,9 @@ static bool cause_unsettled(struct queue *q, const struct entry *e)
 	bool unsettled = false;
 	size_t i;
 
-	if (!e->cause || !qdir_find(&q->dir, e->cause, name) ||
-	    !queue_look(q, e->cause, &cause, &why))
+	/* a cause is older than its report, so whoever saw this saw that */
+	if (!e->cause || !queue_find(q, e->cause, true, name) ||
+	    !queue_look(q, name, &cause, &why))
 		return false;
 	for (i = 0; i < cause->envelope.n; i++)
 		for (kind = REPORT_FAILURE; kind <= REPORT_DELAY; kind++) {

@@ -3,16 +3,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/list.h"
 #include "queue/format.h"
+#include "queue/queue_parts.h"
 
 /* An entry locked for an order. */
 struct target {
 	char name[QUEUE_NAME_SIZE];
+	char id[QUEUE_ID_SIZE];
 	int64_t next;
 	bool held;
 	int fd;
@@ -24,106 +28,142 @@ static bool no_entry(const char *id, struct outcome *why)
 			    id);
 }
 
-static bool target_open(struct qdir *s, const char *id, uid_t uid,
-			struct target *t, struct outcome *why)
+/* Whose it is comes first: a stranger must not even wait for it. */
+static bool is_of(struct qdir *s, const char *name, uid_t uid)
 {
-	char found[QUEUE_ID_SIZE];
+	struct outcome ignored;
 	struct stat st;
+	uid_t whose;
+	bool found;
+	int fd;
 
-	if (!text_id_ok(id) || !qdir_find(s, id, t->name) ||
-	    !text_read_name(t->name, found, &t->next, &t->held))
-		return no_entry(id, why);
-	/* whose it is comes first: a stranger must not even wait for it */
-	if (uid != QDIR_ANY &&
-	    (fstatat(s->mess, t->name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-	     st.st_uid != uid))
-		return no_entry(id, why);
-	if (!qdir_lock(s, t->name, &t->fd, &st, why))
+	if (uid == QDIR_ANY)
+		return true;
+	if (!qdir_look(s, name, &fd, &st, &ignored))
 		return false;
-	if (uid != QDIR_ANY && st.st_uid != uid) {
-		close(t->fd);
-		return no_entry(id, why);
-	}
-	return true;
+	found = entry_whose(s, fd, &st, &whose) && whose == uid;
+	close(fd);
+	return found;
 }
 
-static bool rename_target(struct qdir *s, struct target *t, const char *id,
-			  int64_t next, bool held, struct outcome *why)
+static bool target_open(struct qdir *s, const char *name, uid_t uid,
+			struct target *t, struct outcome *why)
+{
+	struct stat st;
+
+	if (!text_read_name(name, t->id, &t->next, &t->held) ||
+	    !is_of(s, name, uid))
+		return no_entry(t->id, why);
+	snprintf(t->name, sizeof(t->name), "%s", name);
+	return qdir_lock(s, name, &t->fd, &st, why);
+}
+
+static bool target_rename(struct qdir *s, struct target *t, int64_t next,
+			  bool held, struct outcome *why)
 {
 	char to[QUEUE_NAME_SIZE];
 
-	text_name(to, id, next, held);
-	return qdir_rename(s, t->name, to, true, why);
+	text_name(to, t->id, next, held);
+	return qdir_rename(s, t->name, to, false, why);
 }
 
-bool qdir_hold(struct qdir *s, const char *id, uid_t uid,
-		struct outcome *why)
+/* Due at once; when it would have been due is noted, and the way to go. */
+static bool target_retry(struct qdir *s, struct target *t,
+			 const char *transport, struct outcome *why)
 {
-	struct target t;
-	bool good;
+	struct buf lines = BUF(2 * TEXT_LINE_MAX);
+	int64_t now = time(NULL);
+	bool good = true;
 
-	if (!target_open(s, id, uid, &t, why))
-		return false;
-	good = rename_target(s, &t, id, 0, true, why);
-	close(t.fd);
-	return good;
-}
-
-bool qdir_unhold(struct qdir *s, const char *id, uid_t uid,
-		   struct outcome *why)
-{
-	struct target t;
-	bool good;
-
-	if (!target_open(s, id, uid, &t, why))
-		return false;
-	good = !t.held || rename_target(s, &t, id, 0, false, why);
-	close(t.fd);
-	return good;
-}
-
-bool qdir_withdraw(struct qdir *s, const char *id, uid_t uid,
-		    struct outcome *why)
-{
-	struct target t;
-	bool good;
-
-	if (!target_open(s, id, uid, &t, why))
-		return false;
-	good = qdir_unlink(s, t.name, true, why);
-	close(t.fd);
-	return good;
-}
-
-static bool write_transport(int fd, const char *transport,
-			    struct outcome *why)
-{
-	struct buf line = BUF(TEXT_LINE_MAX);
-	bool good;
-
-	if (!qdir_cut_torn(fd))
-		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+	if (transport)
+		text_transport(&lines, now, transport);
+	if (!t->held && t->next > now)
+		text_regular(&lines, now, t->next);
+	if (lines.len && !qdir_cut_torn(t->fd))
+		good = outcome_fail(why, STAGE_LOCAL, EX_IOERR,
 				    "queue: cannot write the journal");
-	text_transport(&line, time(NULL), transport);
-	good = qdir_append(fd, buf_text(&line), line.len, why);
-	buf_release(&line);
-	if (good && fdatasync(fd) < 0)
-		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
-				    "queue: cannot sync the journal: %s",
-				    strerror(errno));
+	else if (lines.len)
+		good = qdir_append(t->fd, lines.data, lines.len, why);
+	buf_release(&lines);
+	if (good && transport && fdatasync(t->fd) < 0)
+		good = outcome_fail(why, STAGE_LOCAL, EX_IOERR, "queue: cannot "
+				    "sync the journal: %s", strerror(errno));
+	return good && target_rename(s, t, 0, t->held, why);
+}
+
+/* Not synced. */
+static bool order_one(struct qdir *s, enum queue_order order,
+		      const char *name, uid_t uid, const char *transport,
+		      struct outcome *why)
+{
+	struct target t = { .fd = -1 };
+	bool good = false;
+
+	if (!target_open(s, name, uid, &t, why))
+		return false;
+	switch (order) {
+	case QUEUE_HOLD:
+		good = target_rename(s, &t, 0, true, why);
+		break;
+	case QUEUE_RELEASE:
+		good = !t.held || target_rename(s, &t, 0, false, why);
+		break;
+	case QUEUE_REMOVE:
+		good = qdir_unlink(s, t.name, false, why);
+		break;
+	case QUEUE_RETRY:
+		good = target_retry(s, &t, transport, why);
+		break;
+	}
+	close(t.fd);
 	return good;
 }
 
-bool qdir_retry(struct qdir *s, const char *id, uid_t uid,
-		 const char *transport, struct outcome *why)
+bool qdir_order(struct qdir *s, enum queue_order order, const char *id,
+		uid_t uid, const char *transport, struct outcome *why)
 {
-	struct target t;
-	bool good;
+	enum { TRIES = 5 };
+	char name[QUEUE_NAME_SIZE];
+	bool good = false;
+	int i;
 
-	if (!target_open(s, id, uid, &t, why))
+	/* a runner may give it another name between the two */
+	for (i = 0; i < TRIES && !good; i++) {
+		if (!text_id_ok(id) || !qdir_find(s, id, name))
+			return no_entry(id, why);
+		good = order_one(s, order, name, uid, transport, why);
+		if (!good && why->exit != EX_NOINPUT)
+			return false;
+	}
+	return good ? qdir_sync(s, why) : no_entry(id, why);
+}
+
+bool qdir_order_all(struct qdir *s, enum queue_order order, uid_t uid,
+		    const char *transport, struct outcome *why)
+{
+	struct list names = { 0 };
+	struct outcome first = { .exit = EX_OK }, synced;
+	size_t i, failed = 0;
+
+	if (!qdir_names(s, &names, why)) {
+		list_release(&names);
 		return false;
-	good = (!transport || write_transport(t.fd, transport, why)) &&
-	       rename_target(s, &t, id, 0, t.held, why);
-	close(t.fd);
-	return good;
+	}
+	for (i = 0; i < names.n; i++) {
+		if (!is_of(s, names.item[i], uid) ||
+		    order_one(s, order, names.item[i], QDIR_ANY, transport,
+			      why) || why->exit == EX_NOINPUT)
+			continue;
+		if (!failed++)
+			first = *why;
+	}
+	list_release(&names);
+	if (!qdir_sync(s, &synced)) {
+		*why = synced;
+		return false;
+	}
+	if (failed > 1)
+		outcome_prefix(&first, "%zu entries, the first", failed);
+	*why = first;
+	return !failed;
 }

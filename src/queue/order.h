@@ -8,18 +8,18 @@
 
 #include "base/outcome.h"
 #include "queue/qdir.h"
+#include "queue/queue.h"
 
 /* Whose entries may be touched, instead of a user's number: anybody's. */
 #define QDIR_ANY ((uid_t)-1)
 
-/* As queue_hold and so on; an entry of another user is no entry. */
-bool qdir_hold(struct qdir *s, const char *id, uid_t uid,
+/* As queue_order; an entry of another user is no entry. */
+bool qdir_order(struct qdir *s, enum queue_order order, const char *id,
+		uid_t uid, const char *transport,
 		struct outcome *why) MUST_CHECK;
-bool qdir_unhold(struct qdir *s, const char *id, uid_t uid,
-		   struct outcome *why) MUST_CHECK;
-bool qdir_withdraw(struct qdir *s, const char *id, uid_t uid,
-		    struct outcome *why) MUST_CHECK;
-bool qdir_retry(struct qdir *s, const char *id, uid_t uid,
-		 const char *transport, struct outcome *why) MUST_CHECK;
+/* The same for every entry of that user, in one pass over the directory. What
+ * one is refused stops no other; *why is then the first one's. */
+bool qdir_order_all(struct qdir *s, enum queue_order order, uid_t uid,
+		    const char *transport, struct outcome *why) MUST_CHECK;
 
 #endif

@@ -379,6 +379,13 @@ bool qdir_find(struct qdir *s, const char *id, char name[QUEUE_NAME_SIZE])
 	return there;
 }
 
+bool qdir_has(struct qdir *s, const char *name)
+{
+	struct stat st;
+
+	return fstatat(s->mess, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 bool qdir_is_corrupt(struct qdir *s, const char *id)
 {
 	struct stat st;

@@ -62,6 +62,8 @@ bool qdir_names(struct qdir *s, struct list *names,
 		 struct outcome *why) MUST_CHECK;
 /* The name of an entry by its id. */
 bool qdir_find(struct qdir *s, const char *id, char name[QUEUE_NAME_SIZE]);
+/* Whether there is an entry of this name. */
+bool qdir_has(struct qdir *s, const char *name);
 bool qdir_is_corrupt(struct qdir *s, const char *id);
 /* Opens an entry to read it, without a lock. False: EX_NOINPUT (not there,
  * not a plain file with one link), EX_NOPERM, EX_IOERR. */

@@ -18,7 +18,7 @@
 #include "queue/format.h"
 
 static const char run_file[] = "last-run";
-enum { DAY = 24 * 60 * 60 };
+enum { DAY = 24 * 60 * 60, WEEK = 7 * DAY };
 
 /* --- the directory --- */
 
@@ -45,6 +45,7 @@ void queue_close(struct queue *q)
 	if (!q)
 		return;
 	qdir_close(&q->dir);
+	list_release(&q->names);
 	free(q->helper);
 	free(q);
 }
@@ -63,7 +64,7 @@ bool queue_tended(const struct queue *q)
 
 	return q->dir.root >= 0 &&
 	       fstatat(q->dir.root, run_file, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       S_ISREG(st.st_mode) && st.st_mtime > now - DAY &&
+	       S_ISREG(st.st_mode) && st.st_mtime > now - WEEK &&
 	       st.st_mtime < now + DAY;
 }
 
@@ -89,6 +90,75 @@ static bool not_permitted(struct outcome *why)
 {
 	return outcome_fail(why, STAGE_LOCAL, EX_NOPERM,
 			    "the queue's directory is not ours to read");
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Reads the directory once for all that is asked until the next time. */
+static bool look_around(struct queue *q, struct outcome *why)
+{
+	list_release(&q->names);
+	q->listed = qdir_names(&q->dir, &q->names, why);
+	if (q->names.n)
+		qsort(q->names.item, q->names.n, sizeof(*q->names.item),
+		      by_name);
+	return q->listed;
+}
+
+/* Whether a name found is that of this id: ids have no comma. */
+static bool name_is(const char *name, const char *id, size_t n)
+{
+	return !strncmp(name, id, n) && name[n] == ',';
+}
+
+/* The first of the sorted names that is not before "ID,". */
+static size_t lower_bound(const struct list *names, const char *id, size_t n)
+{
+	size_t low = 0, high = names->n, middle;
+	int order;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		order = strncmp(names->item[middle], id, n);
+		if (order < 0 || (!order && names->item[middle][n] < ','))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+bool queue_find(struct queue *q, const char *id, bool known,
+		char name[QUEUE_NAME_SIZE])
+{
+	size_t n = strlen(id), at;
+
+	if (!q->listed)
+		return qdir_find(&q->dir, id, name);
+	at = lower_bound(&q->names, id, n);
+	if (at < q->names.n && name_is(q->names.item[at], id, n)) {
+		snprintf(name, QUEUE_NAME_SIZE, "%s", q->names.item[at]);
+		/* renamed since then, or gone */
+		return qdir_has(&q->dir, name) ||
+		       qdir_find(&q->dir, id, name);
+	}
+	return !known && qdir_find(&q->dir, id, name);
+}
+
+/* Whether the report of this id is there. One whose cause is not settled is
+ * not taken, so it still has the name that it got, or is held. */
+static bool has_report(struct queue *q, const char *id)
+{
+	char name[QUEUE_NAME_SIZE];
+
+	text_name(name, id, 0, false);
+	if (qdir_has(&q->dir, name) || qdir_is_corrupt(&q->dir, id))
+		return true;
+	text_name(name, id, 0, true);
+	return qdir_has(&q->dir, name) || queue_find(q, id, true, name);
 }
 
 /* --- accepting --- */
@@ -199,14 +269,12 @@ static bool add_local(struct queue *q, const struct queue_item *item,
 bool queue_add(struct queue *q, const struct queue_item *item,
 	       char id[QUEUE_ID_SIZE], struct outcome *why)
 {
-	char name[QUEUE_NAME_SIZE];
 	struct parts p;
 	bool good;
 
 	if (item->id && q->helper)
 		return not_permitted(why);
-	if (item->id && (qdir_find(&q->dir, item->id, name) ||
-			 qdir_is_corrupt(&q->dir, item->id))) {
+	if (item->id && has_report(q, item->id)) {
 		if (id != item->id)
 			snprintf(id, QUEUE_ID_SIZE, "%s", item->id);
 		/* whoever put it there may not have got so far */
@@ -252,13 +320,17 @@ static void look_end(struct entry *e)
 bool queue_look(struct queue *q, const char *id, struct entry **out,
 		struct outcome *why)
 {
-	char name[QUEUE_NAME_SIZE];
+	char name[QUEUE_NAME_SIZE], found[QUEUE_ID_SIZE];
 	struct entry *e;
+	int64_t next;
+	bool held;
 
 	*out = NULL;
 	if (q->helper)
 		return not_permitted(why);
-	if (!qdir_find(&q->dir, id, name))
+	if (text_read_name(id, found, &next, &held))
+		snprintf(name, sizeof(name), "%s", id);
+	else if (!qdir_find(&q->dir, id, name))
 		return outcome_fail(why, STAGE_LOCAL, EX_NOINPUT,
 				    "%s: no such entry", id);
 	e = mem_alloc(sizeof(*e));
@@ -343,21 +415,26 @@ bool queue_select(struct queue *q, const struct selection *s,
 		  int64_t longest_wait, struct list *names,
 		  struct outcome *why)
 {
-	struct list all = { 0 };
-	bool good;
-
 	if (q->helper)
 		return not_permitted(why);
-	good = qdir_names(&q->dir, &all, why);
-	if (good)
-		choose(q, s, longest_wait, &all, names);
-	list_release(&all);
-	return good;
+	if (!look_around(q, why))
+		return false;
+	choose(q, s, longest_wait, &q->names, names);
+	return true;
 }
 
-static int by_name(const void *a, const void *b)
+/* The same, where it may have another name by now. */
+static bool look_again(struct queue *q, const char *name, struct entry *e,
+		       struct outcome *why)
 {
-	return strcmp(*(char *const *)a, *(char *const *)b);
+	char id[QUEUE_ID_SIZE], now[QUEUE_NAME_SIZE];
+	int64_t next;
+	bool held;
+
+	return look_at(q, name, e, why) ||
+	       (why->exit == EX_NOINPUT &&
+		text_read_name(name, id, &next, &held) &&
+		qdir_find(&q->dir, id, now) && look_at(q, now, e, why));
 }
 
 bool queue_list(struct queue *q, entry_visit *visit, void *context,
@@ -378,7 +455,7 @@ bool queue_list(struct queue *q, entry_visit *visit, void *context,
 	if (names.n)
 		qsort(names.item, names.n, sizeof(*names.item), by_name);
 	for (i = 0; i < names.n && more; i++) {
-		if (!look_at(q, names.item[i], &e, &ignored))
+		if (!look_again(q, names.item[i], &e, &ignored))
 			continue;
 		close(e.file->fd);
 		free(e.file);
@@ -392,31 +469,18 @@ bool queue_list(struct queue *q, entry_visit *visit, void *context,
 
 /* --- administration --- */
 
-bool queue_hold(struct queue *q, const char *id, struct outcome *why)
+bool queue_order(struct queue *q, enum queue_order order, const char *id,
+		 const char *transport, struct outcome *why)
 {
 	if (q->helper)
-		return drop_order(q->helper, "hold", id, NULL, why);
-	return qdir_hold(&q->dir, id, QDIR_ANY, why);
+		return drop_order(q->helper, order, id, transport, why);
+	return qdir_order(&q->dir, order, id, QDIR_ANY, transport, why);
 }
 
-bool queue_release(struct queue *q, const char *id, struct outcome *why)
+bool queue_order_all(struct queue *q, enum queue_order order,
+		     const char *transport, struct outcome *why)
 {
 	if (q->helper)
-		return drop_order(q->helper, "release", id, NULL, why);
-	return qdir_unhold(&q->dir, id, QDIR_ANY, why);
-}
-
-bool queue_remove(struct queue *q, const char *id, struct outcome *why)
-{
-	if (q->helper)
-		return drop_order(q->helper, "withdraw", id, NULL, why);
-	return qdir_withdraw(&q->dir, id, QDIR_ANY, why);
-}
-
-bool queue_retry(struct queue *q, const char *id, const char *transport,
-		 struct outcome *why)
-{
-	if (q->helper)
-		return drop_order(q->helper, "retry", id, transport, why);
-	return qdir_retry(&q->dir, id, QDIR_ANY, transport, why);
+		return drop_order(q->helper, order, NULL, transport, why);
+	return qdir_order_all(&q->dir, order, QDIR_ANY, transport, why);
 }

@@ -73,7 +73,7 @@ bool queue_open(const char *directory, bool create, const char *helper,
 void queue_close(struct queue *q);
 /* Whether it is used through posthaste-drop. */
 bool queue_is_remote(const struct queue *q);
-/* Whether a -q ran within the last day; works for a remote one too. */
+/* Whether a -q ran within the last week; works for a remote one too. */
 bool queue_tended(const struct queue *q);
 /* A -q runs now. Failure is logged. */
 void queue_mark_run(struct queue *q);
@@ -167,7 +167,7 @@ void queue_waken(struct queue *q, bool due);
 typedef bool entry_visit(const struct entry *e, void *context);
 bool queue_list(struct queue *q, entry_visit *visit, void *context,
 		struct outcome *why) MUST_CHECK;
-/* One entry by id, unlocked, for --show (entry_message works on it).
+/* One entry by id or name, unlocked, for --show (entry_message works on it).
  * entry_release frees it. False: EX_NOINPUT (no such entry), EX_DATAERR,
  * EX_IOERR, EX_NOPERM. */
 bool queue_look(struct queue *q, const char *id, struct entry **out,
@@ -252,19 +252,24 @@ bool entry_finish(struct entry *e, struct outcome *why) MUST_CHECK;
 /* Moves it to corrupt/ and logs these words. */
 void entry_quarantine(struct entry *e, const char *words);
 
-/* --- administration; all by id, synced when true --- */
+/* --- administration; synced when true --- */
 
+enum queue_order {
+	QUEUE_HOLD,      /* not to be tried */
+	QUEUE_RELEASE,   /* held no more, and due */
+	QUEUE_REMOVE,
+	/* due; transport (NULL: none) is used for its next attempt, after
+	 * which it waits for the time that it would have waited for. A held
+	 * one stays held. */
+	QUEUE_RETRY
+};
 /* False: EX_NOINPUT (no such entry), EX_TEMPFAIL (it is being delivered),
  * EX_NOPERM, EX_IOERR. */
-bool queue_hold(struct queue *q, const char *id,
-		struct outcome *why) MUST_CHECK;
-bool queue_release(struct queue *q, const char *id,
-		   struct outcome *why) MUST_CHECK;
-bool queue_remove(struct queue *q, const char *id,
-		  struct outcome *why) MUST_CHECK;
-/* Makes it due; transport (NULL: none) is used for its next attempt. A held
- * one stays held. */
-bool queue_retry(struct queue *q, const char *id, const char *transport,
-		 struct outcome *why) MUST_CHECK;
+bool queue_order(struct queue *q, enum queue_order order, const char *id,
+		 const char *transport, struct outcome *why) MUST_CHECK;
+/* Every entry of which the caller may know. False: one was refused, which
+ * stops no other; *why is the first. */
+bool queue_order_all(struct queue *q, enum queue_order order,
+		     const char *transport, struct outcome *why) MUST_CHECK;
 
 #endif

@@ -9,6 +9,8 @@
 struct queue {
 	struct qdir dir;
 	char *helper;      /* posthaste-drop, if the queue is used through it */
+	struct list names; /* what queue_select found, sorted */
+	bool listed;       /* and that it did */
 };
 
 struct entry_file {
@@ -21,6 +23,11 @@ struct entry_file {
 	bool sync_failed;  /* never tried again */
 };
 
+/* The name of an entry by its id: where it was when queue_select last looked,
+ * else by a search through the directory. known: one that came after that
+ * look does not count, so that nothing is searched. */
+bool queue_find(struct queue *q, const char *id, bool known,
+		char name[QUEUE_NAME_SIZE]);
 /* Reads the entry behind fd, called name, into an empty *e, which gets
  * e->file (with fd, which it closes) where this is true; else fd stays open.
  * whole: the message's checksum is held against it. torn gets the length of

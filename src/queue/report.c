@@ -88,9 +88,10 @@ static void add_header(struct making *r)
 	struct buf *b = &r->text;
 	bool delay = r->kind == REPORT_DELAY;
 
-	buf_addf(b, "From: Mail Delivery System <%s>\r\nTo: <%s>\r\n",
-		 r->place->from, r->e->envelope.sender);
-	buf_addf(b, "Subject: %s\r\n",
+	buf_addf(b, "From: Mail Delivery System <%s>\r\nTo: <",
+		 r->place->from);
+	add_value(r, r->e->envelope.sender);
+	buf_addf(b, ">\r\nSubject: %s\r\n",
 		 delay ? "Delayed: your message is still being tried" :
 		 "Not delivered: your message did not arrive");
 	add_date(b, "Date", r->place->now);

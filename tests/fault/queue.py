@@ -143,7 +143,7 @@ def untended(folder):
         status, out, err = lab.submit("three", "a@example.net")
         equal((status, out + err), (0, b""), "tended")
         equal(len(lab.names()), 1, "entries")
-        past = time.time() - 25 * 3600
+        past = time.time() - 8 * 86400
         os.utime(lab.queue / "last-run", (past, past))
         equal(lab.submit("four", "a@example.net")[0], 75, "tended once")
         equal(len(lab.names()), 1, "entries")
@@ -578,18 +578,24 @@ def delay(folder):
     with Sink() as sink:
         lab = Lab(folder, sink.up().port, "queue = on_failure\nschedule = 0s"
                   "\nlifetime = 1d\ndelay_report_after = 3")
-        lab.hold("one", "later@example.net")
-        lab.hold("never", "later@example.net", args=("-N", "failure"))
+        lab.make_queue()
+        hours = int(time.time()) - 2 * 3600
+        for number, mid, more in ((1, "one", ""),
+                                  (2, "never", " notify=failure")):
+            lab.put(number, entry_bytes([f"later@example.net{more}"],
+                                        message_bytes(mid), queued=hours))
+        # within the first hour attempts alone make no delay
+        lab.hold("young", "later@example.net")
         for attempt in range(1, 7):
             equal(len(sink.reports()), attempt > 3, f"before try {attempt}")
             lab.good("-q")
-        equal(len(lab.list()), 2, "entries")
+        equal(len(lab.list()), 3, "entries")
         report, _ = well_formed(sink.reports()[0])
         _, (rcpt,) = status_of(report)
         equal((rcpt["Action"], rcpt["Status"]), ("delayed", "4.2.1"),
               "recipient")
         until = email.utils.parsedate_to_datetime(rcpt["Will-Retry-Until"])
-        check(abs(until.timestamp() - time.time() - 86400) < 60,
+        check(abs(until.timestamp() - hours - 86400) < 60,
               rcpt["Will-Retry-Until"])
         equal(report["In-Reply-To"], "<one>", "In-Reply-To")
 

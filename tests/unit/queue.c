@@ -95,14 +95,14 @@ static void one_at_a_time(void **state)
 	e = take(r, id);
 	take_fails(r, id, EX_TEMPFAIL);
 	take_fails(r, e->name, EX_TEMPFAIL);
-	assert_false(queue_hold(r->q, id, &why));
+	assert_false(queue_order(r->q, QUEUE_HOLD, id, NULL, &why));
 	assert_int_equal(why.exit, EX_TEMPFAIL);
-	assert_false(queue_remove(r->q, id, &why));
+	assert_false(queue_order(r->q, QUEUE_REMOVE, id, NULL, &why));
 	assert_int_equal(why.exit, EX_TEMPFAIL);
 	entry_release(e);
 	take_fails(r, "nosuchid", EX_NOINPUT);
 	take_fails(r, "../mess", EX_NOINPUT);
-	assert_true(queue_remove(r->q, id, &why));
+	assert_true(queue_order(r->q, QUEUE_REMOVE, id, NULL, &why));
 	take_fails(r, id, EX_NOINPUT);
 }
 
@@ -392,14 +392,14 @@ static void administration(void **state)
 
 	add(r, &item, id);
 	assert_int_equal(due(r), 0);
-	assert_true(queue_retry(r->q, id, "other way", &why));
+	assert_true(queue_order(r->q, QUEUE_RETRY, id, "other way", &why));
 	assert_int_equal(due(r), 1);
-	assert_true(queue_hold(r->q, id, &why));
-	assert_true(queue_hold(r->q, id, &why));
+	assert_true(queue_order(r->q, QUEUE_HOLD, id, NULL, &why));
+	assert_true(queue_order(r->q, QUEUE_HOLD, id, NULL, &why));
 	assert_int_equal(due(r), 0);
-	assert_true(queue_retry(r->q, id, NULL, &why));
+	assert_true(queue_order(r->q, QUEUE_RETRY, id, NULL, &why));
 	assert_int_equal(due(r), 0);
-	assert_true(queue_release(r->q, id, &why));
+	assert_true(queue_order(r->q, QUEUE_RELEASE, id, NULL, &why));
 	assert_int_equal(due(r), 1);
 	e = take(r, id);
 	assert_string_equal(e->transport, "other way");
@@ -409,9 +409,9 @@ static void administration(void **state)
 	e = take(r, id);
 	assert_null(e->transport);
 	entry_release(e);
-	assert_false(queue_hold(r->q, "nosuch", &why));
+	assert_false(queue_order(r->q, QUEUE_HOLD, "nosuch", NULL, &why));
 	assert_int_equal(why.exit, EX_NOINPUT);
-	assert_false(queue_remove(r->q, "../x", &why));
+	assert_false(queue_order(r->q, QUEUE_REMOVE, "../x", NULL, &why));
 	assert_int_equal(why.exit, EX_NOINPUT);
 }
 
@@ -500,8 +500,9 @@ static void tended(void **state)
 	static const struct {
 		long off;
 		bool tended;
-	} cases[] = { { -90000, false }, { -80000, true }, { 80000, true },
-		      { 90000, false } };
+	} cases[] = { { -8 * 86400, false }, { -7 * 86400 - 60, false },
+		      { -7 * 86400 + 60, true }, { -80000, true },
+		      { 80000, true }, { 90000, false } };
 	size_t i;
 
 	assert_false(queue_tended(r->q));
