@@ -232,8 +232,7 @@ static bool may_walk(int fd, bool root_only)
 	if (fstat(fd, &st))
 		return false;
 	errno = !S_ISDIR(st.st_mode) ? ENOTDIR : EPERM;
-	return S_ISDIR(st.st_mode) && is_trusted_by(&st, root_only) &&
-	       (!(st.st_mode & S_IWOTH) || st.st_mode & S_ISVTX);
+	return S_ISDIR(st.st_mode) && is_trusted_by(&st, root_only);
 }
 
 /* The target of a link in this directory, put before the rest of the path;
@@ -434,26 +433,37 @@ static int unnamed_file(const char *directory)
 	return fd;
 }
 
-int file_temporary(struct outcome *why)
+/* Nothing of ours may lie where a library or a child expects its standard
+ * streams. */
+static int above_standard(int fd)
 {
-	const char *directory = getenv("TMPDIR");
-	bool chosen = directory && *directory;
-	int fd = -1, error = 0;
+	int moved;
 
-	if (chosen) {
-		fd = unnamed_file(directory);
-		error = errno;
+	if (fd < 0 || fd > STDERR_FILENO)
+		return fd;
+	moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	close(fd);
+	return moved;
+}
+
+int file_temporary(const char **place)
+{
+	const char *chosen = getenv("TMPDIR");
+	int fd, error;
+
+	*place = "/tmp";
+	if (!chosen || !*chosen)
+		return above_standard(unnamed_file("/tmp"));
+	fd = above_standard(unnamed_file(chosen));
+	if (fd >= 0) {
+		*place = chosen;
+		return fd;
 	}
-	if (fd < 0) {
-		fd = unnamed_file("/tmp");
-		error = chosen ? error : errno;
-	}
+	error = errno;
+	fd = above_standard(unnamed_file("/tmp"));
 	if (fd < 0)
-		outcome_fail(why, STAGE_LOCAL, EX_IOERR, "no temporary file "
-			     "can be made in %s: %s (the environment's TMPDIR "
-			     "chooses another directory)",
-			     chosen ? directory : "/tmp", strerror(error));
-	errno = error;
+		*place = chosen;
+	errno = fd < 0 ? error : 0;
 	return fd;
 }
 

@@ -62,7 +62,8 @@ void file_add_reader(struct outcome *why, const char *path);
 
 /* Opens the directory that a path leads to, step by step: none of those on the
  * way, and no link, may be another user's than root's or the effective one's
- * (root_only: than root's), or be writable by everybody (sticky ones may).
+ * (root_only: than root's); what others put into a directory of everybody's is
+ * theirs, and so refused.
  * name is what is left of the path, which is not a link at that moment and is
  * to be opened in *directory with O_NOFOLLOW. False: errno, EPERM where
  * somebody else's rights are in the way. */
@@ -86,9 +87,9 @@ bool file_replace_path(const char *path, mode_t mode, const struct buf *b,
 /* The directory and those above it, as far as they are missing, for their
  * owner alone. False: errno. */
 bool file_make_directories(const char *path) MUST_CHECK;
-/* A file without a name in TMPDIR, else /tmp, above the standard
- * descriptors. -1: EX_IOERR. */
-int file_temporary(struct outcome *why) MUST_CHECK;
+/* A file without a name in TMPDIR, else /tmp. *place is the directory it is in,
+ * or the one that was wanted. -1: errno. */
+int file_temporary(const char **place) MUST_CHECK;
 
 /* Descriptors 0 to 2 that are closed become ones that neither a socket nor a
  * file can land on; reading 0 and writing 1 and 2 still fail with EBADF. To

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Where a message's bytes lie. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "mail/message_parts.h"
 
 struct spool *spool_new(void)
@@ -39,68 +39,25 @@ void spool_free(struct spool *s)
 	free(s);
 }
 
-/* Nothing of ours may lie where a library or a child expects its standard
- * streams. */
-static int above_standard(int fd)
-{
-	int moved;
-
-	if (fd < 0 || fd > STDERR_FILENO)
-		return fd;
-	moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	close(fd);
-	return moved;
-}
-
-static int unlinked_file(const char *directory)
-{
-	char *path;
-	int fd;
-
-	fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (fd >= 0)
-		return fd;
-	path = mem_printf("%s/posthaste.XXXXXX", directory);
-	fd = mkostemp(path, O_CLOEXEC);
-	if (fd >= 0)
-		unlink(path);
-	free(path);
-	return fd;
-}
-
 static bool spool_open(struct spool *s)
 {
-	const char *directory = getenv("TMPDIR");
-	int fd = -1;
+	const char *place;
 
-	if (directory && *directory)
-		fd = unlinked_file(directory);
-	if (fd < 0)
-		fd = unlinked_file(directory = "/tmp");
-	s->fd = above_standard(fd);
+	s->fd = file_temporary(&place);
 	s->own = s->fd >= 0;
 	if (!s->own)
 		s->error = errno;
-	s->directory = mem_string(directory);
+	s->directory = mem_string(place);
 	return s->own;
 }
 
 static bool spool_write(struct spool *s, const char *data, size_t n)
 {
-	ssize_t done;
-
 	if (s->error || (s->fd < 0 && !spool_open(s)))
 		return false;
-	for (; n; data += done, n -= (size_t)done) {
-		done = write(s->fd, data, n);
-		if (done < 0 && errno == EINTR) {
-			done = 0;
-		} else if (done <= 0) {
-			s->error = done ? errno : ENOSPC;
-			return false;
-		}
-	}
-	return true;
+	if (!file_write_all(s->fd, data, n))
+		s->error = errno;
+	return !s->error;
 }
 
 bool spool_flush(struct spool *s)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "queue/format.h"
 
@@ -37,24 +38,6 @@ static int write_exit(void)
 
 /* --- directories --- */
 
-/* Makes the directory and those above it, as far as they are missing. */
-static bool make_path(const char *directory)
-{
-	char *path = mem_string(directory), *slash = path;
-	bool made;
-
-	while (*slash && (slash = strchr(slash + 1, '/'))) {
-		*slash = '\0';
-		if (mkdir(path, 0700) < 0 && errno != EEXIST &&
-		    errno != EROFS && errno != EACCES)
-			break;
-		*slash = '/';
-	}
-	made = mkdir(path, 0700) == 0 || errno == EEXIST;
-	free(path);
-	return made;
-}
-
 static bool open_part(struct qdir *s, const char *name, bool create,
 		      bool *made, int *fd)
 {
@@ -76,7 +59,7 @@ bool qdir_open(const char *directory, bool create, struct qdir *s,
 
 	*s = (struct qdir){ -1, -1, -1, -1, 0, 0 };
 	s->root = open(directory, OPEN_DIRECTORY);
-	if (s->root < 0 && create && errno == ENOENT && make_path(directory))
+	if (s->root < 0 && create && errno == ENOENT && file_make_directories(directory))
 		s->root = open(directory, OPEN_DIRECTORY);
 	if (s->root < 0 || fstat(s->root, &root) < 0 ||
 	    !open_part(s, "tmp", create, &made, &s->tmp) ||
@@ -171,26 +154,10 @@ bool qdir_begin(struct qdir *s, const char *id, struct qdir_writer *w,
 	return true;
 }
 
-static bool write_all(int fd, const char *data, size_t n)
-{
-	ssize_t done;
-
-	while (n) {
-		done = write(fd, data, n);
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			return false;
-		data += done;
-		n -= (size_t)done;
-	}
-	return true;
-}
-
 bool qdir_add(struct qdir_writer *w, const char *data, size_t n,
 	       struct outcome *why)
 {
-	if (!write_all(w->fd, data, n)) {
+	if (!file_write_all(w->fd, data, n)) {
 		failed(why, write_exit(), "cannot write an entry");
 		qdir_abandon(w);
 		return false;
@@ -446,20 +413,7 @@ bool qdir_lock(struct qdir *s, const char *name, int *fd, struct stat *st,
 
 bool qdir_read(int fd, int64_t offset, void *data, size_t n)
 {
-	char *p = data;
-	ssize_t done;
-
-	while (n) {
-		done = pread(fd, p, n, offset);
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			return false;
-		p += done;
-		offset += done;
-		n -= (size_t)done;
-	}
-	return true;
+	return file_read_at(fd, offset, data, n);
 }
 
 bool qdir_sum(int fd, int64_t n, uint64_t *sum)
@@ -488,7 +442,7 @@ bool qdir_append(int fd, const char *data, size_t n, struct outcome *why)
 
 	if (fstat(fd, &st) < 0)
 		return failed(why, EX_IOERR, "cannot write the journal");
-	if (write_all(fd, data, n))
+	if (file_write_all(fd, data, n))
 		return true;
 	error = errno;
 	/* whatever lines follow must not follow half a line; but those of

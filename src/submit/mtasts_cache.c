@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "submit/mtasts_parts.h"
 
@@ -46,18 +47,10 @@ static int open_directory(const char *path, bool create)
 	return -1;
 }
 
-static bool is_trusted(int fd)
-{
-	struct stat st;
-
-	return !fstat(fd, &st) && S_ISREG(st.st_mode) &&
-	       !(st.st_mode & S_IWOTH) &&
-	       (st.st_uid == geteuid() || st.st_uid == 0);
-}
-
 static bool load(const char *directory, const char *file, struct buf *b)
 {
 	int dir = open_directory(directory, false), fd;
+	struct outcome ignored;
 	bool ok;
 
 	if (dir < 0)
@@ -67,7 +60,7 @@ static bool load(const char *directory, const char *file, struct buf *b)
 	close(dir);
 	if (fd < 0)
 		return false;
-	ok = is_trusted(fd) && buf_read(b, fd);
+	ok = file_read_fd(fd, file, FILE_TRUSTED, b, NULL, &ignored);
 	close(fd);
 	return ok;
 }
@@ -110,40 +103,6 @@ bool sts_cache_get(const char *directory, const char *domain,
 	return ok;
 }
 
-static bool write_all(int fd, const struct buf *b)
-{
-	size_t done = 0;
-	ssize_t n;
-
-	while (done < b->len) {
-		n = write(fd, b->data + done, b->len - done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		done += (size_t)n;
-	}
-	return !fsync(fd);
-}
-
-static bool replace(int dir, const char *file, const struct buf *b)
-{
-	char *temporary = mem_printf(".%ld.%.200s", (long)getpid(), file);
-	int fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_TRUNC |
-			O_NOFOLLOW | O_CLOEXEC, 0600);
-	bool ok = false;
-
-	if (fd >= 0) {
-		ok = write_all(fd, b);
-		ok = !close(fd) && ok &&
-		     !renameat(dir, temporary, dir, file);
-		if (!ok)
-			unlinkat(dir, temporary, 0);
-	}
-	free(temporary);
-	return ok;
-}
-
 /* Without a cache every message asks the policy's host again, and a policy
  * that was known is as good as none: no silence about that. */
 static int open_cache(const char *directory, const char *domain)
@@ -171,7 +130,7 @@ void sts_cache_put(const char *directory, const char *domain, const char *id,
 	buf_addf(&b, "%s\nid %s\nexpires %lld\n", magic, id,
 		 (long long)time(NULL) + (long long)max_age);
 	buf_add(&b, buf_text(text), text->len);
-	if (b.full || !replace(dir, domain, &b))
+	if (b.full || !file_replace(dir, domain, 0600, &b))
 		log_say(LOG_AT_INFO, "MTA-STS: the policy of %s cannot be "
 			"kept in %s: %s", domain, directory, strerror(errno));
 	close(dir);
@@ -214,7 +173,9 @@ void sts_cache_fail(const char *directory, const char *domain,
 		buf_addf(&b, "%s\nid %s\nexpires %lld\n", magic, id,
 			 (long long)time(NULL) + (long long)seconds);
 		/* without it, it is tried again, and that is all */
-		(void)replace(dir, file, &b);
+		if (!file_replace(dir, file, 0600, &b))
+			log_say(LOG_AT_DEBUG, "MTA-STS: %s cannot be "
+				"written", file);
 		close(dir);
 	}
 	buf_release(&b);

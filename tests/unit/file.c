@@ -266,14 +266,20 @@ static void directories(void **state)
 
 static void temporary_files(void **state)
 {
-	struct outcome why;
+	const char *place;
 	char c = 0;
 	int fd;
 
 	(void)state;
-	setenv("TMPDIR", directory, 1);
-	fd = file_temporary(&why);
+	setenv("TMPDIR", "/nonexistent", 1);
+	fd = file_temporary(&place);
 	assert_true(fd > 2);
+	assert_string_equal(place, "/tmp");
+	close(fd);
+	setenv("TMPDIR", directory, 1);
+	fd = file_temporary(&place);
+	assert_true(fd > 2);
+	assert_string_equal(place, directory);
 	assert_int_equal(names_here(), 0);
 	assert_true(file_write_all(fd, "xy", 2));
 	assert_true(file_read_at(fd, 1, &c, 1));
@@ -281,7 +287,6 @@ static void temporary_files(void **state)
 	assert_false(file_read_at(fd, 1, &c, 2));
 	assert_int_equal(errno, 0);
 	close(fd);
-	/* nowhere to write: the words name what to change */
 	fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
 	assert_false(file_write_all(fd, "x", 1));
 	assert_int_equal(errno, ENOSPC);
