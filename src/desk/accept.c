@@ -109,17 +109,18 @@ void desk_request(const struct desk *d, struct request *r)
 /* --- queueing --- */
 
 static void log_queued(const struct desk *d, const struct acceptance *a,
-		       int64_t size)
+		       struct message *m)
 {
-	char uid[24], bytes[24];
+	char uid[24], bytes[24], *id = message_id(m);
 	size_t i;
 
 	snprintf(uid, sizeof(uid), "%lu", (unsigned long)d->caller->uid);
-	snprintf(bytes, sizeof(bytes), "%lld", (long long)size);
+	snprintf(bytes, sizeof(bytes), "%lld", (long long)message_size(m));
 	for (i = 0; i < a->envelope.n; i++) {
 		const struct recipient *r = &a->envelope.rcpt[i];
 		const struct log_field fields[] = {
 			{ "id", a->id, LOG_WORD },
+			{ "message_id", id, LOG_ADDRESS },
 			{ "uid", uid, LOG_NUMBER },
 			{ "from", a->envelope.sender, LOG_ADDRESS },
 			{ "to", r->address, LOG_ADDRESS },
@@ -134,6 +135,7 @@ static void log_queued(const struct desk *d, const struct acceptance *a,
 			log_event(LOG_AT_INFO, fields,
 				  sizeof(fields) / sizeof(*fields));
 	}
+	free(id);
 }
 
 /* The earliest time at which anything pending is to be tried again. */
@@ -181,7 +183,7 @@ static bool hold(const struct desk *d, struct queue *q, struct acceptance *a,
 	a->held = queue_add(q, &item, a->id, why);
 	free(pending.rcpt);
 	if (a->held)
-		log_queued(d, a, message_size(m));
+		log_queued(d, a, m);
 	return a->held;
 }
 

@@ -89,6 +89,9 @@ bool message_fields(struct message *m, field_visit *visit, void *context,
 /* The value of the first field of that name, unfolded, blanks at its ends
  * removed; NULL: none. The caller frees. */
 char *message_field(struct message *m, const char *name);
+/* The Message-ID without its angle brackets, as a log shows it (500 octets at
+ * most); NULL: none. The caller frees. */
+char *message_id(struct message *m);
 
 struct message_facts {
 	bool eight_bit;        /* any byte outside ASCII */

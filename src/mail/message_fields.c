@@ -194,6 +194,21 @@ char *message_field(struct message *m, const char *name)
 	return value;
 }
 
+char *message_id(struct message *m)
+{
+	char *value = message_field(m, "Message-ID"), *id = NULL;
+	size_t n = value ? strlen(value) : 0;
+
+	if (n > 2 && value[0] == '<' && value[n - 1] == '>')
+		id = mem_stringn(value + 1, n - 2);
+	else if (n)
+		id = mem_string(value);
+	if (id && strlen(id) > 500)
+		id[500] = '\0';
+	free(value);
+	return id;
+}
+
 /* What stands alone where an address should be: a quoted local part that is
  * none by its look is a name, as is all that reads as no address. */
 static bool is_author(const struct mailbox *b)

@@ -28,7 +28,15 @@ static const char *or_null(const char *s)
 	return s && *s ? s : NULL;
 }
 
-void log_attempt(const struct run *run, const struct part *p, size_t i)
+/* Looked up once, however many recipients there are. */
+static const char *message_id_of(struct part *p)
+{
+	if (!p->message_id && p->job->message)
+		p->message_id = message_id(p->job->message);
+	return or_null(p->message_id);
+}
+
+void log_attempt(const struct run *run, struct part *p, size_t i)
 {
 	const struct job *job = p->job;
 	const struct outcome *o = outcome_of(p, i);
@@ -37,6 +45,7 @@ void log_attempt(const struct run *run, const struct part *p, size_t i)
 	char uid[24], size[24], attempt[16], delay[24], code[8];
 	const struct log_field fields[] = {
 		{ "id", job->id ? job->id : "-", LOG_WORD },
+		{ "message_id", message_id_of(p), LOG_ADDRESS },
 		{ "uid", uid, LOG_NUMBER },
 		{ "from", job->envelope->sender, LOG_ADDRESS },
 		{ "to", r->address, LOG_ADDRESS },

@@ -32,6 +32,7 @@ struct part {
 	bool begun;               /* the journal knows of the attempt */
 	bool sealed;              /* prefix was made */
 	char *prefix;             /* DKIM fields; NULL: none */
+	char *message_id;         /* for the log, once it was needed */
 };
 
 /* What shares connections: transports in order, and for direct kinds a
@@ -76,7 +77,7 @@ static inline struct outcome *outcome_of(const struct part *p, size_t i)
  * parts may be left untouched. */
 void serve(struct run *run, struct share *share, const struct witness *w);
 /* One line about an attempt for a recipient. */
-void log_attempt(const struct run *run, const struct part *p, size_t i);
+void log_attempt(const struct run *run, struct part *p, size_t i);
 
 /* --- deliver_worker.c: a process that serves a share --- */
 

@@ -548,7 +548,8 @@ static void finish_part(struct serving *v, struct part *p)
 		log_say(LOG_AT_ERROR, "the journal of %s cannot be synced",
 			p->job->id);
 	free(p->prefix);
-	p->prefix = NULL;
+	free(p->message_id);
+	p->prefix = p->message_id = NULL;
 }
 
 void serve(struct run *run, struct share *share, const struct witness *w)

@@ -62,10 +62,11 @@ void parts_close(struct destination *d)
 		free(p->turn);
 		free(p->settled);
 		free(p->prefix);
+		free(p->message_id);
 		p->trace = NULL;
 		p->open = p->judged = p->settled = NULL;
 		p->turn = NULL;
-		p->prefix = NULL;
+		p->prefix = p->message_id = NULL;
 	}
 }
 
@@ -263,6 +264,7 @@ void part_fail(const struct run *run, struct part *p,
 
 	one.n = 1;
 	one.trace = &nowhere;
+	one.message_id = NULL;
 	for (i = 0; i < p->n; i++) {
 		one.rcpt = &p->rcpt[i];
 		if (p->job->entry && p->job->entry->broken)
@@ -276,6 +278,7 @@ void part_fail(const struct run *run, struct part *p,
 			continue;
 		log_attempt(run, &one, 0);
 	}
+	free(one.message_id);
 	if (p->job->entry && !entry_sync(p->job->entry, &ignored))
 		log_say(LOG_AT_ERROR, "the journal of %s cannot be synced",
 			p->job->id);
@@ -380,12 +383,14 @@ static void log_presumed(const struct run *run, struct part *p)
 
 	one.n = 1;
 	one.trace = &nowhere;
+	one.message_id = NULL;
 	for (i = 0; i < p->n; i++) {
 		one.rcpt = &p->rcpt[i];
 		if (outcome_of(p, i)->in_doubt &&
 		    outcome_of(p, i)->stage == STAGE_LOCAL)
 			log_attempt(run, &one, 0);
 	}
+	free(one.message_id);
 }
 
 static void worker_over(struct worker *w, const struct run *run)
