@@ -27,6 +27,7 @@ struct part {
 	bool *open;               /* may be tried elsewhere in this attempt */
 	bool *judged;             /* outcome is that of a try */
 	unsigned *turn;           /* which try's it is */
+	unsigned *asked;          /* the last try that came to an end for it */
 	bool *settled;            /* a success, recorded and handed on */
 	bool touched;             /* a try was made, or given up */
 	bool begun;               /* the journal knows of the attempt */

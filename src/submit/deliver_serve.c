@@ -35,23 +35,21 @@ static struct part *part_at(const struct serving *v, size_t i)
 	return &v->share->d->part[i];
 }
 
-static size_t open_in(const struct part *p)
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < p->n; i++)
-		n += p->open[i];
-	return n;
-}
-
 static bool any_open(const struct serving *v)
 {
-	size_t i;
+	size_t i, j;
 
 	for (i = v->share->first; i < v->share->last; i++)
-		if (open_in(part_at(v, i)))
-			return true;
+		for (j = 0; j < part_at(v, i)->n; j++)
+			if (part_at(v, i)->open[j])
+				return true;
 	return false;
+}
+
+/* Whether a recipient is still to be asked about in this turn. */
+static bool is_due(const struct serving *v, const struct part *p, size_t i)
+{
+	return p->open[i] && p->asked[i] != v->turn;
 }
 
 /* Once the witness had enough, what was not begun is left as it is; what was
@@ -99,17 +97,18 @@ static void conclude(struct serving *v, struct part *p, size_t i,
 		trace_link(&p->trace[i], link);
 	}
 	p->judged[i] = true;
+	p->asked[i] = v->turn;
 	p->open[i] = outcome_of(p, i)->exit != EX_OK &&
 		     policy_try_elsewhere(outcome_of(p, i));
 }
 
-static void conclude_open(struct serving *v, struct part *p,
-			  const struct outcome *o, const struct link *link)
+static void conclude_due(struct serving *v, struct part *p,
+			 const struct outcome *o, const struct link *link)
 {
 	size_t i;
 
 	for (i = 0; i < p->n; i++)
-		if (p->open[i])
+		if (is_due(v, p, i))
 			conclude(v, p, i, o, link);
 }
 
@@ -117,8 +116,9 @@ static void conclude_all(struct serving *v, const struct outcome *o)
 {
 	size_t i;
 
+	v->turn++;
 	for (i = v->share->first; i < v->share->last; i++)
-		conclude_open(v, part_at(v, i), o, NULL);
+		conclude_due(v, part_at(v, i), o, NULL);
 }
 
 /* --- one message --- */
@@ -198,7 +198,7 @@ static void choose(struct sending *s, struct part *p)
 	size_t i;
 
 	for (i = 0; i < p->n; i++) {
-		if (!p->open[i])
+		if (!is_due(s->v, p, i))
 			continue;
 		s->place[s->d.n] = i;
 		s->who[s->d.n++] = &e->rcpt[p->rcpt[i]];
@@ -232,7 +232,7 @@ static bool send_part(struct serving *v, size_t i, struct link *link,
 
 	*left = false;
 	if (!begin(p, why) || !seal(v, p, why)) {
-		conclude_open(v, p, why, NULL);
+		conclude_due(v, p, why, NULL);
 		return true;
 	}
 	s.place = mem_alloc(p->n * sizeof(*s.place));
@@ -257,10 +257,18 @@ static bool send_part(struct serving *v, size_t i, struct link *link,
 
 /* --- one address of a host --- */
 
-static size_t next_open(const struct serving *v, size_t i)
+/* The first part from i on with a recipient that is due. */
+static size_t next_due(const struct serving *v, size_t i)
 {
-	while (i < v->share->last && !open_in(part_at(v, i)))
-		i++;
+	const struct part *p;
+	size_t j;
+
+	for (; i < v->share->last; i++) {
+		p = part_at(v, i);
+		for (j = 0; j < p->n; j++)
+			if (is_due(v, p, j))
+				return i;
+	}
 	return i;
 }
 
@@ -277,12 +285,12 @@ static bool use_link(struct serving *v, const struct host *host,
 		return false;
 	while (usable && *next < v->share->last) {
 		heed(v);
-		*next = next_open(v, *next);
+		*next = next_due(v, *next);
 		if (*next == v->share->last)
 			break;
 		usable = send_part(v, *next, link, &left, why);
 		if (!left)
-			*next = next_open(v, *next + 1);
+			*next = next_due(v, *next + 1);
 	}
 	if (session_facts(link->session)->chunking_broken &&
 	    !list_has(&v->run->no_chunking, host->name))
@@ -298,7 +306,7 @@ static void link_failed(struct serving *v, const struct link *link,
 	if (!why->host[0])
 		snprintf(why->host, sizeof(why->host), "%s", name);
 	for (i = from; i < v->share->last; i++)
-		conclude_open(v, part_at(v, i), why, link);
+		conclude_due(v, part_at(v, i), why, link);
 }
 
 /* All that is open goes to one of these addresses. A session that breaks
@@ -313,8 +321,8 @@ static bool use_address(struct serving *v, const struct host *host,
 	size_t next;
 
 	heed(v);
-	next = next_open(v, v->share->first);
 	v->turn++;
+	next = next_due(v, v->share->first);
 	while (linked && next < v->share->last) {
 		linked = use_link(v, host, o, &link, &next, why);
 		if (!linked)
@@ -433,6 +441,7 @@ static void use_host(struct serving *v, const struct host *host,
 	bool on;
 
 	if (!link_addresses(v->run, v->t, host, &w.left, &why)) {
+		v->turn++;
 		link_failed(v, NULL, v->share->first, host->name, &why);
 		return;
 	}

@@ -41,6 +41,7 @@ void parts_open(struct destination *d)
 		p->open = mem_alloc(p->n * sizeof(*p->open));
 		p->judged = mem_alloc(p->n * sizeof(*p->judged));
 		p->turn = mem_alloc(p->n * sizeof(*p->turn));
+		p->asked = mem_alloc(p->n * sizeof(*p->asked));
 		p->settled = mem_alloc(p->n * sizeof(*p->settled));
 		for (j = 0; j < p->n; j++) {
 			p->open[j] = true;
@@ -60,12 +61,13 @@ void parts_close(struct destination *d)
 		free(p->open);
 		free(p->judged);
 		free(p->turn);
+		free(p->asked);
 		free(p->settled);
 		free(p->prefix);
 		free(p->message_id);
 		p->trace = NULL;
 		p->open = p->judged = p->settled = NULL;
-		p->turn = NULL;
+		p->turn = p->asked = NULL;
 		p->prefix = p->message_id = NULL;
 	}
 }

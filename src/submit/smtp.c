@@ -210,22 +210,32 @@ bool session_flush_message(struct session *s, struct outcome *why)
 
 bool session_in_step(struct session *s, int64_t wait, struct outcome *why)
 {
-	struct outcome ignored;
+	struct outcome end = { 0 };
 	bool whole;
 
 	if (wait ? !conn_wait(s->conn, clock_in(wait)) :
-		   !conn_pending(s->conn))
-		return true;
-	whole = read_reply(s, STAGE_DOT, clock_in(SURPLUS_TIME), &ignored);
-	s->broken = true;
-	if (whole && s->reply.code == 421)
-		return true;
-	outcome_fail(why, STAGE_DOT, EX_PROTOCOL, "the server answered more "
-		     "than it was asked: \"%.80s\"",
-		     whole ? buf_text(&s->reply.text) : ignored.text);
-	snprintf(why->host, sizeof(why->host), "%s", s->params->host);
+		   !conn_pending(s->conn)) {
+		if (!wait || !conn_ended(s->conn))
+			return true;
+		outcome_fail(&end, STAGE_DOT, EX_TEMPFAIL,
+			     "the server closed the connection");
+	} else {
+		whole = read_reply(s, STAGE_DOT, clock_in(SURPLUS_TIME), &end);
+		s->broken = true;
+		if (whole && s->reply.code == 421 && !wait)
+			return true;
+		if (whole)
+			outcome_fail(&end, STAGE_DOT, s->reply.code == 421 ?
+				     EX_TEMPFAIL : EX_PROTOCOL,
+				     "the server answered more than it was "
+				     "asked: \"%.80s\"",
+				     buf_text(&s->reply.text));
+		else
+			end.exit = EX_PROTOCOL;
+	}
+	*why = end;
 	why->in_doubt = true;
-	return false;
+	return session_break(s, STAGE_DOT, why);
 }
 
 bool session_ask(struct session *s, enum stage stage, const char *command,

@@ -19,7 +19,7 @@ enum {
 	 * buffers of any two hosts hold as much, so that a server that reads
 	 * nothing while it answers and we do not stand still for ever. */
 	BURST = 16 * 1024,
-	DOUBT_WAIT = 500,          /* ms, see policy_doubts_answer */
+	DOUBT_WAIT = 1000,         /* ms, see policy_doubts_answer */
 	DOMAINS_MOST = 1000        /* that are told apart in a transaction */
 };
 

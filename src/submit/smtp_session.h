@@ -42,7 +42,9 @@ bool session_reply(struct session *s, enum stage stage, struct outcome *why)
 /* What follows the last answer that was due. A 421 is taken as the goodbye it
  * is, the session is broken then; anything else means that replies and
  * commands are out of step, and that the answer may have been another's: false,
- * EX_PROTOCOL, in doubt. wait: ms to listen; 0: to what is there already. */
+ * EX_PROTOCOL, in doubt. wait: ms to listen, where the answer is doubted: then
+ * a goodbye says that it was another's, too (EX_TEMPFAIL); 0: to what is there
+ * already. */
 bool session_in_step(struct session *s, int64_t wait, struct outcome *why)
 	MUST_CHECK;
 /* The reply as an outcome. */
