@@ -58,6 +58,7 @@ static void fill_tls(struct link *link, bool want_certificates)
 		/* a pin stands alone unless its own transport names a CA */
 		.ca_file = t->ca_file || t->fingerprint.n ? t->ca_file :
 			   c->tls.ca_file,
+		.hold_ca = t->ca_file != NULL,
 		.crl_file = c->tls.crl_file,
 		.pins = &t->fingerprint,
 		.tlsa = h->tlsa,

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -29,9 +30,18 @@ static bool tls_fail(struct outcome *why, const char *words)
 
 /* --- preparation --- */
 
+/* Where a certificate has to prove something, keys that can be broken (RSA of
+ * 1024 bits) prove nothing; where none has to, any encryption will do. */
+static bool is_demanding(const struct tls_params *p)
+{
+	return p->tlsas || (p->pins && p->pins->n ? p->ca_file != NULL :
+			    p->verify);
+}
+
 static bool set_priorities(struct tls *t, struct outcome *why)
 {
 	const struct tls_params *p = t->params;
+	char words[128], ordered[512];
 	const char *at = NULL;
 	int error;
 
@@ -45,14 +55,16 @@ static bool set_priorities(struct tls *t, struct outcome *why)
 					    at ? at : "");
 		return true;
 	}
-	error = gnutls_set_default_priority_append(
-		t->session, p->only_1_3 ? OLD ":-VERS-TLS1.2" ORDER :
-					  OLD ORDER, &at, 0);
+	snprintf(words, sizeof(words), "%s%s%s", OLD,
+		 p->only_1_3 ? ":-VERS-TLS1.2" : "",
+		 is_demanding(p) ? ":%PROFILE_MEDIUM" : "");
+	snprintf(ordered, sizeof(ordered), "%s%s", words, ORDER);
+	error = gnutls_set_default_priority_append(t->session, ordered, &at,
+						   0);
 	/* a policy that knows no such group must not keep mail back */
 	if (error < 0)
-		error = gnutls_set_default_priority_append(
-			t->session, p->only_1_3 ? OLD ":-VERS-TLS1.2" : OLD,
-			&at, 0);
+		error = gnutls_set_default_priority_append(t->session, words,
+							   &at, 0);
 	return error >= 0 || tls_fail(why, gnutls_strerror(error));
 }
 

@@ -33,8 +33,10 @@ struct tls_params {
 	const struct list *pins;   /* SHA-256 of the SPKI, hex; NULL or empty:
 				    * none. Alone they decide; with ca_file
 				    * both must hold */
-	const struct tlsa *tlsa;   /* usable records: they alone decide */
+	const struct tlsa *tlsa;   /* usable records: they decide, and pins
+				    * where there are any */
 	size_t tlsas;
+	bool hold_ca;              /* ca_file has to hold beside them */
 	const char *certificate;   /* client's: file or PKCS#11 URI; NULL */
 	const char *key;
 	const char *priorities;    /* GnuTLS string; NULL: the default */

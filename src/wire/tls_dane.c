@@ -62,6 +62,23 @@ static bool is_record_of(const struct tlsa *record, gnutls_x509_crt_t crt)
 	return match;
 }
 
+/* RFC 7671 9: of records with one usage and selector only those with the
+ * strongest digest count, and those without any. */
+static bool counts(const struct tls_params *p, const struct tlsa *record)
+{
+	size_t i;
+
+	if (record->matching == MATCH_FULL)
+		return true;
+	for (i = 0; i < p->tlsas; i++)
+		if (p->tlsa[i].usage == record->usage &&
+		    p->tlsa[i].selector == record->selector &&
+		    p->tlsa[i].matching <= MATCH_SHA512 &&
+		    p->tlsa[i].matching > record->matching)
+			return false;
+	return true;
+}
+
 static void add_anchor(gnutls_x509_trust_list_t list, const void *der,
 		       size_t n, unsigned *anchors)
 {
@@ -95,7 +112,7 @@ static void add_matching(gnutls_x509_trust_list_t list,
 	}
 	/* a whole certificate needs not be sent by the server, too */
 	if (record->selector == SELECT_CERTIFICATE &&
-	    record->matching == MATCH_FULL)
+	    record->matching == MATCH_FULL && !is_record_of(record, c->crt[0]))
 		add_anchor(list, record->data, record->n, anchors);
 }
 
@@ -111,7 +128,7 @@ static bool verify_ta(struct tls *t, const struct tls_chain *c,
 		return outcome_fail(why, STAGE_TLS, EX_OSERR,
 				    "no memory for a trust list");
 	for (i = 0; i < p->tlsas; i++)
-		if (p->tlsa[i].usage == USAGE_TA)
+		if (p->tlsa[i].usage == USAGE_TA && counts(p, &p->tlsa[i]))
 			add_matching(list, &p->tlsa[i], c, &anchors);
 	if (!anchors) {
 		gnutls_x509_trust_list_deinit(list, 1);
@@ -120,7 +137,7 @@ static bool verify_ta(struct tls *t, const struct tls_chain *c,
 				    "its TLSA records");
 	}
 	gnutls_certificate_set_trust_list(t->credentials, list, 0);
-	if (!tls_verify_peers(t, &status, why))
+	if (!tls_verify_peers(t, c, &status, why))
 		return false;
 	if (!status)
 		return tls_verify_name(p, c, why);
@@ -139,7 +156,7 @@ bool tls_dane_verify(struct tls *t, const struct tls_chain *c,
 
 	/* neither names nor dates count here (RFC 7672 3.1.1) */
 	for (i = 0; i < p->tlsas; i++) {
-		if (p->tlsa[i].usage == USAGE_EE &&
+		if (p->tlsa[i].usage == USAGE_EE && counts(p, &p->tlsa[i]) &&
 		    is_record_of(&p->tlsa[i], c->crt[0])) {
 			t->facts->verified = true;
 			return true;

@@ -44,8 +44,8 @@ struct tls_chain {
 int tls_verify(gnutls_session_t session);
 /* Verifies the chain against the trust list that the credentials have now:
  * false is a failure of the library; *status are GnuTLS's flags. */
-bool tls_verify_peers(struct tls *t, unsigned *status, struct outcome *why)
-	MUST_CHECK;
+bool tls_verify_peers(struct tls *t, const struct tls_chain *c,
+		      unsigned *status, struct outcome *why) MUST_CHECK;
 /* The flags in words: false. */
 bool tls_verify_words(const struct tls_chain *c, unsigned status,
 		      struct outcome *why) MUST_CHECK;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 static bool refuse(struct outcome *why, const char *format, ...)
@@ -38,16 +39,32 @@ static bool is_address(int type, const char *raw, size_t n, void *context)
 	       !memcmp(raw, a->raw, n);
 }
 
+/* Without case; "*" stands for one whole label, the first, of three at the
+ * least. */
 static bool is_dns_name(int type, const char *raw, size_t n, void *context)
 {
-	(void)raw;
-	(void)n;
-	(void)context;
-	return type == GNUTLS_SAN_DNSNAME;
+	const char *name = context, *rest = strchr(name, '.');
+	size_t length = strlen(name);
+
+	if (type != GNUTLS_SAN_DNSNAME)
+		return false;
+	if (length && name[length - 1] == '.')
+		length--;
+	if (n > 2 && raw[0] == '*' && raw[1] == '.') {
+		if (!rest || rest == name || !memchr(raw + 2, '.', n - 2))
+			return false;
+		raw++;
+		n--;
+		length -= (size_t)(rest - name);
+		name = rest;
+	}
+	return n == length && !memchr(raw, '*', n) && !memchr(raw, '\0', n) &&
+	       !strncasecmp(raw, name, n);
 }
 
-/* The library looks at the CN where there is no DNS name in the SAN, and at
- * DNS names for an address: neither counts here (RFC 6125, RFC 9525). */
+/* The library looks at the CN where there is no DNS name in the SAN, at DNS
+ * names for an address, and takes a part of a label for a wildcard: none of
+ * that counts here (RFC 9525 6.3). */
 static bool is_for(gnutls_x509_crt_t crt, const char *name)
 {
 	struct address address;
@@ -63,8 +80,7 @@ static bool is_for(gnutls_x509_crt_t crt, const char *name)
 		    inet_pton(AF_INET6, name, address.raw) == 1 ? 16 : 0;
 	if (address.n)
 		return tls_any_name(crt, is_address, &address);
-	return tls_any_name(crt, is_dns_name, NULL) &&
-	       gnutls_x509_crt_check_hostname(crt, name);
+	return tls_any_name(crt, is_dns_name, (void *)name);
 }
 
 static bool name_words(gnutls_x509_crt_t crt, const char *name,
@@ -103,7 +119,70 @@ bool tls_verify_name(const struct tls_params *p, const struct tls_chain *c,
 
 /* --- the chain --- */
 
-bool tls_verify_peers(struct tls *t, unsigned *status, struct outcome *why)
+static bool is_must_staple(gnutls_x509_crt_t crt)
+{
+	enum { STATUS_REQUEST = 5 };   /* RFC 7633, RFC 6066 */
+	gnutls_x509_tlsfeatures_t features;
+	unsigned i, feature = 0;
+	bool found = false;
+
+	if (gnutls_x509_tlsfeatures_init(&features) < 0)
+		return true;
+	if (gnutls_x509_crt_get_tlsfeatures(crt, features, 0, NULL) >= 0)
+		for (i = 0; !found && gnutls_x509_tlsfeatures_get(
+					features, i, &feature) >= 0; i++)
+			found = feature == STATUS_REQUEST;
+	gnutls_x509_tlsfeatures_deinit(features);
+	return found;
+}
+
+static bool is_in_time(gnutls_x509_crt_t crt)
+{
+	const time_t now = time(NULL);
+
+	return gnutls_x509_crt_get_activation_time(crt) <= now &&
+	       now <= gnutls_x509_crt_get_expiration_time(crt);
+}
+
+/*
+ * Two refusals of the library are of what was sent beside the chain: an OCSP
+ * answer that is out of date, which is as good as none unless the certificate
+ * demands one, and an issuer that has expired and comes before its valid
+ * twin. Without these the chain is looked at once more, by the trust list
+ * alone (and its CRLs). A priority string of the user's may ask for more than
+ * we can hold here.
+ */
+static void second_look(struct tls *t, const struct tls_chain *c,
+			unsigned *status)
+{
+	const unsigned stale = GNUTLS_CERT_REVOCATION_DATA_SUPERSEDED |
+			       GNUTLS_CERT_REVOCATION_DATA_ISSUED_IN_FUTURE |
+			       GNUTLS_CERT_EXPIRED |
+			       GNUTLS_CERT_NOT_ACTIVATED;
+	gnutls_typed_vdata_st purpose = {
+		.type = GNUTLS_DT_KEY_PURPOSE_OID,
+		.data = (void *)GNUTLS_KP_TLS_WWW_SERVER,
+	};
+	gnutls_x509_crt_t chain[TLS_CHAIN_MOST];
+	gnutls_x509_trust_list_t list;
+	unsigned i, n = 0, again = 0;
+
+	if (!(*status & stale) || *status & GNUTLS_CERT_REVOKED ||
+	    t->params->priorities || is_must_staple(c->crt[0]))
+		return;
+	for (i = 0; i < c->n; i++)
+		if (!i || is_in_time(c->crt[i]))
+			chain[n++] = c->crt[i];
+	gnutls_certificate_get_trust_list(t->credentials, &list);
+	if (gnutls_x509_trust_list_verify_crt2(
+		    list, chain, n, &purpose, 1, GNUTLS_PROFILE_TO_VFLAGS(
+			    GNUTLS_PROFILE_MEDIUM), &again, NULL) >= 0 &&
+	    !again)
+		*status = 0;
+}
+
+bool tls_verify_peers(struct tls *t, const struct tls_chain *c,
+		      unsigned *status, struct outcome *why)
 {
 	gnutls_typed_vdata_st purpose = {
 		.type = GNUTLS_DT_KEY_PURPOSE_OID,
@@ -116,6 +195,7 @@ bool tls_verify_peers(struct tls *t, unsigned *status, struct outcome *why)
 	if (error < 0)
 		return refuse(why, "cannot be verified: %s",
 			      gnutls_strerror(error));
+	second_look(t, c, status);
 	return true;
 }
 
@@ -213,11 +293,12 @@ static bool verify_chain(struct tls *t, const struct tls_chain *c,
 	unsigned status;
 
 	if (!tls_trust(t, c, false, why) ||
-	    !tls_verify_peers(t, &status, why))
+	    !tls_verify_peers(t, c, &status, why))
 		return false;
 	if (!status)
 		return true;
-	if (!tls_trust(t, c, true, why) || !tls_verify_peers(t, &status, why))
+	if (!tls_trust(t, c, true, why) ||
+	    !tls_verify_peers(t, c, &status, why))
 		return false;
 	if (status & GNUTLS_CERT_SIGNER_NOT_FOUND && t->no_authorities &&
 	    !gnutls_x509_crt_check_issuer(c->crt[0], c->crt[0]))
@@ -270,11 +351,16 @@ static bool judge(struct tls *t, const struct tls_chain *c,
 	const struct tls_params *p = t->params;
 	bool pinned = p->pins && p->pins->n;
 
-	if (p->tlsas)
-		return tls_dane_verify(t, c, why);
+	if (p->tlsas && !tls_dane_verify(t, c, why))
+		return false;
+	t->facts->verified = false;
 	if (pinned && !verify_pin(p, c, why))
 		return false;
-	if (pinned ? !p->ca_file : !p->verify) {
+	if (p->tlsas && !p->hold_ca) {
+		t->facts->verified = true;
+		return true;
+	}
+	if (!p->tlsas && (pinned ? !p->ca_file : !p->verify)) {
 		t->facts->verified = pinned;
 		return true;
 	}

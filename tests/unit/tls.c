@@ -17,11 +17,12 @@
 enum who {
 	LEAF, WRONG_NAME, SELF, EXPIRED, FUTURE, CLIENT_ONLY, CN_ONLY, WITH_IP,
 	WILDCARD, NUL_NAME, STAPLE, CHAINED, EMAIL_ONLY, IP_AS_DNS, EVIL,
-	NOT_BY_CA, OLD_CHAINED, LEAVES
+	NOT_BY_CA, OLD_CHAINED, PARTIAL, ANY, DEEP_STAR, WEAK, WEAK_CHAINED,
+	STRONG_RSA, LEAVES
 };
 
 static struct cert root, other_root, middle, old_middle, twin_root, evil_root;
-static struct cert old_root, cross, old_cross;
+static struct cert old_root, cross, old_cross, middle_before, weak_middle;
 static struct cert leaf[LEAVES];
 static char ca_path[64], bundle_path[64], other_path[64], crl_path[64];
 static char empty_path[64], client_path[64], client_key_path[64];
@@ -49,6 +50,11 @@ static void make_leaves(void)
 		.raw_len = 29,
 	};
 	struct cert_spec staple = { .must_staple = true };
+	struct cert_spec partial = { .dns = "*x.example.org" };
+	struct cert_spec any = { .dns = "*" };
+	struct cert_spec deep_star = { .dns = "mx.*.org" };
+	struct cert_spec weak = { .rsa = 1024 };
+	struct cert_spec strong = { .rsa = 2048 };
 
 	leaf[LEAF] = leaf_make(&good);
 	leaf[WRONG_NAME] = leaf_make(&wrong);
@@ -65,6 +71,12 @@ static void make_leaves(void)
 	leaf[STAPLE] = leaf_make(&staple);
 	leaf[CHAINED] = cert_make(&good, &middle);
 	leaf[OLD_CHAINED] = cert_make(&good, &old_middle);
+	leaf[PARTIAL] = leaf_make(&partial);
+	leaf[ANY] = leaf_make(&any);
+	leaf[DEEP_STAR] = leaf_make(&deep_star);
+	leaf[WEAK] = leaf_make(&weak);
+	leaf[STRONG_RSA] = leaf_make(&strong);
+	leaf[WEAK_CHAINED] = cert_make(&good, &weak_middle);
 	leaf[EVIL] = cert_make(&good, &evil_root);
 	leaf[NOT_BY_CA] = cert_make(&good, &leaf[LEAF]);
 }
@@ -141,6 +153,11 @@ static int setup(void **state)
 	struct cert_spec old_again = { .cn = "Test Root", .ca = true,
 				       .from = -30, .until = -3,
 				       .key_of = &root };
+	struct cert_spec before = { .cn = "Test Intermediate", .ca = true,
+				    .from = -30, .until = -3,
+				    .key_of = &middle };
+	struct cert_spec weak = { .cn = "Weak Intermediate", .ca = true,
+				  .rsa = 1024 };
 	char *path[] = { ca_path, bundle_path, other_path, crl_path,
 			 empty_path, client_path, client_key_path };
 	size_t i;
@@ -152,6 +169,8 @@ static int setup(void **state)
 	evil_root = cert_make(&evil, NULL);
 	middle = cert_make(&mid, &root);
 	old_middle = cert_make(&old, &root);
+	middle_before = cert_make(&before, &root);
+	weak_middle = cert_make(&weak, &root);
 	old_root = cert_make(&old, NULL);
 	cross = cert_make(&again, &other_root);
 	old_cross = cert_make(&old_again, &old_root);
@@ -181,6 +200,8 @@ static int teardown(void **state)
 	cert_free(&evil_root);
 	cert_free(&middle);
 	cert_free(&old_middle);
+	cert_free(&middle_before);
+	cert_free(&weak_middle);
 	cert_free(&old_root);
 	cert_free(&cross);
 	cert_free(&old_cross);
@@ -227,6 +248,20 @@ static const struct fault faults[] = {
 	{ "wildcard, deeper", WILDCARD, "a.mx.example.org",
 	  .words = "is not for" },
 	{ "wildcard, base", WILDCARD, "example.org", .words = "is not for" },
+	{ "wildcard, part of a label", PARTIAL, .words = "is not for" },
+	{ "wildcard for everything", ANY, .words = "is not for" },
+	{ "wildcard within", DEEP_STAR, .words = "is not for" },
+	{ "final dot", LEAF, "mx.example.org.", .words = NULL },
+	{ "weak key", WEAK, .words = "no longer safe" },
+	{ "weak key of an issuer", WEAK_CHAINED, .above = &weak_middle,
+	  .words = "no longer safe" },
+	{ "strong RSA", STRONG_RSA, .words = NULL },
+	{ "expired twin of an intermediate before it", CHAINED,
+	  .above = &middle_before, .above_it = &middle, .words = NULL },
+	{ "expired twin of an intermediate behind it", CHAINED,
+	  .above = &middle, .above_it = &middle_before, .words = NULL },
+	{ "expired twin alone", CHAINED, .above = &middle_before,
+	  .words = "expired on" },
 	{ "NUL", NUL_NAME, .words = "is not for" },
 	{ "must-staple", STAPLE, .words = "must-staple" },
 	{ "intermediate", CHAINED, .above = &middle, .words = NULL },

@@ -95,6 +95,8 @@ static const struct dane_case dane_cases[] = {
 	  .words = "expired on" },
 	{ "2, leaf", 2, 1, 1, &self, &self,
 	  .words = "matches none" },
+	{ "2 0 0, leaf", 2, 0, 0, &self, &self,
+	  .words = "matches none" },
 	{ "2, genuine anchor in a forged chain", 2, 1, 1, &root, &evil,
 	  &evil_root, &root, .words = "does not come from the anchor" },
 	{ "2, genuine anchor, no forged CA", 2, 1, 1, &root, &evil,
@@ -164,10 +166,91 @@ static void test_dane(void **state)
 	}
 }
 
+/* Of records that differ in the digest alone the strongest counts (RFC 7671
+ * section 9). */
+static void test_strongest_digest(void **state)
+{
+	static const struct {
+		struct cert *weak, *strong;
+		unsigned char other;        /* the second's selector */
+		bool good;
+	} cases[] = {
+		{ &self, &leaf, 1, false }, { &leaf, &self, 1, true },
+		{ &self, &leaf, 0, true },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const struct dane_case sha256 = { "", 3, 1, 1,
+			cases[i].weak, NULL, NULL, NULL, NULL, NULL };
+		const struct dane_case sha512 = { "", 3, cases[i].other, 2,
+			cases[i].strong, NULL, NULL, NULL, NULL, NULL };
+		struct tlsa record[2] = { { 0 } };
+		struct tls_params p = { .verify = true, .tlsa = record,
+			.verify_name = "mx.example.org", .tlsas = 2 };
+		struct tls_facts facts = { 0 };
+		struct outcome why = { 0 };
+		struct server s;
+
+		record_make(&sha256, &record[0]);
+		record_make(&sha512, &record[1]);
+		serve(&s, &self, NULL, NULL);
+		expect("digests", handshake(&s, &p, &facts, &why),
+		       cases[i].good ? NULL : "matches none", &why);
+		free(record[0].data);
+		free(record[1].data);
+	}
+}
+
+/* A CA or a pin that the transport names is not dropped for DANE. */
+static void test_both_demands(void **state)
+{
+	const struct dane_case right = { "", 3, 1, 1, &leaf, NULL, NULL, NULL,
+					 NULL, NULL };
+	struct list pins = { 0 };
+	struct tlsa record = { 0 };
+	char path[2][64], pin[2][65];
+	int fd[2], i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		fd[i] = file_new(path[i]);
+		file_add_cert(fd[i], i ? &root : &evil_root);
+		cert_pin(i ? &leaf : &self, pin[i]);
+	}
+	record_make(&right, &record);
+	for (i = 0; i < 6; i++) {
+		struct tls_params p = {
+			.verify = true, .verify_name = "mx.example.org",
+			.tlsa = &record, .tlsas = 1, .pins = &pins,
+			.ca_file = i < 4 ? path[i % 2] : NULL,
+			.hold_ca = i < 2,
+		};
+		struct tls_facts facts = { 0 };
+		struct outcome why = { 0 };
+		struct server s;
+
+		if (i > 3)
+			list_add(&pins, pin[i % 2]);
+		serve(&s, &leaf, NULL, NULL);
+		expect("both", handshake(&s, &p, &facts, &why),
+		       i == 0 ? "unknown issuer" :
+		       i == 4 ? "fingerprint" : NULL, &why);
+		assert_int_equal(facts.verified, i != 0 && i != 4);
+		list_release(&pins);
+	}
+	free(record.data);
+	close(fd[0]);
+	close(fd[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_dane),
+		cmocka_unit_test(test_strongest_digest),
+		cmocka_unit_test(test_both_demands),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -41,6 +41,7 @@ struct cert_spec {
 	long from, until;        /* days from now; 0: -1, 30 */
 	const char *purpose;     /* NULL: server */
 	bool must_staple;
+	unsigned rsa;            /* bits; 0: P-256 */
 	const struct cert *key_of; /* uses this key */
 };
 
@@ -105,6 +106,9 @@ static UNUSED struct cert cert_make(const struct cert_spec *spec,
 	GOOD(gnutls_x509_privkey_init(&c.key));
 	if (spec->key_of)
 		GOOD(gnutls_x509_privkey_cpy(c.key, spec->key_of->key));
+	else if (spec->rsa)
+		GOOD(gnutls_x509_privkey_generate(c.key, GNUTLS_PK_RSA,
+						  spec->rsa, 0));
 	else
 		GOOD(gnutls_x509_privkey_generate(
 			c.key, GNUTLS_PK_ECDSA,
