@@ -190,7 +190,9 @@ static void survey_field(struct message *m, const struct field *f)
 	if (!m->facts.utf8_address && f->raw_len <= ADDRESS_FIELD_MAX &&
 	    bytes_wide(f->value, f->value_len) && field_has_addresses(f))
 		m->facts.utf8_address = has_utf8_address(f);
-	if (field_is(f, "TLS-Required"))
+	if (f->name_len > 7 && !strncasecmp(f->name, "Resent-", 7))
+		m->facts.resent = true;
+	else if (field_is(f, "TLS-Required"))
 		m->facts.tls_required_no = says_no(f);
 	else if (field_is(f, "Date"))
 		has->date |= !field_is_blank(f);

@@ -99,6 +99,7 @@ struct message_facts {
 	bool tls_required_no;  /* TLS-Required: No (RFC 8689 5) */
 	bool long_lines;       /* a line over 998 octets is still there */
 	bool from;             /* a From field with an address */
+	bool resent;           /* a field whose name begins with Resent- */
 	int64_t size;
 };
 const struct message_facts *message_facts(const struct message *m);

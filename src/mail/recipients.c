@@ -237,16 +237,6 @@ static bool gather_operands(struct gather *g, char *const *operand, size_t n)
 	return true;
 }
 
-static bool visit_resent(const struct field *f, void *context)
-{
-	static const char prefix[] = "Resent-";
-	struct gather *g = context;
-
-	g->resent = f->name_len >= sizeof(prefix) &&
-		    !strncasecmp(f->name, prefix, sizeof(prefix) - 1);
-	return !g->resent;
-}
-
 static bool names_recipients(const struct field *f, bool resent)
 {
 	if (resent)
@@ -273,8 +263,8 @@ static bool visit_field(const struct field *f, void *context)
 
 static bool gather_fields(struct gather *g, struct message *m)
 {
-	return message_fields(m, visit_resent, g, g->why) &&
-	       message_fields(m, visit_field, g, g->why) && !g->failed;
+	g->resent = message_facts(m)->resent;
+	return message_fields(m, visit_field, g, g->why) && !g->failed;
 }
 
 bool envelope_recipients(struct envelope *e, const struct recipient_rules *r,

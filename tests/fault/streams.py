@@ -60,11 +60,35 @@ def unreadable(argv, path, mode):
     return f"{' '.join(argv)} from {path}", test
 
 
+def no_room(folder, _):
+    """Nowhere to put what does not fit into memory."""
+    unshare = ["unshare", "-um" if not os.geteuid() else "-Urum"]
+    if subprocess.run(unshare + ["true"], capture_output=True,
+                      check=False).returncode:
+        raise harness.Skip("no namespaces here")
+    config = pathlib.Path(folder, "config")
+    config.write_text("[queue]\nqueue = never\n[log]\nto = none\n")
+    env = dict(harness.environment(folder))
+    env.pop("TMPDIR", None)
+    done = subprocess.run(
+        unshare + ["sh", "-c", "mount --bind /tmp /tmp && "
+                   "mount -o remount,bind,ro /tmp && exec \"$@\"", "sh",
+                   harness.POSTHASTE, "-C", str(config), "-i", "a@b.example"],
+        input=b"S: s\n\n" + 3 * 1024 * 1024 * b"x\n", env=env, timeout=60,
+        capture_output=True, check=False)
+    if b"mount: " in done.stderr:
+        raise harness.Skip("nothing may be mounted here")
+    found = done.returncode, done.stderr.decode()
+    want(74, " /tmp: ", found)
+    want(74, "TMPDIR", found)
+
+
 def main():
     tests = [full(argv) for argv in REPORTS]
     for argv in (["-t"], ["a@example.org"], ["-bs"]):
         tests.append(unreadable(argv, "/", os.O_RDONLY))
         tests.append(unreadable(argv, "/dev/null", os.O_WRONLY))
+    tests.append(("no room for a temporary file", no_room))
     return harness.tap(tests)
 
 
