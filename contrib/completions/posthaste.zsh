@@ -24,6 +24,8 @@ _posthaste_ids() {
 	compadd -a found
 }
 
+# the blank before an action keeps _arguments from putting words of its own
+# before those of the action
 _arguments -S -A '-*' \
 	'-t[send also to the addresses in To, Cc and Bcc]' \
 	'--read-recipients[the same as -t]' \
@@ -36,9 +38,9 @@ _arguments -S -A '-*' \
 	'-B+[body type]:type:(7BIT 8BITMIME)' \
 	'-bm[send one message from standard input]' \
 	'-bs[speak SMTP on standard input and output]' \
-	'-a+[use this account]:account:_posthaste_sections account' \
-	'--account=[use this account]:account:_posthaste_sections account' \
-	'--transport=[use this transport]:transport:_posthaste_sections transport direct' \
+	'-a+[use this account]:account: _posthaste_sections account' \
+	'--account=[use this account]:account: _posthaste_sections account' \
+	'--transport=[use this transport]:transport: _posthaste_sections transport direct' \
 	'--require-tls[ask for REQUIRETLS]' \
 	'--dry-run[show what would be sent, and send nothing]' \
 	'-v[transcript of the session on standard error]' \
@@ -51,16 +53,16 @@ _arguments -S -A '-*' \
 	'-odd[the same as -odq]' \
 	'-q-[run the queue once]:: :' \
 	'-bp[list the queue]' \
-	'--show=[show an entry of the queue]:entry:_posthaste_ids' \
-	'--hold=[keep an entry until it is released]:entry:_posthaste_ids' \
-	'--release=[end a hold]:entry:_posthaste_ids' \
-	'--remove=[remove an entry, unsent]:entry:_posthaste_ids' \
-	'--retry=[make an entry due]:entry:_posthaste_ids' \
+	'--show=[show an entry of the queue]:entry: _posthaste_ids' \
+	'--hold=[keep an entry until it is released]:entry: _posthaste_ids' \
+	'--release=[end a hold]:entry: _posthaste_ids' \
+	'--remove=[remove an entry, unsent]:entry: _posthaste_ids' \
+	'--retry=[make an entry due]:entry: _posthaste_ids' \
 	'--check[print the configuration as in effect, and its faults]' \
 	'--explain[say by which way mail would go]' \
 	'-bv[the same as --explain]' \
-	'--probe[connect, and say what is found]::transport or address:_posthaste_sections transport' \
-	'--dnscheck=[hold the configuration against DNS]:domain:_posthaste_sections domain' \
+	'--probe[connect, and say what is found]::transport or address: _posthaste_sections transport' \
+	'--dnscheck=[hold the configuration against DNS]:domain: _posthaste_sections domain' \
 	'--configure=[print a configuration for an address]:address:' \
 	'--json[print the report as JSON]' \
 	'-C+[read this configuration file]:file:_files' \

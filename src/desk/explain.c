@@ -13,7 +13,7 @@
 #include "submit/sign.h"
 #include "submit/transport.h"
 
-enum { OUTPUT_MAX = 64 * 1024 * 1024 };
+enum { OUTPUT_MAX = 64 * 1024 * 1024, WIDTH = 79 };
 
 /* One line of the answer: a transport that a recipient would take. */
 struct row {
@@ -124,21 +124,43 @@ static void row_json(struct explanation *x, const struct row *row)
 	json_end(j);
 }
 
+/* A label and words, broken where a line of a terminal ends. */
+static void add_wrapped(struct buf *out, const char *label, const char *text)
+{
+	const size_t indent = strlen(label);
+	size_t column = indent, n;
+
+	for (buf_adds(out, label); *text; text += n + strspn(text + n, " ")) {
+		n = strcspn(text, " ");
+		if (column > indent && column + 1 + n > WIDTH) {
+			buf_addf(out, "\n%*s", (int)indent, "");
+			column = indent;
+		} else if (column > indent) {
+			buf_addc(out, ' ');
+			column++;
+		}
+		buf_add(out, text, n);
+		column += n;
+	}
+	buf_addc(out, '\n');
+}
+
 static void row_text(struct explanation *x, const struct row *row)
 {
 	bool colour = desk_colour();
 	char host[300];
 	size_t i;
 
-	buf_addf(&x->out, "  from attempt %u  %s%s%s (%s)  TLS %s\n",
-		 row->attempt, colour ? "\033[1m" : "", row->transport,
+	buf_addf(&x->out, "  from attempt %u on by transport %s%s%s (kind %s), "
+		 "TLS %s\n", row->attempt, colour ? "\033[1m" : "", row->transport,
 		 colour ? "\033[0m" : "", kind_name((enum kind)row->t->kind),
 		 row->tls);
 	for (i = 0; i < row->hosts.n; i++) {
 		host_words(&row->hosts.item[i], host, sizeof(host));
-		buf_addf(&x->out, "      %s %s\n", i ? "then" : "host", host);
+		buf_addf(&x->out, "      %s     %s\n", i ? "then" : "host",
+			 host);
 	}
-	buf_addf(&x->out, "      because: %s\n", row->why);
+	add_wrapped(&x->out, "      because  ", row->why);
 }
 
 static void show_row(struct explanation *x, const char *recipient,
@@ -346,6 +368,35 @@ static bool print_message(struct explanation *x, struct message *m,
 	return !n || not_shown(why);
 }
 
+/* What the queue would do, which is not touched. */
+static const char *queue_words(const struct desk *d)
+{
+	const struct config *c = d->config;
+	const bool asked = d->options->mode == MODE_BACKGROUND ||
+			   d->options->mode == MODE_QUEUE;
+	struct outcome ignored;
+	struct queue *q = NULL;
+	bool usable, tended = false;
+
+	usable = c->queue.queue != QUEUE_NEVER && c->queue.directory &&
+		 (desk_open_queue(d, false, &q, &ignored) || c->user_file);
+	if (usable && q) {
+		tended = queue_tended(q);
+		queue_close(q);
+	}
+	if (!usable || (c->queue.queue == QUEUE_UNSET && !tended && !asked))
+		return "there is none in use: what fails for now is not kept "
+		       "(status 75)";
+	if (d->options->mode == MODE_QUEUE)
+		return "the message would be queued, for the next run";
+	if (asked || (c->queue.queue == QUEUE_ALWAYS &&
+		      d->options->mode != MODE_NOW))
+		return "the message would be queued first and delivered in "
+		       "the background";
+	return "it would be tried at once; what fails for now would be "
+	       "queued";
+}
+
 static bool dry_run(struct explanation *x, struct message *m,
 		    struct outcome *why)
 {
@@ -364,6 +415,8 @@ static bool dry_run(struct explanation *x, struct message *m,
 		json_end(&x->json);
 	} else {
 		buf_addf(&x->out, "from <%s>\n", x->envelope->sender);
+		add_wrapped(&x->out, "queue: ", queue_words(x->d));
+		buf_addc(&x->out, '\n');
 		explain_all(x);
 		buf_addc(&x->out, '\n');
 		done = print_message(x, m, prefix, why);

@@ -142,10 +142,19 @@ exit($sent ? 0 : 1);
 """
 
 
+def php_program():
+    """Its name has its version in it."""
+    peers = os.environ.get("POSTHASTE_PEERS", "/var/cache/posthaste-peers")
+    found = sorted(path.name for path in pathlib.Path(
+        peers, "callers/usr/bin").glob("php[0-9]*"))
+    want(found, f"no PHP in {peers}")
+    return found[-1]
+
+
 @caller
 def php(desk):
     """PHP's mail() with additional parameters, CRLF in its header"""
-    said = desk.run(["php8.2", "-n", "-d",
+    said = desk.run([php_program(), "-n", "-d",
                      f"sendmail_path={desk.wrapper} -t -i", "-r", PHP])
     want(not said, f"PHP said {said}")
     message = desk.arrived(
@@ -165,7 +174,7 @@ def php(desk):
 def php_refused(desk):
     """PHP's mail() of what is refused: false, in words in its log"""
     script = 'exit(mail("nouser@example.org", "s", "b") ? 0 : 3);'
-    argv = [interop.PEERS, "run", "callers", "php8.2", "-n", "-d",
+    argv = [interop.PEERS, "run", "callers", php_program(), "-n", "-d",
             f"sendmail_path={desk.program} -t -i", "-r", script]
     child = subprocess.run(argv, env=desk.environment(), timeout=60,
                            stdin=subprocess.DEVNULL, capture_output=True,

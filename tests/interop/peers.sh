@@ -16,6 +16,16 @@ set -eu
 peers=${POSTHASTE_PEERS:-/var/cache/posthaste-peers}
 names="postfix dovecot exim callers"
 
+# The system's PHP, whatever its version is; what is unpacked already counts
+# where apt knows nothing.
+php() {
+	{
+		cat "$peers/callers/unpacked" 2>/dev/null
+		apt-cache depends php-cli 2>/dev/null
+		echo php-cli
+	} | grep -o 'php[0-9.]*-cli' | sort -r | head -n 1
+}
+
 packages() {
 	case $1 in
 	postfix)
@@ -26,7 +36,7 @@ packages() {
 	exim)
 		echo exim4-daemon-heavy ;;
 	callers)
-		echo php8.2-cli cron s-nail mutt git git-email \
+		echo "$(php)" cron s-nail mutt git git-email \
 			libmailtools-perl ;;
 	esac
 }
