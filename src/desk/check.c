@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "desk/desk.h"
 #include "mail/aliases.h"
 #include "mail/dkim.h"
@@ -202,27 +203,15 @@ static void check_aliases(struct check *k)
 
 /* --- what is valid and hardly meant --- */
 
+/* The log has been opened by whoever we are now. */
 static void check_log(struct check *k)
 {
-	const char *to = k->shown.log.to, *slash;
-	unsigned line = config_line(&k->shown, "log", "to", 0);
-	char *folder;
-	int fd;
+	const char *fault = log_fault();
 
-	if (!to || to[0] != '/')
-		return;
-	fd = open(to, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd >= 0) {
-		close(fd);
-		return;
-	}
-	slash = strrchr(to, '/');
-	folder = mem_stringn(to, slash > to ? (size_t)(slash - to) : 1);
-	if (errno != ENOENT || faccessat(AT_FDCWD, folder, W_OK | X_OK,
-					 AT_EACCESS))
-		config_warn(&k->shown, line, "to: the log %.300s cannot be "
-			    "written: %s", to, strerror(errno));
-	free(folder);
+	if (fault)
+		config_warn(&k->shown, config_line(&k->shown, "log", "to", 0),
+			    "to: cannot be written, and syslog takes its "
+			    "place: %s", fault);
 }
 
 /* A queue that was asked for, and where it would be. */
