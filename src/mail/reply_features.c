@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "mail/mechanism.h"
 #include "mail/reply.h"
 
 /* A name's length (RFC 4422 3.1), and how many are listened to. */
@@ -56,7 +57,8 @@ static char upper(char c)
 	return c >= 'a' && c <= 'z' ? (char)(c - ('a' - 'A')) : c;
 }
 
-static void mechanism_add(struct features *f, const char *word)
+/* known: only one that our table has. */
+static void mechanism_add(struct features *f, const char *word, bool known)
 {
 	char name[MECHANISM_MAX + 1];
 	size_t i;
@@ -70,7 +72,8 @@ static void mechanism_add(struct features *f, const char *word)
 			return;
 	}
 	name[i] = '\0';
-	if (i && f->mechanisms.n < MECHANISMS_MAX &&
+	if (i && (!known || mechanism_find(name)) &&
+	    f->mechanisms.n < MECHANISMS_MAX &&
 	    !list_has(&f->mechanisms, name))
 		list_add(&f->mechanisms, name);
 }
@@ -136,20 +139,22 @@ static void limits_read(struct features *f, const struct list *word)
 }
 
 static void auth_read(struct features *f, const struct list *word,
-		      const char *glued)
+		      const char *glued, bool known)
 {
 	size_t i;
 
 	f->auth = true;
 	if (glued)
-		mechanism_add(f, glued);
+		mechanism_add(f, glued, known);
 	for (i = 1; i < word->n; i++)
-		mechanism_add(f, word->item[i]);
+		mechanism_add(f, word->item[i], known);
 }
 
 static void line_read(struct features *f, const char *line,
 		      const char *shown)
 {
+	/* a name that is a secret of ours is not to be repeated */
+	const bool masked = strcmp(line, shown) != 0;
 	struct list word = {0};
 	const char *keyword;
 	size_t i;
@@ -167,9 +172,9 @@ static void line_read(struct features *f, const char *line,
 	else if (!strcasecmp(keyword, "LIMITS"))
 		limits_read(f, &word);
 	else if (!strcasecmp(keyword, "AUTH"))
-		auth_read(f, &word, NULL);
+		auth_read(f, &word, NULL, masked);
 	else if (!strncasecmp(keyword, "AUTH=", 5))
-		auth_read(f, &word, keyword + 5);
+		auth_read(f, &word, keyword + 5, masked);
 	list_release(&word);
 }
 

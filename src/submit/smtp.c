@@ -165,11 +165,14 @@ bool session_reply(struct session *s, enum stage stage, struct outcome *why)
 /* Something came before we spoke. */
 static bool unasked(struct session *s, enum stage stage, struct outcome *why)
 {
+	struct outcome said;
+
 	if (!session_reply(s, stage, why))
 		return false;
+	session_outcome(s, stage, &said);
 	outcome_fail(why, stage, EX_PROTOCOL,
-		     "the server spoke out of turn: \"%.80s\"",
-		     reply_words(&s->reply));
+		     "the server spoke out of turn: \"%d %.200s\"",
+		     s->reply.code, said.text);
 	return session_break(s, stage, why);
 }
 
@@ -252,11 +255,14 @@ bool session_is_verified(const struct session *s)
 
 static bool refused(struct session *s, enum stage stage, struct outcome *why)
 {
-	session_outcome(s, stage, why);
+	struct outcome said;
+
+	session_outcome(s, stage, &said);
+	*why = said;
 	if (why->exit == EX_OK || reply_class(&s->reply) == 3)
 		outcome_fail(why, stage, EX_PROTOCOL,
-			     "unexpected answer %d \"%.80s\"", s->reply.code,
-			     reply_words(&s->reply));
+			     "unexpected answer %d \"%.200s\"",
+			     s->reply.code, said.text);
 	snprintf(why->host, sizeof(why->host), "%s", s->params->host);
 	return false;
 }
@@ -282,12 +288,14 @@ static bool kind_words(const struct session *s, struct outcome *why)
 
 static bool greeting(struct session *s, struct outcome *why)
 {
+	struct outcome said;
+
 	if (!session_reply(s, STAGE_HELLO, why))
 		return why->code ? false : kind_words(s, why);
 	s->greeted = true;
-	text_printable(s->facts.banner, sizeof(s->facts.banner),
-		       reply_words(&s->reply),
-		       strlen(reply_words(&s->reply)));
+	session_outcome(s, STAGE_HELLO, &said);
+	text_printable(s->facts.banner, sizeof(s->facts.banner), said.text,
+		       strlen(said.text));
 	return s->reply.code == 220 || refused(s, STAGE_HELLO, why);
 }
 

@@ -258,6 +258,14 @@ static void test_masked(void **state)
 	assert_int_equal(f.lines.n, 2);
 	assert_string_equal(f.lines.item[0], "********");
 	assert_string_equal(f.lines.item[1], "SIZE 5");
+	mask_add_secret(&secrets, "Secret-4711");
+	assert_int_equal(feed(&r, "250-x\n250-AUTH PLAIN SECRET-4711 X-OTHER\n"
+		"250 AUTH X-OTHER"), REPLY_DONE);
+	reply_mask(&r, &secrets);
+	features_read(&f, &r);
+	assert_int_equal(f.mechanisms.n, 2);
+	assert_string_equal(f.mechanisms.item[0], "PLAIN");
+	assert_string_equal(f.mechanisms.item[1], "X-OTHER");
 	assert_int_equal(feed(&r, "535-5.7.8 not\n535 5.7.8 pipelining!"),
 			 REPLY_DONE);
 	reply_mask(&r, &secrets);
