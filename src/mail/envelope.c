@@ -11,6 +11,7 @@ void envelope_release(struct envelope *e)
 	while (e->n) {
 		free(e->rcpt[--e->n].address);
 		free(e->rcpt[e->n].orcpt);
+		free(e->rcpt[e->n].earlier);
 	}
 	free(e->rcpt);
 	free(e->sender);

@@ -172,6 +172,9 @@ enum rcpt_state policy_verdict(const struct outcome *o, bool queue);
 bool policy_is_attempt(const struct outcome *o);
 /* Whether another way (host, transport, attempt) may be tried after it. */
 bool policy_try_elsewhere(const struct outcome *o);
+/* Whether the next attempt may be made at once, if it goes another way: not
+ * after what fails for good, be it for what one host lacks. */
+bool policy_goes_on(const struct outcome *o);
 
 struct tally {
 	bool any_sent;      /* a server took it for a recipient */

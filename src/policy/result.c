@@ -49,6 +49,12 @@ bool policy_try_elsewhere(const struct outcome *o)
 	return o->lacking || policy_verdict(o, true) == RCPT_PENDING;
 }
 
+bool policy_goes_on(const struct outcome *o)
+{
+	return o->exit != EX_OK && !o->lacking && policy_is_attempt(o) &&
+	       policy_try_elsewhere(o);
+}
+
 static size_t rank_of(int exit)
 {
 	size_t i;

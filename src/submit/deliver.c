@@ -186,6 +186,8 @@ void dispatcher_add(struct dispatcher *x, struct job *job)
 /* The journal has set the facts of an entry's recipients already. */
 static void settle_unjournaled(const struct run *run, struct recipient *r)
 {
+	if (r->earlier && !policy_replaces(r->earlier, &r->last))
+		r->last = *r->earlier;
 	r->state = policy_verdict(&r->last, run->queue);
 	if (policy_is_attempt(&r->last))
 		r->attempts++;
@@ -210,8 +212,7 @@ static bool goes_on(const struct dispatcher *x, const struct job *job,
 		    const struct recipient *r, const struct destination *d)
 {
 	return !x->stopping && !(job->entry && job->entry->broken) &&
-	       r->last.exit != EX_OK && policy_is_attempt(&r->last) &&
-	       policy_try_elsewhere(&r->last) &&
+	       policy_goes_on(&r->last) &&
 	       other_way(x, job, r, r->attempts, d);
 }
 
@@ -232,6 +233,10 @@ void part_settle(struct dispatcher *x, const struct destination *d,
 		/* without a queue a refusal of the session is final, unless
 		 * there is another way */
 		r->state = RCPT_PENDING;
+		if (!job->entry && !r->earlier)
+			r->earlier = mem_alloc(sizeof(*r->earlier));
+		if (!job->entry)
+			*r->earlier = r->last;
 		assign(x, job, p->rcpt[i]);
 	}
 	part_release(p);

@@ -206,6 +206,21 @@ def stands_relays(second):
     return test
 
 
+def stands_attempts(second):
+    """The same where the next attempt has another route."""
+    def test(folder, certificates):
+        more = ("[route second]\nminimum_attempts = 1\ntransport = second\n"
+                "[route first]\ntransport = first\n[transport first]\n"
+                f"kind = smtp\nno_starttls = yes\nhost = {ONE}\n"
+                "[transport second]\nkind = smtp\nno_starttls = yes\n"
+                f"host = {second}\n")
+        w = Walk(folder, certificates, {}, {ONE: LATER, TWO: REFUSES}, 75,
+                 more=more)
+        want("greylisted" in w.result.err, w.result.err)
+        want(second != TWO or w.hosts.connections(TWO) == 1, "not asked")
+    return test
+
+
 def ends(folder, certificates):
     """A refusal of the message ends it, whatever was for now before."""
     w = Walk(folder, certificates, mx([ONE], [TWO], [THREE]),
@@ -290,6 +305,8 @@ TESTS += [
     ("stands-later", stands(REFUSES, LATER, REFUSES)),
     ("stands-relay-554", stands_relays(TWO)),
     ("stands-relay-no-name", stands_relays("no.such.test")),
+    ("stands-attempts-554", stands_attempts(TWO)),
+    ("stands-attempts-no-name", stands_attempts("no.such.test")),
     ("ends", ends), ("lacks", lacks), ("lacks-size", lacks_size),
     ("all-lack", all_lack),
     ("lacks-then-dead", one_lacks_one_dead(None, True)),

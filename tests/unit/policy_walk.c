@@ -289,7 +289,9 @@ static void test_spent(void **state)
 	}
 	o = said("mail 503");
 	assert_int_equal(policy_verdict(&o, true), RCPT_PENDING);
+	assert_true(policy_goes_on(&o));
 	o = said("lacks");
+	assert_false(policy_goes_on(&o));
 	assert_true(policy_try_elsewhere(&o));
 	assert_int_equal(policy_verdict(&o, true), RCPT_FAILED);
 }
