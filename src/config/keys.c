@@ -103,7 +103,7 @@ static const struct config_key table[] = {
 	  .words = queue_modes,
 	  .help = "what is queued: on_failure what fails for now, always "
 		  "everything, never nothing; without it on_failure where "
-		  "the queue is usable and was run within the last day" },
+		  "the queue is usable and was run within the last week" },
 	{ QUEUE(directory, directory, ""),
 	  .help = "the queue; without it the system's, for a user's own "
 		  "file $XDG_STATE_HOME/posthaste/queue" },
