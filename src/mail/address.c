@@ -30,7 +30,7 @@ struct scan {
 struct words {
 	struct buf phrase; /* words with the blanks between them */
 	struct buf local;  /* words and dots alone, unquoted */
-	size_t end;        /* offset behind the last of them */
+	size_t end;        /* offset after the last of them */
 	size_t count;
 	bool after_word;
 	bool adjacent;     /* two words without a dot between: no local part */
@@ -272,7 +272,7 @@ static bool literal_read(struct scan *s, struct buf *domain)
 	return fault(s, "address literal without end");
 }
 
-/* The domain behind an "@", with the blanks and comments of RFC 5322 4.4. */
+/* The domain after an "@", with the blanks and comments of RFC 5322 4.4. */
 static bool domain_read(struct scan *s, struct buf *domain)
 {
 	bool after_atom = false;
@@ -429,7 +429,7 @@ static bool route_skip(struct scan *s)
 	return true;
 }
 
-/* From "<" to behind ">"; takes name over. */
+/* From "<" to after ">"; takes name over. */
 static bool angle_read(struct scan *s, char *name)
 {
 	struct words w = {0};

@@ -53,7 +53,7 @@ bool address_one(const char *text, char **address, bool *qualified,
 		 struct outcome *why) MUST_CHECK;
 void mailboxes_release(struct mailboxes *m);
 
-/* The domain of an address of ours: what is behind its last "@", "" without
+/* The domain of an address of ours: what is after its last "@", "" without
  * one. */
 const char *address_domain(const char *address);
 /* "local@domain"; the caller frees. */

@@ -17,7 +17,7 @@ const char *address_domain(const char *address)
 {
 	const char *at = strrchr(address, '@');
 
-	/* a quoted local part may hold an "@" and have no domain behind it */
+	/* a quoted local part may hold an "@" and have no domain after it */
 	return at && !strchr(at, '"') ? at + 1 : "";
 }
 
@@ -147,7 +147,7 @@ bool domain_normalise(const char *text, size_t n, char **out,
 
 	*out = NULL;
 	if (!n)
-		return domain_fault(why, "no domain behind the \"@\"");
+		return domain_fault(why, "no domain after the \"@\"");
 	if (text[0] == '[')
 		return literal_normalise(text, n, out, why);
 	if (n > WIDE_MAX)

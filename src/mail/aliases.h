@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The aliases file (SPEC 4): "name: address, ...", continued on lines that
+ * The aliases file: "name: address, ...", continued on lines that
  * begin with a blank, "#" comments. A key is a local part, "name@domain",
  * "@domain" (all of that domain), or "default" or "*" (all that have no
  * domain and no key of their own).

@@ -179,7 +179,7 @@ static void add_names(struct buf *b, const struct list *h)
 	}
 }
 
-/* The field's value with nothing behind "b=". */
+/* The field's value with nothing after "b=". */
 static void add_value(struct buf *b, const struct signing *s,
 		      const unsigned char body[DKIM_HASH])
 {

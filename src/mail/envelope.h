@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The envelope (SPEC 4): who sends, to whom, and what became of each. */
+/* The envelope: who sends, to whom, and what became of each. */
 #ifndef MAIL_ENVELOPE_H
 #define MAIL_ENVELOPE_H
 

@@ -17,7 +17,7 @@ enum { LINE_LONGEST = 998 };
 
 /*
  * The normaliser: a caller's bytes in, a message out whose lines all end in
- * CRLF and whose header, possibly empty, is ended by an empty line (SPEC 3).
+ * CRLF and whose header, possibly empty, is ended by an empty line.
  *
  * A run of CRs before an LF, or before the end of the input, belongs to the
  * line end. Another CR becomes a blank in the header and a line end in the
@@ -96,7 +96,7 @@ struct stuffer {
 size_t stuff(struct stuffer *s, const char *in, size_t n, char *out);
 
 /*
- * The other direction, for a server (RFC 5321 4.5.2): the bytes behind a DATA
+ * The other direction, for a server (RFC 5321 4.5.2): the bytes after a DATA
  * command in, a message's bytes out, the dots that stuffing put before a dot
  * taken away. With crlf a line is what ends in CRLF and only CRLF.CRLF is the
  * end; without it a line ends in LF and only LF.LF is the end. {.crlf = ...}

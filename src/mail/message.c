@@ -268,7 +268,7 @@ bool message_survey(struct message *m, struct outcome *why)
 	return true;
 }
 
-/* Where the header ends: behind the first empty line; 0: it does not. */
+/* Where the header ends: after the first empty line; 0: it does not. */
 static int64_t header_end(struct spool *s)
 {
 	struct part whole = { .store = s, .size = s->size };

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A message (SPEC 3). Whatever the caller wrote, what is kept here has lines
- * that end in CRLF, no bare CR or LF, a header that is one (possibly empty)
- * and without NUL, an empty line and a body, which has no NUL once the message
- * is completed: the bytes as they go by BDAT, not yet dot-stuffed. The first MiB lies in memory, the rest in an unlinked
- * temporary file (or in a queue entry's file); memory grows neither with
- * the message nor with the number of its fields.
+ * A message. Whatever the caller wrote, what is kept here has lines that end
+ * in CRLF, no bare CR or LF, a header that is one (possibly empty) and without
+ * NUL, an empty line and a body, which has no NUL once the message is
+ * completed: the bytes as they go by BDAT, not yet dot-stuffed. The first MiB
+ * lies in memory, the rest in an unlinked temporary file (or in a queue
+ * entry's file); memory grows neither with the message nor with the number of
+ * its fields.
  */
 #ifndef MAIL_MESSAGE_H
 #define MAIL_MESSAGE_H
@@ -71,7 +72,7 @@ long message_bytes(struct message *m, int64_t offset, const char **data);
 struct field {
 	const char *name;   /* not terminated */
 	size_t name_len;    /* without blanks before the colon */
-	const char *value;  /* behind the colon, folding kept, last CRLF not */
+	const char *value;  /* after the colon, folding kept, last CRLF not */
 	size_t value_len;
 	const char *raw;    /* the whole, last CRLF included */
 	size_t raw_len;
@@ -124,9 +125,8 @@ struct completion {
 };
 
 /* Replaces *m by the completed message: fields removed, added, qualified,
- * refolded, long body lines re-encoded, NULs encoded or left out, all as
- * SPEC 3 and 4 say. A field that is empty counts as missing. On failure
- * (EX_IOERR) *m is unchanged. */
+ * refolded, long body lines re-encoded, NULs encoded or left out. A field that
+ * is empty counts as missing. On failure (EX_IOERR) *m is unchanged. */
 bool message_complete(struct message **m, const struct completion *c,
 		      struct outcome *why) MUST_CHECK;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What a message lacks, and what it must not have (SPEC 3 and 4). */
+/* What a message lacks, and what it must not have. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

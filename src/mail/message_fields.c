@@ -13,7 +13,7 @@ static int64_t fields_end(const struct message *m)
 	return m->header.size - 2;
 }
 
-/* The end of the field that begins at w->at: behind the first line end that
+/* The end of the field that begins at w->at: after the first line end that
  * no white space follows; -1 when the file cannot be read. */
 static int64_t field_end(const struct field_walk *w)
 {

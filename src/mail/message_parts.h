@@ -117,7 +117,7 @@ bool field_has_author(const struct field *f, char **name);
 /* An address field longer than this is not parsed: its mailboxes would take
  * many times its room in memory. It is left as it is. */
 enum { ADDRESS_FIELD_MAX = 1024 * 1024 };
-/* Whether it is one of the fields whose mailboxes SPEC 3 completes. */
+/* Whether it is one of the fields whose mailboxes are completed. */
 bool field_has_addresses(const struct field *f);
 /* The same text with CR and LF as blanks, so that offsets stay. The caller
  * frees. */
@@ -131,7 +131,7 @@ char *field_flatten(const struct field *f);
 struct refolder {
 	struct spool *out;
 	size_t width;
-	bool colon;           /* the field's name is behind us */
+	bool colon;           /* the field's name is past */
 	size_t line;          /* length of the line so far */
 	bool solid;           /* it holds more than white space */
 	bool name_only;       /* and nothing but the field's name */

@@ -179,7 +179,7 @@ bool message_read(int fd, const struct message_limits *limits,
 		message_abandon(r);
 		return false;
 	}
-	/* who writes on behind the dot must not die of it */
+	/* who writes on after the dot must not die of it */
 	if (r->machine.ended)
 		message_drain(fd);
 	return message_end(r, out, why);

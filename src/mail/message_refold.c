@@ -7,7 +7,7 @@
 enum { LINE_WANTED = 78 };
 
 /* A break comes before white space, never so that a line of white space
- * alone is left, and behind a lone "Name:" only if nothing else helps. */
+ * alone is left, and after a lone "Name:" only if nothing else helps. */
 static void put_held(struct refolder *r)
 {
 	size_t most = r->name_only ? LINE_LONGEST : r->width;

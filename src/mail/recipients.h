@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* From what a caller said to the recipients of an envelope (SPEC 4). */
+/* From what a caller said to the recipients of an envelope. */
 #ifndef MAIL_RECIPIENTS_H
 #define MAIL_RECIPIENTS_H
 
@@ -17,7 +17,7 @@ struct rcpt_wish {
 	char *orcpt;              /* as in struct recipient; NULL: none */
 };
 
-/* How recipients are found (SPEC 4). */
+/* How recipients are found. */
 struct recipient_rules {
 	const char *domain;            /* for addresses without one */
 	const struct list *local_names; /* domains that this host is */
