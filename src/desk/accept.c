@@ -13,6 +13,7 @@
 #include "policy/policy.h"
 #include "submit/deliver.h"
 #include "submit/secret.h"
+#include "submit/transport.h"
 
 /* --- the queue --- */
 
@@ -278,6 +279,33 @@ static bool queues_first(const struct desk *d)
 	return d->config->queue.queue == QUEUE_ALWAYS;
 }
 
+/* Whether only the queue's owner can make this attempt: he reads a secret that
+ * the caller may not, and his runs come by. Then it is his from the start, and
+ * nothing has failed. */
+static bool is_for_owner(const struct desk *d, const struct queue *q,
+			 const struct acceptance *a)
+{
+	const struct envelope *e = &a->envelope;
+	struct list names = { 0 };
+	const struct transport *t;
+	bool denied = false;
+	size_t i, j;
+
+	if (!q || !queue_is_remote(q) || !queue_tended(q))
+		return false;
+	for (i = 0; i < e->n && !denied; i++) {
+		policy_transports(d->config, d->options->transport,
+				  a->account, e->sender, e->rcpt[i].address,
+				  0, &names, NULL);
+		for (j = 0; j < names.n && !denied; j++) {
+			t = transport_find(d->config, names.item[j]);
+			denied = t && secret_is_denied(t);
+		}
+		list_release(&names);
+	}
+	return denied;
+}
+
 /* What is due and has nobody to send it goes along with us. */
 static void tend(const struct desk *d, struct queue *q)
 {
@@ -321,6 +349,8 @@ void desk_accept(const struct desk *d, const struct request *request,
 		refuse_unheld(a);
 		return;
 	}
+	first = first || (d->options->mode == MODE_UNSET &&
+			  is_for_owner(d, q, a));
 	if (q && first)
 		queue_first(d, q, a, *m, d->options->mode != MODE_QUEUE);
 	else

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "mail/address.h"
 #include "mail/recipients.h"
+#include "policy/policy.h"
 
 static void take_over(char **old, char **new)
 {
@@ -112,6 +114,21 @@ void adopt_sender(const struct config *config, struct entry *e)
 	caller_release(&caller);
 }
 
+/* --transport is for those who may choose: whoever hands in an entry gets no
+ * further by it than his account's routes. */
+static void hold_transport(const struct config *config,
+			   const struct account *account, struct entry *e,
+			   char **transport)
+{
+	if (!*transport || policy_reaches(config, account, *transport))
+		return;
+	log_say(LOG_AT_INFO, "%s: no route of this user (%lu) leads to "
+		"transport %s: it goes where the routes say", e->id,
+		(unsigned long)e->uid, *transport);
+	free(*transport);
+	*transport = NULL;
+}
+
 bool adopt(const struct config *config, struct entry *e, struct message **m,
 	   const struct account **account, struct outcome *why)
 {
@@ -129,6 +146,8 @@ bool adopt(const struct config *config, struct entry *e, struct message **m,
 		take_over(&e->envelope.account, &fresh.account);
 		keep_xtext(&e->envelope.envid);
 		take_recipients(e);
+		hold_transport(config, *account, e, &e->envelope.transport);
+		hold_transport(config, *account, e, &e->transport);
 		e->envelope.eight_bit = fresh.eight_bit;
 		e->envelope.utf8 = envelope_is_utf8(&e->envelope) ||
 				   message_facts(*m)->utf8_address;

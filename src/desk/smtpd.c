@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "desk/smtpd_parts.h"
 #include "mail/lines.h"
@@ -11,6 +13,7 @@
 
 enum {
 	RECIPIENTS_MOST = 10000,
+	SESSIONS_MOST = 8,      /* of a user at once */
 	FAULTS_MOST = 20        /* in a row, each a command that was refused */
 };
 
@@ -341,7 +344,8 @@ static void converse(struct session *s)
 			command(s, line, n);
 	}
 	if (s->client.silent)
-		client_reply(&s->client, "421 4.4.2 nothing came for an hour");
+		client_reply(&s->client, "421 4.4.2 nothing came for five "
+			     "minutes");
 	client_flush(&s->client);
 }
 
@@ -365,6 +369,48 @@ static int broken_status(const struct session *s)
 	return c->deaf || c->heard ? EX_IOERR : EX_NOINPUT;
 }
 
+/* On a UNIX socket the caller is who the kernel says he is; nothing that our
+ * own environment says is his. */
+static bool take_peer(const struct desk *d)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	int domain = 0;
+
+	if (getsockopt(STDIN_FILENO, SOL_SOCKET, SO_DOMAIN, &domain,
+		       &(socklen_t){ sizeof(domain) }) ||
+	    domain != AF_UNIX ||
+	    getsockopt(STDIN_FILENO, SOL_SOCKET, SO_PEERCRED, &peer, &size) ||
+	    size != sizeof(peer) || peer.uid == (uid_t)-1)
+		return false;
+	if (peer.uid == d->caller->uid)
+		return false;
+	caller_release(d->caller);
+	*d->caller = (struct caller){ .uid = peer.uid };
+	return true;
+}
+
+/* Nobody keeps others out by being here too often. */
+static bool is_welcome(const struct desk *d)
+{
+	struct outcome ignored;
+	struct queue *q;
+	bool welcome;
+
+	if (!desk_queue(d, true, &q, &ignored) || !q)
+		return true;
+	welcome = queue_session(q, d->caller->uid, SESSIONS_MOST);
+	queue_close(q);
+	return welcome;
+}
+
+static int turn_away(struct session *s)
+{
+	client_reply(&s->client, "421 4.7.0 too many sessions of yours");
+	client_flush(&s->client);
+	return EX_OK;
+}
+
 int desk_smtpd(const struct desk *d)
 {
 	struct session *s;
@@ -379,8 +425,12 @@ int desk_smtpd(const struct desk *d)
 	s = mem_alloc(sizeof(*s));
 	s->desk = d;
 	s->client.replies = BUF(CLIENT_REPLIES);
-	converse(s);
-	status = broken_status(s);
+	if (take_peer(d) && !is_welcome(d)) {
+		status = turn_away(s);
+	} else {
+		converse(s);
+		status = broken_status(s);
+	}
 	transaction_reset(s);
 	buf_release(&s->client.replies);
 	free(s);

@@ -8,9 +8,8 @@
 #include "base/clock.h"
 #include "desk/smtpd_parts.h"
 
-/* Nobody waits for what we do here: only a client that has gone without a
- * word must not keep us for ever. */
-enum { SILENCE_MS = 60 * 60 * 1000 };
+/* RFC 5321 4.5.3.2.7 */
+enum { SILENCE_MS = 5 * 60 * 1000 };
 
 static bool wait_for(short events, int fd)
 {

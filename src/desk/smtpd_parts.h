@@ -21,7 +21,7 @@ struct client {
 	bool ended;             /* end of input, or it cannot be read */
 	int error;              /* errno of the read that failed */
 	bool heard;             /* something was read */
-	bool silent;            /* nothing came within an hour */
+	bool silent;            /* nothing came for five minutes */
 	bool deaf;              /* replies cannot be written */
 	struct buf replies;
 	char input[CLIENT_INPUT];

@@ -37,6 +37,11 @@ void policy_transports(const struct config *c, const char *override,
 		       const char *recipient, unsigned attempts,
 		       struct list *names, const struct route **route);
 
+/* Whether any mail of this account could go by a transport, whoever it is to
+ * and however often it was tried. */
+bool policy_reaches(const struct config *c, const struct account *account,
+		    const char *transport);
+
 /* --- TLS (SPEC 6.2) --- */
 
 enum tls_demand {

@@ -139,3 +139,53 @@ void policy_transports(const struct config *c, const char *override,
 	for (i = 0; i < r->transport.n; i++)
 		list_add(names, r->transport.item[i]);
 }
+
+/* Whether mail of this account can have a sender of that domain at all. */
+static bool may_come_from(const struct route *r, const struct account *a)
+{
+	const char *from;
+
+	if (!a || !a->force_from || !a->from)
+		return true;
+	from = domain_of(a->from);
+	return (!r->domain || !strcasecmp(r->domain, from)) &&
+	       policy_domain_matches(&r->from_domain, from);
+}
+
+/* Whether it takes everything, so that no route after it is reached. */
+static bool takes_all(const struct route *r)
+{
+	return !r->domain && !r->from_domain.n && !r->to_domain.n &&
+	       !r->minimum_attempts;
+}
+
+static bool leads_to(const struct route *r, const char *transport)
+{
+	return r->transport.n ? list_has(&r->transport, transport) :
+				!strcmp(transport, "direct");
+}
+
+bool policy_reaches(const struct config *c, const struct account *account,
+		    const char *transport)
+{
+	const struct route *r;
+	unsigned rank;
+	size_t i;
+
+	for (rank = 0; rank < RANKS; rank++) {
+		for (i = 0; i < c->routes; i++) {
+			r = &c->route[i];
+			if (route_rank(r) != rank ||
+			    (r->account && (!account ||
+					    strcmp(r->account,
+						   account->name))) ||
+			    !may_come_from(r, account))
+				continue;
+			if (leads_to(r, transport))
+				return true;
+			if (takes_all(r))
+				return false;
+		}
+	}
+	return !strcmp(transport, "direct");
+}

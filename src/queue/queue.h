@@ -158,6 +158,9 @@ struct queue_state {
 	int64_t seconds, nanoseconds;
 };
 struct queue_state queue_state(struct queue *q);
+/* Counts a session of a user, as long as this process lives: false where he
+ * has that many already. True where it cannot be counted. */
+bool queue_session(struct queue *q, uid_t uid, unsigned most);
 /* Leaves or takes away the sign that something is due, by which a path unit
  * starts a run. Taken away before the look at the queue. */
 void queue_waken(struct queue *q, bool due);

@@ -1,32 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What a look at the directory tells, without reading an entry. */
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "queue/format.h"
 #include "queue/queue_parts.h"
-#include "base/scan.h"
-
-/* The envelope's first lines say whose it is where the file does not: it came
- * through the owner's own hands (a socket, root). */
-static bool read_uid(int fd, uid_t *uid)
-{
-	char text[256];
-	ssize_t n = pread(fd, text, sizeof(text), 0);
-	struct scan all = { text, text + (n > 0 ? n : 0) }, line;
-	int64_t value;
-
-	while (scan_until(&all, '\n', &line)) {
-		if (!scan_skip(&line, "uid "))
-			continue;
-		if (!scan_number(&line, UINT32_MAX, &value))
-			return false;
-		*uid = (uid_t)value;
-		return true;
-	}
-	return false;
-}
 
 bool queue_whose(struct queue *q, const char *name, uid_t *uid)
 {
@@ -42,7 +21,8 @@ bool queue_whose(struct queue *q, const char *name, uid_t *uid)
 		    O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
 		return false;
-	read_uid(fd, uid);
+	if (!entry_whose(&q->dir, fd, &st, uid))
+		*uid = st.st_uid;
 	close(fd);
 	return true;
 }
@@ -62,4 +42,29 @@ void queue_waken(struct queue *q, bool due)
 		qdir_waken(&q->dir);
 	else
 		unlinkat(q->dir.root, QDIR_WAKE, 0);
+}
+
+/* A byte of a file for each session that a user may have. */
+bool queue_session(struct queue *q, uid_t uid, unsigned most)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET,
+			      .l_len = 1 };
+	unsigned i;
+	int fd;
+
+	fd = q->helper ? -1 :
+	     openat(q->dir.root, "sessions", O_RDWR | O_CREAT | O_NOFOLLOW |
+		    O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return true;
+	for (i = 0; i < most; i++) {
+		lock.l_start = (off_t)uid * most + i;
+		/* the descriptor stays open, and with it the lock */
+		if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+			return true;
+		if (errno != EAGAIN && errno != EACCES)
+			break;
+	}
+	close(fd);
+	return i < most;
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "submit/secret.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "mail/mechanism.h"
 #include "submit/secret_parts.h"
@@ -175,6 +178,18 @@ bool secrets_get(struct secrets *s, const struct transport *t,
 	}
 	*out = &e->secret;
 	return true;
+}
+
+static bool is_denied(const char *path)
+{
+	return path && path[0] == '/' &&
+	       faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) &&
+	       errno == EACCES;
+}
+
+bool secret_is_denied(const struct transport *t)
+{
+	return is_denied(t->password_file) || is_denied(t->key);
 }
 
 bool secrets_renew_token(struct secrets *s, const struct transport *t,

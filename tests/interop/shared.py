@@ -15,6 +15,7 @@ import re
 import resource
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -543,6 +544,125 @@ def no_new_privileges_socket(folder, certificates):
     want(ended == [(b"", 0)], ended)
 
 
+class Session:
+    """A dialogue on a socket unit's socket, as a user: a child connects with
+    his rights and hands over."""
+
+    def __init__(self, path, user):
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if not pid:
+            try:
+                os.setgroups([])
+                os.setresgid(*[GIDS[user]] * 3)
+                os.setresuid(*[IDS[user]] * 3)
+                peer = socket.socket(socket.AF_UNIX)
+                peer.connect(path)
+                socket.send_fds(theirs, [b"x"], [peer.fileno()])
+            finally:
+                os._exit(0)
+        theirs.close()
+        os.waitpid(pid, 0)
+        fds = socket.recv_fds(ours, 1, 1)[1]
+        want(fds, f"{user} cannot connect")
+        ours.close()
+        self.socket = socket.socket(fileno=fds[0])
+        self.socket.settimeout(30)
+        self.lines = self.socket.makefile("rb")
+        self.greeting = self.lines.readline().decode()
+
+    def say(self, *lines):
+        """Each line gets an answer; gives the last one."""
+        answer = ""
+        for line in lines:
+            self.socket.sendall(line.encode() + b"\r\n")
+            answer = self.lines.readline().decode()
+        return answer
+
+    def end(self):
+        self.lines.close()
+        self.socket.close()
+
+
+def the_peer_is_the_caller(folder, certificates):
+    """Sender, account, limits and the log are those of whom the kernel
+    names."""
+    path = str(ROOT / "smtp")
+    unit = SocketUnit(path)
+    sessions = []
+    try:
+        with Machine(folder, certificates) as machine:
+            for _ in range(9):
+                sessions.append(Session(path, "alice"))
+            greetings = [s.greeting[:3] for s in sessions]
+            want(sorted(greetings) == ["220"] * 8 + ["421"], greetings)
+            bob = Session(path, "bob")
+            sessions.append(bob)
+            want(bob.greeting.startswith("220"), "bob is kept out")
+            alice = sessions[greetings.index("220")]
+            for s, other in ((alice, "ceo@example.test"),
+                             (bob, "alice@example.test")):
+                answer = s.say("HELO x", f"MAIL FROM:<{other}>",
+                               "RCPT TO:<b@example.org>", "DATA",
+                               "Subject: s\r\n\r\nx\r\n.")
+                want(answer.startswith("250"), answer)
+            sessions.pop(0).end()
+            while sessions:
+                sessions.pop().end()
+            for user in ("alice", "bob"):
+                want(f"uid={IDS[user]} from={user}@example.test" in
+                     log_text().replace("<", "").replace(">", ""),
+                     log_text())
+            machine.drain()
+            froms = sorted(m["from"] for m in machine.messages())
+            want(froms == ["alice@example.test", "bob@example.test"], froms)
+    finally:
+        for s in sessions:
+            s.end()
+        unit.stop()
+        os.unlink(path)
+
+
+# --- whose transports ---
+
+def transports_stay_within_the_routes(folder, certificates):
+    """What only bob's routes lead to, alice does not get by --transport, nor
+    by an entry that she made herself."""
+    with Machine(folder, certificates) as machine:
+        with open(CONFIG, "a") as config:
+            config.write("[route bob]\naccount = bob\ntransport = bobs\n"
+                         "[transport bobs]\nkind = fail\n")
+        submitted("alice", "--transport", "bobs")
+        status, _, err = hand_in("alice", made(
+            head(1, more=b"transport bobs\n"), BODY))
+        want(status == 0, err)
+        identity = submitted("alice")
+        done = run_as("alice", [PROGRAM, "--retry", identity, "--transport",
+                                "bobs"])
+        want(done[0] in (0, 64), done)
+        machine.drain()
+        want(not entries(), entries())
+        want(len(machine.messages()) == 3, machine.messages())
+        want("transport=bobs" not in log_text() and
+             "no route of this user" in log_text(), log_text())
+
+
+def what_only_the_owner_can_send_is_his(folder, certificates):
+    """With queue = on_failure, a caller who may not read the password makes
+    no attempt, and nothing has failed."""
+    with Machine(folder, certificates) as machine:
+        CONFIG.write_text(CONFIG.read_text().replace("queue = always",
+                                                     "queue = on_failure"))
+        machine.drain()
+        identity = submitted("alice")
+        want(entry(identity).name == f"{identity},0", entry(identity))
+        want("status=queued" in log_text() and
+             "deferred" not in log_text() and "Permission" not in log_text(),
+             log_text())
+        machine.drain()
+        want(len(machine.messages()) == 1, "not sent")
+
+
 def never_set_id(folder, certificates):
     copy = ROOT / "set-id"
     for mode in (0o4755, 0o2755):
@@ -600,7 +720,9 @@ TESTS = [setup_rights, nobody_reads_anothers_mail, mailq_shows_ones_own,
          owner_decides_not_the_entry, hostile_entries_do_no_harm,
          size_is_judged_once, what_cannot_be_sent_is_reported, giant_claims, environment_does_not_reach_it, limits_do_not_reach_it,
          stopped_in_the_middle, killed_in_the_middle, full_disk,
-         no_new_privileges_drop, no_new_privileges_socket, never_set_id,
+         no_new_privileges_drop, no_new_privileges_socket,
+         the_peer_is_the_caller, transports_stay_within_the_routes,
+         what_only_the_owner_can_send_is_his, never_set_id,
          own_queues]
 
 
