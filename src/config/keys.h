@@ -110,6 +110,14 @@ void config_read(struct config *c, struct settings *set, const char *text,
 unsigned setting_line(const struct settings *set, enum section section,
 		      const char *key, size_t i);
 
+/* identity.c: hostname and domain where they are not set; the names of this
+ * host where no others are; and from = "Name <address>" taken apart, the name
+ * going where no other is set, the address that is no pattern getting the form
+ * of all others. */
+void identity_defaults(struct config *c, const struct config_place *place);
+void identity_local_names(struct config *c, const struct settings *set);
+void identity_take_apart(struct account *a);
+
 /* config_check.c: defaults that depend on the host or on other keys, then
  * what one key alone cannot tell. mode: of the file, 0 for none. */
 void config_defaults(struct config *c, const struct config_place *place);

@@ -74,28 +74,3 @@ bool size_parse(const char *text, int64_t *bytes)
 	*bytes = sum;
 	return true;
 }
-
-static const char *value_of(char what, const char *login,
-			    const char *hostname)
-{
-	return what == 'u' ? login : what == 'h' || what == 'H' ? hostname :
-	       "%";
-}
-
-char *identity_expand(const char *pattern, const char *login,
-		      const char *hostname)
-{
-	struct buf b = BUF(1 << 20);
-	const char *value;
-
-	for (; *pattern; pattern++) {
-		if (*pattern != '%' || !pattern[1]) {
-			buf_addc(&b, *pattern);
-			continue;
-		}
-		value = value_of(*++pattern, login, hostname);
-		buf_add(&b, value, *pattern == 'h' ? strcspn(value, ".") :
-			strlen(value));
-	}
-	return buf_take(&b);
-}
