@@ -9,15 +9,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
+#include "base/utf8.h"
 #include "base/scan.h"
 #include "helper/drop_limits.h"
 #include "queue/order.h"
@@ -94,15 +98,34 @@ static bool read_number(const char *text, int64_t most, int64_t *value)
 	return scan_number(&s, most, value);
 }
 
-/* The line before the entry, byte by byte so that nothing behind it is
+/* What a caller writes has to come, and to come to its end: as long as it
+ * comes it takes room from others. */
+enum { ALL_MS = 300 * 1000, SOME_MS = 60 * 1000 };
+
+/* What standard input has to give now; 0 or less: nothing more comes. */
+static ssize_t read_input(char *data, size_t n, int64_t deadline)
+{
+	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
+	ssize_t got;
+	int wait, ready;
+
+	do {
+		wait = clock_left(deadline);
+		ready = poll(&p, 1, wait < SOME_MS ? wait : SOME_MS);
+		got = ready > 0 ? read(STDIN_FILENO, data, n) : -1;
+	} while ((ready < 0 || got < 0) && errno == EINTR && ready != 0);
+	return got;
+}
+
+/* The line before the entry, byte by byte so that nothing after it is
  * read. */
-static bool read_intro(int64_t *total, struct outcome *why)
+static bool read_intro(int64_t deadline, int64_t *total, struct outcome *why)
 {
 	static const char intro[] = "posthaste-drop 1 ";
 	char line[64];
 	size_t n = 0;
 
-	while (n < sizeof(line) - 1 && read(STDIN_FILENO, &line[n], 1) == 1 &&
+	while (n < sizeof(line) - 1 && read_input(&line[n], 1, deadline) == 1 &&
 	       line[n] != '\n')
 		n++;
 	line[n] = '\0';
@@ -113,31 +136,45 @@ static bool read_intro(int64_t *total, struct outcome *why)
 	return true;
 }
 
-static bool enough_room(int fd, int64_t more, struct outcome *why)
+/* The room is taken before anybody looks how much is left, so that of any
+ * number of callers at once each sees what the others took. */
+static bool take_room(struct qdir_writer *w, int64_t total,
+		      struct outcome *why)
 {
 	struct statvfs v;
+	bool taken = fallocate(w->fd, FALLOC_FL_KEEP_SIZE, 0,
+			       total > 0 ? total : 1) == 0;
 
-	if (fstatvfs(fd, &v) < 0)
-		return outcome_fail(why, STAGE_LOCAL, EX_CANTCREAT,
-				    "queue: %s", strerror(errno));
-	if (drop_room(v.f_frsize, v.f_blocks, v.f_bavail, more) &&
-	    drop_room(1, v.f_files, v.f_files ? v.f_favail : 0, 1))
+	if (!taken && errno != EOPNOTSUPP && errno != ENOSYS &&
+	    errno != ENOSPC && errno != EDQUOT && errno != EFBIG)
+		outcome_fail(why, STAGE_LOCAL, EX_IOERR, "queue: %s",
+			     strerror(errno));
+	else if (!taken && (errno == ENOSPC || errno == EDQUOT))
+		outcome_fail(why, STAGE_LOCAL, EX_CANTCREAT,
+			     "the queue's disk is full");
+	else if (fstatvfs(w->fd, &v) < 0)
+		outcome_fail(why, STAGE_LOCAL, EX_CANTCREAT, "queue: %s",
+			     strerror(errno));
+	else if (drop_room(v.f_frsize, v.f_blocks, v.f_bavail,
+			   taken ? 0 : total) &&
+		 drop_room(1, v.f_files, v.f_files ? v.f_favail : 0, 0))
 		return true;
-	return outcome_fail(why, STAGE_LOCAL, EX_CANTCREAT,
-			    "the queue's disk is nearly full");
+	else
+		outcome_fail(why, STAGE_LOCAL, EX_CANTCREAT,
+			     "the queue's disk is nearly full");
+	qdir_abandon(w);
+	return false;
 }
 
-static bool copy(struct qdir_writer *w, int64_t total, struct outcome *why)
+static bool copy(struct qdir_writer *w, int64_t deadline, int64_t total,
+		 struct outcome *why)
 {
 	char block[BLOCK];
-	size_t want;
 	ssize_t n;
 
 	while (total > 0) {
-		want = total < BLOCK ? (size_t)total : BLOCK;
-		n = read(STDIN_FILENO, block, want);
-		if (n < 0 && errno == EINTR)
-			continue;
+		n = read_input(block, total < BLOCK ? (size_t)total : BLOCK,
+			       deadline);
 		if (n <= 0) {
 			qdir_abandon(w);
 			return outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
@@ -148,6 +185,40 @@ static bool copy(struct qdir_writer *w, int64_t total, struct outcome *why)
 		total -= n;
 	}
 	return true;
+}
+
+/* Nothing that could move a cursor, hide, or turn the text around it. */
+static bool is_plain(const char *s)
+{
+	const unsigned char *p = (const unsigned char *)s;
+	size_t left = s ? strlen(s) : 0, n;
+	unsigned c;
+
+	for (; left; p += n, left -= n) {
+		n = utf8_next(p, left, &c);
+		if (!n || utf8_is_hidden(c))
+			return false;
+	}
+	return true;
+}
+
+static bool is_sane(const struct entry *e, struct outcome *why)
+{
+	enum { AHEAD = 3600 };
+	const struct envelope *v = &e->envelope;
+	bool plain = is_plain(v->sender) && is_plain(v->account) &&
+		     is_plain(v->transport) && is_plain(v->envid);
+	size_t i;
+
+	for (i = 0; plain && i < v->n; i++)
+		plain = is_plain(v->rcpt[i].address) &&
+			is_plain(v->rcpt[i].orcpt);
+	if (!plain)
+		return outcome_fail(why, STAGE_LOCAL, EX_DATAERR, "control "
+				    "characters in the envelope");
+	return e->queued <= time(NULL) + AHEAD ||
+	       outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
+			    "an entry of times to come");
 }
 
 /* Reads what was written as the runner will. */
@@ -164,6 +235,7 @@ static bool check(struct qdir *s, struct qdir_writer *w, const char *name,
 				    strerror(errno));
 	else if ((good = entry_read(s, name, w->fd, &st, true, &e, &torn,
 				    why))) {
+		good = is_sane(&e, why);
 		free(e.file);
 		text_release(&e);
 	}
@@ -175,8 +247,21 @@ static bool check(struct qdir *s, struct qdir_writer *w, const char *name,
 	return good;
 }
 
+/* The id is told before it is true: if it cannot be told, the entry must not
+ * be kept. Whoever reads it waits for our end. */
+static bool tell_id(struct qdir_writer *w, struct outcome *why)
+{
+	if (printf("%s\n", w->id) > 0 && fflush(stdout) == 0)
+		return true;
+	outcome_fail(why, STAGE_LOCAL, EX_IOERR, "cannot print: %s",
+		     strerror(errno));
+	qdir_abandon(w);
+	return false;
+}
+
 static bool do_write(struct qdir *s, char **argv, struct outcome *why)
 {
+	const int64_t deadline = clock_in(ALL_MS);
 	char name[QUEUE_NAME_SIZE];
 	struct qdir_writer w;
 	bool held = !strcmp(argv[0], "h");
@@ -185,21 +270,18 @@ static bool do_write(struct qdir *s, char **argv, struct outcome *why)
 	if (!held && !read_number(argv[0], INT64_MAX, &next))
 		return outcome_fail(why, STAGE_LOCAL, EX_USAGE,
 				    "%s: no time", argv[0]);
-	if (!read_intro(&total, why))
+	if (!read_intro(deadline, &total, why))
 		return false;
 	if (total > DROP_ENTRY_MAX)
 		return outcome_fail_status(why, STAGE_LOCAL, EX_DATAERR,
 					   "5.3.4", "larger than the queue "
 					   "takes");
-	if (!enough_room(s->tmp, total, why) ||
-	    !qdir_begin(s, NULL, &w, why))
+	if (!qdir_begin(s, NULL, &w, why))
 		return false;
 	text_name(name, w.id, next, held);
-	if (!copy(&w, total, why) || !check(s, &w, name, why) ||
-	    !qdir_commit(&w, name, why))
-		return false;
-	printf("%s\n", w.id);
-	return true;
+	return take_room(&w, total, why) && copy(&w, deadline, total, why) &&
+	       check(s, &w, name, why) && tell_id(&w, why) &&
+	       qdir_commit(&w, name, why);
 }
 
 /* --- list --- */

@@ -7,8 +7,10 @@
  *
  *   posthaste-drop write NEXT     standard input: "posthaste-drop 1 N", a
  *                                 line end, then the N bytes of an entry's
- *                                 file; standard output: the id. NEXT as in
- *                                 an entry's name
+ *                                 file; standard output: the id, which counts
+ *                                 once it has ended with 0. NEXT as in an
+ *                                 entry's name. What comes takes a minute at
+ *                                 most to begin or go on, and five in all
  *   posthaste-drop list           standard output, for each of the caller's
  *                                 entries: "NAME H J", a line end, H bytes of
  *                                 header, J bytes of journal

@@ -531,7 +531,13 @@ bool entry_reported(struct entry *e, enum report_kind kind,
 bool entry_schedule(struct entry *e, int64_t next, struct outcome *why)
 {
 	char name[QUEUE_NAME_SIZE];
+	struct stat st;
 
+	/* what was reserved for the attempt is for others now; where that
+	 * cannot be had, it stays until the entry goes */
+	if (fstat(e->file->fd, &st) < 0 ||
+	    ftruncate(e->file->fd, st.st_size) < 0)
+		log_say(LOG_AT_DEBUG, "queue: %s: %s", e->id, strerror(errno));
 	/* not synced: if the old name comes back, it is tried too early */
 	text_name(name, e->id, next, false);
 	if (!qdir_rename(e->file->dir, e->name, name, false, why))

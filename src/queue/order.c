@@ -119,6 +119,16 @@ static bool order_one(struct qdir *s, enum queue_order order,
 	return good;
 }
 
+static bool order_sync(struct qdir *s, enum queue_order order,
+		       struct outcome *why)
+{
+	if (!qdir_sync(s, why))
+		return false;
+	if (order == QUEUE_RELEASE || order == QUEUE_RETRY)
+		qdir_waken(s);
+	return true;
+}
+
 bool qdir_order(struct qdir *s, enum queue_order order, const char *id,
 		uid_t uid, const char *transport, struct outcome *why)
 {
@@ -135,7 +145,7 @@ bool qdir_order(struct qdir *s, enum queue_order order, const char *id,
 		if (!good && why->exit != EX_NOINPUT)
 			return false;
 	}
-	return good ? qdir_sync(s, why) : no_entry(id, why);
+	return good ? order_sync(s, order, why) : no_entry(id, why);
 }
 
 bool qdir_order_all(struct qdir *s, enum queue_order order, uid_t uid,
@@ -158,7 +168,7 @@ bool qdir_order_all(struct qdir *s, enum queue_order order, uid_t uid,
 			first = *why;
 	}
 	list_release(&names);
-	if (!qdir_sync(s, &synced)) {
+	if (!order_sync(s, order, &synced)) {
 		*why = synced;
 		return false;
 	}

@@ -435,20 +435,46 @@ bool qdir_sum(int fd, int64_t n, uint64_t *sum)
 
 /* --- changing --- */
 
+/* Whether the file ends with these bytes. */
+static bool ends_with(int fd, off_t end, const char *data, size_t n)
+{
+	char block[4096];
+	size_t at, part;
+
+	if (end < (off_t)n)
+		return false;
+	for (at = 0; at < n; at += part) {
+		part = n - at < sizeof(block) ? n - at : sizeof(block);
+		if (!qdir_read(fd, end - (off_t)(n - at), block, part) ||
+		    memcmp(block, data + at, part) != 0)
+			return false;
+	}
+	return true;
+}
+
 bool qdir_append(int fd, const char *data, size_t n, struct outcome *why)
 {
-	struct stat st, now;
+	size_t done = 0;
+	ssize_t part = 0;
+	struct stat st;
 	int error;
 
-	if (fstat(fd, &st) < 0)
-		return failed(why, EX_IOERR, "cannot write the journal");
-	if (file_write_all(fd, data, n))
+	while (done < n) {
+		part = write(fd, data + done, n - done);
+		if (part < 0 && errno == EINTR)
+			continue;
+		if (part <= 0)
+			break;
+		done += (size_t)part;
+	}
+	if (done == n)
 		return true;
-	error = errno;
-	/* whatever lines follow must not follow half a line; but those of
-	 * another worker stay */
-	if (fstat(fd, &now) == 0 && now.st_size - st.st_size < (off_t)n &&
-	    ftruncate(fd, st.st_size) < 0)
+	error = part < 0 ? errno : ENOSPC;
+	/* whatever lines follow must not follow half a line; but what another
+	 * worker has written behind it by now stays */
+	if (done && fstat(fd, &st) == 0 &&
+	    ends_with(fd, st.st_size, data, done) &&
+	    ftruncate(fd, st.st_size - (off_t)done) < 0)
 		log_say(LOG_AT_ERROR, "queue: cannot cut the journal: %s",
 			strerror(errno));
 	errno = error;
@@ -529,7 +555,8 @@ bool qdir_quarantine(struct qdir *s, const char *name, const char *id)
 
 static void sweep_one(struct qdir *s, const char *name)
 {
-	int fd = openat(s->tmp, name, O_RDONLY | OPEN_FILE);
+	/* on NFS a lock that excludes needs a descriptor to write by */
+	int fd = openat(s->tmp, name, O_RDWR | OPEN_FILE);
 	struct stat st;
 
 	if (fd < 0)

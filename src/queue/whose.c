@@ -2,13 +2,13 @@
 /* What a look at the directory tells, without reading an entry. */
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "queue/queue_parts.h"
 
 bool queue_whose(struct queue *q, const char *name, uid_t *uid)
 {
+	struct outcome ignored;
 	struct stat st;
 	int fd;
 
@@ -17,9 +17,7 @@ bool queue_whose(struct queue *q, const char *name, uid_t *uid)
 	*uid = st.st_uid;
 	if (st.st_uid != q->dir.owner || !(q->dir.mode & S_IRGRP))
 		return true;
-	fd = openat(q->dir.mess, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
-		    O_NOCTTY | O_CLOEXEC);
-	if (fd < 0)
+	if (!qdir_look(&q->dir, name, &fd, &st, &ignored))
 		return false;
 	if (!entry_whose(&q->dir, fd, &st, uid))
 		*uid = st.st_uid;

@@ -34,8 +34,9 @@ from harness import Failure  # noqa: E402
 from hostile import BODY, hostile_entries  # noqa: E402
 from machine import (  # noqa: E402
     CONFIG, DROP, GIDS, IDS, MESSAGE, Machine, PROGRAM, QUEUE, ROOT, SECRET,
-    SocketUnit, denied, entries, entry, hand_in, head, listing, log_text,
-    made, no_new_privileges, run_as, submit, submitted, want)
+    SocketUnit, denied, entries, entry, hand_in, head, journal, listing,
+    log_text, made, made_large, no_new_privileges, run_as, submit, submitted,
+    want)
 
 
 # --- what setup makes ---
@@ -101,7 +102,11 @@ def mailq_shows_ones_own(folder, certificates):
         for user in ("root", "posthaste"):
             want(listing(user) == set(ids.values()), listing(user))
         status, out, _ = run_as("alice", [PROGRAM, "--show", ids["bob"]])
-        want(status != 0 and "eyes" not in out, (status, out))
+        want(status == 66 and "eyes" not in out, (status, out))
+        status, out, err = run_as("alice", [PROGRAM, "--show", ids["alice"]])
+        want(status == 0 and not err and ids["alice"] in out and
+             "recipient: <b@example.org>" in out and "queued: " in out,
+             (status, out, err))
 
 
 def only_ones_own_is_administered(folder, certificates):
@@ -508,6 +513,118 @@ def full_disk(folder, certificates):
         house.command("umount", QUEUE)
 
 
+def room_is_taken_first(folder, certificates):
+    """Whatever is announced at once, a twentieth stays free."""
+    house.command("mount", "-t", "tmpfs", "-o", "size=200m,nr_inodes=1000",
+                  "tmpfs", QUEUE)
+    try:
+        house.command(house.SOURCE / "contrib/setup", QUEUE, DROP)
+        with Machine(folder, certificates):
+            body = BODY + b"x" * (60 << 20)
+            whole = made_large(body)
+            helpers = []
+            for _ in range(4):
+                helper = subprocess.Popen(
+                    [DROP, "write", "0"], stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                    cwd="/", user=IDS["alice"], group=GIDS["alice"],
+                    extra_groups=[])
+                helper.stdin.write(b"posthaste-drop 1 %d\n" % len(whole) +
+                                   whole[:1000])
+                helper.stdin.flush()
+                helpers.append(helper)
+            end = time.monotonic() + 20
+            while (time.monotonic() < end and
+                   len([h for h in helpers if h.poll() is None]) > 3):
+                time.sleep(0.05)
+            want([h.poll() for h in helpers].count(73) == 1,
+                 [h.poll() for h in helpers])
+            st = os.statvfs(QUEUE)
+            want(st.f_bavail >= st.f_blocks // 20, "no twentieth is free")
+            submitted("bob")
+            for helper in helpers:
+                if helper.poll() is None:
+                    helper.stdin.write(whole[1000:])
+                helper.communicate()
+            want([h.returncode for h in helpers].count(0) == 3, "the rest")
+            want(len(entries()) == 4 and not entries("tmp"), "entries")
+    finally:
+        house.command("umount", QUEUE)
+
+
+def status_and_queue_agree(folder, certificates):
+    """An id that cannot be told: 74, and nothing is kept."""
+    with Machine(folder, certificates):
+        data = made(head(1), BODY)
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(
+                [DROP, "write", "0"], stdout=full, stderr=subprocess.PIPE,
+                input=b"posthaste-drop 1 %d\n" % len(data) + data, cwd="/",
+                user=IDS["alice"], group=GIDS["alice"], extra_groups=[],
+                timeout=30, check=False)
+        want(done.returncode == 74 and done.stderr, done)
+        want(not entries() and not entries("tmp"), entries())
+
+
+def what_the_runner_refuses_is_not_taken(folder, certificates):
+    odd = ["\u009b31mRED@example.org", "a\u202eb@example.org",
+           "a\u2066b@example.org", "a\u200fb@example.org"]
+    with Machine(folder, certificates):
+        for text in odd + [b"\xff@example.org"]:
+            text = text.encode() if isinstance(text, str) else text
+            for data in (made(head(1, sender=text), BODY),
+                         made(head(1, rcpt=text), BODY),
+                         made(head(1, more=b"account " + text + b"\n"),
+                              BODY)):
+                status, out, err = hand_in("alice", data)
+                want(status == 65 and not out and err.isascii(),
+                     (text, status, out, err))
+        for many in (65536, 65537, 1000000):
+            data = made_large(BODY, b"rcpt a\n" * (many - 1))
+            want(hand_in("alice", data)[0] == (0 if many == 65536 else 65),
+                 f"{many} recipients")
+        want(len(entries()) == 1 and not entries("tmp"), entries())
+        want(run_as("alice", [PROGRAM, "--remove", "ALL"]) == (0, "", ""),
+             "--remove ALL")
+        ahead = made(b"queued 9223372036854775807\nuid 1\n"
+                     b"sender a@example.org\nrcpt b@example.org\n", BODY)
+        want(hand_in("alice", ahead)[0] == 65, "years ahead")
+
+
+def an_entry_stays_its_users(folder, certificates):
+    """Also once its journal was written anew, by the queue's owner."""
+    with Machine(folder, certificates) as machine:
+        lines = b"".join(journal(f"deferred 0 attempts={n} stage=rcpt exit=75"
+                                 f" code=450 text={'later ' * 70}")
+                         for n in range(1, 400))
+        data = made(head(IDS["bob"], b"bob@example.test", more=b"cause x\n"),
+                    BODY, lines)
+        mine = hand_in("alice", data, "h")[1].strip()
+        path = entry(mine)
+        want(path.stat().st_uid == IDS["alice"], "whose")
+        size = path.stat().st_size
+        # nothing listens: the attempt fails, on a journal of its own
+        machine.stop()
+        run_as("alice", [PROGRAM, "--release", mine])
+        machine.drain()
+        want(entry(mine).stat().st_size < size // 10, "not written anew")
+        want(entry(mine).stat().st_uid == IDS["posthaste"], "whose file")
+        want(listing("alice") == {mine} and not listing("bob"), "whose")
+        status, out, err = run_as("alice", [PROGRAM, "--show", mine])
+        want(status == 0 and "sender: <alice@example.test>" in out or
+             "sender: <bob@example.test>" in out, (status, out, err))
+        for order in ("--hold", "--release", "--retry"):
+            want(run_as("alice", [PROGRAM, order, mine]) == (0, "", ""),
+                 order)
+            want(run_as("bob", [PROGRAM, order, mine])[0] == 66, order)
+        sent = [line for line in log_text().splitlines() if mine in line]
+        want(sent and all(f"uid={IDS['alice']} " in line and
+                          "account=alice" in line for line in sent), sent)
+        want(run_as("alice", [PROGRAM, "--remove", mine]) == (0, "", ""),
+             "--remove")
+        want(not entries(), entries())
+
+
 # --- callers that may gain no privileges ---
 
 def no_new_privileges_drop(folder, certificates):
@@ -718,8 +835,11 @@ TESTS = [setup_rights, nobody_reads_anothers_mail, mailq_shows_ones_own,
          only_ones_own_is_administered, root_steps_down,
          root_submits_as_the_owner, callers_run_no_queue,
          owner_decides_not_the_entry, hostile_entries_do_no_harm,
-         size_is_judged_once, what_cannot_be_sent_is_reported, giant_claims, environment_does_not_reach_it, limits_do_not_reach_it,
+         size_is_judged_once, what_cannot_be_sent_is_reported, giant_claims,
+         environment_does_not_reach_it, limits_do_not_reach_it,
          stopped_in_the_middle, killed_in_the_middle, full_disk,
+         room_is_taken_first, status_and_queue_agree,
+         what_the_runner_refuses_is_not_taken, an_entry_stays_its_users,
          no_new_privileges_drop, no_new_privileges_socket,
          the_peer_is_the_caller, transports_stay_within_the_routes,
          what_only_the_owner_can_send_is_his, never_set_id,
