@@ -68,6 +68,7 @@ void desk_run_init(const struct desk *d, struct run *run)
 void desk_run_release(struct run *run)
 {
 	secrets_free(run->secrets);
+	list_release(&run->no_chunking);
 	if (run->dns)
 		dns_close(run->dns);
 	if (run->queue)
