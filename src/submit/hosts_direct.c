@@ -269,13 +269,6 @@ static bool by_literal(struct search *s, struct outcome *why)
 	return true;
 }
 
-static bool is_local_name(const char *name)
-{
-	const char *dot = strrchr(name, '.');
-
-	return !strcasecmp(dot ? dot + 1 : name, "localhost");
-}
-
 /* A proxy that looks up names gets them; what it finds is not ours to see,
  * but for the one name that is always local. */
 static bool by_names(struct search *s, struct outcome *why)
@@ -285,7 +278,7 @@ static bool by_names(struct search *s, struct outcome *why)
 
 	for (i = 0; i < name->n; i++)
 		if (s->run->config->dns.allow_loopback_mx ||
-		    !is_local_name(name->item[i]))
+		    !net_is_localhost(name->item[i]))
 			add_host(s, name->item[i], name->item[i]);
 	if (s->out->n)
 		return true;

@@ -176,6 +176,7 @@ static void ask_resolvers(struct run *run, const struct host *host,
 	size_t i;
 
 	if (!run->config->dns.resolver.n || !strchr(host->name, '.') ||
+	    net_is_localhost(host->name) ||
 	    net_address_parse(host->name, 0, &numeric))
 		return;
 	dns_ask(run_dns(run), question, 2);

@@ -57,13 +57,16 @@ struct net_peer {
 /* A connected non-blocking descriptor with TCP_NODELAY, or false: EX_TEMPFAIL
  * (no answer, no address for now, any failure of a proxy), EX_NOHOST (the
  * name does not exist), EX_CONFIG (a source_address or path that can never
- * work), EX_OSERR (no memory, thread or descriptor for a look-up).
+ * work), EX_OSERR (no memory, process or descriptor for a look-up).
  * why->no_network is set where this host has no way out in any family and
  * none of the addresses could be reached without one. The words name host, address and port and say what to look at. */
 bool net_dial(const struct net_dial *dial, int *fd, struct net_peer *peer,
 	      struct outcome *why) MUST_CHECK;
 
-/* The addresses of a name, by getaddrinfo in a thread under the deadline
+/* localhost and what is below it: this host, whatever /etc/hosts or a
+ * resolver says of it (RFC 6761 section 6.3). */
+bool net_is_localhost(const char *name);
+/* The addresses of a name, by getaddrinfo in a process under the deadline
  * (none is started for a numeric address); the caller releases. False as
  * above, STAGE_DNS. */
 bool net_lookup(const char *host, unsigned port, enum family family,

@@ -1,131 +1,44 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The system's resolver under a deadline. getaddrinfo runs in a thread of
- * its own, which is left behind if it does not come back in time.
- *
- * Not getaddrinfo_a: its pool of idle threads does not survive fork, and a
- * worker that inherits the pool's books would wait for a thread that is not
- * there.
+ * The system's resolver under a deadline. getaddrinfo runs in a process of
+ * its own: nothing else can be stopped whatever it waits for, and threads do
+ * not go with the fork of workers.
  */
 #include "wire/net.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
-#include <pthread.h>
-#include <signal.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/child.h"
 #include "base/clock.h"
 #include "wire/interfaces.h"
 #include "wire/net_parts.h"
 
-struct question {
-	pthread_mutex_t lock;
-	pthread_cond_t answered;
-	bool done;        /* the thread has its answer */
-	bool abandoned;   /* nobody waits: the thread cleans up */
-	char *host;
-	struct addrinfo hints;
-	struct addrinfo *found;
-	int error;
+enum {
+	LOOKUP_MOST = 64,   /* addresses of a name */
+	CANONICAL_TIME = 2000, /* ms for the full name of this host */
+	PAIR_MOST = 2000,   /* ms for both families in one question */
+	NO_ANSWER = 1       /* beside the library's codes: it was cut off */
 };
 
-static void question_free(struct question *q)
-{
-	if (q->found)
-		freeaddrinfo(q->found);
-	pthread_cond_destroy(&q->answered);
-	pthread_mutex_destroy(&q->lock);
-	free(q->host);
-	free(q);
-}
+struct inquiry {
+	const char *host;
+	int family;         /* AF_*, AF_UNSPEC: any */
+};
 
-static void *question_ask(void *context)
-{
-	struct question *q = context;
-	struct addrinfo *found = NULL;
-	int error = getaddrinfo(q->host, NULL, &q->hints, &found);
-	bool abandoned;
-
-	pthread_mutex_lock(&q->lock);
-	q->error = error;
-	q->found = error ? NULL : found;
-	q->done = true;
-	abandoned = q->abandoned;
-	pthread_cond_signal(&q->answered);
-	pthread_mutex_unlock(&q->lock);
-	if (abandoned)
-		question_free(q);
-	return NULL;
-}
-
-static struct question *question_new(const char *host, enum family family)
-{
-	struct question *q = mem_alloc(sizeof(*q));
-	pthread_condattr_t attr;
-
-	pthread_mutex_init(&q->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&q->answered, &attr);
-	pthread_condattr_destroy(&attr);
-	q->host = mem_string(host);
-	q->hints.ai_socktype = SOCK_STREAM;
-	q->hints.ai_family = family == FAMILY_V4 ? AF_INET :
-			     family == FAMILY_V6 ? AF_INET6 : AF_UNSPEC;
-	return q;
-}
-
-/* The thread takes no signals: they belong to the main one. */
-static bool question_start(struct question *q)
-{
-	pthread_attr_t attr;
-	pthread_t thread;
-	sigset_t all, before;
-	int error;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	error = pthread_create(&thread, &attr, question_ask, q);
-	pthread_attr_destroy(&attr);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return !error;
-}
-
-/* False: it is still under way, and its thread owns it from here on. */
-static bool question_wait(struct question *q, int64_t deadline)
-{
-	struct timespec until = {
-		.tv_sec = (time_t)(deadline / 1000),
-		.tv_nsec = (long)(deadline % 1000) * 1000000,
-	};
-	int error = 0;
-	bool done;
-
-	pthread_mutex_lock(&q->lock);
-	while (!q->done && !error)
-		error = deadline == CLOCK_NEVER ?
-			pthread_cond_wait(&q->answered, &q->lock) :
-			pthread_cond_timedwait(&q->answered, &q->lock,
-					       &until);
-	done = q->done;
-	q->abandoned = !done;
-	pthread_mutex_unlock(&q->lock);
-	return done;
-}
-
-static const char *family_words(enum family family)
-{
-	return family == FAMILY_V4 ? "IPv4 address" :
-	       family == FAMILY_V6 ? "IPv6 address" : "address";
-}
+/* What the process says: the error, then the addresses. */
+struct lookup_head {
+	int error;          /* EAI_*, 0: none */
+	bool descriptors;   /* the error is that there are none to be had */
+	size_t n;
+};
 
 /* Without descriptors getaddrinfo, which cannot even read /etc/hosts, says
  * that the name does not exist. That must not pass for an answer. */
@@ -143,56 +56,145 @@ static bool out_of_descriptors(void)
 	return n < 4;
 }
 
-static bool lookup_failed(const struct question *q, enum family family,
+static int look_up_here(void *context)
+{
+	const struct inquiry *q = context;
+	const struct addrinfo hints = { .ai_family = q->family,
+					.ai_socktype = SOCK_STREAM };
+	struct lookup_head head = { 0 };
+	struct addrinfo *found = NULL, *i;
+	struct net_address a[LOOKUP_MOST] = { { .len = 0 } };
+	struct buf out = BUF(sizeof(head) + sizeof(a));
+
+	head.error = getaddrinfo(q->host, NULL, &hints, &found);
+	head.descriptors = head.error && out_of_descriptors();
+	for (i = head.error ? NULL : found; i && head.n < LOOKUP_MOST;
+	     i = i->ai_next) {
+		if (i->ai_family != AF_INET && i->ai_family != AF_INET6)
+			continue;
+		a[head.n].len = i->ai_addrlen;
+		memcpy(&a[head.n++].sa, i->ai_addr, i->ai_addrlen);
+	}
+	buf_add(&out, &head, sizeof(head));
+	buf_add(&out, a, head.n * sizeof(*a));
+	return write(STDOUT_FILENO, out.data, out.len) == (ssize_t)out.len ?
+	       EX_OK : EX_IOERR;
+}
+
+static void take_found(const struct buf *said, const struct lookup_head *head,
+		       unsigned port, struct net_addresses *out)
+{
+	struct net_address a;
+	size_t i;
+
+	for (i = 0; i < head->n && i < LOOKUP_MOST; i++) {
+		memcpy(&a, said->data + sizeof(*head) + i * sizeof(a),
+		       sizeof(a));
+		net_address_set_port(&a, port);
+		net_addresses_add(out, (const void *)&a.sa, a.len);
+	}
+}
+
+/* One question of the system. False: no process could be made. *error is 0
+ * where addresses were found. */
+static bool inquire(const char *host, int family, unsigned port,
+		    int64_t deadline, struct net_addresses *out, int *error,
+		    struct outcome *why)
+{
+	struct inquiry q = { host, family };
+	struct lookup_head head = { .error = NO_ANSWER };
+	struct buf unheard = BUF(0);
+	struct buf said = BUF(sizeof(head) +
+			      LOOKUP_MOST * sizeof(struct net_address));
+	const struct child c = {
+		.call = look_up_here, .context = &q, .output = &said,
+		.words = &unheard, .deadline = deadline,
+		.may_gain_rights = true,
+	};
+	int status;
+	bool made = true;
+
+	if (child_run(&c, &status, why)) {
+		if (!status && said.len >= sizeof(head))
+			memcpy(&head, said.data, sizeof(head));
+		if (head.n && head.n > (said.len - sizeof(head)) /
+		    sizeof(struct net_address))
+			head.n = 0;
+		take_found(&said, &head, port, out);
+	} else if (why->exit == EX_OSERR) {
+		made = outcome_fail(why, STAGE_DNS, EX_OSERR,
+				    "cannot look up %s: no process or "
+				    "descriptors for it", host);
+	}
+	if (head.descriptors)
+		made = outcome_fail(why, STAGE_DNS, EX_OSERR,
+				    "cannot look up %s: out of descriptors",
+				    host);
+	buf_release(&said);
+	buf_release(&unheard);
+	*error = out->n ? 0 : head.error ? head.error : EAI_NODATA;
+	return made;
+}
+
+/* Both families at once, as the system sorts them (RFC 6724). Where that
+ * takes long, one family's question may be the one that nobody answers: each
+ * alone then, and with what time is left both again. */
+static bool inquire_of_all(const char *host, enum family family,
+			   unsigned port, int64_t deadline,
+			   struct net_addresses *out, int *error,
+			   struct outcome *why)
+{
+	static const int turns[] = { AF_UNSPEC, AF_INET, AF_INET6 };
+	int64_t left, until;
+	size_t i;
+
+	if (family == FAMILY_V4 || family == FAMILY_V6)
+		return inquire(host, family == FAMILY_V4 ? AF_INET : AF_INET6,
+			       port, deadline, out, error, why);
+	for (i = 0; i < sizeof(turns) / sizeof(*turns); i++) {
+		left = (deadline - clock_now()) / 2;
+		until = clock_in(left < PAIR_MOST ? left : PAIR_MOST);
+		if (!inquire(host, turns[i], port, until, out, error, why))
+			return false;
+		if (!*error || (*error != NO_ANSWER && !i))
+			return true;
+	}
+	return inquire(host, AF_UNSPEC, port, deadline, out, error, why);
+}
+
+static const char *family_words(enum family family)
+{
+	return family == FAMILY_V4 ? "IPv4 address" :
+	       family == FAMILY_V6 ? "IPv6 address" : "address";
+}
+
+static bool lookup_failed(const char *host, int error, enum family family,
 			  struct outcome *why)
 {
-	if (q->error == EAI_MEMORY || out_of_descriptors())
+	switch (error) {
+	case EAI_MEMORY:
 		return outcome_fail(why, STAGE_DNS, EX_OSERR,
-				    "cannot look up %s: out of %s", q->host,
-				    q->error == EAI_MEMORY ? "memory" :
-				    "descriptors");
-	switch (q->error) {
+				    "cannot look up %s: out of memory", host);
 	case EAI_NONAME:
 		return outcome_fail(why, STAGE_DNS, EX_NOHOST,
-				    "the host name %s does not exist",
-				    q->host);
+				    "the host name %s does not exist", host);
 	case EAI_NODATA:
 	case EAI_ADDRFAMILY:
 		return outcome_fail(why, STAGE_DNS, EX_TEMPFAIL,
-				    "%s has no %s", q->host,
+				    "%s has no %s", host,
 				    family_words(family));
+	case NO_ANSWER:
+		outcome_fail(why, STAGE_DNS, EX_TEMPFAIL,
+			     "the look-up of %s was not answered in time",
+			     host);
+		break;
 	default:
 		outcome_fail(why, STAGE_DNS, EX_TEMPFAIL,
-			     "cannot look up %s: %s", q->host,
-			     gai_strerror(q->error));
-		why->no_network = !interfaces_way_out();
-		return false;
+			     "cannot look up %s: %s", host,
+			     gai_strerror(error));
 	}
-}
-
-static void set_port(struct net_address *a, unsigned port)
-{
-	struct sockaddr_in *v4 = (void *)&a->sa;
-	struct sockaddr_in6 *v6 = (void *)&a->sa;
-
-	if (a->sa.ss_family == AF_INET)
-		v4->sin_port = htons((uint16_t)port);
-	else
-		v6->sin6_port = htons((uint16_t)port);
-}
-
-static bool lookup_taken(const struct question *q, unsigned port,
-			 struct net_addresses *out)
-{
-	const struct addrinfo *i;
-
-	for (i = q->found; i; i = i->ai_next) {
-		if (i->ai_family != AF_INET && i->ai_family != AF_INET6)
-			continue;
-		net_addresses_add(out, i->ai_addr, i->ai_addrlen);
-		set_port(&out->item[out->n - 1], port);
-	}
-	return out->n > 0;
+	why->no_network = !interfaces_way_out();
+	return false;
 }
 
 static bool lookup_numeric(const char *host, const struct net_address *a,
@@ -207,55 +209,83 @@ static bool lookup_numeric(const char *host, const struct net_address *a,
 	return true;
 }
 
+bool net_is_localhost(const char *name)
+{
+	size_t n = strlen(name);
+	static const char local[] = "localhost";
+	const size_t length = sizeof(local) - 1;
+
+	if (n && name[n - 1] == '.')
+		n--;
+	return n >= length && !strncasecmp(name + n - length, local, length) &&
+	       (n == length || name[n - length - 1] == '.');
+}
+
+/* RFC 6761 6.3: not for any resolver to say. */
+static bool lookup_localhost(const char *host, unsigned port,
+			     enum family family, struct net_addresses *out,
+			     struct outcome *why)
+{
+	static const char *const text[] = { "127.0.0.1", "::1" };
+	struct net_address a;
+	size_t i;
+
+	for (i = 0; i < 2; i++)
+		if (net_address_parse(text[i], port, &a) &&
+		    net_family_allows(family, &a))
+			net_addresses_add(out, (const void *)&a.sa, a.len);
+	return out->n || lookup_failed(host, EAI_NODATA, family, why);
+}
+
 bool net_lookup(const char *host, unsigned port, enum family family,
 		int64_t deadline, struct net_addresses *out,
 		struct outcome *why)
 {
 	struct net_address numeric;
-	struct question *q;
-	bool done;
+	int error = 0;
 
 	*out = (struct net_addresses){ 0 };
 	if (net_address_parse(host, port, &numeric))
 		return lookup_numeric(host, &numeric, family, out, why);
-	q = question_new(host, family);
-	if (!question_start(q)) {
-		question_free(q);
-		return outcome_fail(why, STAGE_DNS, EX_OSERR,
-				    "cannot look up %s: no thread to be had",
-				    host);
-	}
-	if (!question_wait(q, deadline)) {
-		outcome_fail(why, STAGE_DNS, EX_TEMPFAIL,
-			     "the look-up of %s was not answered in time",
-			     host);
-		why->no_network = !interfaces_way_out();
-		return false;
-	}
-	done = !q->error && lookup_taken(q, port, out);
-	if (!done) {
-		q->error = q->error ? q->error : EAI_NODATA;
-		lookup_failed(q, family, why);
-	}
-	question_free(q);
-	return done;
+	if (net_is_localhost(host))
+		return lookup_localhost(host, port, family, out, why);
+	if (inquire_of_all(host, family, port, deadline, out, &error, why))
+		return !error || lookup_failed(host, error, family, why);
+	net_addresses_release(out);
+	return false;
+}
+
+static int full_name_here(void *context)
+{
+	const struct addrinfo hints = { .ai_flags = AI_CANONNAME,
+					.ai_socktype = SOCK_STREAM };
+	struct addrinfo *found = NULL;
+	size_t n;
+
+	if (getaddrinfo(context, NULL, &hints, &found) ||
+	    !found->ai_canonname)
+		return EX_NOHOST;
+	n = strlen(found->ai_canonname);
+	return write(STDOUT_FILENO, found->ai_canonname, n) == (ssize_t)n ?
+	       EX_OK : EX_IOERR;
 }
 
 char *net_canonical_name(const char *name)
 {
-	enum { WAIT_MS = 2000 };
-	struct question *q = question_new(name, FAMILY_ANY);
+	struct buf unheard = BUF(0), said = BUF(1024);
+	const struct child c = {
+		.call = full_name_here, .context = (void *)name,
+		.output = &said, .words = &unheard,
+		.deadline = clock_in(CANONICAL_TIME), .may_gain_rights = true,
+	};
+	struct outcome ignored;
 	char *full = NULL;
+	int status;
 
-	q->hints.ai_flags = AI_CANONNAME;
-	if (!question_start(q)) {
-		question_free(q);
-		return NULL;
-	}
-	if (!question_wait(q, clock_in(WAIT_MS)))
-		return NULL;
-	if (!q->error && q->found->ai_canonname)
-		full = mem_string(q->found->ai_canonname);
-	question_free(q);
+	if (child_run(&c, &status, &ignored) && !status && said.len &&
+	    !memchr(said.data, '\0', said.len))
+		full = mem_string(buf_text(&said));
+	buf_release(&said);
+	buf_release(&unheard);
 	return full;
 }

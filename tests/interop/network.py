@@ -65,8 +65,8 @@ def bounces(mx, addresses):
                          dns=LOOSE, queue=QUEUE.format(folder=folder),
                          tls="mta_sts = no", general="connect_timeout = 3s"
                          ).expect(0)
-            want([e["attempts"] for e in listing(folder)] == [1],
-                 listing(folder))
+            found = listing(folder)
+            want([e["attempts"] > 0 for e in found] == [True], found)
             end = time.monotonic() + 20
             while listing(folder) and time.monotonic() < end:
                 run(folder, "-qI", "")
@@ -152,6 +152,27 @@ def silent_relay(folder, certificates):
          f"{done.took} s")
 
 
+def silent_system(folder, certificates):
+    """and for one that the system's resolver is asked about; localhost is
+    not asked about at all"""
+    dns = mxnet.Resolver(half({"relay.test A": [HERE4],
+                               "x.localhost A": [HERE4]}, "AAAA"),
+                         "192.0.2.53", 53)
+    mxnet.system_resolver(folder, "nameserver 192.0.2.53\n")
+    relay = ("[route all]\ntransport = relay\n[transport relay]\n"
+             "kind = smtp\nhost = {}\nno_starttls = yes\n")
+    with mxnet.Hosts(folder, certificates).add(HERE4) as hosts:
+        done = mxnet.submit(folder, ["b@dest.test"], resolver="",
+                            more=relay.format("relay.test")).expect(0)
+        mxnet.submit(folder, ["b@dest.test"], resolver="",
+                     more=relay.format("x.localhost")).expect(75)
+    dns.stop()
+    mxnet.command("umount", "/etc/resolv.conf")
+    want(len(hosts.messages(HERE4)) == 1 and done.took < 4,
+         f"{done.took} s")
+    want(not any("localhost" in name for name, _ in dns.asked), dns.asked)
+
+
 def servfail(folder, _certificates):
     """SERVFAIL is told as what it is, however often it is said"""
     def answer(name, kind):
@@ -214,7 +235,7 @@ def nobody_there(folder, _certificates):
     done.expect(0)
     found = listing(folder)
     mxnet.command("umount", "/etc/resolv.conf")
-    want([e["attempts"] for e in found] == [1], found)
+    want([e["attempts"] > 0 for e in found] == [True], found)
     want("fe80::53%eth9" in done.log, done.log)
 
 
@@ -242,6 +263,7 @@ TESTS = [
         resolver="fe80::53%hole0")),
     ("silent-family", silent_family),
     ("silent-relay", silent_relay),
+    ("silent-system", silent_system),
     ("servfail", servfail),
     ("distrusted", distrusted),
     ("chain", chain),
