@@ -63,8 +63,8 @@ struct net_peer {
 bool net_dial(const struct net_dial *dial, int *fd, struct net_peer *peer,
 	      struct outcome *why) MUST_CHECK;
 
-/* localhost and what is below it: this host, whatever /etc/hosts or a
- * resolver says of it (RFC 6761 section 6.3). */
+/* localhost and what is below it: this host, with or without a line in
+ * /etc/hosts, whatever a resolver says of it (RFC 6761 section 6.3). */
 bool net_is_localhost(const char *name);
 /* The addresses of a name, by getaddrinfo in a process under the deadline
  * (none is started for a numeric address); the caller releases. False as

@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "base/child.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "wire/interfaces.h"
 #include "wire/net_parts.h"
 
@@ -221,6 +222,51 @@ bool net_is_localhost(const char *name)
 	       (n == length || name[n - length - 1] == '.');
 }
 
+/* The addresses that a line of hosts(5) has for a name. */
+static void take_hosts_line(const char *line, size_t n, const char *name,
+			    unsigned port, enum family family,
+			    struct net_addresses *out)
+{
+	const char *end = line + n, *p = line;
+	size_t length = 0, first = strcspn(line, " \t\r\n#");
+	struct net_address a;
+	char text[64];
+
+	snprintf(text, sizeof(text), "%.*s", (int)(first < sizeof(text) ?
+						   first : 0), line);
+	for (p += first; p < end; p += length) {
+		p += strspn(p, " \t\r");
+		length = strcspn(p, " \t\r\n#");
+		if (!length)
+			return;
+		if (length == strlen(name) && !strncasecmp(p, name, length) &&
+		    net_address_parse(text, port, &a) &&
+		    net_address_is_loopback(&a) &&
+		    net_family_allows(family, &a))
+			net_addresses_add(out, (const void *)&a.sa, a.len);
+	}
+}
+
+/* Which of this host's own addresses are meant may stand in /etc/hosts. */
+static void take_hosts_file(const char *name, unsigned port,
+			    enum family family, struct net_addresses *out)
+{
+	struct buf text = BUF(256 * 1024);
+	struct outcome ignored;
+	const char *line;
+	size_t n;
+
+	if (!file_read("/etc/hosts", FILE_OPTIONAL, &text, NULL, &ignored))
+		text.full = false;
+	for (line = buf_text(&text); *line && out->n < LOOKUP_MOST;
+	     line += n + (line[n] == '\n')) {
+		line += strspn(line, " \t");
+		n = strcspn(line, "\n");
+		take_hosts_line(line, n, name, port, family, out);
+	}
+	buf_release(&text);
+}
+
 /* RFC 6761 6.3: not for any resolver to say. */
 static bool lookup_localhost(const char *host, unsigned port,
 			     enum family family, struct net_addresses *out,
@@ -230,6 +276,9 @@ static bool lookup_localhost(const char *host, unsigned port,
 	struct net_address a;
 	size_t i;
 
+	take_hosts_file(host, port, family, out);
+	if (out->n)
+		return true;
 	for (i = 0; i < 2; i++)
 		if (net_address_parse(text[i], port, &a) &&
 		    net_family_allows(family, &a))
