@@ -62,6 +62,23 @@ def setup_rights(folder, certificates):
     want(len(members) == 1 and members[0].strip().endswith(":"), members)
 
 
+def setup_follows_no_link(folder, certificates):
+    roots = pathlib.Path(folder, "roots")
+    roots.mkdir(mode=0o755)
+    aside = QUEUE / "aside"
+    (QUEUE / "tmp").rename(aside)
+    (QUEUE / "tmp").symlink_to(roots)
+    try:
+        subprocess.run([house.SOURCE / "contrib/setup", QUEUE, DROP],
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                       timeout=60, check=False)
+        st = roots.stat()
+        want((st.st_uid, stat.S_IMODE(st.st_mode)) == (0, 0o755), st)
+    finally:
+        (QUEUE / "tmp").unlink()
+        aside.rename(QUEUE / "tmp")
+
+
 # --- who sees what ---
 
 def nobody_reads_anothers_mail(folder, certificates):
@@ -831,7 +848,8 @@ def own_queues(folder, certificates):
                 want(not entries(), "it is in the system's queue")
 
 
-TESTS = [setup_rights, nobody_reads_anothers_mail, mailq_shows_ones_own,
+TESTS = [setup_rights, setup_follows_no_link, nobody_reads_anothers_mail,
+         mailq_shows_ones_own,
          only_ones_own_is_administered, root_steps_down,
          root_submits_as_the_owner, callers_run_no_queue,
          owner_decides_not_the_entry, hostile_entries_do_no_harm,
