@@ -33,8 +33,8 @@ void file_add_reader(struct outcome *why, const char *path)
 	memcpy(text, why->text, sizeof(text));
 	if (!stat(path, &st) && st.st_uid != geteuid()) {
 		user_words(st.st_uid, owner, sizeof(owner));
-		outcome_fail(why, why->stage, why->exit, "%.300s (read as %s; "
-			     "it belongs to %s)", text, reader, owner);
+		outcome_fail(why, why->stage, why->exit, "%.300s (read as "
+			     "%s); it belongs to %s", text, reader, owner);
 	} else {
 		outcome_fail(why, why->stage, why->exit,
 			     "%.300s (read as %s)", text, reader);

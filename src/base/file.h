@@ -56,7 +56,7 @@ int file_open(const char *path, unsigned how, struct file_facts *facts,
 
 /* The words of a failure with this path, without the path. */
 const char *file_reason(const struct outcome *why, const char *path);
-/* Adds "(read as the user alice; it belongs to the user posthaste)" to words
+/* Adds "(read as the user alice); it belongs to the user posthaste" to words
  * about a file that may not be read, as far as that can be found out. */
 void file_add_reader(struct outcome *why, const char *path);
 
