@@ -177,7 +177,8 @@ static bool look(struct runner *r, struct outcome *why)
 	size_t i;
 
 	lines_empty(r);
-	qsort(r->seen, r->seens, sizeof(*r->seen), by_hash);
+	if (r->seens)
+		qsort(r->seen, r->seens, sizeof(*r->seen), by_hash);
 	if (!queue_select(r->q, r->selection, longest_wait(r->d->config),
 			  &names, why))
 		return false;
