@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/random.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "base/log.h"
@@ -19,6 +21,7 @@ enum { EXPANDED_MAX = 64 * RECIPIENTS_MAX };
 struct seen {
 	uint32_t *slot;    /* index + 1; 0: free */
 	size_t size;       /* a power of two, at least twice the number */
+	uint64_t key[2];   /* what nobody who chooses addresses can know */
 };
 
 struct gather {
@@ -45,20 +48,65 @@ static void rcpt_append(struct envelope *e, const char *address)
 	};
 }
 
-static uint32_t hash(const char *address)
+static uint64_t turned(uint64_t x, int by)
 {
-	uint32_t h = 2166136261U;
+	return x << by | x >> (64 - by);
+}
 
-	for (; *address; address++)
-		h = (h ^ (unsigned char)(*address | 0x20)) * 16777619U;
-	return h;
+static void sip_round(uint64_t v[4])
+{
+	v[0] += v[1];
+	v[2] += v[3];
+	v[1] = turned(v[1], 13) ^ v[0];
+	v[3] = turned(v[3], 16) ^ v[2];
+	v[0] = turned(v[0], 32) + v[3];
+	v[2] += v[1];
+	v[3] = turned(v[3], 21) ^ v[0];
+	v[1] = turned(v[1], 17) ^ v[2];
+	v[2] = turned(v[2], 32);
+}
+
+/* SipHash-1-3 (Aumasson, Bernstein) of an address, its domain without case.
+ * Addresses come from whoever sends: without a key he could choose them so
+ * that all fall into one slot. */
+static uint64_t address_hash(const uint64_t key[2], const char *address)
+{
+	uint64_t v[4] = { key[0] ^ 0x736f6d6570736575, key[1] ^
+			  0x646f72616e646f6d, key[0] ^ 0x6c7967656e657261,
+			  key[1] ^ 0x7465646279746573 };
+	const char *domain = address_domain(address);
+	uint64_t word = 0;
+	size_t n = 0;
+	int i;
+
+	for (; *address; address++) {
+		uint64_t c = (unsigned char)*address;
+
+		if (address >= domain && c >= 'A' && c <= 'Z')
+			c |= 0x20;
+		word |= c << 8 * (n % 8);
+		if (++n % 8)
+			continue;
+		v[3] ^= word;
+		sip_round(v);
+		v[0] ^= word;
+		word = 0;
+	}
+	word |= (uint64_t)n << 56;
+	v[3] ^= word;
+	sip_round(v);
+	v[0] ^= word;
+	v[2] ^= 0xff;
+	for (i = 0; i < 3; i++)
+		sip_round(v);
+	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
 /* The slot where the address is or belongs. */
 static uint32_t *seen_slot(const struct gather *g, const char *address)
 {
 	size_t mask = g->seen.size - 1;
-	size_t i = hash(address) & mask;
+	size_t i = (size_t)address_hash(g->seen.key, address) & mask;
 	uint32_t *slot;
 
 	for (;; i = (i + 1) & mask) {
@@ -75,6 +123,9 @@ static void seen_grow(struct gather *g)
 
 	if (g->seen.size > 2 * g->e->n)
 		return;
+	if (!g->seen.size && getrandom(g->seen.key, sizeof(g->seen.key),
+				       GRND_NONBLOCK) < 0)
+		g->seen.key[0] = (uintptr_t)g ^ (uint64_t)time(NULL);
 	free(g->seen.slot);
 	g->seen.size = 64;
 	while (g->seen.size <= 4 * g->e->n)

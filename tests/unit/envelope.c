@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -212,6 +213,36 @@ static void test_many(void **state)
 	buf_release(&b);
 }
 
+/* Addresses that differ in case alone are many, and no two are one; a table
+ * that took them for alike would look at each for each. */
+static void test_alike(void **state)
+{
+	enum { LETTERS = 16, ALL = 1 << LETTERS };
+	char *operand[1], address[LETTERS + 16];
+	struct buf list = BUF(4 * 1024 * 1024);
+	const struct recipient_rules rules = { .domain = "x.example" };
+	struct envelope e = { 0 };
+	struct outcome why;
+	clock_t begun;
+	int i, j;
+
+	(void)state;
+	for (i = 0; i < ALL; i++) {
+		for (j = 0; j < LETTERS; j++)
+			address[j] = (char)((i >> j & 1 ? 'A' : 'a') + j);
+		strcpy(address + LETTERS, "@x.example");
+		buf_addf(&list, "%s%s", i ? "," : "", address);
+	}
+	operand[0] = buf_take(&list);
+	begun = clock();
+	assert_true(envelope_recipients(&e, &rules, operand, 1, false, NULL,
+					&why));
+	assert_int_equal(e.n, ALL);
+	assert_true(clock() - begun < 5 * CLOCKS_PER_SEC);
+	envelope_release(&e);
+	free(operand[0]);
+}
+
 static void test_xtext(void **state)
 {
 	char *s;
@@ -300,6 +331,7 @@ int main(void)
 		cmocka_unit_test(test_recipients),
 		cmocka_unit_test(test_aliases_missing),
 		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_alike),
 		cmocka_unit_test(test_xtext),
 		cmocka_unit_test(test_xtext_decode),
 		cmocka_unit_test(test_wishes),
