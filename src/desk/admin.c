@@ -166,16 +166,18 @@ int desk_administer(const struct desk *d)
 {
 	const bool all = !strcmp(d->options->argument, "ALL");
 	const bool shown = d->options->command == COMMAND_SHOW;
+	const char *directory = d->config->queue.directory;
 	struct outcome why;
 	struct queue *q;
 	int status = EX_OK;
 
-	if (access(d->config->queue.directory, F_OK)) {
+	if (!directory || access(directory, F_OK)) {
 		if (all)
 			return EX_OK;
 		outcome_fail(&why, STAGE_LOCAL, EX_NOINPUT,
-			     "no such entry: there is no queue in %s",
-			     d->config->queue.directory);
+			     "no such entry: there is no queue%s%s",
+			     directory ? " in " : " (the configuration names "
+			     "no directory)", directory ? directory : "");
 		return desk_fail(d, &why);
 	}
 	if (!desk_open_queue(d, false, &q, &why))
