@@ -239,7 +239,7 @@ directory = {place.folder}/gone
 [account default]
 full_name = "Alice"
 """ + RELAY + "port = 465\nusername = me\n",
-                 warnings=["2: to: the log /nonexistent/folder/log",
+                 warnings=["2: to: ",
                            "4: queue: ", "7: full_name: the quotes",
                            "13: port: servers expect TLS from the start",
                            "14: username without a password"])
