@@ -219,12 +219,11 @@ static void settle_failed(struct pending *p, const char *words, bool astray)
 	settle(p, &a);
 }
 
-/* What a resolver said counts for more than that the library gave up. */
+/* What a resolver said counts for more than what the library, by its version,
+ * makes of it. */
 static void give_up(struct pending *p, int status)
 {
-	if (p->refusal && (status == ARES_ECONNREFUSED ||
-			   status == ARES_ETIMEOUT ||
-			   status == ARES_ECANCELLED))
+	if (p->refusal)
 		settle_failed(p, refusal_words(p->refusal), false);
 	else
 		settle_failed(p, failure_words(status), false);

@@ -69,10 +69,10 @@ def bounces(mx, addresses):
             want([e["attempts"] > 0 for e in found] == [True], found)
             end = time.monotonic() + 20
             while listing(folder) and time.monotonic() < end:
-                run(folder, "-qI", "")
+                said = run(folder, "-qI", "")
                 time.sleep(0.5)
             log = pathlib.Path(folder, "log").read_text()
-            want(not listing(folder), f"still there\n{log}")
+            want(not listing(folder), f"still there: {said}\n{log}")
             want("status=failed" in log, log)
         resolver.stop()
         want("-f" in log and hosts.messages(HERE4),
