@@ -211,7 +211,10 @@ static void queue_first(const struct desk *d, struct queue *q,
 			struct acceptance *a, struct message *m, bool run)
 {
 	if (unheld(a, hold(d, q, a, m, &a->why))) {
-		refuse_unheld(a);
+		if (queue_is_remote(q) && desk_hand_over(d, a, m))
+			a->status = EX_OK;
+		else
+			refuse_unheld(a);
 		return;
 	}
 	a->status = EX_OK;
@@ -260,7 +263,8 @@ static void deliver_first(const struct desk *d, struct queue *q,
 	if (!any_pending(&a->envelope))
 		a->unheld = false;
 	else if (q)
-		a->unheld = unheld(a, hold(d, q, a, m, &a->why));
+		a->unheld = unheld(a, hold(d, q, a, m, &a->why)) &&
+			    !(queue_is_remote(q) && desk_hand_over(d, a, m));
 	judge(a);
 	run.queue = NULL;
 	desk_run_release(&run);
@@ -346,6 +350,11 @@ void desk_accept(const struct desk *d, const struct request *request,
 	/* a queue that cannot be used does not stop what can go now, where
 	 * queueing was only wished for */
 	a->unheld = unheld(a, desk_queue(d, first, &q, &a->why));
+	if (a->unheld && first && a->why.exit != EX_CONFIG &&
+	    desk_hand_over(d, a, *m)) {
+		a->unheld = false;
+		return;
+	}
 	if (a->unheld && first && d->options->mode == MODE_UNSET) {
 		refuse_unheld(a);
 		return;

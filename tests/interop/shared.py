@@ -34,7 +34,7 @@ from harness import Failure  # noqa: E402
 from hostile import BODY, hostile_entries  # noqa: E402
 from machine import (  # noqa: E402
     CONFIG, DROP, GIDS, IDS, MESSAGE, Machine, PROGRAM, QUEUE, ROOT, SECRET,
-    SocketUnit, denied, entries, entry, hand_in, head, journal, listing,
+    RUNSTATE, SocketUnit, denied, entries, entry, hand_in, head, journal, listing,
     log_text, made, made_large, no_new_privileges, run_as, submit, submitted,
     want)
 
@@ -718,6 +718,28 @@ class Session:
         self.socket.close()
 
 
+def hands_over_by_itself(folder, certificates):
+    """A caller that may gain no privileges gets his mail into the queue all
+    the same, where systemd listens for him."""
+    path = RUNSTATE / "posthaste/smtp"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unit = SocketUnit(str(path))
+    try:
+        with Machine(folder, certificates) as machine:
+            for user in ("alice", "bob"):
+                done = submit(user, before=no_new_privileges)
+                want(done == (0, "", ""), done)
+            want(len(entries()) == 2, entries())
+            for user in ("alice", "bob"):
+                want(f"uid={IDS[user]} " in log_text(), log_text())
+            machine.drain()
+            froms = sorted(m["from"] for m in machine.messages())
+            want(froms == ["alice@example.test", "bob@example.test"], froms)
+    finally:
+        unit.stop()
+        os.unlink(path)
+
+
 def the_peer_is_the_caller(folder, certificates):
     """Sender, account, limits and the log are those of whom the kernel
     names."""
@@ -859,7 +881,8 @@ TESTS = [setup_rights, setup_follows_no_link, nobody_reads_anothers_mail,
          room_is_taken_first, status_and_queue_agree,
          what_the_runner_refuses_is_not_taken, an_entry_stays_its_users,
          no_new_privileges_drop, no_new_privileges_socket,
-         the_peer_is_the_caller, transports_stay_within_the_routes,
+         hands_over_by_itself, the_peer_is_the_caller,
+         transports_stay_within_the_routes,
          what_only_the_owner_can_send_is_his, never_set_id,
          own_queues]
 

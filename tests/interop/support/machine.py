@@ -28,6 +28,7 @@ ALL_ONES = (1 << 64) - 1
 ROOT = pathlib.Path(os.environ.get("SHARED_ROOT", "/nowhere"))
 PREFIX = ROOT / "prefix"
 QUEUE = PREFIX / "var/spool/posthaste"
+RUNSTATE = PREFIX / "var/run"
 CONFIG = PREFIX / "etc/posthaste.conf"
 SECRET = PREFIX / "etc/relay.password"
 DROP = PREFIX / "libexec/posthaste-drop"

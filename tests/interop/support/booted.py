@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What tests/interop/systemd.py runs inside the machine that it booted, with
+the shipped units in charge."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import threading
+import time
+import traceback
+
+CONFIG = """[general]
+hostname = host.example.test
+domain = example.test
+[queue]
+queue = always
+[account alice]
+user = alice
+from = alice@example.test
+force_from = yes
+"""
+TRANSPORT = """[route {name}]
+to_domain = {name}.example
+transport = {name}
+[transport {name}]
+kind = smtp
+host = 127.0.0.1
+port = {port}
+no_starttls = yes
+"""
+IDS = {"alice": 2001, "bob": 2002}
+SOCKET = "/run/posthaste/smtp"
+QUEUE = pathlib.Path("/var/spool/posthaste/mess")
+relays = {}
+
+
+class Relay:
+    def __init__(self, silent=False, slow=0):
+        self.silent, self.slow, self.taken, self.peers = silent, slow, [], []
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            peer, _ = self.socket.accept()
+            self.peers.append(peer)
+            if not self.silent:
+                threading.Thread(target=self.serve, args=(peer,),
+                                 daemon=True).start()
+
+    def serve(self, peer):
+        lines = peer.makefile("rb")
+        sender, subject = b"", b""
+        peer.sendall(b"220 relay\r\n")
+        for line in lines:
+            word = line[:4].upper()
+            if word == b"DATA":
+                peer.sendall(b"354 go on\r\n")
+                for text in lines:
+                    if text.startswith(b"Subject: "):
+                        subject = text[9:].strip()
+                    if text == b".\r\n":
+                        break
+                time.sleep(self.slow)
+                self.taken.append((subject.decode(), sender.decode(),
+                                   time.monotonic()))
+            elif word == b"MAIL":
+                sender = line[11:].split(b">")[0]
+            elif word == b"QUIT":
+                break
+            peer.sendall(b"250 ok\r\n")
+        peer.close()
+
+    def subjects(self):
+        return [subject for subject, _, _ in self.taken]
+
+
+def want(condition, what):
+    if not condition:
+        raise AssertionError(str(what))
+
+
+def run(*argv, **more):
+    return subprocess.run(argv, stdin=subprocess.DEVNULL, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=60, **more).stdout.decode()
+
+
+def eventually(find, what, seconds):
+    until = time.monotonic() + seconds
+    while not find():
+        want(time.monotonic() < until, f"{what}: not within {seconds} s\n" +
+             run("journalctl", "-n", "30", "--no-pager"))
+        time.sleep(0.05)
+
+
+def send(user, to, subject, *before):
+    done = subprocess.run(
+        ["setpriv", "--reuid", str(IDS[user]), "--regid", str(IDS[user]),
+         "--clear-groups", *before, "/usr/sbin/sendmail", "-i", to],
+        input=f"Subject: {subject}\n\nx\n".encode(), check=False, timeout=60,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    want(done.returncode == 0 and not done.stdout, done)
+
+
+def fine():
+    failed = [line for line in run("systemctl", "--failed", "--no-legend",
+                                   "--plain").splitlines()
+              if "posthaste" in line]
+    want(not failed, failed)
+
+
+def prepare():
+    for user, number in IDS.items():
+        run("useradd", "-u", str(number), "-m", user)
+    relays.update(good=Relay(), slow=Relay(slow=8))
+    relays.update({f"s{i}": Relay(silent=True) for i in range(10)})
+    pathlib.Path("/etc/posthaste.conf").write_text(CONFIG + "".join(
+        TRANSPORT.format(name=name, port=relay.port)
+        for name, relay in relays.items()))
+    said = run("sh", "/root/setup")
+    want("/var/spool/posthaste" in said and "/usr/bin/posthaste -q" in said,
+         said)
+    said = run("systemctl", "enable", "--now", "posthaste.timer",
+               "posthaste.path", "posthaste-smtp.socket")
+    want(run("systemctl", "is-active", "posthaste.path").strip() == "active",
+         said)
+
+
+def sixteen_mails_in_ten_seconds(good):
+    """None of them waits for the timer, and nothing fails."""
+    for i in range(16):
+        begun = time.monotonic()
+        send("alice", "x@good.example", f"m{i}")
+        want(time.monotonic() - begun < 5, "the caller waited")
+        time.sleep(0.6)
+    eventually(lambda: len(good.taken) == 16, "the last of them", 5)
+    fine()
+
+
+def mail_that_comes_during_a_run(good):
+    """...is sent by it, at once."""
+    before = len(good.taken)
+    send("alice", "x@slow.example", "slow")
+    time.sleep(1)
+    send("alice", "x@good.example", "meanwhile")
+    eventually(lambda: len(good.taken) > before, "the second", 5)
+    want(not relays["slow"].taken, "the first was sent already")
+    eventually(lambda: relays["slow"].taken, "the first", 15)
+
+
+def silent_servers_delay_another_less_than_a_minute(good):
+    for i in range(10):
+        send("alice", f"x@s{i}.example", f"silent{i}")
+    time.sleep(2)
+    begun = time.monotonic()
+    send("bob", "x@good.example", "of bob")
+    eventually(lambda: "of bob" in good.subjects(), "bob's mail", 59)
+    want(time.monotonic() - begun < 60, "late")
+
+
+def a_run_is_stopped_in_good_order(_):
+    """In less than systemd's time, and what was tried has another time."""
+    eventually(lambda: relays["s0"].peers, "the silent ones", 30)
+    run("systemctl", "stop", "posthaste.path")
+    begun = time.monotonic()
+    subprocess.run(["systemctl", "stop", "posthaste.service"], check=False,
+                   timeout=120)
+    want(time.monotonic() - begun < 85, "too long")
+    want("code=killed" not in run("systemctl", "status", "posthaste.service"),
+         run("systemctl", "status", "posthaste.service"))
+    names = os.listdir(QUEUE)
+    want(names and not [n for n in names if n.endswith(",0")], names)
+    run("systemctl", "start", "posthaste.path")
+    fine()
+
+
+def a_flood_of_connections(_):
+    """Ends no socket, and keeps nobody out."""
+    peers = []
+    for _ in range(400):
+        peer = socket.socket(socket.AF_UNIX)
+        peer.settimeout(5)
+        try:
+            peer.connect(SOCKET)
+            peers.append(peer)
+        except OSError:
+            peer.close()
+    for peer in peers:
+        peer.close()
+    want(run("systemctl", "is-active", "posthaste-smtp.socket").strip() ==
+         "active", run("systemctl", "status", "posthaste-smtp.socket"))
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(10)
+            try:
+                peer.connect(SOCKET)
+                if peer.makefile("rb").readline().startswith(b"220"):
+                    break
+            except OSError:
+                pass
+        time.sleep(0.2)
+    want(time.monotonic() < until, "nobody answers any more")
+    fine()
+
+
+def the_socket_knows_its_caller(good):
+    """alice is alice there, too."""
+    code = ("import socket; s = socket.socket(socket.AF_UNIX); "
+            f"s.connect({SOCKET!r}); f = s.makefile('rb'); f.readline()\n"
+            "for l in ('HELO x', 'MAIL FROM:<ceo@example.test>', "
+            "'RCPT TO:<x@good.example>', 'DATA', "
+            "'Subject: boss\\r\\n\\r\\nx\\r\\n.'): "
+            "s.sendall(l.encode() + b'\\r\\n'); print(f.readline())")
+    said = run("setpriv", "--reuid", str(IDS["alice"]), "--regid",
+               str(IDS["alice"]), "--clear-groups", "--no-new-privs",
+               "python3", "-c", code)
+    eventually(lambda: "boss" in good.subjects(), f"the mail: {said}", 10)
+    sender = [s for subject, s, _ in good.taken if subject == "boss"]
+    want(sender == ["alice@example.test"], sender)
+
+
+TESTS = [
+    sixteen_mails_in_ten_seconds, mail_that_comes_during_a_run,
+    silent_servers_delay_another_less_than_a_minute,
+    a_run_is_stopped_in_good_order, a_flood_of_connections,
+    the_socket_knows_its_caller,
+]
+
+
+def main():
+    results = []
+    try:
+        prepare()
+        for test in TESTS:
+            words = ""
+            try:
+                test(relays["good"])
+            except Exception:
+                words = traceback.format_exc()
+            results.append((test.__name__, words))
+    except Exception:
+        results.append((TESTS[0].__name__, traceback.format_exc()))
+    pathlib.Path("/root/result.json").write_text(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The shipped units under a systemd that was really booted: a tree made by
+debootstrap (once, in the build folder), our build installed in it, set up by
+contrib/setup, booted in a container without a network. What is tried in there
+is support/booted.py. TAP on standard output. Must be root.
+
+TOP_SRCDIR  as for tests/wire/run.py
+SYSTEMD_TREE  where the tree is kept (default: ./systemd-tree)
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "support"))
+sys.path.insert(0, str(HERE.parent / "wire"))
+import booted  # noqa: E402
+import house  # noqa: E402
+from harness import Failure  # noqa: E402
+
+TREE = pathlib.Path(os.environ.get("SYSTEMD_TREE", "systemd-tree")).resolve()
+PACKAGES = "systemd,systemd-sysv,dbus,python3"
+UNIT = """[Unit]
+After=multi-user.target
+[Service]
+Type=oneshot
+TimeoutStartSec=infinity
+StandardError=journal+console
+ExecStart=/usr/bin/python3 /root/booted.py
+ExecStopPost=/bin/systemctl --no-block poweroff
+[Install]
+WantedBy=default.target
+"""
+LIMIT = 420
+
+
+def lacking():
+    """Why it cannot be done here; None: it can."""
+    if os.getuid():
+        return "must be root"
+    for program in ("systemd-nspawn", "debootstrap"):
+        if not shutil.which(program, path=house.PATH):
+            return f"no {program}"
+    return None
+
+
+def release():
+    with open("/etc/os-release") as lines:
+        facts = dict(line.strip().split("=", 1) for line in lines
+                     if "=" in line)
+    return facts["VERSION_CODENAME"].strip('"')
+
+
+def tree():
+    """The tree, made if it is not there; None where packages cannot be
+    had."""
+    if TREE.is_dir():
+        return TREE
+    fresh = TREE.with_name(TREE.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        house.command("debootstrap", "--variant=minbase",
+                      f"--include={PACKAGES}", release(), fresh, limit=600)
+    except (Failure, subprocess.TimeoutExpired):
+        shutil.rmtree(fresh, ignore_errors=True)
+        return None
+    fresh.rename(TREE)
+    return TREE
+
+
+def copy_libraries(program, root):
+    """Those that the tree lacks: it is of this host's release."""
+    for line in house.command("ldd", program).splitlines():
+        words = line.split()
+        if "=>" not in words or not words[2].startswith("/"):
+            continue
+        there = root / os.path.realpath(words[2])[1:]
+        name = root / words[2][1:]
+        if not name.exists() and not there.exists():
+            name.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(words[2], name)
+
+
+def install(root, folder):
+    build = folder / "build"
+    house.configure(house.pristine(folder), build, "--prefix=/usr",
+                    "--sysconfdir=/etc", "--localstatedir=/var",
+                    "--with-systemdsystemunitdir=/lib/systemd/system",
+                    "CFLAGS=-O1")
+    house.make(build, "posthaste", "posthaste-drop", "posthaste-fetch")
+    house.make(build, "install", f"DESTDIR={root}")
+    copy_libraries(build / "posthaste", root)
+    shutil.copy(house.SOURCE / "contrib/setup", root / "root/setup")
+    shutil.copy(HERE / "support/booted.py", root / "root/booted.py")
+    units = root / "etc/systemd/system"
+    (units / "booted.service").write_text(UNIT)
+    wants = units / "multi-user.target.wants"
+    wants.mkdir(exist_ok=True)
+    (wants / "booted.service").symlink_to("../booted.service")
+
+
+def boot(root):
+    child = subprocess.Popen(
+        ["systemd-nspawn", "--boot", "-q", "-D", str(root), "-M",
+         f"posthaste-{os.getpid()}", "--register=no", "--keep-unit",
+         "--private-network", "--console=read-only"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, env=house.environment())
+    try:
+        out, _ = child.communicate(timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        child.send_signal(signal.SIGTERM)
+        try:
+            out, _ = child.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            out, _ = child.communicate()
+    return out.decode(errors="replace")
+
+
+def main():
+    why = lacking() or (None if tree() else "no packages can be had")
+    if why:
+        print(f"1..0 # SKIP {why}")
+        return 0
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="booted-",
+                                           dir=TREE.parent))
+    try:
+        root = folder / "root"
+        house.command("cp", "-a", "--reflink=auto", TREE, root)
+        install(root, folder)
+        said = boot(root)
+        result = root / "root/result.json"
+        results = json.loads(result.read_text()) if result.exists() else []
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(f"1..{len(booted.TESTS)}")
+    bad = 0
+    for i, test in enumerate(booted.TESTS):
+        name, words = results[i] if i < len(results) else (
+            test.__name__, "it did not come to that" +
+            (":\n" + said[-4000:] if i == len(results) else ""))
+        print("not ok" if words else "ok", i + 1, "-",
+              name.replace("_", " "))
+        if words:
+            bad += 1
+            print("\n".join("# " + line for line in words.splitlines()))
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
