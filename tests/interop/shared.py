@@ -34,7 +34,8 @@ from harness import Failure  # noqa: E402
 from hostile import BODY, hostile_entries  # noqa: E402
 from machine import (  # noqa: E402
     CONFIG, DROP, GIDS, IDS, MESSAGE, Machine, PROGRAM, QUEUE, ROOT, SECRET,
-    RUNSTATE, SocketUnit, denied, entries, entry, hand_in, head, journal, listing,
+    RUNSTATE, SocketUnit, denied, entries, entry, hand_in, head, journal,
+    listing,
     log_text, made, made_large, no_new_privileges, run_as, submit, submitted,
     want)
 

@@ -496,6 +496,74 @@ static void test_verdict(void **state)
 			fail_msg("row %zu", i);
 }
 
+/* Where mail of an account can get at all, by the ranks of routes. */
+static void test_reaches(void **state)
+{
+	char work[] = "work", other[] = "other", from[] = "a@x.org";
+	char domain[] = "y.org";
+	struct route r[4] = {
+		{ .account = work }, { .account = other }, { .domain = domain },
+		{ .account = NULL },
+	};
+	struct config c = { .route = r, .routes = 4 };
+	struct account acc = { .name = work, .from = from };
+	static const struct {
+		bool account, forced, to_some;
+		const char *transport;
+		bool want;
+	} row[] = {
+		{ true, false, true, "mine", true },
+		{ true, false, true, "theirs", false },
+		{ true, false, true, "dom", true },
+		{ true, true, true, "dom", false },
+		{ true, true, true, "all", true },
+		{ true, false, false, "all", false },
+		{ true, false, true, "direct", false },
+		{ false, false, true, "mine", false },
+		{ false, false, true, "all", true },
+	};
+	size_t i;
+
+	(void)state;
+	list_add(&r[0].transport, "mine");
+	list_add(&r[1].transport, "theirs");
+	list_add(&r[2].transport, "dom");
+	list_add(&r[3].transport, "all");
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		acc.force_from = row[i].forced;
+		if (row[i].to_some)
+			list_add(&r[0].to_domain, "t.org");
+		assert_int_equal(policy_reaches(&c, row[i].account ? &acc :
+						NULL, row[i].transport),
+				 row[i].want);
+		list_release(&r[0].to_domain);
+	}
+	c.routes = 1;
+	list_add(&r[0].to_domain, "t.org");
+	assert_true(policy_reaches(&c, &acc, "direct"));
+	list_release(&r[0].to_domain);
+	assert_false(policy_reaches(&c, &acc, "direct"));
+	for (i = 0; i < 4; i++)
+		list_release(&r[i].transport);
+}
+
+/* Least under way comes first, what was cut off last. */
+static void test_claims(void **state)
+{
+	static const struct claim order[] = {
+		{ .since = 5 }, { .since = 6 }, { .entry = 1, .since = 1 },
+		{ .user = 1, .since = 1 }, { .user = 1, .entry = 1 },
+		{ .late = true }, { .late = true, .since = 1 },
+	};
+	size_t i, j, n = sizeof(order) / sizeof(*order);
+
+	(void)state;
+	for (i = 0; i < n; i++)
+		for (j = 0; j < n; j++)
+			assert_int_equal(policy_claim_before(&order[i],
+							     &order[j]), i < j);
+}
+
 static void test_attempts(void **state)
 {
 	const struct outcome sent = { .exit = EX_OK },
@@ -601,6 +669,8 @@ int main(void)
 		cmocka_unit_test(test_unknown_mechanism),
 		cmocka_unit_test(test_verdict),
 		cmocka_unit_test(test_attempts),
+		cmocka_unit_test(test_reaches),
+		cmocka_unit_test(test_claims),
 		cmocka_unit_test(test_tally),
 		cmocka_unit_test(test_schedule),
 	};
