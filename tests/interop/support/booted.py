@@ -3,7 +3,6 @@
 the shipped units in charge."""
 
 import json
-import os
 import pathlib
 import socket
 import subprocess
@@ -32,7 +31,6 @@ no_starttls = yes
 """
 IDS = {"alice": 2001, "bob": 2002}
 SOCKET = "/run/posthaste/smtp"
-QUEUE = pathlib.Path("/var/spool/posthaste/mess")
 relays = {}
 
 
@@ -162,22 +160,6 @@ def silent_servers_delay_another_less_than_a_minute(good):
     want(time.monotonic() - begun < 60, "late")
 
 
-def a_run_is_stopped_in_good_order(_):
-    """In less than systemd's time, and what was tried has another time."""
-    eventually(lambda: relays["s0"].peers, "the silent ones", 30)
-    run("systemctl", "stop", "posthaste.path")
-    begun = time.monotonic()
-    subprocess.run(["systemctl", "stop", "posthaste.service"], check=False,
-                   timeout=120)
-    want(time.monotonic() - begun < 85, "too long")
-    want("code=killed" not in run("systemctl", "status", "posthaste.service"),
-         run("systemctl", "status", "posthaste.service"))
-    names = os.listdir(QUEUE)
-    want(names and not [n for n in names if n.endswith(",0")], names)
-    run("systemctl", "start", "posthaste.path")
-    fine()
-
-
 def a_flood_of_connections(_):
     """Ends no socket, and keeps nobody out."""
     peers = []
@@ -224,11 +206,19 @@ def the_socket_knows_its_caller(good):
     want(sender == ["alice@example.test"], sender)
 
 
+def who_gains_no_privileges_hands_over(good):
+    """...his mail by himself."""
+    send("bob", "x@good.example", "unprivileged", "--no-new-privs")
+    eventually(lambda: "unprivileged" in good.subjects(), "the mail", 10)
+    sender = [s for subject, s, _ in good.taken if subject == "unprivileged"]
+    want(sender == ["bob@example.test"], sender)
+
+
 TESTS = [
     sixteen_mails_in_ten_seconds, mail_that_comes_during_a_run,
     silent_servers_delay_another_less_than_a_minute,
-    a_run_is_stopped_in_good_order, a_flood_of_connections,
-    the_socket_knows_its_caller,
+    a_flood_of_connections, the_socket_knows_its_caller,
+    who_gains_no_privileges_hands_over,
 ]
 
 
