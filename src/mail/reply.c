@@ -87,57 +87,6 @@ int reply_class(const struct reply *r)
 
 /* --- statuses --- */
 
-/* Whether a status is class.subject.detail with these two. */
-static bool status_is(const char *status, int subject, int detail)
-{
-	int class, s, d;
-
-	return sscanf(status, "%d.%d.%d", &class, &s, &d) == 3 &&
-	       s == subject && (detail < 0 || d == detail);
-}
-
-/* A refusal for good of what concerns the recipient or the data. */
-static int exit_by_status(enum stage stage, int code, const char *status)
-{
-	if (status_is(status, 6, 7))
-		return EX_DATAERR;
-	if (stage == STAGE_MAIL)
-		return EX_UNAVAILABLE;
-	if (status_is(status, 1, 10))
-		return EX_NOHOST;
-	if (status_is(status, 1, 7) || status_is(status, 1, 8))
-		return EX_UNAVAILABLE;
-	if (status_is(status, 1, -1))
-		return EX_NOUSER;
-	if (!*status && stage == STAGE_RCPT &&
-	    (code == 550 || code == 551 || code == 553))
-		return EX_NOUSER;
-	return EX_UNAVAILABLE;
-}
-
-int reply_exit(enum stage stage, int code, const char *status)
-{
-	if (code >= 200 && code < 300)
-		return EX_OK;
-	if (code >= 400 && code < 500)
-		return EX_TEMPFAIL;
-	if (code < 500 || code > 599)
-		return EX_PROTOCOL;
-	switch (stage) {
-	case STAGE_TLS:
-		return EX_TEMPFAIL;
-	case STAGE_AUTH:
-		return EX_NOPERM;
-	case STAGE_MAIL:
-	case STAGE_RCPT:
-	case STAGE_DATA:
-	case STAGE_DOT:
-		return exit_by_status(stage, code, status);
-	default:
-		return EX_UNAVAILABLE;
-	}
-}
-
 /* The length of the enhanced status code (RFC 3463 2) that a line begins
  * with, if it is of this class; 0: none. */
 static size_t status_length(const char *s, size_t n, int class)
@@ -182,8 +131,8 @@ static void take_line(struct outcome *o, const char *s, size_t n,
 	buf_add(words, s, n);
 }
 
-void reply_outcome(const struct reply *r, enum stage stage, const char *host,
-		   struct outcome *o)
+void reply_describe(const struct reply *r, enum stage stage,
+		    const char *host, struct outcome *o)
 {
 	const char *s = reply_words(r);
 	struct buf words = BUF(strlen(s) + 1);
@@ -199,5 +148,4 @@ void reply_outcome(const struct reply *r, enum stage stage, const char *host,
 	}
 	text_printable(o->text, sizeof(o->text), buf_text(&words), words.len);
 	buf_release(&words);
-	o->exit = reply_exit(stage, r->code, o->status);
 }

@@ -43,13 +43,11 @@ void reply_mask(struct reply *r, const struct mask *secrets);
 const char *reply_words(const struct reply *r);
 /* 421, 4xx and so on: the code's first digit. */
 int reply_class(const struct reply *r);
-/* Fills *o from a complete reply by the one table of statuses: exit, code,
- * the first enhanced status of the code's class, host, and the words of all
- * lines, that status once. A 2xx gives EX_OK. */
-void reply_outcome(const struct reply *r, enum stage stage, const char *host,
-		   struct outcome *o);
-/* The exit status of a server's answer (SPEC 7): the table itself. */
-int reply_exit(enum stage stage, int code, const char *status);
+/* Fills *o from a complete reply, but for its exit status, which policy_answer
+ * adds: code, the first enhanced status of the code's class, host, and the
+ * words of all lines, that status once. */
+void reply_describe(const struct reply *r, enum stage stage,
+		    const char *host, struct outcome *o);
 
 struct features {
 	bool esmtp;          /* EHLO was answered */

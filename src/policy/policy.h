@@ -166,7 +166,14 @@ bool policy_session_is_spent(unsigned carried, size_t accepted,
  * that a moment is worth waiting for one more. */
 bool policy_doubts_answer(const struct outcome *o, bool lmtp);
 
-/* --- results (SPEC 6.4, 7) --- */
+/* --- results --- */
+
+/* The exit status of a server's answer: the one table of stage, code and
+ * enhanced status ("": none). A 2xx gives EX_OK. */
+int policy_exit(enum stage stage, int code, const char *status);
+/* Fills *o from a complete reply: reply_describe and policy_exit. */
+void policy_answer(const struct reply *r, enum stage stage, const char *host,
+		   struct outcome *o);
 
 /* What an outcome means for a recipient: with a queue, only refusals of the
  * message itself (MAIL, RCPT, the data, local and DNS permanents) are

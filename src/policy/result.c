@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What outcomes mean, and when to try again (SPEC 1, 6.4, 7, 8). */
+/* What outcomes mean, and when to try again. */
 #include "policy/policy.h"
+
+#include <stdio.h>
 
 /* How bad a permanent status is; the later the worse. */
 static const int rank[] = {
@@ -9,6 +11,64 @@ static const int rank[] = {
 };
 
 enum { HOUR = 3600 * 1000, FEW_ATTEMPTS = 20 };
+
+/* Whether a status is class.subject.detail with these two. */
+static bool status_is(const char *status, int subject, int detail)
+{
+	int class, s, d;
+
+	return sscanf(status, "%d.%d.%d", &class, &s, &d) == 3 &&
+	       s == subject && (detail < 0 || d == detail);
+}
+
+/* A refusal for good of what concerns the recipient or the data. */
+static int refusal_exit(enum stage stage, int code, const char *status)
+{
+	if (status_is(status, 6, 7))
+		return EX_DATAERR;
+	if (stage == STAGE_MAIL)
+		return EX_UNAVAILABLE;
+	if (status_is(status, 1, 10))
+		return EX_NOHOST;
+	if (status_is(status, 1, 7) || status_is(status, 1, 8))
+		return EX_UNAVAILABLE;
+	if (status_is(status, 1, -1))
+		return EX_NOUSER;
+	if (!*status && stage == STAGE_RCPT &&
+	    (code == 550 || code == 551 || code == 553))
+		return EX_NOUSER;
+	return EX_UNAVAILABLE;
+}
+
+int policy_exit(enum stage stage, int code, const char *status)
+{
+	if (code >= 200 && code < 300)
+		return EX_OK;
+	if (code >= 400 && code < 500)
+		return EX_TEMPFAIL;
+	if (code < 500 || code > 599)
+		return EX_PROTOCOL;
+	switch (stage) {
+	case STAGE_TLS:
+		return EX_TEMPFAIL;
+	case STAGE_AUTH:
+		return EX_NOPERM;
+	case STAGE_MAIL:
+	case STAGE_RCPT:
+	case STAGE_DATA:
+	case STAGE_DOT:
+		return refusal_exit(stage, code, status);
+	default:
+		return EX_UNAVAILABLE;
+	}
+}
+
+void policy_answer(const struct reply *r, enum stage stage, const char *host,
+		   struct outcome *o)
+{
+	reply_describe(r, stage, host, o);
+	o->exit = policy_exit(stage, o->code, o->status);
+}
 
 /* Failures of a way or of ours, not of the message: another way, or the same
  * one when somebody has mended it, can still carry it. */

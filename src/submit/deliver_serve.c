@@ -474,7 +474,7 @@ static void refuse_by_configuration(struct serving *v)
 	snprintf(words, sizeof(words), "%d %s", (int)t->code, t->message ?
 		 t->message : "mail of this kind is refused here");
 	reply_line(&reply, words, strlen(words));
-	reply_outcome(&reply, STAGE_RCPT, "", &o);
+	policy_answer(&reply, STAGE_RCPT, "", &o);
 	reply_release(&reply);
 	o.exit = t->code < 500 ? EX_TEMPFAIL : EX_UNAVAILABLE;
 	if (!o.status[0])

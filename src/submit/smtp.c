@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "policy/policy.h"
 #include "submit/smtp_session.h"
 
 enum {
@@ -142,11 +143,11 @@ void session_outcome(const struct session *s, enum stage stage,
 {
 	const struct list *without = s->params->without;
 
-	reply_outcome(&s->reply, stage, s->params->host, o);
+	policy_answer(&s->reply, stage, s->params->host, o);
 	if (!without || !list_has(without, "ENHANCEDSTATUSCODES"))
 		return;
 	o->status[0] = '\0';
-	o->exit = reply_exit(stage, o->code, "");
+	o->exit = policy_exit(stage, o->code, "");
 }
 
 bool session_reply(struct session *s, enum stage stage, struct outcome *why)

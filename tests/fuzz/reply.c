@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "mail/reply.h"
+#include "policy/policy.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n);
 
@@ -21,7 +22,7 @@ static void use(const struct reply *r, struct features *f)
 
 	check(r->code >= 200 && r->code <= 599 && r->lines <= REPLY_LINES);
 	for (stage = STAGE_LOCAL; stage <= STAGE_DOT; stage++) {
-		reply_outcome(r, (enum stage)stage, "mx.x", &o);
+		policy_answer(r, (enum stage)stage, "mx.x", &o);
 		check(!strpbrk(o.text, "\x1b\r\n\x7f"));
 		check((o.exit == EX_OK) == (r->code < 300));
 	}

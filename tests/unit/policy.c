@@ -441,6 +441,112 @@ static void test_unknown_mechanism(void **state)
 
 /* --- results --- */
 
+static void test_exit(void **state)
+{
+	static const struct {
+		enum stage stage;
+		int code;
+		const char *status;
+		int exit;
+	} row[] = {
+		{ STAGE_RCPT, 250, "2.1.5", EX_OK },
+		{ STAGE_RCPT, 251, "", EX_OK },
+		{ STAGE_RCPT, 252, "", EX_OK },
+		{ STAGE_RCPT, 354, "", EX_PROTOCOL },
+		{ STAGE_HELLO, 421, "", EX_TEMPFAIL },
+		{ STAGE_HELLO, 554, "", EX_UNAVAILABLE },
+		{ STAGE_HELLO, 502, "", EX_UNAVAILABLE },
+		{ STAGE_CONNECT, 554, "", EX_UNAVAILABLE },
+		{ STAGE_TLS, 554, "", EX_TEMPFAIL },
+		{ STAGE_AUTH, 535, "5.7.8", EX_NOPERM },
+		{ STAGE_AUTH, 504, "", EX_NOPERM },
+		{ STAGE_AUTH, 454, "4.7.0", EX_TEMPFAIL },
+		{ STAGE_MAIL, 451, "", EX_TEMPFAIL },
+		{ STAGE_MAIL, 550, "", EX_UNAVAILABLE },
+		{ STAGE_MAIL, 553, "5.1.8", EX_UNAVAILABLE },
+		{ STAGE_MAIL, 550, "5.1.1", EX_UNAVAILABLE },
+		{ STAGE_MAIL, 552, "5.3.4", EX_UNAVAILABLE },
+		{ STAGE_MAIL, 550, "5.6.7", EX_DATAERR },
+		{ STAGE_RCPT, 450, "4.1.1", EX_TEMPFAIL },
+		{ STAGE_RCPT, 452, "4.5.3", EX_TEMPFAIL },
+		{ STAGE_RCPT, 550, "", EX_NOUSER },
+		{ STAGE_RCPT, 551, "", EX_NOUSER },
+		{ STAGE_RCPT, 553, "", EX_NOUSER },
+		{ STAGE_RCPT, 552, "", EX_UNAVAILABLE },
+		{ STAGE_RCPT, 554, "", EX_UNAVAILABLE },
+		{ STAGE_RCPT, 550, "5.1.1", EX_NOUSER },
+		{ STAGE_RCPT, 554, "5.1.1", EX_NOUSER },
+		{ STAGE_RCPT, 550, "5.1.2", EX_NOUSER },
+		{ STAGE_RCPT, 550, "5.1.7", EX_UNAVAILABLE },
+		{ STAGE_RCPT, 550, "5.1.8", EX_UNAVAILABLE },
+		{ STAGE_RCPT, 556, "5.1.10", EX_NOHOST },
+		{ STAGE_RCPT, 550, "5.7.1", EX_UNAVAILABLE },
+		{ STAGE_RCPT, 550, "5.2.1", EX_UNAVAILABLE },
+		{ STAGE_RCPT, 553, "5.6.7", EX_DATAERR },
+		{ STAGE_DATA, 550, "", EX_UNAVAILABLE },
+		{ STAGE_DATA, 554, "5.7.1", EX_UNAVAILABLE },
+		{ STAGE_DOT, 552, "5.3.4", EX_UNAVAILABLE },
+		{ STAGE_DOT, 550, "5.1.1", EX_NOUSER },
+		{ STAGE_DOT, 550, "5.6.7", EX_DATAERR },
+		{ STAGE_DOT, 451, "4.3.0", EX_TEMPFAIL },
+		{ STAGE_DOT, 421, "4.3.2", EX_TEMPFAIL },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		int got = policy_exit(row[i].stage, row[i].code, row[i].status);
+
+		if (got != row[i].exit)
+			fail_msg("%s %d %s: %d", stage_name(row[i].stage),
+				 row[i].code, row[i].status, got);
+	}
+}
+
+/* An answer as it came: a status of another class, or one that is none, does
+ * not count; of several the first does. */
+static void test_answer(void **state)
+{
+	static const struct {
+		const char *text, *status;
+		int exit;
+	} row[] = {
+		{ "250 2.1.5 fine", "2.1.5", EX_OK },
+		{ "550", "", EX_NOUSER },
+		{ "550 5.1.1 no such user", "5.1.1", EX_NOUSER },
+		{ "550 5.7.1 no", "5.7.1", EX_UNAVAILABLE },
+		{ "550 5.7.1", "5.7.1", EX_UNAVAILABLE },
+		{ "550 5.123.456 x", "5.123.456", EX_UNAVAILABLE },
+		{ "550 4.7.1 no", "", EX_NOUSER },
+		{ "550 5.7.1no", "", EX_NOUSER },
+		{ "550 5.7.1234 x", "", EX_NOUSER },
+		{ "550 5.7 x", "", EX_NOUSER },
+		{ "550-5.1.1 a\n550-5.1.1 b\n550 5.1.1 ", "5.1.1",
+		  EX_NOUSER },
+		{ "550-a\n550 b", "", EX_NOUSER },
+		{ "550-a\n550 5.7.1 b", "5.7.1", EX_UNAVAILABLE },
+		{ "550-5.7.1 a\n550 5.1.1 b", "5.7.1", EX_UNAVAILABLE },
+	};
+	struct reply r = {0};
+	struct outcome o;
+	const char *line;
+	size_t i, n;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		reply_reset(&r);
+		for (line = row[i].text; *line; line += n + (line[n] != 0)) {
+			n = strcspn(line, "\n");
+			assert_int_not_equal(reply_line(&r, line, n),
+					     REPLY_BAD);
+		}
+		policy_answer(&r, STAGE_RCPT, "mx.x", &o);
+		if (o.exit != row[i].exit || strcmp(o.status, row[i].status))
+			fail_msg("%s: %d", row[i].text, o.exit);
+	}
+	reply_release(&r);
+}
+
 static void test_verdict(void **state)
 {
 	static const enum rcpt_state verdict[] = {
@@ -667,6 +773,8 @@ int main(void)
 		cmocka_unit_test(test_mechanism_choice),
 		cmocka_unit_test(test_second_mechanism),
 		cmocka_unit_test(test_unknown_mechanism),
+		cmocka_unit_test(test_exit),
+		cmocka_unit_test(test_answer),
 		cmocka_unit_test(test_verdict),
 		cmocka_unit_test(test_attempts),
 		cmocka_unit_test(test_reaches),
