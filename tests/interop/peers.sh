@@ -73,9 +73,11 @@ unpack() {
 	for archive in "$peers/$name.new/archives"/*.deb; do
 		dpkg -x "$archive" "$peers/$name.new"
 	done
-	# /lib is a link to /usr/lib where all this will lie
+	# /lib is a link to /usr/lib where all this will lie, and in newer
+	# systems' packages already
 	for part in bin sbin lib lib64; do
-		if [ -d "$peers/$name.new/$part" ]; then
+		if [ -d "$peers/$name.new/$part" ] &&
+				! [ -L "$peers/$name.new/$part" ]; then
 			mkdir -p "$peers/$name.new/usr/$part"
 			cp -a "$peers/$name.new/$part/." \
 				"$peers/$name.new/usr/$part/"
