@@ -19,7 +19,6 @@ static const char *const queue_modes[] = { "", "on_failure", "always",
 static const char *const dnssec_words[] = { "auto", "trust", "off", NULL };
 static const char *const tls_versions[] = { "1.2", "1.3", NULL };
 static const char *const from_headers[] = { "add", "keep", "replace", NULL };
-static const char *const returns[] = { "", "full", "hdrs", NULL };
 static const char *const kinds[] = {
 	[KIND_DIRECT] = "direct", [KIND_SUBMISSIONS] = "submissions",
 	[KIND_SUBMISSION] = "submission", [KIND_SMTP] = "smtp",
@@ -184,7 +183,7 @@ static const struct config_key table[] = {
 		  "failure, delay" },
 	{ .section = SECTION_ACCOUNT, .key = "return", .type = &type_word,
 	  .offset = offsetof(struct account, dsn_return), .fallback = "",
-	  .words = returns,
+	  .words = return_words,
 	  .help = "RET (RFC 3461) where -R is absent: full or hdrs" },
 
 	{ DOMAIN(dkim_selector, selectors, ""),

@@ -7,8 +7,6 @@
 
 #include "config/config.h"
 
-enum { ENVID_MAX = 100 };   /* RFC 3461 4.4 */
-
 static bool usage(struct outcome *why, const char *option, const char *value,
 		  const char *wanted)
 {
@@ -37,12 +35,7 @@ static bool read_return(struct options *o, const char *value,
 static bool read_envid(struct options *o, const char *value,
 		       struct outcome *why)
 {
-	size_t i, n = strlen(value);
-	bool good = n >= 1 && n <= ENVID_MAX;
-
-	for (i = 0; good && i < n; i++)
-		good = value[i] >= ' ' && value[i] <= '~';
-	if (!good)
+	if (!envid_is_valid(value))
 		return usage(why, "-V", value, "1 to 100 printable characters");
 	o->envid = value;
 	return true;
@@ -51,13 +44,9 @@ static bool read_envid(struct options *o, const char *value,
 static bool read_body(struct options *o, const char *value,
 		      struct outcome *why)
 {
-	if (!strcasecmp(value, "7BIT"))
-		o->body = BODY_7BIT;
-	else if (!strcasecmp(value, "8BITMIME"))
-		o->body = BODY_8BITMIME;
-	else
-		return usage(why, "-B", value, "7BIT or 8BITMIME");
-	return true;
+	if (body_parse(value, &o->body))
+		return true;
+	return usage(why, "-B", value, "7BIT or 8BITMIME");
 }
 
 static bool read_mode(struct options *o, const char *value,

@@ -159,17 +159,7 @@ static bool read_notify(const struct config_key *key, const char *text,
 
 static void print_notify(const void *field, struct buf *out)
 {
-	static const char *const words[] = { "never", "success", "failure",
-					     "delay" };
-	const char *between = "";
-	unsigned i;
-
-	for (i = 0; i < 4; i++) {
-		if (!(*(const unsigned *)field & 1u << i))
-			continue;
-		buf_addf(out, "%s%s", between, words[i]);
-		between = " ";
-	}
+	notify_add(out, *(const unsigned *)field, ' ', false);
 }
 
 static bool within(const struct config_key *key, int64_t value,

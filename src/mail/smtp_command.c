@@ -12,8 +12,8 @@
 #include "mail/address.h"
 #include "mail/lines.h"
 
-/* RFC 3461 4.2 and 4.4 */
-enum { ORCPT_MAX = 500, ENVID_MAX = 100, SIZE_DIGITS = 18 };
+/* RFC 3461 4.2 */
+enum { ORCPT_MAX = 500, SIZE_DIGITS = 18 };
 
 bool smtp_line_is_clean(const char *line, size_t n)
 {
@@ -143,13 +143,7 @@ static bool read_body(void *into, const char *value)
 {
 	struct smtp_mail *m = into;
 
-	if (value && !strcasecmp(value, "7BIT"))
-		m->body = BODY_7BIT;
-	else if (value && !strcasecmp(value, "8BITMIME"))
-		m->body = BODY_8BITMIME;
-	else
-		return false;
-	return true;
+	return value && body_parse(value, &m->body);
 }
 
 static bool read_utf8(void *into, const char *value)
@@ -170,14 +164,9 @@ static bool read_return(void *into, const char *value)
 static bool read_envid(void *into, const char *value)
 {
 	struct smtp_mail *m = into;
-	size_t i;
 
-	if (!value || !*value || !xtext_decode(value, &m->envid))
-		return false;
-	for (i = 0; m->envid[i]; i++)
-		if (m->envid[i] < ' ' || m->envid[i] > '~')
-			return false;
-	return i <= ENVID_MAX;
+	return value && xtext_decode(value, &m->envid) &&
+	       envid_is_valid(m->envid);
 }
 
 static bool read_notify(void *into, const char *value)

@@ -10,16 +10,6 @@
 
 static const char first_line[] = "posthaste-queue 1";
 
-static const struct notify_name {
-	unsigned bit;
-	const char *name;
-} notify_names[] = {
-	{ NOTIFY_NEVER, "never" }, { NOTIFY_SUCCESS, "success" },
-	{ NOTIFY_FAILURE, "failure" }, { NOTIFY_DELAY, "delay" },
-};
-
-enum { NOTIFY_NAMES = sizeof(notify_names) / sizeof(*notify_names) };
-
 /* The table's four-bit steps cost a second look-up a byte and save a table
  * that would have to be built, or be 256 lines long. */
 uint64_t text_sum(uint64_t sum, const void *data, size_t n)
@@ -69,24 +59,14 @@ static void add_line(struct buf *b, const char *key, const char *value)
 	buf_addc(b, '\n');
 }
 
-static void add_notify(struct buf *b, unsigned notify)
-{
-	const char *before = " notify=";
-	size_t i;
-
-	for (i = 0; i < NOTIFY_NAMES; i++) {
-		if (!(notify & notify_names[i].bit))
-			continue;
-		buf_addf(b, "%s%s", before, notify_names[i].name);
-		before = ",";
-	}
-}
-
 void text_header_rcpt(struct buf *b, const struct recipient *r)
 {
 	buf_adds(b, "rcpt ");
 	text_value(b, r->address);
-	add_notify(b, r->notify);
+	if (r->notify) {
+		buf_adds(b, " notify=");
+		notify_add(b, r->notify, ',', false);
+	}
 	if (r->orcpt) {
 		buf_adds(b, " orcpt=");
 		text_value(b, r->orcpt);
@@ -97,8 +77,7 @@ void text_header_rcpt(struct buf *b, const struct recipient *r)
 static void add_flags(struct buf *b, const struct envelope *v)
 {
 	if (v->dsn_return != RETURN_UNSET)
-		add_line(b, "return",
-			 v->dsn_return == RETURN_FULL ? "full" : "hdrs");
+		add_line(b, "return", return_words[v->dsn_return]);
 	add_line(b, "envid", v->envid);
 	if (v->eight_bit)
 		add_line(b, "body", "8bit");
@@ -177,18 +156,16 @@ bool text_header_length(const char *text, size_t n, size_t *length)
 	return true;
 }
 
-static bool read_notify(struct scan *word, unsigned *notify)
+static bool text_notify(struct scan *word, unsigned *notify)
 {
 	struct scan name;
-	size_t i;
+	int bit;
 
 	while (scan_until(word, ',', &name)) {
-		for (i = 0; i < NOTIFY_NAMES; i++)
-			if (scan_is(&name, notify_names[i].name))
-				break;
-		if (i == NOTIFY_NAMES)
+		bit = word_index(notify_words, name.p, scan_left(&name));
+		if (bit < 0)
 			return false;
-		*notify |= notify_names[i].bit;
+		*notify |= 1U << bit;
 	}
 	return true;
 }
@@ -211,7 +188,7 @@ static bool read_rcpt(struct scan *line, struct envelope *v)
 		return false;
 	while (scan_until(line, ' ', &word)) {
 		if (scan_skip(&word, "notify=")) {
-			if (!read_notify(&word, &r->notify))
+			if (!text_notify(&word, &r->notify))
 				return false;
 		} else if (scan_skip(&word, "orcpt=")) {
 			if (!scan_decode(&word, false, &r->orcpt))
@@ -220,19 +197,6 @@ static bool read_rcpt(struct scan *line, struct envelope *v)
 			return false;
 		}
 	}
-	return true;
-}
-
-static bool read_return(struct scan *line, int *dsn_return)
-{
-	if (*dsn_return != RETURN_UNSET)
-		return false;
-	if (scan_is(line, "full"))
-		*dsn_return = RETURN_FULL;
-	else if (scan_is(line, "hdrs"))
-		*dsn_return = RETURN_HDRS;
-	else
-		return false;
 	return true;
 }
 
@@ -279,6 +243,7 @@ static bool read_line(struct scan *line, struct entry *e)
 {
 	struct envelope *v = &e->envelope;
 	struct scan key;
+	int value;
 
 	if (!scan_until(line, ' ', &key))
 		return false;
@@ -299,8 +264,13 @@ static bool read_line(struct scan *line, struct entry *e)
 		       text_id_ok(e->cause);
 	if (scan_is(&key, "sender"))
 		return scan_decode(line, true, &v->sender);
-	if (scan_is(&key, "return"))
-		return read_return(line, &v->dsn_return);
+	if (scan_is(&key, "return")) {
+		value = word_index(return_words, line->p, scan_left(line));
+		if (v->dsn_return != RETURN_UNSET || value < 0)
+			return false;
+		v->dsn_return = value;
+		return true;
+	}
 	if (scan_is(&key, "envid"))
 		return scan_decode(line, false, &v->envid);
 	return read_flag(&key, line, v);

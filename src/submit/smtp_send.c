@@ -62,23 +62,6 @@ static int64_t delivery_size(const struct delivery *d)
 
 /* --- commands --- */
 
-static void add_notify(struct buf *b, unsigned notify)
-{
-	static const struct { unsigned bit; const char *word; } words[] = {
-		{ NOTIFY_NEVER, "NEVER" }, { NOTIFY_SUCCESS, "SUCCESS" },
-		{ NOTIFY_FAILURE, "FAILURE" }, { NOTIFY_DELAY, "DELAY" },
-	};
-	const char *before = " NOTIFY=";
-	size_t i;
-
-	for (i = 0; i < sizeof(words) / sizeof(*words); i++) {
-		if (!(notify & words[i].bit))
-			continue;
-		buf_addf(b, "%s%s", before, words[i].word);
-		before = ",";
-	}
-}
-
 static void put_mail(struct transaction *t)
 {
 	const struct envelope *e = t->d->envelope;
@@ -88,17 +71,19 @@ static void put_mail(struct transaction *t)
 	buf_addf(&b, "MAIL FROM:<%s>", e->sender);
 	if (f->size)
 		buf_addf(&b, " SIZE=%lld", (long long)t->size);
-	if (e->eight_bit && f->eight_bit_mime)
-		buf_adds(&b, " BODY=8BITMIME");
-	else if (e->seven_bit && !e->eight_bit && f->eight_bit_mime)
-		buf_adds(&b, " BODY=7BIT");
+	if (f->eight_bit_mime && (e->eight_bit || e->seven_bit)) {
+		buf_adds(&b, " BODY=");
+		word_add_upper(&b, body_words[e->eight_bit ? BODY_8BITMIME :
+					      BODY_7BIT]);
+	}
 	if (e->utf8)
 		buf_adds(&b, " SMTPUTF8");
 	if (e->require_tls)
 		buf_adds(&b, " REQUIRETLS");
-	if (f->dsn && e->dsn_return != RETURN_UNSET)
-		buf_addf(&b, " RET=%s",
-			 e->dsn_return == RETURN_FULL ? "FULL" : "HDRS");
+	if (f->dsn && e->dsn_return != RETURN_UNSET) {
+		buf_adds(&b, " RET=");
+		word_add_upper(&b, return_words[e->dsn_return]);
+	}
 	if (f->dsn && e->envid)
 		buf_addf(&b, " ENVID=%s", e->envid);
 	session_put(t->s, "%s", buf_text(&b));
@@ -111,7 +96,10 @@ static void put_rcpt(struct transaction *t, const struct recipient *r)
 
 	buf_addf(&b, "RCPT TO:<%s>", r->address);
 	if (t->s->facts.features.dsn) {
-		add_notify(&b, r->notify);
+		if (r->notify) {
+			buf_adds(&b, " NOTIFY=");
+			notify_add(&b, r->notify, ',', true);
+		}
 		if (r->orcpt)
 			buf_addf(&b, " ORCPT=%s", r->orcpt);
 	}

@@ -325,6 +325,47 @@ static int teardown(void **state)
 	return unlink(aliases_path);
 }
 
+/* What is written is read again as the same. */
+static void test_words(void **state)
+{
+	unsigned notify, bits;
+	enum body_type body = BODY_UNSET;
+	struct buf b = BUF(100);
+	int value = 0;
+	size_t i;
+
+	(void)state;
+	for (bits = 1; bits < 16; bits++) {
+		buf_reset(&b);
+		notify_add(&b, bits, bits & 1 ? ',' : ' ', bits & 2);
+		notify = 0;
+		/* "never" stands alone */
+		assert_int_equal(notify_parse(buf_text(&b), &notify),
+				 bits == NOTIFY_NEVER ||
+				 !(bits & NOTIFY_NEVER));
+		assert_int_equal(notify, bits & NOTIFY_NEVER && bits > 1 ? 0 :
+				 bits);
+	}
+	assert_string_equal(buf_text(&b), "NEVER,SUCCESS,FAILURE,DELAY");
+	for (i = 1; return_words[i]; i++) {
+		assert_true(return_parse(return_words[i], &value));
+		assert_int_equal(value, i);
+	}
+	for (i = 1; body_words[i]; i++) {
+		buf_reset(&b);
+		word_add_upper(&b, body_words[i]);
+		assert_true(body_parse(buf_text(&b), &body));
+		assert_int_equal(body, i);
+	}
+	assert_string_equal(buf_text(&b), "8BITMIME");
+	assert_false(return_parse("", &value));
+	assert_false(body_parse("", &body));
+	assert_false(body_parse("8bit", &body));
+	assert_false(notify_parse("", &notify));
+	assert_false(notify_parse("delay fail", &notify));
+	buf_release(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -335,6 +376,7 @@ int main(void)
 		cmocka_unit_test(test_xtext),
 		cmocka_unit_test(test_xtext_decode),
 		cmocka_unit_test(test_wishes),
+		cmocka_unit_test(test_words),
 	};
 
 	log_open(&(struct log_settings){ .to = "none" });
