@@ -353,6 +353,7 @@ bool child_run(const struct child *c, int *status, struct outcome *why)
 	};
 	bool started;
 
+	*status = 0;
 	if (c->input) {
 		r.data = c->input->data;
 		r.left = c->input->len;
@@ -376,10 +377,11 @@ bool child_run(const struct child *c, int *status, struct outcome *why)
 		return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
 				    "did not end within %lld s", (long long)
 				    (c->deadline - begun + 999) / 1000);
-	if (WIFSIGNALED(r.status))
+	if (WIFSIGNALED(r.status)) {
+		*status = WTERMSIG(r.status);
 		return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
-				    "was killed by signal %d",
-				    WTERMSIG(r.status));
+				    "was killed by signal %d", *status);
+	}
 	*status = WEXITSTATUS(r.status);
 	return true;
 }

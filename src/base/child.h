@@ -52,7 +52,7 @@ struct child {
  * background is not waited for. True: it ended by itself, and *status is its
  * exit status. False: EX_OSERR where no process could be made; EX_TEMPFAIL
  * where it was ended here ("did not end within 60 s", "wrote more than 65536
- * bytes") or by a signal. */
+ * bytes"; *status is 0) or by a signal (*status is its number). */
 bool child_run(const struct child *c, int *status, struct outcome *why)
 	MUST_CHECK;
 

@@ -37,6 +37,7 @@ struct outcome {
 	int code;         /* the server's three digits; 0: no server spoke */
 	bool in_doubt;    /* the final dot went out and no answer came back */
 	bool no_network;  /* this host has no way out at all */
+	bool no_route;    /* no address of the host was in reach from here */
 	bool lacking;     /* of one host: it lacks what the message needs */
 	char status[12];  /* RFC 3463, "5.1.1"; "" unknown */
 	char host[256];   /* who said it; "" this program */

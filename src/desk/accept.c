@@ -69,6 +69,7 @@ void desk_run_release(struct run *run)
 {
 	secrets_free(run->secrets);
 	list_release(&run->no_chunking);
+	list_release(&run->no_policy);
 	if (run->dns)
 		dns_close(run->dns);
 	if (run->queue)

@@ -484,7 +484,8 @@ static void refuse_by_configuration(struct serving *v)
 	conclude_all(v, &o);
 }
 
-/* Nobody at all answered on port 25: say what that usually means. */
+/* Nobody at all answered on port 25: say what that usually means. Where there
+ * was no route to them, no port was asked. */
 static void explain_silence(struct serving *v)
 {
 	size_t i, j;
@@ -495,7 +496,7 @@ static void explain_silence(struct serving *v)
 		for (j = 0; j < p->n; j++)
 			if (p->open[j] &&
 			    outcome_of(p, j)->stage == STAGE_CONNECT &&
-			    !outcome_of(p, j)->no_network)
+			    !outcome_of(p, j)->no_route)
 				outcome_prefix(outcome_of(p, j), "no mail host "
 					"of %s answered; port 25 looks blocked "
 					"here: use a relay (a [transport] of "

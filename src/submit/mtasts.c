@@ -294,6 +294,31 @@ bool sts_fetch_now(struct run *run, const struct transport *through,
 	return ok;
 }
 
+/* Whether this version could not be had a while ago. What the cache does not
+ * tell, as it cannot be written, this run still knows. */
+static bool has_failed(const struct run *run, const char *domain,
+		       const char *id)
+{
+	char *version = mem_printf("%s %s", domain, id);
+	const bool failed = list_has(&run->no_policy, version) ||
+		sts_cache_failed(run->config->general.cache, domain, id);
+
+	free(version);
+	return failed;
+}
+
+static void note_failure(struct run *run, const char *domain, const char *id,
+			 int64_t pause)
+{
+	char *version;
+
+	if (sts_cache_fail(run->config->general.cache, domain, id, pause))
+		return;
+	version = mem_printf("%s %s", domain, id);
+	list_add(&run->no_policy, version);
+	free(version);
+}
+
 /* Where it cannot be had, the same version is left alone for a while. */
 static bool fetch_anew(struct run *run, const struct transport *through,
 		       const char *domain, const char *id, int64_t pause,
@@ -308,7 +333,7 @@ static bool fetch_anew(struct run *run, const struct transport *through,
 	} else {
 		log_say(LOG_AT_INFO, "MTA-STS: %s", why->text);
 		if (why->exit == EX_UNAVAILABLE)
-			sts_cache_fail(cache, domain, id, pause);
+			note_failure(run, domain, id, pause);
 	}
 	buf_release(&text);
 	return ok;
@@ -350,7 +375,7 @@ bool sts_find(struct run *run, const struct transport *through,
 		goto kept;
 	same = have && !strcmp(id, kept.id);
 	if ((same && !is_due(&kept, now)) ||
-	    sts_cache_failed(cache, domain, id))
+	    has_failed(run, domain, id))
 		goto kept;
 	if (fetch_anew(run, through, domain, id,
 		       same ? pause_of(&kept, now) : STS_PAUSE, out, why)) {

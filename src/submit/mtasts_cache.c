@@ -162,22 +162,25 @@ bool sts_cache_failed(const char *directory, const char *domain,
 	return failed;
 }
 
-void sts_cache_fail(const char *directory, const char *domain,
+bool sts_cache_fail(const char *directory, const char *domain,
 		    const char *id, int64_t seconds)
 {
 	struct buf b = BUF(HEAD_MAX);
 	char *file = failed_name(domain);
 	int dir = is_file_name(domain) ? open_cache(directory, domain) : -1;
+	bool kept = false;
 
 	if (dir >= 0) {
 		buf_addf(&b, "%s\nid %s\nexpires %lld\n", magic, id,
 			 (long long)time(NULL) + (long long)seconds);
-		/* without it, it is tried again, and that is all */
-		if (!file_replace(dir, file, 0600, &b))
+		kept = file_replace(dir, file, 0600, &b);
+		/* without it, the next run tries again, and that is all */
+		if (!kept)
 			log_say(LOG_AT_DEBUG, "MTA-STS: %s cannot be "
 				"written", file);
 		close(dir);
 	}
 	buf_release(&b);
 	free(file);
+	return kept;
 }

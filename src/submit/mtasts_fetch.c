@@ -197,11 +197,16 @@ static bool run_helper(const struct fetch *f, const struct list *arguments,
 		  FETCH_PROGRAM;
 	for (i = 0; i < arguments->n && i + 2 < ARGUMENTS_MAX; i++)
 		argv[i + 1] = arguments->item[i];
-	if (!child_run(&c, &status, &ended))
-		return ended.exit == EX_OSERR ?
-		       outcome_fail(why, STAGE_DNS, EX_OSERR, "%s",
-				    ended.text) :
-		       fail(why, f->host, "the helper was ended");
+	if (!child_run(&c, &status, &ended)) {
+		/* what somebody here did to it (memory ran out, say) is no
+		 * word of the host's; that it talks without end is */
+		if (ended.exit == EX_OSERR || status)
+			return outcome_fail(why, STAGE_DNS, EX_OSERR,
+					    "whether %s has a policy cannot "
+					    "be found out: posthaste-fetch "
+					    "%s", f->host, ended.text);
+		return fail(why, f->host, "the helper was ended");
+	}
 	if (status == EX_USAGE || status == EX_SOFTWARE || status == EX_IOERR)
 		return outcome_fail(why, STAGE_DNS, EX_SOFTWARE, "whether %s "
 				    "has a policy cannot be found out: "

@@ -32,10 +32,11 @@ void sts_cache_put(const char *directory, const char *domain, const char *id,
 		   int64_t max_age, const struct buf *text);
 
 /* Whether this version of a policy could not be had a while ago, and that it
- * could not now and is left alone for so many seconds. */
+ * could not now and is left alone for so many seconds: false, that cannot be
+ * kept. */
 bool sts_cache_failed(const char *directory, const char *domain,
 		      const char *id);
-void sts_cache_fail(const char *directory, const char *domain,
+bool sts_cache_fail(const char *directory, const char *domain,
 		    const char *id, int64_t seconds);
 
 /* Runs posthaste-fetch, through the transport's proxy where it has one.

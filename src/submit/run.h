@@ -21,6 +21,8 @@ struct run {
 	struct dns *dns;           /* by run_dns; NULL: not asked yet */
 	struct list dead;          /* destinations that failed to connect */
 	struct list no_chunking;   /* hosts whose BDAT was found not to work */
+	struct list no_policy;     /* "domain id": MTA-STS policies that could
+				    * not be had, for want of a cache */
 	const char *transport;     /* --transport: overrides the routes */
 	struct queue *queue;       /* NULL: what fails for now is not held */
 	const struct watch *watch; /* who looks on (-v); NULL: nobody */

@@ -207,8 +207,8 @@ static bool race_failed(struct race *r, const struct net_dial *dial,
 		     "cannot connect to %s port %u (%s)", host, port,
 		     buf_text(&r->words));
 	/* an address out of reach says nothing of this host alone */
-	why->no_network = r->list->n && r->unreachable == r->list->n &&
-			  !interfaces_way_out();
+	why->no_route = r->list->n && r->unreachable == r->list->n;
+	why->no_network = why->no_route && !interfaces_way_out();
 	return false;
 }
 

@@ -58,8 +58,9 @@ struct net_peer {
  * (no answer, no address for now, any failure of a proxy), EX_NOHOST (the
  * name does not exist), EX_CONFIG (a source_address or path that can never
  * work), EX_OSERR (no memory, process or descriptor for a look-up).
- * why->no_network is set where this host has no way out in any family and
- * none of the addresses could be reached without one. The words name host, address and port and say what to look at. */
+ * why->no_route is set where there is no route to any of the addresses, and
+ * why->no_network where this host has no way out in any family besides. The
+ * words name host, address and port and say what to look at. */
 bool net_dial(const struct net_dial *dial, int *fd, struct net_peer *peer,
 	      struct outcome *why) MUST_CHECK;
 

@@ -92,6 +92,19 @@ def failover(folder, certificates):
     want(len(hosts.messages(HERE4)) == 1, "not delivered")
 
 
+def no_route(folder, _certificates):
+    """hosts that no route leads to say nothing of a port: no word of a
+    block, but of the route"""
+    table = {"dest.test MX": [(10, "a.six.test"), (20, "b.six.test")],
+             "a.six.test AAAA": [FAR6], "b.six.test AAAA": ["2a00:1450::a"]}
+    dns = mxnet.Resolver(zone(table))
+    done = mxnet.submit(folder, ["b@dest.test"], resolver=dns.where,
+                        dns=LOOSE, tls="mta_sts = no")
+    dns.stop()
+    done.expect(75, "Network is unreachable")
+    want("looks blocked" not in done.err + done.log, done.err)
+
+
 # --- resolvers ---
 
 TABLE = {"dest.test MX": [(10, "mx.dest.test")], "mx.dest.test A": [HERE4]}
@@ -246,6 +259,7 @@ TESTS = [
         {"refuses.test A": ["192.0.2.77"], "six.test AAAA": [FAR6]})),
     ("multicast", bounces(["odd.test"], {"odd.test A": ["224.0.0.1"]})),
     ("failover", failover),
+    ("no-route", no_route),
     ("edns-formerr", delivers(edns="formerr", seconds=2)),
     ("edns-notimp", delivers(edns="notimp", seconds=2)),
     ("edns-badvers", delivers(edns="badvers", seconds=2)),

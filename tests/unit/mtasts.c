@@ -247,6 +247,7 @@ static enum sts_mode ask_through(const struct place *p,
 				&why);
 	mode = policy.mode;
 	sts_policy_release(&policy);
+	list_release(&run.no_policy);
 	free(run.dns);
 	return mode;
 }
@@ -397,6 +398,95 @@ static void faults_of_ours(void **state)
 	cleanup(&p);
 }
 
+/* A helper that dies says nothing of the host. */
+static void a_killed_helper_is_our_fault(void **state)
+{
+	struct place p;
+
+	(void)state;
+	set_place(&p);
+	write_file(p.helper, "#!/bin/sh\nkill -9 $$\n", 0700);
+	assert_int_equal(ask(&p, false), STS_NONE);
+	assert_true(ours_failed);
+	/* and is not remembered against it */
+	set_helper(&p, "enforce", 0);
+	assert_int_equal(ask(&p, false), STS_ENFORCE);
+	assert_false(ours_failed);
+	cleanup(&p);
+}
+
+static void expect_logged(const char *path, const char *words)
+{
+	char line[512] = "";
+	FILE *f = fopen(path, "r");
+	bool found = false;
+
+	assert_non_null(f);
+	while (!found && fgets(line, sizeof(line), f))
+		found = strstr(line, words) != NULL;
+	fclose(f);
+	if (!found)
+		fail_msg("no \"%s\" in the log, which ends with %s", words,
+			 line);
+}
+
+/* Where the cache cannot be written the log says so, and a failure is known
+ * as long as the run lasts. */
+static void without_a_cache(void **state)
+{
+	struct config c = { 0 };
+	struct run run = { .config = &c };
+	struct sts_policy policy;
+	struct outcome why;
+	struct place p;
+	char log[64];
+
+	(void)state;
+	set_place(&p);
+	snprintf(log, sizeof(log), "%s/log", p.base);
+	log_open(&(struct log_settings){ .to = log, .level = LOG_AT_INFO });
+	/* a directory within a file: not for root either */
+	snprintf(p.cache, sizeof(p.cache), "%s/fetch/cache", p.base);
+	run.fetch_program = p.helper;
+	c.general.cache = p.cache;
+	c.general.timeout = 10000;
+	c.tls.mta_sts_port = 443;
+
+	set_helper(&p, "enforce", 0);
+	assert_true(sts_find(&run, NULL, "lab.example", false, &policy,
+			     &why));
+	assert_int_equal(policy.mode, STS_ENFORCE);
+	sts_policy_release(&policy);
+	expect_logged(log, "nothing about lab.example can be kept in the "
+		      "cache");
+
+	set_helper(&p, "enforce", 75);
+	assert_true(sts_find(&run, NULL, "lab.example", false, &policy,
+			     &why));
+	assert_int_equal(policy.mode, STS_NONE);
+	assert_int_equal(calls(&p), 2);
+	set_helper(&p, "enforce", 0);
+	assert_true(sts_find(&run, NULL, "lab.example", false, &policy,
+			     &why));
+	assert_int_equal(policy.mode, STS_NONE);
+	assert_int_equal(calls(&p), 2);
+	/* another version is another matter, and so is another run */
+	record = "v=STSv1; id=2;";
+	assert_true(sts_find(&run, NULL, "lab.example", false, &policy,
+			     &why));
+	assert_int_equal(policy.mode, STS_ENFORCE);
+	sts_policy_release(&policy);
+	record = "v=STSv1; id=1;";
+	assert_int_equal(ask(&p, false), STS_ENFORCE);
+	assert_int_equal(calls(&p), 4);
+
+	list_release(&run.no_policy);
+	free(run.dns);
+	log_open(&(struct log_settings){ .to = "none" });
+	unlink(log);
+	cleanup(&p);
+}
+
 static void keep(const struct place *p, long long life, long long left)
 {
 	char *text = mem_printf("posthaste-mta-sts 1\nid 1\nexpires %lld\n"
@@ -536,6 +626,8 @@ int main(void)
 		cmocka_unit_test(faults_of_ours),
 		cmocka_unit_test(refreshed_in_time),
 		cmocka_unit_test(failures_are_remembered),
+		cmocka_unit_test(a_killed_helper_is_our_fault),
+		cmocka_unit_test(without_a_cache),
 		cmocka_unit_test(through_a_proxy),
 	};
 
