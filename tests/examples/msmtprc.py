@@ -135,7 +135,13 @@ from %U@%H
 account c : default
 from %F
 domain %M
-""", lines=["domain = mail.example"], lacks=["%"],
+account d : default
+from root-100%@%C
+from_full_name 100% sure
+allow_from_override off
+""", lines=["domain = mail.example", "from = %u@mail.example",
+            "from = %u@%H", "from = root-100%%@%H",
+            "full_name = 100%% sure", "force_from = yes"], lacks=["%F", "%M"],
          said=["line 10: from %F", "line 11: domain %M"]),
     Case("mechanisms and tokens", """
 defaults
@@ -291,6 +297,72 @@ from b@b.example
 """, ways=[(["-f", "who@else.example"], "default", "smtp",
             "first.example:25"),
            (["-f", "b@b.example"], "b", "smtp", "b.example:25")]),
+    Case("a value in capitals", """account default
+host a.example
+port 00465
+tls on
+tls_starttls OFF
+protocol LMTP
+auth OFF
+set_from_header ON
+""", lines=["kind = lmtp", "from_header = replace", "port = 465"],
+         lacks=["username"],
+         said=["line 5: lmtp: posthaste begins TLS by STARTTLS"]),
+    Case("what posthaste would read as several hosts, or as a socket", """
+account a
+host a.example,b.example
+tls on
+account b
+host /run/x
+tls on
+account c
+socket /run/my socket
+account d
+socket relative
+account default
+host d.example
+tls on
+proxy_host /run/proxy
+""", status=1, said=["line 3: host a.example,b", "line 6: host /run/x",
+                     "line 9: socket /run/my", "line 11: socket relative",
+                     "line 15: proxy_host /run", "account a: it has no host",
+                     "account c: it has no host"],
+         lacks=["b.example", "/run", "relative"]),
+    Case("LMTP whose TLS is demanded", """account default
+host l.example
+port 24
+protocol lmtp
+tls on
+account b : default
+tls_certcheck off
+account c : default
+tls_host_override name.example
+""", lines=["tls_name = l.example", "starttls_insecure_skip_verify = yes",
+            "tls_name = name.example"]),
+    Case("LMTP whose TLS cannot be demanded", """account default
+host 192.0.2.1
+port 24
+protocol lmtp
+tls on
+""", status=1, said=["line 5: lmtp: TLS with an address"]),
+    Case("a fingerprint is never read as no check at all", """account default
+host a.example
+tls on
+tls_certcheck off
+tls_fingerprint 00:11:22:33
+""", said=["line 5: tls_fingerprint"], lacks=["skip_verify"]),
+    Case("in clear text what msmtp itself would choose", """account default
+host a.example
+auth on
+user u
+passwordeval echo p
+account b : default
+auth cram-md5
+account c : default
+tls on
+""", lines=["mechanisms = SCRAM-SHA-256 SCRAM-SHA-1",
+            "mechanisms = CRAM-MD5"],
+         said=["line 1: tls is off: mail and login"]),
     Case("a login in clear text is named", """account default
 host a.example
 auth plain
