@@ -144,13 +144,26 @@ static bool is_in_time(gnutls_x509_crt_t crt)
 	       now <= gnutls_x509_crt_get_expiration_time(crt);
 }
 
+/* Asks the library for its verdict on the session's chain. */
+static int ask_library(struct tls *t, unsigned *status)
+{
+	gnutls_typed_vdata_st purpose = {
+		.type = GNUTLS_DT_KEY_PURPOSE_OID,
+		.data = (void *)GNUTLS_KP_TLS_WWW_SERVER,
+	};
+
+	return gnutls_certificate_verify_peers(t->session, &purpose, 1,
+					       status);
+}
+
 /*
  * Two refusals of the library are of what was sent beside the chain: an OCSP
  * answer that is out of date, which is as good as none unless the certificate
  * demands one, and an issuer that has expired and comes before its valid
  * twin. Without these the chain is looked at once more, by the trust list
- * alone (and its CRLs). A priority string of the user's may ask for more than
- * we can hold here.
+ * alone (and its CRLs). What a priority string of the user's asks of keys and
+ * algorithms the library alone knows: it is asked again with no regard to
+ * OCSP, and has to be content besides.
  */
 static void second_look(struct tls *t, const struct tls_chain *c,
 			unsigned *status)
@@ -159,6 +172,7 @@ static void second_look(struct tls *t, const struct tls_chain *c,
 			       GNUTLS_CERT_REVOCATION_DATA_ISSUED_IN_FUTURE |
 			       GNUTLS_CERT_EXPIRED |
 			       GNUTLS_CERT_NOT_ACTIVATED;
+	unsigned flags = GNUTLS_PROFILE_TO_VFLAGS(GNUTLS_PROFILE_MEDIUM);
 	gnutls_typed_vdata_st purpose = {
 		.type = GNUTLS_DT_KEY_PURPOSE_OID,
 		.data = (void *)GNUTLS_KP_TLS_WWW_SERVER,
@@ -166,17 +180,26 @@ static void second_look(struct tls *t, const struct tls_chain *c,
 	gnutls_x509_crt_t chain[TLS_CHAIN_MOST];
 	gnutls_x509_trust_list_t list;
 	unsigned i, n = 0, again = 0;
+	int error;
 
 	if (!(*status & stale) || *status & GNUTLS_CERT_REVOKED ||
-	    t->params->priorities || is_must_staple(c->crt[0]))
+	    is_must_staple(c->crt[0]))
 		return;
+	if (t->params->priorities) {
+		gnutls_certificate_set_verify_flags(
+			t->credentials, GNUTLS_VERIFY_DISABLE_CRL_CHECKS);
+		error = ask_library(t, &again);
+		gnutls_certificate_set_verify_flags(t->credentials, 0);
+		if (error < 0 || again)
+			return;
+		flags = 0;
+	}
 	for (i = 0; i < c->n; i++)
 		if (!i || is_in_time(c->crt[i]))
 			chain[n++] = c->crt[i];
 	gnutls_certificate_get_trust_list(t->credentials, &list);
-	if (gnutls_x509_trust_list_verify_crt2(
-		    list, chain, n, &purpose, 1, GNUTLS_PROFILE_TO_VFLAGS(
-			    GNUTLS_PROFILE_MEDIUM), &again, NULL) >= 0 &&
+	if (gnutls_x509_trust_list_verify_crt2(list, chain, n, &purpose, 1,
+					       flags, &again, NULL) >= 0 &&
 	    !again)
 		*status = 0;
 }
@@ -184,14 +207,8 @@ static void second_look(struct tls *t, const struct tls_chain *c,
 bool tls_verify_peers(struct tls *t, const struct tls_chain *c,
 		      unsigned *status, struct outcome *why)
 {
-	gnutls_typed_vdata_st purpose = {
-		.type = GNUTLS_DT_KEY_PURPOSE_OID,
-		.data = (void *)GNUTLS_KP_TLS_WWW_SERVER,
-	};
-	int error;
+	int error = ask_library(t, status);
 
-	error = gnutls_certificate_verify_peers(t->session, &purpose, 1,
-						status);
 	if (error < 0)
 		return refuse(why, "cannot be verified: %s",
 			      gnutls_strerror(error));

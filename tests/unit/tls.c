@@ -13,6 +13,7 @@
 
 #include "tls_support.h"
 #include "tls_client.h"
+#include "tls_ocsp.h"
 
 enum who {
 	LEAF, WRONG_NAME, SELF, EXPIRED, FUTURE, CLIENT_ONLY, CN_ONLY, WITH_IP,
@@ -317,6 +318,65 @@ static void test_faults(void **state)
 	}
 }
 
+/* An answer that is out of date is as good as none, unless the certificate
+ * demands one; one that is in time counts, and so does what a priority string
+ * of the user's asks of keys. */
+static void test_staples(void **state)
+{
+	enum { DAY = 86400 };
+	static const struct {
+		const char *label;
+		enum who who;
+		bool revoked;
+		int since, until;     /* days from now */
+		const char *priorities;
+		const char *words;    /* NULL: accepted */
+	} rows[] = {
+		{ "in time", LEAF, false, -1, 1, NULL, NULL },
+		{ "in time, demanded", STAPLE, false, -1, 1, NULL, NULL },
+		{ "stale", LEAF, false, -9, -2, NULL, NULL },
+		{ "stale, priorities", LEAF, false, -9, -2, "NORMAL", NULL },
+		{ "of the future", LEAF, false, 2, 9, NULL, NULL },
+		{ "of the future, priorities", LEAF, false, 2, 9, "NORMAL",
+		  NULL },
+		{ "stale, demanded", STAPLE, false, -9, -2, NULL,
+		  "out of date" },
+		{ "stale, demanded, priorities", STAPLE, false, -9, -2,
+		  "NORMAL", "out of date" },
+		{ "stale, keys not strong enough", LEAF, false, -9, -2,
+		  "NORMAL:%PROFILE_ULTRA", "" },
+		{ "stale, expired", EXPIRED, false, -9, -2, "NORMAL",
+		  "expired on" },
+		{ "revoked", LEAF, true, -1, 1, NULL, "revoked" },
+		{ "revoked, priorities", LEAF, true, -1, 1, "NORMAL",
+		  "revoked" },
+	};
+	const time_t now = time(NULL);
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct tls_params p = {
+			.verify = true, .verify_name = "mx.example.org",
+			.ca_file = ca_path, .priorities = rows[i].priorities,
+		};
+		struct buf staple = BUF(8192);
+		struct tls_facts facts = { 0 };
+		struct outcome why = { 0 };
+		struct server s;
+
+		ocsp_make(&leaf[rows[i].who], &root, rows[i].revoked,
+			  now + rows[i].since * DAY, now + rows[i].until * DAY,
+			  &staple);
+		serve(&s, &leaf[rows[i].who], NULL, NULL);
+		s.staple.response.data = (unsigned char *)staple.data;
+		s.staple.response.size = (unsigned)staple.len;
+		expect(rows[i].label, handshake(&s, &p, &facts, &why),
+		       rows[i].words, &why);
+		buf_release(&staple);
+	}
+}
+
 /* Whatever the certificate, nobody asked. */
 static void test_unverified(void **state)
 {
@@ -597,6 +657,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_staples),
 		cmocka_unit_test(test_unverified),
 		cmocka_unit_test(test_system_trust),
 		cmocka_unit_test(test_lazy_trust),

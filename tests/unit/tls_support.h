@@ -194,6 +194,7 @@ struct server {
 	void (*talk)(struct server *s, gnutls_session_t session);
 	const char *say;             /* after the handshake */
 	bool no_goodbye;
+	gnutls_ocsp_data_st staple;  /* of the leaf; response.size is 0: none */
 	/* what happened */
 	int result;
 	unsigned client_certificates;
@@ -247,20 +248,20 @@ static UNUSED void server_talk(struct server *s, gnutls_session_t session)
 
 /* As it is, without the library's sorting and leaving out. */
 static UNUSED int server_chain(gnutls_session_t session,
-			       const gnutls_datum_t *names, int name_count,
-			       const gnutls_pk_algorithm_t *algorithms,
-			       int algorithm_count, gnutls_pcert_st **chain,
-			       unsigned *n, gnutls_privkey_t *key)
+			       const struct gnutls_cert_retr_st *asked,
+			       gnutls_pcert_st **chain, unsigned *n,
+			       gnutls_ocsp_data_st **staple, unsigned *staples,
+			       gnutls_privkey_t *key, unsigned *flags)
 {
 	struct server *s = gnutls_session_get_ptr(session);
 
-	(void)names;
-	(void)name_count;
-	(void)algorithms;
-	(void)algorithm_count;
+	(void)asked;
 	*chain = s->sent;
 	*n = s->chain_len;
+	*staple = &s->staple;
+	*staples = s->staple.response.size ? 1 : 0;
 	*key = s->key;
+	*flags = 0;
 	return 0;
 }
 
@@ -274,7 +275,7 @@ static UNUSED void server_credentials(struct server *s,
 	gnutls_privkey_init(&s->key);
 	gnutls_privkey_import_x509(s->key, s->leaf->key,
 				   GNUTLS_PRIVKEY_IMPORT_COPY);
-	gnutls_certificate_set_retrieve_function2(credentials, server_chain);
+	gnutls_certificate_set_retrieve_function3(credentials, server_chain);
 }
 
 static UNUSED void *server_run(void *context)
