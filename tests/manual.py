@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Holds the tables of options and keys, the manual pages, --help and the
-sample configuration together: what one of them has, all have.
+sample configuration together: what one of them has, all have; and that the
+tests which contrib/SECURITY names are there.
 
 TOP_SRCDIR  the source tree
 POSTHASTE   the program; without it --help and the sample are not tried
@@ -195,6 +196,27 @@ def check_program():
        *result.stderr.splitlines())
 
 
+def check_security():
+    """Each line "tests/file: name, name", which may go on, indented more."""
+    text = re.sub(r",\n {8}", ", ", text_of("contrib", "SECURITY"))
+    named = re.findall(r"^    (tests/[\w./-]+)(?:: (.*))?$", text, re.M)
+    lacking = []
+    for path, names in named:
+        if not os.path.exists(os.path.join(TOP, path)):
+            lacking.append(path)
+            continue
+        test = text_of(*path.split("/"))
+        lacking += [f"{path}: {name}" for name in names.split(", ")
+                    if name and not re.search(r"\b%s\b" % re.escape(name),
+                                              test)]
+    promises = re.split(r"^\d+\. ", text.split("PROMISES")[1]
+                        .split("OUT OF SCOPE")[0], flags=re.M)[1:]
+    lacking += [words.splitlines()[0] for words in promises
+                if "\n    tests/" not in words]
+    ok(len(named) > 50 and len(promises) > 10 and not lacking,
+       "each promise of contrib/SECURITY has its tests", *lacking)
+
+
 def main():
     options, keys = tables()
     ok(len(options) > 50 and len(keys) > 70, "the tables can be read",
@@ -207,6 +229,7 @@ def main():
          manual_keys(text_of("man", "posthaste.conf.5")))
     check_sample(keys)
     check_completions()
+    check_security()
     if PROGRAM:
         check_bash()
         check_help(options)
