@@ -19,7 +19,7 @@
 #include "base/user.h"
 #include "desk/desk.h"
 #include "submit/transport.h"
-#include "wire/net.h"
+#include "wire/lookup.h"
 #include "wire/sasl.h"
 #include "wire/tls.h"
 

@@ -126,9 +126,7 @@ static void add_addresses(const struct dns_answer *a, struct host *h)
 	size_t i;
 
 	for (i = 0; i < a->n; i++)
-		net_addresses_add(&h->addresses, (const struct sockaddr *)
-				  &a->record[i].address.sa,
-				  a->record[i].address.len);
+		net_addresses_add(&h->addresses, &a->record[i].address);
 }
 
 /* The names worth trying, with their addresses by the DNS of the

@@ -77,11 +77,9 @@ static enum dns_type own_type(const struct spf *s)
 
 static const unsigned char *bytes_of(const struct net_address *a)
 {
-	const struct sockaddr_in *v4 = (const void *)&a->sa;
-	const struct sockaddr_in6 *v6 = (const void *)&a->sa;
-
 	return a->sa.ss_family == AF_INET ?
-	       (const unsigned char *)&v4->sin_addr : v6->sin6_addr.s6_addr;
+	       (const unsigned char *)&a->v4.sin_addr :
+	       a->v6.sin6_addr.s6_addr;
 }
 
 static bool in_network(const struct net_address *ip,

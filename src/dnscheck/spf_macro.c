@@ -29,7 +29,7 @@ static void add_local(const struct spf *s, struct buf *out)
 /* IPv6 as nibbles with dots between. */
 static void add_ip(const struct spf *s, struct buf *out)
 {
-	const struct sockaddr_in6 *v6 = (const void *)&s->query->ip->sa;
+	const unsigned char *byte = s->query->ip->v6.sin6_addr.s6_addr;
 	char text[64];
 	size_t i;
 
@@ -40,8 +40,7 @@ static void add_ip(const struct spf *s, struct buf *out)
 	}
 	for (i = 0; i < 16; i++)
 		buf_addf(out, "%s%x.%x", i ? "." : "",
-			 (unsigned)v6->sin6_addr.s6_addr[i] >> 4,
-			 (unsigned)v6->sin6_addr.s6_addr[i] & 15);
+			 (unsigned)byte[i] >> 4, (unsigned)byte[i] & 15);
 }
 
 static bool add_letter(struct spf *s, const char *domain, char letter,

@@ -345,7 +345,7 @@ struct walk {
 
 static void add_address(struct net_addresses *to, const struct net_address *a)
 {
-	net_addresses_add(to, (const void *)&a->sa, a->len);
+	net_addresses_add(to, a);
 }
 
 static void walk_release(struct walk *w)

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "mail/address.h"
 #include "submit/hosts_parts.h"
+#include "wire/lookup.h"
 
 /* The two answers about one host. */
 struct lookup {
@@ -123,8 +124,7 @@ static void take_address(struct search *s, struct host *h,
 	if (is_forbidden(s, &a))
 		return;
 	net_address_set_port(&a, h->port);
-	net_addresses_add(&h->addresses, (const struct sockaddr *)&a.sa,
-			  a.len);
+	net_addresses_add(&h->addresses, &a);
 }
 
 /* Both families in turn (RFC 8305 section 4), the preferred one first. */
@@ -264,8 +264,7 @@ static bool by_literal(struct search *s, struct outcome *why)
 	net_address_text(&a, text);
 	h = add_host(s, domain, text);
 	h->have_addresses = true;
-	net_addresses_add(&h->addresses, (const struct sockaddr *)&a.sa,
-			  a.len);
+	net_addresses_add(&h->addresses, &a);
 	return true;
 }
 

@@ -9,6 +9,7 @@
 #include "base/child.h"
 #include "base/clock.h"
 #include "submit/mtasts_parts.h"
+#include "wire/lookup.h"
 
 #ifndef FETCH_PROGRAM
 #define FETCH_PROGRAM "/usr/local/libexec/posthaste-fetch"

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "wire/conn.h"
+#include "wire/lookup.h"
 
 const struct transport *transport_find(const struct config *c,
 				       const char *name)
@@ -158,7 +159,7 @@ static void take_answer(struct net_addresses *out, const struct dns_answer *a,
 	for (i = 0; i < a->n && i < ADDRESSES_MOST; i++) {
 		address = a->record[i].address;
 		net_address_set_port(&address, port);
-		net_addresses_add(out, (const void *)&address.sa, address.len);
+		net_addresses_add(out, &address);
 	}
 }
 
@@ -223,9 +224,7 @@ bool link_addresses(struct run *run, const struct transport *t,
 	*out = (struct net_addresses){ 0 };
 	if (host->have_addresses)
 		for (i = 0; i < host->addresses.n; i++)
-			net_addresses_add(out, (const void *)
-					  &host->addresses.item[i].sa,
-					  host->addresses.item[i].len);
+			net_addresses_add(out, &host->addresses.item[i]);
 	else if (host->name[0] == '/' ||
 		 (transport_proxy(t) && transport_proxy_dns(t) &&
 		  !net_address_parse(host->name, 0, &numeric)))
@@ -252,9 +251,7 @@ static bool fill_addresses(struct link *link, const struct link_options *o,
 		return link_addresses(link->run, link->transport, link->host,
 				      &link->addresses, why);
 	for (i = 0; i < o->addresses->n; i++)
-		net_addresses_add(&link->addresses, (const void *)
-				  &o->addresses->item[i].sa,
-				  o->addresses->item[i].len);
+		net_addresses_add(&link->addresses, &o->addresses->item[i]);
 	return true;
 }
 

@@ -3,7 +3,6 @@
 #include "wire/dns.h"
 
 #include <net/if.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +14,6 @@
 #include "wire/dns_parse.h"
 #include "wire/dns_parts.h"
 #include "wire/interfaces.h"
-#include "wire/net_parts.h"
 #include "wire/resolv_conf.h"
 
 enum {
@@ -69,8 +67,7 @@ static void take_servers(struct dns *d, const struct list *resolver,
 
 	for (i = 0; i < resolver->n; i++) {
 		if (resolver_parse(resolver->item[i], &a)) {
-			net_addresses_add(&d->server, (const void *)&a.sa,
-					  a.len);
+			net_addresses_add(&d->server, &a);
 			continue;
 		}
 		text_printable(shown, sizeof(shown), resolver->item[i],
@@ -101,7 +98,7 @@ static char *servers_text(const struct net_addresses *server, bool zones)
 	size_t i;
 
 	for (i = 0; i < server->n; i++) {
-		v6 = (const void *)&server->item[i].sa;
+		v6 = &server->item[i].v6;
 		net_address_text(&server->item[i], shown);
 		buf_adds(&text, text.len ? "," : "");
 		if (v6->sin6_family != AF_INET6)

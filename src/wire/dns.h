@@ -12,7 +12,7 @@
 
 #include "base/list.h"
 #include "base/outcome.h"
-#include "wire/net.h"
+#include "wire/net_address.h"
 #include "wire/tls.h"
 
 enum dns_type {

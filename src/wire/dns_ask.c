@@ -136,7 +136,7 @@ static int dns_connect(ares_socket_t fd, const struct sockaddr *sa,
 		return connect(fd, sa, len);
 	memcpy(&v6, sa, sizeof(v6));
 	for (i = 0; i < d->server.n && !v6.sin6_scope_id; i++) {
-		known = (const void *)&d->server.item[i].sa;
+		known = &d->server.item[i].v6;
 		if (known->sin6_family == AF_INET6 &&
 		    !memcmp(&known->sin6_addr, &v6.sin6_addr,
 			    sizeof(v6.sin6_addr)))

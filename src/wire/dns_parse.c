@@ -132,22 +132,18 @@ static bool read_tlsa(const unsigned char *data, size_t n,
 static bool read_address(const unsigned char *data, size_t n, int family,
 			 struct net_address *out)
 {
-	struct sockaddr_in v4 = { .sin_family = AF_INET };
-	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
-
-	if (n != (family == AF_INET ? sizeof(v4.sin_addr) :
-				      sizeof(v6.sin6_addr)))
-		return false;
-	if (family == AF_INET) {
-		memcpy(&v4.sin_addr, data, n);
-		memcpy(&out->sa, &v4, sizeof(v4));
-		out->len = sizeof(v4);
-	} else {
-		memcpy(&v6.sin6_addr, data, n);
-		memcpy(&out->sa, &v6, sizeof(v6));
-		out->len = sizeof(v6);
+	out->sa.ss_family = (sa_family_t)family;
+	if (family == AF_INET && n == sizeof(out->v4.sin_addr)) {
+		memcpy(&out->v4.sin_addr, data, n);
+		out->len = sizeof(out->v4);
+		return true;
 	}
-	return true;
+	if (family == AF_INET6 && n == sizeof(out->v6.sin6_addr)) {
+		memcpy(&out->v6.sin6_addr, data, n);
+		out->len = sizeof(out->v6);
+		return true;
+	}
+	return false;
 }
 
 static bool read_record(struct reading *r, struct dns_record *record)

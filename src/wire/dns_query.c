@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "wire/dns_parse.h"
-#include "wire/net_parts.h"
 
 enum {
 	LABEL_MAX = 63,
@@ -89,19 +88,17 @@ size_t dns_query_plain(unsigned char *query, size_t n)
 
 void dns_reverse_name(const struct net_address *a, char out[80])
 {
-	const struct sockaddr_in *v4 = (const void *)&a->sa;
-	const struct sockaddr_in6 *v6 = (const void *)&a->sa;
 	const unsigned char *b;
 	size_t used = 0;
 	int i;
 
 	out[0] = '\0';
 	if (a->sa.ss_family == AF_INET) {
-		b = (const void *)&v4->sin_addr;
+		b = (const void *)&a->v4.sin_addr;
 		snprintf(out, 80, "%u.%u.%u.%u.in-addr.arpa", b[3], b[2],
 			 b[1], b[0]);
 	} else if (a->sa.ss_family == AF_INET6) {
-		b = v6->sin6_addr.s6_addr;
+		b = a->v6.sin6_addr.s6_addr;
 		for (i = 15; i >= 0; i--, used += 4)
 			snprintf(out + used, 80 - used, "%x.%x.", b[i] & 15u,
 				 b[i] >> 4);

@@ -5,12 +5,8 @@
 
 #include <stdbool.h>
 
-#include "wire/net.h"
+#include "wire/net_address.h"
 
-/* Whether an address can be one of the whole Internet: not loopback,
- * link-local, private (RFC 1918, RFC 4193), shared (RFC 6598), multicast or
- * reserved. Those of documentation are let pass. */
-bool net_address_is_public(const struct net_address *a);
 /* Adds the public addresses of interfaces that are up, but for those of
  * documentation (RFC 5737, RFC 3849). */
 void interfaces_public(struct net_addresses *out);

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
@@ -15,45 +14,13 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "wire/interfaces.h"
-#include "wire/net_parts.h"
+#include "wire/lookup.h"
 #include "wire/socks.h"
 
 enum {
 	STAGGER = 250,     /* ms, RFC 8305 8, Connection Attempt Delay */
 	RACE_MOST = 64     /* addresses of one host */
 };
-
-bool net_family_allows(enum family family, const struct net_address *a)
-{
-	if (family == FAMILY_V4)
-		return a->sa.ss_family == AF_INET;
-	if (family == FAMILY_V6)
-		return a->sa.ss_family == AF_INET6;
-	return true;
-}
-
-void net_interleave(struct net_addresses *a, enum family family)
-{
-	struct net_address *sorted;
-	size_t i, n, at[2] = { 0, 0 };
-	int first, turn;
-
-	if (a->n < 2)
-		return;
-	first = family == FAMILY_PREFER_V4 ? AF_INET :
-		family == FAMILY_PREFER_V6 ? AF_INET6 : a->item[0].sa.ss_family;
-	sorted = mem_alloc(a->n * sizeof(*sorted));
-	for (n = 0, turn = 0; n < a->n; turn = !turn) {
-		for (i = at[turn]; i < a->n; i++)
-			if ((a->item[i].sa.ss_family == first) == !turn)
-				break;
-		at[turn] = i + 1;
-		if (i < a->n)
-			sorted[n++] = a->item[i];
-	}
-	free(a->item);
-	a->item = sorted;
-}
 
 /* A socket above descriptor 2, non-blocking and close-on-exec; -1 and
  * errno. */
@@ -102,7 +69,7 @@ static bool socket_bound(struct race *r, int fd)
 {
 	if (!r->source)
 		return true;
-	if (bind(fd, (const void *)&r->source->sa, r->source->len) == 0)
+	if (bind(fd, &r->source->any, r->source->len) == 0)
 		return true;
 	r->source_missing = errno == EADDRNOTAVAIL;
 	return false;
@@ -121,7 +88,7 @@ static bool race_start(struct race *r)
 		return false;
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (connect(fd, (const void *)&a->sa, a->len) == 0)
+	if (connect(fd, &a->any, a->len) == 0)
 		return true;
 	if (errno != EINPROGRESS && errno != EINTR)
 		race_lost(r, i, errno);
@@ -258,7 +225,7 @@ static bool addresses_filter(struct net_addresses *a, enum family family,
 	size_t i, n = 0;
 
 	for (i = 0; i < a->n && n < RACE_MOST; i++) {
-		if (!net_family_allows(family, &a->item[i]))
+		if (!net_address_is_of(&a->item[i], family))
 			continue;
 		if (source && source->sa.ss_family != a->item[i].sa.ss_family)
 			continue;
@@ -278,9 +245,7 @@ static bool addresses_of(const struct net_dial *dial,
 	*out = (struct net_addresses){ 0 };
 	if (dial->addresses) {
 		for (i = 0; i < dial->addresses->n; i++)
-			net_addresses_add(out, (const void *)
-					  &dial->addresses->item[i].sa,
-					  dial->addresses->item[i].len);
+			net_addresses_add(out, &dial->addresses->item[i]);
 	} else {
 		if (!net_lookup(dial->host, dial->port, dial->family,
 				deadline, out, why))
@@ -335,6 +300,26 @@ static bool dial_tcp(const struct net_dial *dial, int64_t deadline, int *fd,
 		peer_set(peer, &winner);
 	net_addresses_release(&list);
 	return done;
+}
+
+void net_local_literal(int fd, char out[80])
+{
+	struct net_address a = { .len = sizeof(a.sa) };
+	struct net_address v4 = { .v4.sin_family = AF_INET };
+	char text[64] = "";
+
+	if (!getsockname(fd, &a.any, &a.len)) {
+		if (a.sa.ss_family == AF_INET6 &&
+		    IN6_IS_ADDR_V4MAPPED(&a.v6.sin6_addr)) {
+			memcpy(&v4.v4.sin_addr, &a.v6.sin6_addr.s6_addr[12],
+			       4);
+			a = v4;
+		}
+		net_address_text(&a, text);
+	}
+	/* a UNIX socket is of this host, too */
+	snprintf(out, 80, "[%s%s]", strchr(text, ':') ? "IPv6:" : "",
+		 *text ? text : "127.0.0.1");
 }
 
 /* --- a UNIX socket --- */

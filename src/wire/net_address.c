@@ -1,29 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Addresses as text and back, and what kind they are. */
-#include "wire/net.h"
+#include "wire/net_address.h"
 
 #include <arpa/inet.h>
 #include <net/if.h>
-#include <netinet/in.h>
+#include <stdint.h>
 #include <stdlib.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/buf.h"
-#include "wire/net_parts.h"
 
-void net_addresses_add(struct net_addresses *a, const struct sockaddr *sa,
-		       socklen_t len)
+void net_addresses_add(struct net_addresses *a, const struct net_address *one)
 {
-	struct net_address *item;
-
-	if (len > sizeof(item->sa))
-		return;
 	a->item = mem_resize(a->item, a->n + 1, sizeof(*a->item));
-	item = &a->item[a->n++];
-	*item = (struct net_address){ .len = len };
-	memcpy(&item->sa, sa, len);
+	a->item[a->n++] = *one;
 }
 
 void net_addresses_release(struct net_addresses *a)
@@ -32,51 +22,33 @@ void net_addresses_release(struct net_addresses *a)
 	*a = (struct net_addresses){ 0 };
 }
 
-void net_address_text(const struct net_address *a, char out[64])
+void net_interleave(struct net_addresses *a, enum family family)
 {
-	const struct sockaddr_in *v4 = (const void *)&a->sa;
-	const struct sockaddr_in6 *v6 = (const void *)&a->sa;
+	struct net_address *sorted;
+	size_t i, n, at[2] = { 0, 0 };
+	int first, turn;
 
-	out[0] = '\0';
-	if (a->sa.ss_family == AF_INET)
-		inet_ntop(AF_INET, &v4->sin_addr, out, 64);
-	else if (a->sa.ss_family == AF_INET6)
-		inet_ntop(AF_INET6, &v6->sin6_addr, out, 64);
-}
-
-void net_local_literal(int fd, char out[80])
-{
-	struct net_address a = { .len = sizeof(a.sa) };
-	struct sockaddr_in6 *v6 = (void *)&a.sa;
-	struct sockaddr_in v4 = { .sin_family = AF_INET };
-	char text[64] = "";
-
-	if (!getsockname(fd, (void *)&a.sa, &a.len)) {
-		if (a.sa.ss_family == AF_INET6 &&
-		    IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
-			memcpy(&v4.sin_addr, &v6->sin6_addr.s6_addr[12], 4);
-			memcpy(&a.sa, &v4, sizeof(v4));
-		}
-		net_address_text(&a, text);
+	if (a->n < 2)
+		return;
+	first = family == FAMILY_PREFER_V4 ? AF_INET :
+		family == FAMILY_PREFER_V6 ? AF_INET6 : a->item[0].sa.ss_family;
+	sorted = mem_alloc(a->n * sizeof(*sorted));
+	for (n = 0, turn = 0; n < a->n; turn = !turn) {
+		for (i = at[turn]; i < a->n; i++)
+			if ((a->item[i].sa.ss_family == first) == !turn)
+				break;
+		at[turn] = i + 1;
+		if (i < a->n)
+			sorted[n++] = a->item[i];
 	}
-	/* a UNIX socket is of this host, too */
-	snprintf(out, 80, "[%s%s]", strchr(text, ':') ? "IPv6:" : "",
-		 *text ? text : "127.0.0.1");
+	free(a->item);
+	a->item = sorted;
 }
 
-void net_address_set_port(struct net_address *a, unsigned port)
-{
-	struct sockaddr_in *v4 = (void *)&a->sa;
-	struct sockaddr_in6 *v6 = (void *)&a->sa;
+/* --- text --- */
 
-	if (a->sa.ss_family == AF_INET)
-		v4->sin_port = htons((uint16_t)port);
-	else if (a->sa.ss_family == AF_INET6)
-		v6->sin6_port = htons((uint16_t)port);
-}
-
-/* "fe80::1%eth0" or "fe80::1%2" */
-static bool parse_v6(char *text, struct sockaddr_in6 *sin6)
+/* "fe80::1", "fe80::1%eth0" or "fe80::1%2"; the text is cut at the zone. */
+static bool v6_parse(char *text, struct sockaddr_in6 *sin6)
 {
 	char *zone = strchr(text, '%'), *end;
 
@@ -100,8 +72,6 @@ bool net_address_parse(const char *text, unsigned port,
 		       struct net_address *out)
 {
 	struct net_address a = { 0 };
-	struct sockaddr_in *v4 = (void *)&a.sa;
-	struct sockaddr_in6 *v6 = (void *)&a.sa;
 	size_t n = strlen(text);
 	char copy[80];
 
@@ -117,55 +87,121 @@ bool net_address_parse(const char *text, unsigned port,
 		return false;
 	memcpy(copy, text, n);
 	copy[n] = '\0';
-	if (inet_pton(AF_INET, copy, &v4->sin_addr) == 1) {
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons((uint16_t)port);
-		a.len = sizeof(*v4);
-	} else if (parse_v6(copy, v6)) {
-		v6->sin6_port = htons((uint16_t)port);
-		a.len = sizeof(*v6);
+	if (inet_pton(AF_INET, copy, &a.v4.sin_addr) == 1) {
+		a.v4.sin_family = AF_INET;
+		a.len = sizeof(a.v4);
+	} else if (v6_parse(copy, &a.v6)) {
+		a.len = sizeof(a.v6);
 	} else {
 		return false;
 	}
+	net_address_set_port(&a, port);
 	*out = a;
+	return true;
+}
+
+void net_address_set_port(struct net_address *a, unsigned port)
+{
+	if (a->sa.ss_family == AF_INET)
+		a->v4.sin_port = htons((uint16_t)port);
+	else if (a->sa.ss_family == AF_INET6)
+		a->v6.sin6_port = htons((uint16_t)port);
+}
+
+void net_address_text(const struct net_address *a, char out[64])
+{
+	out[0] = '\0';
+	if (a->sa.ss_family == AF_INET)
+		inet_ntop(AF_INET, &a->v4.sin_addr, out, 64);
+	else if (a->sa.ss_family == AF_INET6)
+		inet_ntop(AF_INET6, &a->v6.sin6_addr, out, 64);
+}
+
+/* --- kinds --- */
+
+struct network {
+	uint32_t net;
+	unsigned bits;
+};
+
+static bool is_within(uint32_t address, const struct network *n, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (!((address ^ n[i].net) >> (32 - n[i].bits)))
+			return true;
+	return false;
+}
+
+bool net_address_is_of(const struct net_address *a, enum family family)
+{
+	if (family == FAMILY_V4)
+		return a->sa.ss_family == AF_INET;
+	if (family == FAMILY_V6)
+		return a->sa.ss_family == AF_INET6;
 	return true;
 }
 
 bool net_address_is_loopback(const struct net_address *a)
 {
-	const struct sockaddr_in *v4 = (const void *)&a->sa;
-	const struct sockaddr_in6 *v6 = (const void *)&a->sa;
-
 	if (a->sa.ss_family == AF_INET)
-		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+		return ntohl(a->v4.sin_addr.s_addr) >> 24 == 127;
 	return a->sa.ss_family == AF_INET6 &&
-	       IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
-}
-
-static bool is_local_v4(uint32_t address)
-{
-	return address >> 24 == 127 || address >> 24 == 0 ||
-	       address >> 16 == 0xa9fe;
+	       IN6_IS_ADDR_LOOPBACK(&a->v6.sin6_addr);
 }
 
 bool net_address_is_local(const struct net_address *a)
 {
-	const struct sockaddr_in *v4 = (const void *)&a->sa;
-	const struct sockaddr_in6 *v6 = (const void *)&a->sa;
-	const unsigned char *byte = v6->sin6_addr.s6_addr;
+	static const struct network local[] = {
+		{ 0x00000000, 8 }, { 0x7f000000, 8 }, { 0xa9fe0000, 16 },
+	};
 	static const unsigned char zero[12];
+	const size_t n = sizeof(local) / sizeof(*local);
+	const unsigned char *byte = a->v6.sin6_addr.s6_addr;
 	uint32_t low;
 
 	if (a->sa.ss_family == AF_INET)
-		return is_local_v4(ntohl(v4->sin_addr.s_addr));
-	if (a->sa.ss_family != AF_INET6)
-		return true;
-	if (IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr))
+		return is_within(ntohl(a->v4.sin_addr.s_addr), local, n);
+	if (a->sa.ss_family != AF_INET6 ||
+	    IN6_IS_ADDR_LINKLOCAL(&a->v6.sin6_addr))
 		return true;
 	low = (uint32_t)byte[12] << 24 | (uint32_t)byte[13] << 16 |
 	      (uint32_t)byte[14] << 8 | byte[15];
-	if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
-		return is_local_v4(low);
+	if (IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr))
+		return is_within(low, local, n);
 	/* ::, ::1 and the rest of the IPv4-compatible block */
-	return !memcmp(byte, zero, 12) && (low <= 1 || is_local_v4(low));
+	return !memcmp(byte, zero, 12) &&
+	       (low <= 1 || is_within(low, local, n));
+}
+
+bool net_address_is_public(const struct net_address *a)
+{
+	static const struct network kept_out[] = {
+		{ 0x00000000, 8 }, { 0x0a000000, 8 }, { 0x64400000, 10 },
+		{ 0x7f000000, 8 }, { 0xa9fe0000, 16 }, { 0xac100000, 12 },
+		{ 0xc0000000, 24 }, { 0xc0a80000, 16 }, { 0xc6120000, 15 },
+		{ 0xe0000000, 3 },
+	};
+
+	if (a->sa.ss_family == AF_INET)
+		return !is_within(ntohl(a->v4.sin_addr.s_addr), kept_out,
+				  sizeof(kept_out) / sizeof(*kept_out));
+	/* 2000::/3 is all that has been given out */
+	return a->sa.ss_family == AF_INET6 &&
+	       (a->v6.sin6_addr.s6_addr[0] & 0xe0) == 0x20;
+}
+
+bool net_address_is_example(const struct net_address *a)
+{
+	static const struct network v4_nets[] = {
+		{ 0xc0000200, 24 }, { 0xc6336400, 24 }, { 0xcb007100, 24 },
+	};
+	static const unsigned char v6_net[] = { 0x20, 0x01, 0x0d, 0xb8 };
+
+	if (a->sa.ss_family == AF_INET)
+		return is_within(ntohl(a->v4.sin_addr.s_addr), v4_nets,
+				 sizeof(v4_nets) / sizeof(*v4_nets));
+	return a->sa.ss_family == AF_INET6 &&
+	       !memcmp(&a->v6.sin6_addr, v6_net, sizeof(v6_net));
 }

@@ -157,16 +157,13 @@ static bool greet(struct socks *s)
 
 static size_t put_address(unsigned char *at, const struct net_address *a)
 {
-	const struct sockaddr_in *v4 = (const void *)&a->sa;
-	const struct sockaddr_in6 *v6 = (const void *)&a->sa;
-
 	if (a->sa.ss_family == AF_INET) {
 		at[0] = TYPE_V4;
-		memcpy(at + 1, &v4->sin_addr, 4);
+		memcpy(at + 1, &a->v4.sin_addr, 4);
 		return 5;
 	}
 	at[0] = TYPE_V6;
-	memcpy(at + 1, &v6->sin6_addr, 16);
+	memcpy(at + 1, &a->v6.sin6_addr, 16);
 	return 17;
 }
 

@@ -23,6 +23,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "wire/lookup.h"
 #include "wire/net.h"
 #include "took.h"
 
@@ -31,7 +32,7 @@ static void add(struct net_addresses *list, const char *text, unsigned port)
 	struct net_address a;
 
 	assert_true(net_address_parse(text, port, &a));
-	net_addresses_add(list, (const void *)&a.sa, a.len);
+	net_addresses_add(list, &a);
 }
 
 /* --- look-up --- */

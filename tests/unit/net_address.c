@@ -8,7 +8,6 @@
 #include <cmocka.h>
 
 #include "wire/net.h"
-#include "wire/net_parts.h"
 
 static void test_parse(void **state)
 {
@@ -68,7 +67,7 @@ static void add(struct net_addresses *list, const char *text, unsigned port)
 	struct net_address a;
 
 	assert_true(net_address_parse(text, port, &a));
-	net_addresses_add(list, (const void *)&a.sa, a.len);
+	net_addresses_add(list, &a);
 }
 
 static void test_interleave(void **state)

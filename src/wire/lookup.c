@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * The system's resolver under a deadline. getaddrinfo runs in a process of
- * its own: nothing else can be stopped whatever it waits for, and threads do
- * not go with the fork of workers.
- */
-#include "wire/net.h"
+#include "wire/lookup.h"
 
 #include <fcntl.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +14,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "wire/interfaces.h"
-#include "wire/net_parts.h"
 
 enum {
 	LOOKUP_MOST = 64,   /* addresses of a name */
@@ -92,7 +85,7 @@ static void take_found(const struct buf *said, const struct lookup_head *head,
 		memcpy(&a, said->data + sizeof(*head) + i * sizeof(a),
 		       sizeof(a));
 		net_address_set_port(&a, port);
-		net_addresses_add(out, (const void *)&a.sa, a.len);
+		net_addresses_add(out, &a);
 	}
 }
 
@@ -202,11 +195,11 @@ static bool lookup_numeric(const char *host, const struct net_address *a,
 			   enum family family, struct net_addresses *out,
 			   struct outcome *why)
 {
-	if (!net_family_allows(family, a))
+	if (!net_address_is_of(a, family))
 		return outcome_fail(why, STAGE_CONNECT, EX_TEMPFAIL,
 				    "%s is no %s, and ip_family allows no "
 				    "other", host, family_words(family));
-	net_addresses_add(out, (const void *)&a->sa, a->len);
+	net_addresses_add(out, a);
 	return true;
 }
 
@@ -242,8 +235,8 @@ static void take_hosts_line(const char *line, size_t n, const char *name,
 		if (length == strlen(name) && !strncasecmp(p, name, length) &&
 		    net_address_parse(text, port, &a) &&
 		    net_address_is_loopback(&a) &&
-		    net_family_allows(family, &a))
-			net_addresses_add(out, (const void *)&a.sa, a.len);
+		    net_address_is_of(&a, family))
+			net_addresses_add(out, &a);
 	}
 }
 
@@ -281,8 +274,8 @@ static bool lookup_localhost(const char *host, unsigned port,
 		return true;
 	for (i = 0; i < 2; i++)
 		if (net_address_parse(text[i], port, &a) &&
-		    net_family_allows(family, &a))
-			net_addresses_add(out, (const void *)&a.sa, a.len);
+		    net_address_is_of(&a, family))
+			net_addresses_add(out, &a);
 	return out->n || lookup_failed(host, EAI_NODATA, family, why);
 }
 
