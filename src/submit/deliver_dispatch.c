@@ -222,12 +222,18 @@ static struct destination *choose(struct dispatcher *x, bool open,
 {
 	size_t most = (size_t)x->run->config->queue.connections, i;
 	struct destination *chosen = NULL, *d;
+	const struct job *alone = NULL;
 	struct claim claim;
 
 	for (i = 0; i < x->n; i++) {
 		d = x->d[i];
 		if (!d->n || d->running >= most || (!open && !d->running))
 			continue;
+		/* a job's destinations are many, and claim alike */
+		if (d->n == 1 && d->part[0].job == alone)
+			continue;
+		if (d->n == 1)
+			alone = d->part[0].job;
 		claim = best_claim(d);
 		if (chosen && !policy_claim_before(&claim, best))
 			continue;

@@ -162,12 +162,12 @@ class Sink:
                 say(reply)
             elif verb == "DATA" and rcpts:
                 say("354 go on")
-                data = b""
+                text = []
                 while (line := lines.readline()) != b".\r\n":
                     if not line.endswith(b"\n"):
                         return
-                    data += line[1:] if line.startswith(b".") else line
-                self._take(say, sender, rcpts, data, number)
+                    text.append(line[1:] if line.startswith(b".") else line)
+                self._take(say, sender, rcpts, b"".join(text), number)
             elif verb == "BDAT":
                 part = lines.read(int(words.split(" ")[1]))
                 if len(part) < int(words.split(" ")[1]):

@@ -1,0 +1,288 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What one entry, or a user's many, can hold: thousands of recipients that
+are deferred to the end of the schedule, thousands of domains, a heap of large
+messages. Nothing of it is lost or damaged, memory stays small, and the mail of
+others goes with the same run."""
+
+import glob
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True
+# not this folder itself: its names would hide those of the library
+sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                           "support")
+from lab import (  # noqa: E402
+    LONG, POSTHASTE, Failure, Lab, Sink, check, email_report, entry_bytes,
+    equal, faketime_library, message_bytes, tap)
+
+MEMORY = 128 * 1024         # KiB, in any process of ours
+SANITIZED = "ASAN_OPTIONS" in os.environ or os.environ.get("SANITIZED")
+PROGRAM = os.path.realpath(POSTHASTE)
+TEXT = """[general]
+hostname = test.example
+domain = test.example
+aliases =
+timeout = 20s
+connect_timeout = 5s
+[log]
+to = none
+[queue]
+directory = {folder}/queue
+{queue}
+{first}[route all]
+transport = relay
+[transport relay]
+kind = smtp
+host = 127.0.0.1
+port = {port}
+no_starttls = yes
+{more}
+"""
+
+
+def quiet(folder, port, queue="queue = on_failure\nschedule = 1h", first="",
+          more=""):
+    """A lab whose log, which would be longer than all the rest, is none."""
+    lab = Lab(folder, port, text=TEXT.format(folder=folder, queue=queue,
+                                             port=port, first=first,
+                                             more=more))
+    lab.make_queue()
+    return lab
+
+
+# --- memory, from where the kernel tells it ---
+
+def highest(session):
+    """The most memory that any process of ours in this session ever had, in
+    KiB. (A parent's or an interpreter's own does not count.)"""
+    most = 0
+    for path in glob.glob("/proc/[0-9]*"):
+        try:
+            with open(f"{path}/stat") as f:
+                if int(f.read().rpartition(")")[2].split()[3]) != session:
+                    continue
+            if os.path.realpath(f"{path}/exe") != PROGRAM:
+                continue
+            with open(f"{path}/status") as f:
+                for line in f:
+                    if line.startswith("VmHWM:"):
+                        most = max(most, int(line.split()[1]))
+        except (OSError, ValueError, IndexError):
+            continue
+    return most
+
+
+def spent():
+    """Processor time of what was started and has ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+class Run:
+    """posthaste -q to its end, looked at all the while."""
+
+    def __init__(self, lab, limit=150, done=None, env=()):
+        begun, before = time.monotonic(), spent()
+        self.memory = 0
+        with open(lab.folder / "words", "w+b") as words:
+            child = subprocess.Popen(
+                [POSTHASTE, "-C", str(lab.config), "-q"], cwd=lab.folder,
+                stdin=subprocess.DEVNULL, stdout=words, stderr=words,
+                env={**lab.env, **dict(env)}, start_new_session=True)
+            try:
+                while child.poll() is None:
+                    self.memory = max(self.memory, highest(child.pid))
+                    check(time.monotonic() - begun < limit,
+                          f"still running after {limit} s")
+                    if done and done():
+                        child.send_signal(signal.SIGTERM)
+                        done = None
+                    time.sleep(0.02)
+            except Failure:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+                raise
+            words.seek(0)
+            equal((child.returncode, words.read()[:500]), (0, b""), "-q")
+        self.lasting = time.monotonic() - begun
+        self.cpu = spent() - before
+        if not SANITIZED:
+            check(0 < self.memory < MEMORY, f"{self.memory} KiB")
+
+
+# --- the whole schedule ---
+
+def whole_schedule(folder):
+    """thousands of recipients deferred to the end: listed, bounded, told"""
+    many = 20000 if LONG else 4000
+    reply = "450 4.2.2 " + "the mailbox is full and this is a long story " * 9
+    env = {"LD_PRELOAD": faketime_library(),
+           "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    with Sink(answer=lambda rcpt: reply if rcpt.startswith("r") else
+              "250 2.1.5 ok") as sink:
+        lab = quiet(folder, sink.up().port, "queue = on_failure")
+        begun = int(time.time())
+        name = lab.put(1, entry_bytes(
+            [f"r{n}@example.net" for n in range(many)],
+            message_bytes("long"), queued=begun))
+        largest = attempts = memory = 0
+        while name in lab.names():
+            due = int(name.partition(",")[2]) or begun
+            after = {**env, "FAKETIME": f"+{due - int(time.time()) + 2}"}
+            run = Run(lab, env=after)
+            memory = max(memory, run.memory)
+            attempts += 1
+            check(attempts < 60, "no end of it")
+            names = lab.names()
+            equal(lab.names("corrupt"), [], "damaged")
+            left = [n for n in names if n.startswith("made")]
+            if not left:
+                break
+            name, = left
+            path = lab.queue / "mess" / name
+            largest = max(largest, path.stat().st_size)
+            if attempts in (1, 8, 15):
+                listed, = lab.list()
+                equal((listed["attempts"], len(listed["recipients"])),
+                      (attempts, many), "listed")
+                check(listed["recipients"][many - 1]["text"].startswith(
+                    "the mailbox"), listed["recipients"][-1])
+        # what is due at the end goes with the next run
+        for _ in range(3):
+            if not lab.names():
+                break
+            lab.good("-q", env={**env, "FAKETIME": "+6d"}, limit=100)
+        equal(lab.names(), [], "the queue")
+        check(attempts >= 15, f"{attempts} attempts")
+        # a line a recipient, and one more attempt's before that is written
+        # again
+        check(largest < many * 2500, f"{largest} bytes")
+        failed, delayed = set(), set()
+        for report in sink.reports():
+            cause, about = email_report(report.data)
+            equal(cause, "<long>", "about")
+            kind = delayed if b"Action: delayed" in report.data else failed
+            check(not kind & set(about), "told twice")
+            kind |= set(about)
+        equal((len(failed), len(delayed)), (many, many), "reported")
+        return [f"{attempts} attempts, at most {largest} bytes, {memory} KiB"]
+
+
+# --- many domains ---
+
+class Refuser:
+    """A name server that says no as fast as it can."""
+
+    def __enter__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self.port = self.socket.getsockname()[1]
+        self.asked = 0
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def serve(self):
+        while True:
+            try:
+                data, peer = self.socket.recvfrom(4096)
+                self.asked += 1
+                # NXDOMAIN, the question alone
+                end = data.index(b"\0", 12) + 5
+                self.socket.sendto(data[:2] + b"\x81\x83" + data[4:6] +
+                                   b"\0\0\0\0\0\0" + data[12:end], peer)
+            except OSError:
+                return
+
+
+def domains(folder):
+    """2500 and 8000 domains in one entry: time and memory in proportion"""
+    words, costs = [], []
+    for many in (2500, 8000):
+        with Refuser() as names, Sink() as sink:
+            lab = quiet(f"{folder}/{many}", sink.up().port,
+                        first="[route bulk]\nto_domain = .bulk.example\n"
+                        "transport = direct\n",
+                        more=f"[dns]\nresolver = 127.0.0.1:{names.port}\n")
+            lab.put(1, entry_bytes([f"r{n}@d{n}.bulk.example"
+                                    for n in range(many)],
+                                   message_bytes("bulk"), sender=""))
+            lab.put(2, entry_bytes(["good@example.net"],
+                                   message_bytes("bob")))
+            run = Run(lab)
+            equal(sink.counts(), {("bob", "good@example.net"): 1}, "bob's")
+            check(names.asked >= many, f"{names.asked} questions")
+            equal(lab.names(), [], "the queue")
+            costs.append(run.cpu)
+            words.append(f"{many}: {run.cpu:.1f} s of {run.lasting:.1f}, "
+                         f"{run.memory} KiB, {names.asked} questions")
+    # in proportion it is 3.2 times as much, and by the square ten times
+    check(costs[1] < 5 * costs[0], " ".join(words))
+    return words
+
+
+# --- many recipients, many entries ---
+
+def million(folder):
+    """a million recipients handed in: refused, and bob's mail goes"""
+    with Sink() as sink:
+        lab = quiet(folder, sink.up().port)
+        head = (b"posthaste-queue 1\nqueued 1\nuid 0\nsender a@b.example\n" +
+                b"".join(b"rcpt r%d@example.net\n" % n
+                         for n in range(1000000)) + b"size 0\n\n")
+        lab.put(1, head + b"checksum 0000000000000000\n")
+        # one long line without an end; one recipient of all the header's
+        lab.put(2, b"posthaste-queue 1\nsender " + b"x" * (40 << 20))
+        lab.put(3, b"posthaste-queue 1\nqueued 1\nuid 0\nsender a@b.example\n"
+                b"envid " + b"%41" * 20000 + b"\nrcpt " + b"x" * 60000 +
+                b"\nsize 99999999999\n\n")
+        lab.put(9, entry_bytes(["good@example.net"], message_bytes("bob")))
+        run = Run(lab)
+        equal(sink.counts(), {("bob", "good@example.net"): 1}, "bob's")
+        equal((lab.names(), len(lab.names("corrupt"))), ([], 3), "entries")
+        return [f"{run.lasting:.1f} s, {run.memory} KiB"]
+
+
+def large_entries(folder):
+    """120 entries of 5000 recipients or 2 MB: bob's mail is not last"""
+    with Sink() as sink:
+        lab = quiet(folder, sink.up().port)
+        rcpts = [f"u{n}@example.net" for n in range(5000)]
+        wide = entry_bytes(rcpts, message_bytes("wide"))
+        long = entry_bytes(["a@example.net"], message_bytes(
+            "long", (b"x" * 990 + b"\r\n") * 2000))
+        for number in range(60):
+            lab.put(number, wide)
+        for number in range(60, 120):
+            lab.put(number, long)
+        lab.put(500, entry_bytes(["good@example.net"], message_bytes("bob"),
+                                 uid=47002))
+        run = Run(lab)
+        counts = sink.counts()
+        equal(counts.get(("bob", "good@example.net")), 1, "bob's")
+        equal(len(lab.names()), 0, "entries")
+        order = [a.id for a in sink.accepted]
+        check(order.index("bob") < 3 * len(order) // 4,
+              f"bob's was number {order.index('bob')} of {len(order)}")
+        equal((counts["wide", "u0@example.net"],
+               counts["wide", "u4999@example.net"],
+               counts["long", "a@example.net"]), (60, 60, 60), "taken")
+        return [f"{run.lasting:.1f} s, {run.memory} KiB; bob's was number "
+                f"{order.index('bob')} of {len(order)}"]
+
+
+if __name__ == "__main__":
+    sys.exit(tap([whole_schedule, domains, million, large_entries],
+                 workers=1))
