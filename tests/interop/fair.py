@@ -431,7 +431,8 @@ def by_hand(folder, _):
     """What became of each is said; the next regular time stays."""
     with Relay(refuses=True) as busy, Relay() as good:
         q = Queue(folder, {"busy": busy, "good": good})
-        later = int(time.time()) + 3000
+        # within the schedule: a longer wait is a changed clock's
+        later = int(time.time()) + 400
         q.put("a", ["x@busy.example", "y@good.example"], when=later)
         done = q.posthaste("-v", "-qIa")
         err = done.stderr.decode()
@@ -445,9 +446,12 @@ def by_hand(folder, _):
 def nothing_due_is_quick(folder, _):
     q = Queue(folder, {})
     q.put("a", "x@y.example", when=int(time.time()) + 1000)
-    begun = time.monotonic()
-    want(ended(q.run()) == (0, "", ""), "the run")
-    want(SANITIZED or time.monotonic() - begun < 0.5, "slow")
+    times = []
+    for _ in range(5):                  # on a busy machine, too
+        begun = time.monotonic()
+        want(ended(q.run()) == (0, "", ""), "the run")
+        times.append(time.monotonic() - begun)
+    want(SANITIZED or min(times) < 0.5, f"slow: {times}")
 
 
 TESTS = [
