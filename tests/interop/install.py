@@ -47,13 +47,16 @@ LINKS = {"sbin/sendmail", "bin/mailq", "bin/newaliases"}
 
 # [section] -> settings that these units may have (systemd.unit(5) and on)
 KNOWN = {
-    "Unit": "Description Documentation After Wants CollectMode",
+    "Unit": "Description Documentation After Wants CollectMode "
+            "StartLimitIntervalSec",
     "Install": "WantedBy",
     "Timer": "OnBootSec OnUnitInactiveSec RandomizedDelaySec",
-    "Path": "PathChanged Unit",
-    "Socket": "ListenStream SocketMode Accept MaxConnections "
-              "MaxConnectionsPerSource",
-    "Service": "Type User Group ExecStart TimeoutStartSec RuntimeMaxSec Nice "
+    "Path": "PathChanged DirectoryNotEmpty Unit TriggerLimitIntervalSec",
+    "Socket": "ListenStream SocketMode Accept Backlog FreeBind "
+              "MaxConnections MaxConnectionsPerSource "
+              "TriggerLimitIntervalSec",
+    "Service": "Type User Group ExecStartPre ExecStart TimeoutStartSec "
+               "TimeoutStopSec RuntimeMaxSec KillMode Nice "
                "StandardInput StandardOutput StandardError ReadWritePaths "
                "CacheDirectory CapabilityBoundingSet NoNewPrivileges "
                "PrivateDevices PrivateNetwork PrivateTmp ProtectClock "
