@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -28,7 +29,9 @@ struct running {
 	int terminal;            /* lent to it; -1: none */
 	struct termios modes;
 	int64_t deadline;
-	bool ended, too_much;
+	sigset_t before;         /* the mask that we had */
+	int signals;             /* readable once one is to end us; -1: none */
+	bool ended, too_much, unread, cut_off;
 	int status;              /* as waitpid(2) gives it */
 };
 
@@ -144,9 +147,28 @@ static void take_terminal_back(const struct running *r)
 	sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
+/* From now on a signal that would end us waits until the child has ended. */
+static void hold_signals(struct running *r)
+{
+	static const int ends[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
+	struct sigaction now;
+	sigset_t held;
+	size_t i;
+
+	sigemptyset(&held);
+	for (i = 0; i < sizeof(ends) / sizeof(*ends); i++)
+		/* one that is ignored would be told of all the same */
+		if (!sigaction(ends[i], NULL, &now) &&
+		    now.sa_handler != SIG_IGN)
+			sigaddset(&held, ends[i]);
+	r->signals = signalfd(-1, &held, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (r->signals >= 0)
+		sigprocmask(SIG_BLOCK, &held, NULL);
+}
+
 static bool child_start(struct running *r, struct outcome *why)
 {
-	sigset_t all, mask;
+	sigset_t all;
 	int i;
 
 	if (!child_pipes(r))
@@ -156,18 +178,20 @@ static bool child_start(struct running *r, struct outcome *why)
 		find_terminal(r);
 	/* no handler of ours may run in the child */
 	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &mask);
+	sigprocmask(SIG_SETMASK, &all, &r->before);
 	r->pid = fork();
 	if (!r->pid)
-		child_begin(r, &mask);
+		child_begin(r, &r->before);
 	if (r->pid > 0) {
 		setpgid(r->pid, r->pid);
 		lend_terminal(r);
 	}
-	sigprocmask(SIG_SETMASK, &mask, NULL);
+	sigprocmask(SIG_SETMASK, &r->before, NULL);
 	if (r->pid < 0)
 		return outcome_fail(why, STAGE_LOCAL, EX_OSERR, "fork: %s",
 				    strerror(errno));
+	if (r->c->alone)
+		hold_signals(r);
 	r->watch = pidfd_open(r->pid, 0);
 	for (i = 0; i < 3; i++)
 		shut(&r->theirs[i]);
@@ -184,7 +208,10 @@ static void feed(struct running *r)
 
 	if (!r->left) {
 		n = c->more ? c->more(c->context, &r->data) : 0;
-		if (n <= 0) {
+		r->unread = n < 0;
+		if (r->unread)
+			return;
+		if (!n) {
 			shut(&r->in);
 			return;
 		}
@@ -276,8 +303,14 @@ static void child_stopped(struct running *r, int signal)
 
 static void look(struct running *r)
 {
-	pid_t rc = waitpid(r->pid, &r->status, WNOHANG | WUNTRACED);
+	siginfo_t gone = { 0 };
+	pid_t rc;
 
+	/* while it is not waited for nobody else has its number */
+	if (r->c->alone && !waitid(P_PID, (id_t)r->pid, &gone, WEXITED |
+				   WNOHANG | WNOWAIT) && gone.si_pid)
+		kill(-r->pid, SIGKILL);
+	rc = waitpid(r->pid, &r->status, WNOHANG | WUNTRACED);
 	if (rc == r->pid && WIFSTOPPED(r->status)) {
 		child_stopped(r, WSTOPSIG(r->status));
 		return;
@@ -293,21 +326,24 @@ static void attend(struct running *r)
 	int left, wait, reads;
 
 	for (;;) {
-		struct pollfd p[4] = {
+		struct pollfd p[5] = {
 			{ .fd = r->in, .events = POLLOUT },
 			{ .fd = r->out, .events = POLLIN },
 			{ .fd = r->err, .events = POLLIN },
 			{ .fd = r->watch, .events = POLLIN },
+			{ .fd = r->signals, .events = POLLIN },
 		};
 
 		look(r);
 		left = clock_left(r->deadline);
-		if (r->ended || r->too_much || !left)
+		if (r->ended || r->too_much || r->unread || r->cut_off ||
+		    !left)
 			break;
 		/* that it was stopped is told by nothing but a look */
 		wait = r->watch < 0 || r->terminal >= 0 ? LOOK_MS : left;
-		if (poll(p, 4, wait < left ? wait : left) < 0)
+		if (poll(p, 5, wait < left ? wait : left) < 0)
 			continue;
+		r->cut_off = p[4].revents != 0;
 		take_any(r);
 		if (p[0].revents)
 			feed(r);
@@ -338,6 +374,9 @@ static void child_end(struct running *r)
 	shut(&r->in);
 	shut(&r->out);
 	shut(&r->err);
+	if (r->signals >= 0)
+		sigprocmask(SIG_SETMASK, &r->before, NULL);
+	shut(&r->signals);
 }
 
 bool child_run(const struct child *c, int *status, struct outcome *why)
@@ -349,6 +388,7 @@ bool child_run(const struct child *c, int *status, struct outcome *why)
 	struct running r = {
 		.c = c, .pid = -1, .watch = -1, .in = -1, .out = -1,
 		.err = -1, .theirs = { -1, -1, -1 }, .terminal = -1,
+		.signals = -1,
 		.deadline = c->deadline,
 	};
 	bool started;
@@ -373,6 +413,12 @@ bool child_run(const struct child *c, int *status, struct outcome *why)
 		return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
 				    "wrote more than %zu bytes",
 				    c->output->max);
+	if (r.unread)
+		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+				    "its input could not be read");
+	if (r.cut_off && !r.ended)
+		return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
+				    "was cut off by a signal");
 	if (!r.ended)
 		return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
 				    "did not end within %lld s", (long long)

@@ -16,8 +16,9 @@
 #include "base/outcome.h"
 
 /* The next piece of what goes to its standard input: its length, 0 at the
- * end, less than 0 if there can be no more (which ends it all the same). The
- * piece has to stay as it is until the next call. */
+ * end, less than 0 if there can be no more: then it is ended before it could
+ * take what it has for the whole. The piece has to stay as it is until the
+ * next call. */
 typedef long child_source(void *context, const char **data);
 
 struct child {
@@ -46,13 +47,17 @@ struct child {
 	/* May gain rights by what it runs (a set-id helper, a delivery by
 	 * command); others may not. */
 	bool may_gain_rights;
+	/* What it leaves in its process group is ended with it, and all of it
+	 * when a signal (SIGTERM, SIGINT, SIGHUP, SIGQUIT) is to end us. */
+	bool alone;
 };
 
 /* Runs it to its end, which is that of the process; what it left in the
  * background is not waited for. True: it ended by itself, and *status is its
  * exit status. False: EX_OSERR where no process could be made; EX_TEMPFAIL
  * where it was ended here ("did not end within 60 s", "wrote more than 65536
- * bytes"; *status is 0) or by a signal (*status is its number). */
+ * bytes"; *status is 0) or by a signal (*status is its number); EX_IOERR where
+ * its input could not be read. */
 bool child_run(const struct child *c, int *status, struct outcome *why)
 	MUST_CHECK;
 

@@ -133,12 +133,6 @@ static void check_domains(struct config *c)
 	}
 }
 
-static bool needs_host(int kind)
-{
-	return kind == KIND_SUBMISSIONS || kind == KIND_SUBMISSION ||
-	       kind == KIND_SMTP || kind == KIND_LMTP;
-}
-
 static bool any_socket(const struct list *host)
 {
 	size_t i;
@@ -163,10 +157,43 @@ static bool is_faulty(const struct config *c, unsigned line)
  * port is theirs. */
 static void default_transport(struct transport *t)
 {
-	if (!t->port && !t->srv && t->kind != KIND_FAIL)
+	if (!t->port && !t->srv)
 		t->port = transport_port(t);
-	if (t->proxy_dns < 0 && (t->proxy || t->kind == KIND_SOCKS))
+	if (t->proxy_dns < 0 && transport_proxy(t))
 		t->proxy_dns = transport_proxy_dns(t);
+}
+
+/* What a kind cannot do without. */
+static void check_needed(struct config *c, const struct settings *set,
+			 size_t i)
+{
+	const struct transport *t = &c->transport[i];
+	const struct {
+		unsigned trait;
+		const char *key;
+		bool there;
+		const char *words;
+	} needed[] = {
+		{ NAMES_HOST, "host", t->host.n > 0, "host" },
+		{ IS_PROXIED, "address", t->address != NULL,
+		  "address (of the SOCKS proxy)" },
+		{ HAS_PATH, "path", t->path != NULL, "path" },
+		{ RUNS_COMMAND, "command", t->command != NULL, "command" },
+	};
+	unsigned line;
+	size_t n;
+
+	for (n = 0; n < sizeof(needed) / sizeof(*needed); n++) {
+		line = setting_line(set, SECTION_TRANSPORT, needed[n].key, i);
+		if (!kind_has(t->kind, needed[n].trait) || needed[n].there ||
+		    (line && is_faulty(c, line)))
+			continue;
+		if (line && needed[n].trait == NAMES_HOST)
+			config_fault(c, line, "host names no host");
+		else
+			config_fault(c, t->line, "[transport %s] has no %s",
+				     t->name, needed[n].words);
+	}
 }
 
 static void check_transport(struct config *c, const struct settings *set,
@@ -175,17 +202,9 @@ static void check_transport(struct config *c, const struct settings *set,
 	const struct transport *t = &c->transport[i];
 	unsigned host = setting_line(set, SECTION_TRANSPORT, "host", i);
 
-	if (needs_host(t->kind) && !t->host.n && !host)
-		config_fault(c, t->line, "[transport %s] has no host",
-			     t->name);
-	else if (needs_host(t->kind) && !t->host.n && !is_faulty(c, host))
-		config_fault(c, host, "host names no host");
-	if (t->kind == KIND_SOCKS && !t->address &&
-	    !setting_line(set, SECTION_TRANSPORT, "address", i))
-		config_fault(c, t->line, "[transport %s] has no address (of "
-			     "the SOCKS proxy)", t->name);
-	if (any_socket(&t->host) && (t->kind == KIND_SUBMISSIONS ||
-				     t->kind == KIND_SUBMISSION))
+	check_needed(c, set, i);
+	if (any_socket(&t->host) && kind_has(t->kind, NAMES_HOST) &&
+	    !kind_has(t->kind, NAMES_SOCKET))
 		config_fault(c, host, "host: a UNIX socket is for kinds smtp "
 			     "and lmtp");
 	if (any_socket(&t->host) && t->proxy)
@@ -195,7 +214,7 @@ static void check_transport(struct config *c, const struct settings *set,
 		config_fault(c, setting_line(set, SECTION_TRANSPORT, "key", i),
 			     "key without certificate");
 	if (t->no_starttls && t->starttls_insecure_skip_verify &&
-	    t->kind != KIND_SUBMISSIONS)
+	    kind_has(t->kind, STARTS_TLS))
 		config_fault(c, setting_line(set, SECTION_TRANSPORT,
 					     "no_starttls", i),
 			     "no_starttls contradicts "
@@ -256,7 +275,7 @@ static void check_setting(struct config *c, const struct settings *set,
 	const struct transport *t = &c->transport[s->index];
 	const struct config_key *key = s->key;
 
-	if (!(key->kinds & 1u << t->kind) &&
+	if (!key_fits(key, t->kind) &&
 	    !kind_is_faulty(c, set, s->index))
 		config_fault(c, s->line, "%s has no use with kind %s",
 			     key->key, kind_name((enum kind)t->kind));
@@ -288,20 +307,18 @@ static void check_port(struct config *c, const struct settings *set, size_t i)
 {
 	const struct transport *t = &c->transport[i];
 	unsigned line = setting_line(set, SECTION_TRANSPORT, "port", i);
+	enum kind_tls tls = kind_facts(t->kind)->tls;
 
 	if (!line)
 		return;
-	if (t->port == 465 && (t->kind == KIND_SUBMISSION ||
-			       t->kind == KIND_SMTP))
+	if (t->port == 465 && tls == TLS_DEMANDED)
 		config_warn(c, line, "port: servers expect TLS from the start "
 			    "on port 465: that is kind = submissions");
-	else if ((t->port == 587 || t->port == 25) &&
-		 t->kind == KIND_SUBMISSIONS)
+	else if ((t->port == 587 || t->port == 25) && tls == TLS_AT_ONCE)
 		config_warn(c, line, "port: servers expect STARTTLS on port "
 			    "%d: that is kind = %s", (int)t->port,
 			    t->port == 587 ? "submission" : "smtp");
-	else if (t->port == 465 && (t->kind == KIND_LMTP ||
-				    transport_is_direct(t)))
+	else if (t->port == 465 && tls == TLS_OFFERED)
 		config_warn(c, line, "port: 465 is for kind = submissions");
 }
 

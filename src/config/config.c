@@ -178,33 +178,23 @@ const struct transport *config_transport(const struct config *c,
 
 unsigned transport_port(const struct transport *t)
 {
-	if (t->port)
-		return (unsigned)t->port;
-	switch (t->kind) {
-	case KIND_SUBMISSIONS:
-		return 465;
-	case KIND_SUBMISSION:
-		return 587;
-	case KIND_LMTP:
-		return 24;
-	default:
-		return 25;
-	}
+	return t->port ? (unsigned)t->port : kind_facts(t->kind)->port;
 }
 
 bool transport_is_direct(const struct transport *t)
 {
-	return t->kind == KIND_DIRECT || t->kind == KIND_SOCKS;
+	return kind_facts(t->kind)->way == WAY_DIRECT;
 }
 
 const char *transport_proxy(const struct transport *t)
 {
-	return t->kind == KIND_SOCKS ? t->address : t->proxy;
+	return kind_has(t->kind, IS_PROXIED) ? t->address : t->proxy;
 }
 
 bool transport_proxy_dns(const struct transport *t)
 {
-	return t->proxy_dns < 0 ? t->kind != KIND_SOCKS : t->proxy_dns == 1;
+	return t->proxy_dns < 0 ? !kind_has(t->kind, IS_PROXIED) :
+	       t->proxy_dns == 1;
 }
 
 /* --- where the file is --- */

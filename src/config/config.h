@@ -16,17 +16,8 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/outcome.h"
+#include "config/kinds.h"
 #include "mail/words.h"
-
-enum kind {
-	KIND_DIRECT,
-	KIND_SUBMISSIONS,
-	KIND_SUBMISSION,
-	KIND_SMTP,
-	KIND_SOCKS,
-	KIND_LMTP,
-	KIND_FAIL
-};
 
 enum queue_mode { QUEUE_UNSET, QUEUE_ON_FAILURE, QUEUE_ALWAYS, QUEUE_NEVER };
 enum dnssec { DNSSEC_AUTO, DNSSEC_TRUST, DNSSEC_OFF };
@@ -103,6 +94,8 @@ struct transport {
 	char *source_address;
 	int ip_family;            /* enum family */
 	char *hostname;           /* EHLO; NULL: the general one */
+	char *path;               /* maildir */
+	char *command;            /* command: for /bin/sh */
 	int64_t code;             /* fail */
 	char *message;            /* fail */
 };
@@ -246,9 +239,7 @@ const struct transport *config_transport(const struct config *c,
 /* The built-in direct transport: kind direct and every default. */
 const struct transport *config_direct(void);
 
-/* The kind's name as in the file. */
-const char *kind_name(enum kind kind);
-/* The port in effect (SPEC 6, the table). */
+/* The port in effect; 0: it has none. */
 unsigned transport_port(const struct transport *t);
 /* Whether the recipient's domain says where it goes (direct, socks). */
 bool transport_is_direct(const struct transport *t);

@@ -6,12 +6,6 @@
 #define SECOND ((int64_t)1000)
 #define DAY (86400 * SECOND)
 
-#define BIT(kind) (1u << KIND_##kind)
-#define K_SMART (BIT(SUBMISSIONS) | BIT(SUBMISSION) | BIT(SMTP) | BIT(LMTP))
-#define K_DIRECT (BIT(DIRECT) | BIT(SOCKS))
-#define K_NETWORK (K_SMART | K_DIRECT)
-#define K_ANY (K_NETWORK | BIT(FAIL))
-
 static const char *const log_formats[] = { "text", "json", NULL };
 static const char *const log_levels[] = { "error", "info", "debug", NULL };
 static const char *const queue_modes[] = { "", "on_failure", "always",
@@ -19,12 +13,6 @@ static const char *const queue_modes[] = { "", "on_failure", "always",
 static const char *const dnssec_words[] = { "auto", "trust", "off", NULL };
 static const char *const tls_versions[] = { "1.2", "1.3", NULL };
 static const char *const from_headers[] = { "add", "keep", "replace", NULL };
-static const char *const kinds[] = {
-	[KIND_DIRECT] = "direct", [KIND_SUBMISSIONS] = "submissions",
-	[KIND_SUBMISSION] = "submission", [KIND_SMTP] = "smtp",
-	[KIND_SOCKS] = "socks", [KIND_LMTP] = "lmtp", [KIND_FAIL] = "fail",
-	NULL
-};
 static const char *const families[] = { "any", "ipv4", "ipv6", "prefer_ipv4",
 					"prefer_ipv6", NULL };
 static const char *const no_yes[] = { "no", "yes", NULL };
@@ -56,7 +44,7 @@ static const char *const no_yes[] = { "no", "yes", NULL };
 #define TRANSPORT(name, kind, initial, which) \
 	.section = SECTION_TRANSPORT, .key = #name, .type = &type_##kind, \
 	.offset = offsetof(struct transport, name), .fallback = initial, \
-	.kinds = which
+	.traits = which
 
 static const struct config_key table[] = {
 	{ GENERAL(hostname, domain, ""),
@@ -205,77 +193,83 @@ static const struct config_key table[] = {
 	  .help = "transports, the next tried when one fails for now; must "
 		  "be there; empty or direct is direct delivery" },
 
-	{ TRANSPORT(kind, word, "direct", K_ANY), .words = kinds,
-	  .help = "submissions, submission, smtp, direct, socks, lmtp or "
-		  "fail" },
-	{ TRANSPORT(host, hosts, "", K_SMART),
+	{ TRANSPORT(kind, word, "direct", 0), .words = kind_choices,
+	  .help = "submissions, submission, smtp, direct, socks, lmtp, "
+		  "maildir, command, discard or fail" },
+	{ TRANSPORT(host, hosts, "", NAMES_HOST),
 	  .help = "names or addresses, tried in order; a socket's path "
 		  "(smtp, lmtp)" },
-	{ TRANSPORT(port, number, "", K_NETWORK), .least = 1, .most = 65535,
+	{ TRANSPORT(port, number, "", CONNECTS), .least = 1, .most = 65535,
 	  .help = "port; without it 465 for submissions, 587 for "
 		  "submission, 24 for lmtp, else 25" },
-	{ TRANSPORT(srv, bool, "no", BIT(SUBMISSIONS) | BIT(SUBMISSION)),
+	{ TRANSPORT(srv, bool, "no", FOLLOWS_SRV),
 	  .help = "whether host is a domain whose SRV records are "
 		  "followed" },
-	{ TRANSPORT(username, text, "", K_SMART), .help = "login name" },
-	{ TRANSPORT(password, secret, "", K_SMART),
+	{ TRANSPORT(username, text, "", NAMES_HOST), .help = "login name" },
+	{ TRANSPORT(password, secret, "", NAMES_HOST),
 	  .help = "password; the file must not be readable by others" },
-	{ TRANSPORT(password_file, path, "", K_SMART),
+	{ TRANSPORT(password_file, path, "", NAMES_HOST),
 	  .help = "file whose first line is the password" },
-	{ TRANSPORT(password_command, text, "", K_SMART),
+	{ TRANSPORT(password_command, text, "", NAMES_HOST),
 	  .help = "shell command that prints the password" },
-	{ TRANSPORT(password_credential, text, "", K_SMART),
+	{ TRANSPORT(password_credential, text, "", NAMES_HOST),
 	  .help = "name of a systemd credential with the password" },
-	{ TRANSPORT(token_command, text, "", K_SMART),
+	{ TRANSPORT(token_command, text, "", NAMES_HOST),
 	  .help = "shell command that prints an OAuth 2.0 access token" },
-	{ TRANSPORT(mechanisms, mechanisms, "", K_SMART),
+	{ TRANSPORT(mechanisms, mechanisms, "", NAMES_HOST),
 	  .help = "SASL mechanisms in order, in place of our own list" },
-	{ TRANSPORT(without, extensions, "", K_NETWORK),
+	{ TRANSPORT(without, extensions, "", CONNECTS),
 	  .help = "SMTP extensions that are not used though the server "
 		  "announces them" },
 	{ TRANSPORT(starttls_insecure_skip_verify, bool, "no",
-		    K_NETWORK & ~BIT(SUBMISSIONS)),
+		    STARTS_TLS),
 	  .help = "whether TLS is required but any certificate will do" },
-	{ TRANSPORT(no_starttls, bool, "no", K_NETWORK & ~BIT(SUBMISSIONS)),
+	{ TRANSPORT(no_starttls, bool, "no", STARTS_TLS),
 	  .help = "whether mail goes in clear text" },
-	{ TRANSPORT(ca_file, path, "", K_NETWORK),
+	{ TRANSPORT(ca_file, path, "", CONNECTS),
 	  .help = "certificates of authorities, PEM, in place of those of "
 		  "tls" },
-	{ TRANSPORT(fingerprint, hexes, "", K_SMART),
+	{ TRANSPORT(fingerprint, hexes, "", NAMES_HOST),
 	  .help = "SHA-256 of the server's public key (SPKI), hexadecimal" },
-	{ TRANSPORT(certificate, path, "", K_NETWORK),
+	{ TRANSPORT(certificate, path, "", CONNECTS),
 	  .help = "client certificate: file or PKCS#11 URI" },
-	{ TRANSPORT(key, path, "", K_NETWORK),
+	{ TRANSPORT(key, path, "", CONNECTS),
 	  .help = "its key: file or PKCS#11 URI" },
-	{ TRANSPORT(tls_name, domain, "", K_SMART),
+	{ TRANSPORT(tls_name, domain, "", NAMES_HOST),
 	  .help = "name the certificate must have, where it is not host" },
-	{ TRANSPORT(proxy, endpoint, "", K_SMART),
+	{ TRANSPORT(proxy, endpoint, "", NAMES_HOST),
 	  .help = "SOCKS5 proxy, HOST or HOST:PORT (1080)" },
-	{ TRANSPORT(proxy_dns, tristate, "", K_SMART | BIT(SOCKS)),
+	{ TRANSPORT(proxy_dns, tristate, "", TAKES_PROXY),
 	  .words = no_yes,
 	  .help = "whether the proxy looks names up; without it no for "
 		  "socks, else yes" },
-	{ TRANSPORT(proxy_username, text, "", K_SMART | BIT(SOCKS)),
+	{ TRANSPORT(proxy_username, text, "", TAKES_PROXY),
 	  .help = "login name at the proxy" },
-	{ TRANSPORT(proxy_password, secret, "", K_SMART | BIT(SOCKS)),
+	{ TRANSPORT(proxy_password, secret, "", TAKES_PROXY),
 	  .help = "password at the proxy; the file must not be readable by "
 		  "others" },
-	{ TRANSPORT(address, endpoint, "", BIT(SOCKS)),
+	{ TRANSPORT(address, endpoint, "", IS_PROXIED),
 	  .help = "the SOCKS5 proxy, HOST or HOST:PORT (1080)" },
-	{ TRANSPORT(remote_ips, ips, "", BIT(SOCKS)),
+	{ TRANSPORT(remote_ips, ips, "", IS_PROXIED),
 	  .help = "addresses that mail leaves the proxy from, for "
 		  "--dnscheck" },
-	{ TRANSPORT(remote_hostname, domain, "", K_SMART | BIT(SOCKS)),
+	{ TRANSPORT(remote_hostname, domain, "", TAKES_PROXY),
 	  .help = "name said in EHLO behind the proxy" },
-	{ TRANSPORT(source_address, ip, "", K_NETWORK),
+	{ TRANSPORT(source_address, ip, "", CONNECTS),
 	  .help = "local address that connections come from" },
-	{ TRANSPORT(ip_family, word, "any", K_NETWORK), .words = families,
+	{ TRANSPORT(ip_family, word, "any", CONNECTS), .words = families,
 	  .help = "any, ipv4, ipv6, prefer_ipv4 or prefer_ipv6" },
-	{ TRANSPORT(hostname, domain, "", K_NETWORK),
+	{ TRANSPORT(hostname, domain, "", CONNECTS),
 	  .help = "name said in EHLO; without it that of general" },
-	{ TRANSPORT(code, number, "554", BIT(FAIL)), .least = 400,
+	{ TRANSPORT(path, directory, "", HAS_PATH),
+	  .help = "the maildir; made if it is not there, for its owner "
+		  "alone" },
+	{ TRANSPORT(command, text, "", RUNS_COMMAND),
+	  .help = "shell command that gets the message on its standard "
+		  "input, once for each recipient" },
+	{ TRANSPORT(code, number, "554", REFUSES), .least = 400,
 	  .most = 599, .help = "reply code it refuses with" },
-	{ TRANSPORT(message, text, "", BIT(FAIL)),
+	{ TRANSPORT(message, text, "", REFUSES),
 	  .help = "words it refuses with" },
 };
 
@@ -294,6 +288,11 @@ const struct config_key *key_named(enum section section, const char *key)
 	return NULL;
 }
 
+bool key_fits(const struct config_key *key, int kind)
+{
+	return !key->traits || kind_has(kind, key->traits);
+}
+
 const char *section_name(enum section section)
 {
 	static const char *const names[] = {
@@ -302,11 +301,6 @@ const char *section_name(enum section section)
 	};
 
 	return names[section];
-}
-
-const char *kind_name(enum kind kind)
-{
-	return kinds[kind];
 }
 
 bool config_row(size_t i, struct config_row *row)

@@ -54,7 +54,8 @@ struct config_key {
 				    * that of the others is zero, no, or in
 				    * config_direct() */
 	bool only_shown;           /* the fallback is for the manual alone */
-	unsigned kinds;            /* transport: bits of kinds with a use */
+	unsigned traits;           /* transport: a kind has to have one of
+				    * them for the key; 0: any kind */
 	const char *const *words;  /* STORE_CHOICE: by value, NULL ends */
 	int64_t least, most;       /* STORE_NUMBER */
 	const char *help;
@@ -65,6 +66,8 @@ struct config_key {
  * account, domain, route or transport. */
 const struct config_key *key_at(size_t i);
 const struct config_key *key_named(enum section section, const char *key);
+/* Whether a transport of that kind has a use for the key. */
+bool key_fits(const struct config_key *key, int kind);
 const char *section_name(enum section section);
 /* Section i of that sort (one of those without a name counts as one). */
 void *section_at(const struct config *c, enum section section, size_t i);

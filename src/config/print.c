@@ -22,7 +22,7 @@ static bool is_shown(const struct config *c, const struct config_key *key,
 	const struct config_key *aliases;
 
 	if (key->section == SECTION_TRANSPORT &&
-	    !(key->kinds & 1u << c->transport[i].kind))
+	    !key_fits(key, c->transport[i].kind))
 		return false;
 	/* a word for a name that this host does not have */
 	if (key == key_named(SECTION_GENERAL, "hostname") &&

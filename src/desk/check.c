@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/user.h"
 #include "desk/desk.h"
 #include "mail/aliases.h"
 #include "mail/dkim.h"
@@ -136,10 +137,37 @@ static void check_certificate(struct check *k, size_t i)
 		unfit(k, line, "certificate", t->certificate, &why);
 }
 
+/* A maildir, or what is there of the way to it: whoever delivers has to be able
+ * to write to it. */
+static void check_maildir(struct check *k, size_t i)
+{
+	const struct transport *t = &k->shown.transport[i];
+	unsigned line = config_line(&k->shown, "transport", "path", i);
+	char *at = mem_string(t->path ? t->path : "/"), *slash;
+	char reader[80];
+	struct stat st;
+
+	while (stat(at, &st) && errno == ENOENT && (slash = strrchr(at, '/'))) {
+		/* the root itself is there */
+		slash[slash == at] = '\0';
+	}
+	user_words(geteuid(), reader, sizeof(reader));
+	if (!t->path)
+		;
+	else if (!stat(at, &st) && !S_ISDIR(st.st_mode))
+		config_fault(&k->shown, line, "path: %.300s is not a "
+			     "directory", at);
+	else if (faccessat(AT_FDCWD, at, W_OK | X_OK, AT_EACCESS))
+		config_warn(&k->shown, line, "path: %.300s cannot be written "
+			    "by %s: %s", at, reader, strerror(errno));
+	free(at);
+}
+
 static void check_transport_files(struct check *k, size_t i)
 {
 	const struct transport *t = &k->shown.transport[i];
 
+	check_maildir(k, i);
 	/* that others can read it was said by the loader */
 	if (!is_faulty(k, config_line(&k->shown, "transport",
 				      "password_file", i)))
@@ -257,8 +285,7 @@ static void check_credentials(struct check *k, size_t i)
 static bool needs_system_trust(const struct config *c,
 			       const struct transport *t)
 {
-	return (t->kind == KIND_SUBMISSIONS || t->kind == KIND_SUBMISSION ||
-		t->kind == KIND_SMTP) && !t->no_starttls &&
+	return kind_facts(t->kind)->tls >= TLS_DEMANDED && !t->no_starttls &&
 	       !t->starttls_insecure_skip_verify && !t->ca_file &&
 	       !t->fingerprint.n && !c->tls.ca_file &&
 	       !(t->host.n && t->host.item[0][0] == '/');

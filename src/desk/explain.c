@@ -10,6 +10,7 @@
 #include "mail/recipients.h"
 #include "policy/policy.h"
 #include "submit/hosts.h"
+#include "submit/local.h"
 #include "submit/sign.h"
 #include "submit/transport.h"
 
@@ -74,11 +75,12 @@ static void describe_hosts(struct explanation *x, struct row *row)
 		.cached_only = true,
 	};
 	struct outcome why;
+	char words[600];
 
-	if (row->t->kind == KIND_FAIL) {
+	if (kind_facts(row->t->kind)->way == WAY_LOCAL) {
 		snprintf(row->tls, sizeof(row->tls), "none");
-		add_why(row, row->t->message ? row->t->message :
-			"refuses by configuration");
+		local_describe(row->t, words, sizeof(words));
+		add_why(row, words);
 	} else if (!hosts_find(&x->run, &query, &row->hosts, &why)) {
 		snprintf(row->tls, sizeof(row->tls), "unknown");
 		add_why(row, why.text);

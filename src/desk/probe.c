@@ -10,6 +10,7 @@
 #include "mail/address.h"
 #include "policy/policy.h"
 #include "submit/hosts.h"
+#include "submit/local.h"
 #include "submit/transport.h"
 
 enum {
@@ -84,10 +85,14 @@ static bool choose(struct probe *p)
 
 static bool can_connect(struct probe *p)
 {
-	if (p->t->kind == KIND_FAIL)
+	char words[400];
+
+	if (kind_facts(p->t->kind)->way == WAY_LOCAL) {
+		local_describe(p->t, words, sizeof(words));
 		return outcome_fail(&p->why, STAGE_LOCAL, EX_UNAVAILABLE,
-				    "transport %s connects to nothing",
-				    p->t->name);
+				    "transport %s connects to nothing (%s)",
+				    p->t->name, words);
+	}
 	if (transport_is_direct(p->t) && !p->domain)
 		return outcome_fail(&p->why, STAGE_LOCAL, EX_USAGE,
 				    "transport %s delivers directly: probe a "

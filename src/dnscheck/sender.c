@@ -52,14 +52,19 @@ static void evaluate(struct dnscheck *c, struct identity *id,
 
 /* --- what to publish --- */
 
+/* One that sends on, under its own address. */
+static bool is_smarthost(const struct transport *t)
+{
+	return kind_facts(t->kind)->way == WAY_RELAY &&
+	       !kind_has(t->kind, SPEAKS_LMTP);
+}
+
 static bool has_smarthost(const struct config *c)
 {
 	size_t i;
 
 	for (i = 0; i < c->transports; i++)
-		if (c->transport[i].kind == KIND_SUBMISSION ||
-		    c->transport[i].kind == KIND_SUBMISSIONS ||
-		    c->transport[i].kind == KIND_SMTP)
+		if (is_smarthost(&c->transport[i]))
 			return true;
 	return false;
 }
@@ -241,8 +246,7 @@ void check_smarthosts(struct dnscheck *c)
 	for (i = 0; i < c->d->config->transports; i++) {
 		const struct transport *t = &c->d->config->transport[i];
 
-		if (t->kind == KIND_SUBMISSION || t->kind == KIND_SMTP ||
-		    t->kind == KIND_SUBMISSIONS)
+		if (is_smarthost(t))
 			check_smarthost(c, t);
 	}
 }

@@ -18,7 +18,7 @@ static bool may_go_direct(const struct config *c, const struct route *r)
 
 	for (i = 0; i < r->transport.n; i++) {
 		t = transport_find(c, r->transport.item[i]);
-		if (t && t->kind == KIND_DIRECT)
+		if (t && transport_is_direct(t) && !transport_proxy(t))
 			return true;
 	}
 	return !r->transport.n;
@@ -53,7 +53,7 @@ static const struct transport *only_proxy(const struct config *c)
 		if (!catches_all(&c->route[i]) || !c->route[i].transport.n)
 			continue;
 		t = transport_find(c, c->route[i].transport.item[0]);
-		return t && t->kind == KIND_SOCKS ? t : NULL;
+		return t && kind_has(t->kind, IS_PROXIED) ? t : NULL;
 	}
 	return NULL;
 }
@@ -225,9 +225,9 @@ void sources_find(struct dnscheck *c)
 	for (i = 0; i < own.n; i++)
 		add(c, &own.item[i], hostname, true);
 	for (i = 0; i < config->transports; i++)
-		if (config->transport[i].kind == KIND_SOCKS)
+		if (kind_has(config->transport[i].kind, IS_PROXIED))
 			by_proxy(c, &config->transport[i]);
-		else if (config->transport[i].kind == KIND_DIRECT)
+		else if (transport_is_direct(&config->transport[i]))
 			by_direct(c, &config->transport[i], &own);
 	net_addresses_release(&own);
 }

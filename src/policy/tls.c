@@ -4,7 +4,7 @@
 
 bool policy_tls_implicit(const struct transport *t)
 {
-	return t->kind == KIND_SUBMISSIONS;
+	return kind_facts(t->kind)->tls == TLS_AT_ONCE;
 }
 
 /* Whether the section says what a certificate must be: taking any, or none,
@@ -49,23 +49,25 @@ static enum tls_demand stronger(enum tls_demand a, enum tls_demand b)
 enum tls_demand policy_tls(const struct transport *t, bool socket,
 			   const struct tls_evidence *evidence, bool relaxed)
 {
-	switch ((enum kind)t->kind) {
-	case KIND_SUBMISSIONS:
+	const struct kind_facts *kind = kind_facts(t->kind);
+
+	socket = socket && kind->traits & NAMES_SOCKET;
+	switch (kind->tls) {
+	case TLS_AT_ONCE:
 		return DEMAND_VERIFIED;
-	case KIND_SUBMISSION:
-		return required(t);
-	case KIND_SMTP:
+	case TLS_DEMANDED:
 		/* this machine's kernel is no wire, and a path no name */
 		if (socket && !names_certificate(t) &&
 		    !t->starttls_insecure_skip_verify)
 			return DEMAND_NONE;
 		return required(t);
-	case KIND_LMTP:
-		return socket ? DEMAND_NONE : lenient(t);
-	case KIND_DIRECT:
-	case KIND_SOCKS:
-		return stronger(lenient(t), evident(evidence, relaxed));
-	case KIND_FAIL:
+	case TLS_OFFERED:
+		if (socket)
+			return DEMAND_NONE;
+		return stronger(lenient(t), evident(kind->way == WAY_DIRECT ?
+						    evidence : NULL,
+						    relaxed));
+	case TLS_NEVER:
 		break;
 	}
 	return DEMAND_NONE;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "submit/deliver_parts.h"
+#include "submit/local.h"
 #include "submit/sign.h"
 
 struct serving {
@@ -141,6 +142,18 @@ static bool record(struct serving *v, struct part *p, size_t i)
 			    attempts_with(r, o), &ignored);
 }
 
+/* Records it, and hands it on. */
+static bool settle_success(struct serving *v, size_t part, size_t i)
+{
+	struct part *p = part_at(v, part);
+	bool done = record(v, p, i);
+
+	p->settled[i] = true;
+	if (v->witness)
+		v->witness->success(v->witness->context, part, i);
+	return done;
+}
+
 /* A success is on disk before anything else is sent. */
 static bool settled(void *context)
 {
@@ -155,11 +168,8 @@ static bool settled(void *context)
 		if (s->outcome[i].exit != EX_OK || p->settled[at])
 			continue;
 		conclude(s->v, p, at, &s->outcome[i], s->link);
-		p->settled[at] = any = true;
-		done = record(s->v, p, at) && done;
-		if (s->v->witness)
-			s->v->witness->success(s->v->witness->context,
-					       s->part, at);
+		done = settle_success(s->v, s->part, at) && done;
+		any = true;
 	}
 	if (any && p->job->entry)
 		done = entry_sync(p->job->entry, &ignored) && done;
@@ -462,26 +472,51 @@ static void use_host(struct serving *v, const struct host *host,
 
 /* --- one transport --- */
 
-/* As if a server had said it, so that the message may begin with an enhanced
- * status code. */
-static void refuse_by_configuration(struct serving *v)
+/* Mail that stays here, for one recipient. False: what became of it could not
+ * be recorded, so that there must be no more of it. */
+static bool keep_here(struct serving *v, size_t part, size_t i,
+		      const struct local_kind *kind)
 {
-	const struct transport *t = v->t;
-	struct reply reply = { 0 };
-	struct outcome o;
-	char words[1024];
+	struct part *p = part_at(v, part);
+	struct entry *e = kind->keeps ? p->job->entry : NULL;
+	struct envelope *envelope = p->job->envelope;
+	struct local l = {
+		.transport = v->t, .sender = envelope->sender,
+		.recipient = envelope->rcpt[p->rcpt[i]].address,
+		.message = p->job->message,
+		.timeout = v->run->config->general.timeout,
+	};
+	struct outcome o, ignored;
 
-	snprintf(words, sizeof(words), "%d %s", (int)t->code, t->message ?
-		 t->message : "mail of this kind is refused here");
-	reply_line(&reply, words, strlen(words));
-	policy_answer(&reply, STAGE_RCPT, "", &o);
-	reply_release(&reply);
-	o.exit = t->code < 500 ? EX_TEMPFAIL : EX_UNAVAILABLE;
-	if (!o.status[0])
-		snprintf(o.status, sizeof(o.status), "%d.7.0",
-			 (int)t->code / 100 % 10);
-	snprintf(o.host, sizeof(o.host), "transport %s", t->name);
-	conclude_all(v, &o);
+	if ((e && !entry_begin(e, &p->rcpt[i], 1, &o)) ||
+	    (kind->keeps && !seal(v, p, &o))) {
+		conclude(v, p, i, &o, NULL);
+		return true;
+	}
+	l.prefix = p->prefix;
+	if (e)
+		entry_dot(e);
+	kind->deed(&l, &o);
+	conclude(v, p, i, &o, NULL);
+	if (o.exit != EX_OK)
+		return true;
+	if (!settle_success(v, part, i))
+		return false;
+	return !p->job->entry || entry_sync(p->job->entry, &ignored);
+}
+
+static void keep_all(struct serving *v, const struct local_kind *kind)
+{
+	size_t i, j;
+	bool on;
+
+	v->turn++;
+	for (i = v->share->first; i < v->share->last; i++) {
+		heed(v);
+		for (j = 0, on = true; on && j < part_at(v, i)->n; j++)
+			if (is_due(v, part_at(v, i), j))
+				on = keep_here(v, i, j, kind);
+	}
 }
 
 /* Nobody at all answered on port 25: say what that usually means. Where there
@@ -513,7 +548,7 @@ static void use_hosts(struct serving *v, const struct hosts *hosts)
 	v->answered = false;
 	for (i = 0; i < n && any_open(v); i++)
 		use_host(v, &hosts->item[i], n - i - 1);
-	if (hosts->direct && v->t->kind == KIND_DIRECT && !v->answered &&
+	if (hosts->direct && !kind_has(v->t->kind, IS_PROXIED) && !v->answered &&
 	    transport_port(v->t) == 25)
 		explain_silence(v);
 }
@@ -528,8 +563,8 @@ static void use_transport(struct serving *v)
 	struct hosts hosts = { 0 };
 	struct outcome why;
 
-	if (v->t->kind == KIND_FAIL)
-		refuse_by_configuration(v);
+	if (local_kind(v->t->kind))
+		keep_all(v, local_kind(v->t->kind));
 	else if (hosts_find(v->run, &query, &hosts, &why))
 		use_hosts(v, &hosts);
 	else

@@ -117,7 +117,7 @@ bool hosts_find(struct run *run, const struct hosts_query *query,
 	size_t i;
 
 	*out = (struct hosts){ 0 };
-	if (t->kind == KIND_FAIL)
+	if (kind_facts(t->kind)->way == WAY_LOCAL)
 		return true;
 	if (transport_is_direct(t)) {
 		out->direct = true;

@@ -43,7 +43,7 @@ static bool puts_v4_first(struct run *run, const struct transport *t)
 {
 	if (t->ip_family != FAMILY_ANY)
 		return t->ip_family == FAMILY_PREFER_V4;
-	return t->kind == KIND_DIRECT && !run_has_ipv6(run);
+	return !kind_has(t->kind, IS_PROXIED) && !run_has_ipv6(run);
 }
 
 /* --- words --- */
@@ -305,7 +305,7 @@ static bool by_exchanges(struct search *s, struct outcome *why)
 		why->no_network = dns_no_network(s->run->dns);
 		return advise(s, why);
 	}
-	if (t->kind == KIND_SOCKS && transport_proxy_dns(t))
+	if (kind_has(t->kind, IS_PROXIED) && transport_proxy_dns(t))
 		return by_names(s, why);
 	return by_addresses(s, why);
 }

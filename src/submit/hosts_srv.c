@@ -137,9 +137,8 @@ static bool take_answer(const struct hosts_query *query, const char *domain,
 bool hosts_by_srv(struct run *run, const struct hosts_query *query,
 		  const char *domain, struct hosts *out, struct outcome *why)
 {
-	const char *service = query->transport->kind == KIND_SUBMISSIONS ?
-			      "_submissions" : "_submission";
-	char *owner = mem_printf("%s._tcp.%s", service, domain);
+	const char *service = kind_name((enum kind)query->transport->kind);
+	char *owner = mem_printf("_%s._tcp.%s", service, domain);
 	struct dns_answer answer = { 0 };
 	bool ok;
 

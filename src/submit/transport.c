@@ -136,7 +136,7 @@ static void fill_session(struct link *link)
 		.helo = t->remote_hostname ? t->remote_hostname :
 			t->hostname ? t->hostname :
 			c->general.nameless ? NULL : c->general.hostname,
-		.lmtp = t->kind == KIND_LMTP,
+		.lmtp = kind_has(t->kind, SPEAKS_LMTP),
 		.local = link->host->name[0] == '/',
 		.without = &t->without,
 		.no_chunking = list_has(&link->run->no_chunking,

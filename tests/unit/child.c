@@ -93,6 +93,86 @@ static void big_streams(void **state)
 	buf_release(&out);
 }
 
+/* What cannot be read to its end is not taken for the whole. */
+static long breaks(void *context, const char **data)
+{
+	*data = "begun\n";
+	return ++*(int *)context == 1 ? 6 : -1;
+}
+
+static void broken_input(void **state)
+{
+	int pieces = 0, status;
+	struct buf out = BUF(100);
+	struct child c = { .argv = SHELL("cat >/dev/null; echo whole"),
+			   .more = breaks, .context = &pieces, .output = &out,
+			   .deadline = clock_in(LONG) };
+	struct outcome why;
+
+	(void)state;
+	assert_false(child_run(&c, &status, &why));
+	assert_int_equal(why.exit, EX_IOERR);
+	says(&why, "could not be read");
+	assert_int_equal(out.len, 0);
+	buf_release(&out);
+}
+
+static bool group_is_empty(pid_t group)
+{
+	int n;
+
+	/* what was killed is waited for by init, at its leisure */
+	for (n = 0; n < 500; n++) {
+		if (kill(-group, 0))
+			return true;
+		usleep(10 * 1000);
+	}
+	return false;
+}
+
+/* With its own end, at its deadline, and when we are ended. */
+static void alone(void **state)
+{
+	struct buf out = BUF(100);
+	struct child c = { .argv = SHELL("sleep 1000 & echo $$; exit 3"),
+			   .output = &out, .alone = true,
+			   .deadline = clock_in(LONG) };
+	struct outcome why;
+	int status, fd[2];
+	char text[40] = "";
+	pid_t pid, group;
+
+	(void)state;
+	assert_true(child_run(&c, &status, &why));
+	assert_int_equal(status, 3);
+	assert_true(group_is_empty(atoi(buf_text(&out))));
+	buf_reset(&out);
+	c.argv = SHELL("echo $$; sleep 1000; sleep 1000");
+	c.deadline = clock_in(300);
+	assert_false(child_run(&c, &status, &why));
+	assert_true(group_is_empty(atoi(buf_text(&out))));
+	buf_release(&out);
+	assert_int_equal(pipe(fd), 0);
+	pid = fork();
+	if (!pid) {
+		dup2(fd[1], 2);
+		signal(SIGTERM, SIG_DFL);
+		c = (struct child){
+			.argv = SHELL("echo $$ >&2; sleep 1000; sleep 1000"),
+			.alone = true, .deadline = CLOCK_NEVER };
+		_exit(child_run(&c, &status, &why));
+	}
+	assert_true(pid > 0);
+	assert_true(read(fd[0], text, sizeof(text) - 1) > 0);
+	group = atoi(text);
+	assert_int_equal(kill(pid, SIGTERM), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+	assert_true(group_is_empty(group));
+	close(fd[0]);
+	close(fd[1]);
+}
+
 static void bounds(void **state)
 {
 	struct buf out = BUF(1000), words = BUF(10);
@@ -297,6 +377,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(streams),
 		cmocka_unit_test(big_streams),
+		cmocka_unit_test(broken_input),
+		cmocka_unit_test(alone),
 		cmocka_unit_test(bounds),
 		cmocka_unit_test(ends),
 		cmocka_unit_test(clean_start),

@@ -303,6 +303,8 @@ static void test_kinds(void **state)
 		{ KIND_DIRECT, 25, true }, { KIND_SUBMISSIONS, 465, true },
 		{ KIND_SUBMISSION, 587, true }, { KIND_SMTP, 25, true },
 		{ KIND_SOCKS, 25, false }, { KIND_LMTP, 24, true },
+		{ KIND_MAILDIR, 0, true }, { KIND_COMMAND, 0, true },
+		{ KIND_DISCARD, 0, true }, { KIND_FAIL, 0, true },
 	};
 	struct transport t;
 	size_t i;
@@ -318,6 +320,38 @@ static void test_kinds(void **state)
 	}
 	assert_string_equal(config_direct()->name, "direct");
 	assert_string_equal(kind_name(KIND_LMTP), "lmtp");
+	for (i = 0; i < KINDS_N; i++) {
+		assert_string_equal(kind_choices[i], kind_name((enum kind)i));
+		/* what connects to nothing has neither a port nor TLS */
+		assert_int_equal(kind_facts((int)i)->way == WAY_LOCAL,
+				 !kind_has((int)i, CONNECTS));
+		assert_int_equal(kind_facts((int)i)->way == WAY_LOCAL,
+				 !kind_facts((int)i)->port);
+		assert_int_equal(kind_facts((int)i)->way == WAY_LOCAL,
+				 kind_facts((int)i)->tls == TLS_NEVER);
+	}
+	assert_null(kind_choices[i]);
+}
+
+static void test_local_kinds(void **state)
+{
+	check_faults(*state,
+		"[transport a]\nkind = maildir\n[transport b]\n"
+		"kind = command\n[transport c]\nkind = maildir\n"
+		"path = Maildir\ncommand = x\nport = 25\n"
+		"[transport d]\nkind = discard\nhost = h\nmessage = no\n"
+		"[transport e]\nkind = smtp\nhost = h\npath = /m\n"
+		"[transport f]\nkind = maildir\npath =\n",
+		"1: [transport a] has no path\n"
+		"3: [transport b] has no command\n"
+		"7: path: \"Maildir\" is not the path of a directory (from / "
+		"on)\n"
+		"8: command has no use with kind maildir\n"
+		"9: port has no use with kind maildir\n"
+		"12: host has no use with kind discard\n"
+		"13: message has no use with kind discard\n"
+		"17: path has no use with kind smtp\n"
+		"18: [transport f] has no path\n");
 }
 
 static void test_all_faults_at_once(void **state)
@@ -454,10 +488,12 @@ static void test_suggestions(void **state)
 		"[account NAME]\n"
 		/* and nothing follows from a kind that is not known */
 		"15: kind: \"smtps\" is not one of direct, submissions, "
-		"submission, smtp, socks, lmtp, fail; did you mean "
+		"submission, smtp, socks, lmtp, maildir, command, "
+		"discard, fail; did you mean "
 		"submissions?\n"
 		"19: kind: \"submision\" is not one of direct, submissions, "
-		"submission, smtp, socks, lmtp, fail; did you mean "
+		"submission, smtp, socks, lmtp, maildir, command, "
+		"discard, fail; did you mean "
 		"submission?\n"
 		"21: level: \"debugg\" is not one of error, info, debug; did "
 		"you mean debug?\n"
@@ -1115,6 +1151,7 @@ int main(void)
 		TEST(test_defaults),
 		TEST(test_values),
 		cmocka_unit_test(test_kinds),
+		TEST(test_local_kinds),
 		TEST(test_all_faults_at_once),
 		TEST(test_transport_faults),
 		TEST(test_suggestions),

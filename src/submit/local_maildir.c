@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Into a maildir. The file is written and synced before it has a name where
+ * readers look, and the directory after; where the file system can, it has no
+ * name at all before that, so that nobody who is killed leaves one in tmp.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "submit/local.h"
+
+enum { NAME_SIZE = 160, HOST_MAX = 64 };
+
+struct maildir {
+	int top, tmp, new;
+};
+
+/* --- the directories --- */
+
+/* One in the maildir, which is no link to somewhere else; made if missing. */
+static int open_within(int top, const char *name, bool *made)
+{
+	if (!mkdirat(top, name, 0700))
+		*made = true;
+	else if (errno != EEXIST && errno != EACCES && errno != EROFS)
+		return -1;
+	return openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+		      O_CLOEXEC);
+}
+
+/* The directories from the maildir upwards in which a name may be new. */
+static bool sync_upwards(const char *path)
+{
+	char *at = mem_string(path), *slash;
+	bool synced = true;
+	int fd;
+
+	while (synced && (slash = strrchr(at, '/'))) {
+		*slash = '\0';
+		fd = open(slash == at ? "/" : at, O_RDONLY | O_DIRECTORY |
+			  O_CLOEXEC);
+		/* one that we may not even read is none that we wrote to */
+		if (fd < 0)
+			break;
+		synced = !fsync(fd) || errno == EROFS || errno == EINVAL;
+		close(fd);
+	}
+	free(at);
+	return synced;
+}
+
+/* Root goes where nobody but root can lead it. */
+static int open_top(const char *path)
+{
+	const int how = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+	char name[NAME_MAX + 1];
+	int above, fd;
+
+	if (geteuid())
+		return open(path, how);
+	if (!file_walk(path, false, &above, name))
+		return -1;
+	fd = openat(above, name, how | O_NOFOLLOW);
+	close(above);
+	return fd;
+}
+
+static void maildir_close(struct maildir *m)
+{
+	if (m->top >= 0)
+		close(m->top);
+	if (m->tmp >= 0)
+		close(m->tmp);
+	if (m->new >= 0)
+		close(m->new);
+}
+
+static bool maildir_open(struct maildir *m, const char *path)
+{
+	bool made = false;
+	struct stat st;
+	int cur;
+
+	*m = (struct maildir){ -1, -1, -1 };
+	if (stat(path, &st)) {
+		if (!file_make_directories(path) || !sync_upwards(path))
+			return false;
+	}
+	m->top = open_top(path);
+	if (m->top < 0)
+		return false;
+	m->tmp = open_within(m->top, "tmp", &made);
+	if (m->tmp < 0)
+		return false;
+	m->new = open_within(m->top, "new", &made);
+	if (m->new < 0)
+		return false;
+	cur = open_within(m->top, "cur", &made);
+	if (cur < 0)
+		return false;
+	close(cur);
+	return !made || !fsync(m->top);
+}
+
+/* --- the file --- */
+
+/* A name that no other delivery chooses, on this host or another one that
+ * shares the directory. */
+static void unique_name(char name[NAME_SIZE])
+{
+	static const char safe[] = "abcdefghijklmnopqrstuvwxyz"
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
+	char host[HOST_MAX + 1] = "";
+	struct timespec now;
+	uint64_t random = 0;
+	size_t i;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
+		random = (uint64_t)now.tv_nsec;
+	if (gethostname(host, HOST_MAX) || !host[0])
+		strcpy(host, "localhost");
+	for (i = 0; host[i]; i++)
+		if (!strchr(safe, host[i]))
+			host[i] = '_';
+	snprintf(name, NAME_SIZE, "%lld.M%ldP%ldR%016llx.%s",
+		 (long long)now.tv_sec, now.tv_nsec / 1000, (long)getpid(),
+		 (unsigned long long)random, host);
+}
+
+/* False: errno; EIO too where the message could not be read. */
+static bool write_message(const struct local *l, int fd)
+{
+	struct local_text text = { .l = l, .at = -1, .delivered_to = true };
+	const char *data;
+	bool written = true;
+	long n = 0;
+
+	while (written && (n = local_text_next(&text, &data)) > 0)
+		written = file_write_all(fd, data, (size_t)n);
+	local_text_release(&text);
+	if (written && n < 0) {
+		errno = EIO;
+		return false;
+	}
+	return written && !fsync(fd);
+}
+
+static bool close_file(int fd, bool good)
+{
+	int error = errno;
+
+	if (close(fd) && good)
+		return false;
+	errno = error;
+	return good;
+}
+
+/* Whether the file system has files without a name is *able. */
+static bool deliver_unnamed(const struct local *l, const struct maildir *m,
+			    const char *name, bool *able)
+{
+	int fd = openat(m->tmp, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+	char link[40];
+	bool done;
+
+	*able = fd >= 0;
+	if (fd < 0)
+		return false;
+	done = write_message(l, fd);
+	if (done) {
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		done = !linkat(AT_FDCWD, link, m->new, name,
+			       AT_SYMLINK_FOLLOW);
+		/* there may be no /proc, or no links */
+		*able = done;
+	}
+	return close_file(fd, done);
+}
+
+static bool deliver_named(const struct local *l, const struct maildir *m,
+			  const char *name)
+{
+	int fd = openat(m->tmp, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+			0600);
+	int error;
+
+	if (fd < 0)
+		return false;
+	if (close_file(fd, write_message(l, fd)) &&
+	    !renameat(m->tmp, name, m->new, name))
+		return true;
+	error = errno;
+	unlinkat(m->tmp, name, 0);
+	errno = error;
+	return false;
+}
+
+static bool maildir_deliver(const struct local *l, struct maildir *m)
+{
+	char name[NAME_SIZE];
+	bool able;
+	int error;
+
+	unique_name(name);
+	if (!deliver_unnamed(l, m, name, &able) &&
+	    (able || !deliver_named(l, m, name)))
+		return false;
+	if (!fsync(m->new))
+		return true;
+	/* what may be gone tomorrow is not delivered */
+	error = errno;
+	unlinkat(m->new, name, 0);
+	errno = error;
+	return false;
+}
+
+void local_maildir(const struct local *l, struct outcome *o)
+{
+	const char *path = l->transport->path;
+	struct maildir m;
+	bool done = maildir_open(&m, path) && maildir_deliver(l, &m);
+
+	*o = (struct outcome){ .stage = STAGE_DOT, .status = "2.0.0" };
+	if (done)
+		snprintf(o->text, sizeof(o->text), "in the maildir %.400s",
+			 path);
+	else
+		outcome_fail_status(o, STAGE_RCPT, EX_TEMPFAIL, "4.3.0",
+				    "the maildir %.400s: %s", path,
+				    strerror(errno));
+	maildir_close(&m);
+}
