@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The command line (SPEC 2). Everything known about an option is one row of
+ * The command line. Everything known about an option is one row of
  * the table in options_table.c.
  */
 #ifndef CONFIG_OPTIONS_H

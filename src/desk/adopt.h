@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* An entry that another user put in the queue (SPEC 12): hostile input, which
+/* An entry that another user put in the queue: hostile input, which
  * is judged as if its owner had called us now. */
 #ifndef DESK_ADOPT_H
 #define DESK_ADOPT_H

@@ -99,7 +99,7 @@ struct acceptance {
 	bool held;                    /* queued, synced; id tells where */
 	char id[QUEUE_ID_SIZE];
 };
-/* Composes, and delivers or queues by the modes of SPEC 2 and 8. */
+/* Composes, and delivers or queues as options and configuration ask. */
 void desk_accept(const struct desk *d, const struct request *request,
 		 struct message **m, struct acceptance *a);
 void acceptance_release(struct acceptance *a);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* --dnscheck: the configuration held against DNS (SPEC 9). */
+/* --dnscheck: the configuration held against DNS. */
 #include <stdlib.h>
 #include <string.h>
 

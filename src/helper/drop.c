@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * posthaste-drop (SPEC 12): the way of an unprivileged caller into the
+ * posthaste-drop: the way of an unprivileged caller into the
  * system's queue. Set-group-id, linked with libc alone, and knows only the
  * directory it was compiled for. mail/drop.h says what it reads and writes.
  * What it accepts is checked for form and size; the runner believes none of

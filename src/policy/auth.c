@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Which SASL mechanism (SPEC 6.3). */
+/* Which SASL mechanism. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

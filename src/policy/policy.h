@@ -16,7 +16,7 @@
 #include "mail/envelope.h"
 #include "mail/reply.h"
 
-/* --- accounts and routes (SPEC 5) --- */
+/* --- accounts and routes --- */
 
 /* The account of a user whose sender is this address ("" null). NULL: none.
  * A name given with -a is looked up by config_account instead. */
@@ -42,7 +42,7 @@ void policy_transports(const struct config *c, const char *override,
 bool policy_reaches(const struct config *c, const struct account *account,
 		    const char *transport);
 
-/* --- TLS (SPEC 6.2) --- */
+/* --- TLS --- */
 
 enum tls_demand {
 	DEMAND_NONE,           /* clear text */
@@ -66,7 +66,7 @@ enum tls_demand policy_tls(const struct transport *t, bool socket,
 /* Words for --explain and --probe. */
 const char *demand_name(enum tls_demand demand);
 
-/* --- SASL mechanism (SPEC 6.3) --- */
+/* --- SASL mechanism --- */
 
 struct auth_facts {
 	bool tls;              /* the session is encrypted */
@@ -197,10 +197,10 @@ struct tally {
 			     * 71, 73, 74 if any had it */
 };
 void tally_add(struct tally *t, const struct outcome *o, bool held);
-/* The exit status of a run (SPEC 7, "Several recipients"). */
+/* The exit status of a run. */
 int tally_exit(const struct tally *t);
 
-/* --- the queue's schedule (SPEC 8) --- */
+/* --- the queue's schedule --- */
 
 /* Milliseconds to wait after so many attempts (>= 1), with jitter of 3 % by
  * random (any value). */

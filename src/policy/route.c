@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Accounts and routes (SPEC 5). */
+/* Accounts and routes. */
 #include <string.h>
 #include <strings.h>
 

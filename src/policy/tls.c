@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* How much TLS a host must give (SPEC 6, 6.2). */
+/* How much TLS a host must give. */
 #include "policy/policy.h"
 
 bool policy_tls_implicit(const struct transport *t)

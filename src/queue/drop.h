@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The caller's side of posthaste-drop, for a queue whose directory we may
- * not write (SPEC 12). helper is its path. It runs with an empty
+ * not write. helper is its path. It runs with an empty
  * environment; its exit status and the words on its standard error become
  * the outcome.
  *

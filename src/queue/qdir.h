@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The queue's files: directories, names, locks, and the order of writes and
- * syncs that SPEC 8 promises. libc alone: posthaste-drop uses it too.
+ * syncs by which nothing accepted is lost. libc alone: posthaste-drop uses it,
+ * too.
  */
 #ifndef QUEUE_QDIR_H
 #define QUEUE_QDIR_H

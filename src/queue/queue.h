@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The queue (SPEC 8, 12): one directory, one file an entry, which a person
+ * The queue: one directory, one file an entry, which a person
  * can read. An entry's file holds, one after the other, the envelope as text
  * (a format version in its first line), the message's bytes, a checksum over
  * both, and the journal: a line per event, each with its own length and

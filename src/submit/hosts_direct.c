@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The hosts of a recipient's domain, with their addresses (SPEC 6.1). */
+/* The hosts of a recipient's domain, with their addresses. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

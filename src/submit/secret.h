@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Secrets of transports (SPEC 6.3): from key, file, command, systemd
+ * Secrets of transports: from key, file, command, systemd
  * credential, ~/.netrc, or a prompt; fetched once per run and transport,
  * before anything is dialled or forked; wiped when released.
  */

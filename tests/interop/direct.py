@@ -556,7 +556,7 @@ def not_blocked(folder, certificates):
 
 
 def partial(folder, certificates):
-    """several domains, some failing: the statuses of section 7"""
+    """several domains, some failing: each its outcome, and the status"""
     for domains, status in ((("one", "nullmx"), 68), (("one", "two"), 69),
                             (("two", "nullmx"), 75),
                             (("nullmx", "nothing"), 68),

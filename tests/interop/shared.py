@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A machine that several users share (SPEC 12): a build of its own with its
+"""A machine that several users share: a build of its own with its
 queue's directory compiled in, set up by contrib/setup, in a mount and process
 namespace with an /etc of its own; alice and bob, who trust one another as
 little as posthaste trusts them. Must be root. TAP on standard output;

@@ -263,7 +263,7 @@ static struct auth_facts facts_of(unsigned bits)
 		.certificate = bits & 64, .ticket = bits & 128 };
 }
 
-/* The best of everything, said by the SPEC's words and not by a table. */
+/* The best of everything, in words and not by a table. */
 static const char *best(const struct auth_facts *f)
 {
 	bool safe = f->tls && f->verified, pass = f->username && f->password;
