@@ -84,21 +84,21 @@ bool scan_pair(struct scan *s, char separator, struct scan *name,
 	return false;
 }
 
-static bool is_blank(char c)
+bool scan_is_blank(char c)
 {
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 void scan_skip_blanks(struct scan *s)
 {
-	while (s->p != s->end && is_blank(*s->p))
+	while (s->p != s->end && scan_is_blank(*s->p))
 		s->p++;
 }
 
 void scan_trim(struct scan *s)
 {
 	scan_skip_blanks(s);
-	while (s->p != s->end && is_blank(s->end[-1]))
+	while (s->p != s->end && scan_is_blank(s->end[-1]))
 		s->end--;
 }
 

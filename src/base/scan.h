@@ -35,6 +35,7 @@ bool scan_pair(struct scan *s, char separator, struct scan *name,
 	       struct scan *value);
 
 /* Blanks are space, tab, CR and LF. */
+bool scan_is_blank(char c);
 void scan_trim(struct scan *s);
 void scan_skip_blanks(struct scan *s);
 /* Passes over these characters if they come next; the second form without

@@ -1,16 +1,26 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A message's bytes and the facts about it. */
+/* A message: its bytes, its fields, the facts about it, how it is read. */
 #include "mail/message.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
+#include "base/clock.h"
+#include "base/scan.h"
 #include "mail/address.h"
 #include "mail/lines.h"
 #include "mail/message_parts.h"
 
-enum { RECEIVED_MAX = 50 };
+enum {
+	RECEIVED_MAX = 50,
+	READ_SIZE = 64 * 1024,
+	DRAIN_BYTES = 64 * 1024 * 1024,
+	DRAIN_MS = 10 * 1000
+};
 
 void message_free(struct message *m)
 {
@@ -48,24 +58,19 @@ long part_bytes(const struct part *p, int64_t offset, const char **data)
 	return n < left ? n : (long)left;
 }
 
-static bool in_one_piece(const struct message *m)
-{
-	return m->body.store == m->header.store &&
-	       m->body.at == m->header.at + m->header.size;
-}
-
 long message_bytes(struct message *m, int64_t offset, const char **data)
 {
 	struct part whole = m->header;
 	long n;
 
-	if (in_one_piece(m))
+	if (m->body.store == m->header.store &&
+	    m->body.at == m->header.at + m->header.size)
 		whole.size += m->body.size;
 	if (offset < whole.size)
 		n = part_bytes(&whole, offset, data);
 	else
 		n = part_bytes(&m->body, offset - m->header.size, data);
-	return n < STORE_WINDOW ? n : STORE_WINDOW;
+	return n < SPOOL_WINDOW ? n : SPOOL_WINDOW;
 }
 
 bool message_unreadable(const struct spool *s, struct outcome *why)
@@ -83,6 +88,270 @@ bool message_unwritable(const struct spool *s, struct outcome *why)
 			    s->directory ? s->directory : "memory",
 			    strerror(s->error));
 }
+
+/* --- fields --- */
+
+/* Where the fields end and the empty line begins. */
+static int64_t fields_end(const struct message *m)
+{
+	return m->header.size - 2;
+}
+
+/* The end of the field that begins at w->at: after the first line end that
+ * no white space follows; -1 when the file cannot be read. */
+static int64_t field_end(const struct field_walk *w)
+{
+	const struct part *header = &w->m->header;
+	int64_t at, end = fields_end(w->m);
+	const char *data, *p, *stop;
+	bool line_end = false;
+	long n;
+
+	for (at = w->at; at < end; at += n) {
+		n = part_bytes(header, at, &data);
+		if (n <= 0)
+			return -1;
+		if (line_end && !is_wsp(*data))
+			return at;
+		line_end = false;
+		stop = data + n;
+		for (p = data; (p = memchr(p, '\n', (size_t)(stop - p)));) {
+			if (++p == stop)
+				line_end = true;
+			else if (!is_wsp(*p))
+				return at + (p - data);
+		}
+	}
+	return end;
+}
+
+/* The bytes of a field, in one piece; at most FIELD_MAX of them. */
+static const char *field_piece(struct field_walk *w, size_t n)
+{
+	const char *data;
+	size_t part;
+	long got;
+
+	got = part_bytes(&w->m->header, w->start, &data);
+	if (got >= (long)n)
+		return data;
+	buf_reset(&w->copy);
+	while (w->copy.len < n) {
+		got = part_bytes(&w->m->header,
+				 w->start + (int64_t)w->copy.len, &data);
+		if (got <= 0)
+			return NULL;
+		part = n - w->copy.len;
+		part = part < (size_t)got ? part : (size_t)got;
+		if (!buf_add(&w->copy, data, part))
+			return NULL;
+	}
+	return w->copy.data;
+}
+
+bool field_next(struct field_walk *w, struct field *f)
+{
+	const char *colon, *last;
+	int64_t end, size;
+
+	if (w->failed || w->at >= fields_end(w->m))
+		return false;
+	w->copy.max = FIELD_MAX;
+	end = field_end(w);
+	size = end - w->at;
+	w->start = w->at;
+	*f = (struct field){ .at = w->at, .cut = size > FIELD_MAX };
+	f->raw_len = f->cut ? FIELD_MAX : (size_t)size;
+	f->raw = end < 0 ? NULL : field_piece(w, f->raw_len);
+	if (!f->raw) {
+		w->failed = true;
+		return false;
+	}
+	w->at = end;
+	last = f->raw + f->raw_len - (f->cut || f->raw_len < 2 ? 0 : 2);
+	colon = memchr(f->raw, ':', f->raw_len);
+	/* what message_open was given need not have one */
+	if (!colon)
+		colon = last;
+	f->name = f->raw;
+	f->name_len = (size_t)(colon - f->raw);
+	while (f->name_len && is_wsp(f->name[f->name_len - 1]))
+		f->name_len--;
+	f->value = colon < last ? colon + 1 : last;
+	f->value_len = (size_t)(last - f->value);
+	return true;
+}
+
+void field_walk_release(struct field_walk *w)
+{
+	buf_release(&w->copy);
+}
+
+bool field_is(const struct field *f, const char *name)
+{
+	/* most are told apart by their first letter, and quickly */
+	if (!f->name_len || ((*f->name ^ *name) & ~0x20))
+		return false;
+	return strlen(name) == f->name_len &&
+	       !strncasecmp(f->name, name, f->name_len);
+}
+
+bool field_has_addresses(const struct field *f)
+{
+	static const char *const names[] = {
+		"From", "Sender", "Reply-To", "To", "Cc", "Resent-From",
+		"Resent-Sender", "Resent-Reply-To", "Resent-To", "Resent-Cc",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (field_is(f, names[i]))
+			return true;
+	return false;
+}
+
+bool field_is_blank(const struct field *f)
+{
+	struct scan value = scan_bytes(f->value, f->value_len);
+
+	scan_skip_blanks(&value);
+	return !scan_left(&value);
+}
+
+char *field_unfold(const struct field *f)
+{
+	struct scan value = scan_bytes(f->value, f->value_len);
+	char *text, *to;
+
+	scan_trim(&value);
+	text = to = mem_alloc(scan_left(&value) + 1);
+	for (; value.p < value.end; value.p++)
+		if (*value.p != '\r' && *value.p != '\n')
+			*to++ = *value.p;
+	return text;
+}
+
+char *field_flatten(const struct field *f)
+{
+	char *text = mem_stringn(f->value, f->value_len);
+	size_t i;
+
+	for (i = 0; i < f->value_len; i++)
+		if (text[i] == '\r' || text[i] == '\n')
+			text[i] = ' ';
+	return text;
+}
+
+bool message_fields(struct message *m, field_visit *visit, void *context,
+		    struct outcome *why)
+{
+	struct field_walk w = { .m = m };
+	struct field f;
+
+	while (field_next(&w, &f) && visit(&f, context))
+		;
+	field_walk_release(&w);
+	return !w.failed || message_unreadable(m->header.store, why);
+}
+
+char *message_field(struct message *m, const char *name)
+{
+	struct field_walk w = { .m = m };
+	char *value = NULL;
+	struct field f;
+
+	while (!value && field_next(&w, &f))
+		if (field_is(&f, name))
+			value = field_unfold(&f);
+	field_walk_release(&w);
+	return value;
+}
+
+char *message_id(struct message *m)
+{
+	char *value = message_field(m, "Message-ID"), *id = NULL;
+	size_t n = value ? strlen(value) : 0;
+
+	if (n > 2 && value[0] == '<' && value[n - 1] == '>')
+		id = mem_stringn(value + 1, n - 2);
+	else if (n)
+		id = mem_string(value);
+	if (id && strlen(id) > 500)
+		id[500] = '\0';
+	free(value);
+	return id;
+}
+
+/* What stands alone where an address should be: a quoted local part that does
+ * not look like one is a name, as is all that does not read as an address. */
+static bool is_author(const struct mailbox *b)
+{
+	return b->qualified || b->name || *b->address != '"';
+}
+
+static bool visit_author(struct mailbox *b, void *context)
+{
+	bool *found = context;
+
+	*found = is_author(b);
+	return !*found;
+}
+
+bool field_has_author(const struct field *f, char **name)
+{
+	struct outcome ignored;
+	bool found = false;
+	char *text;
+
+	*name = NULL;
+	/* too much to be looked at, and surely not nothing */
+	if (f->raw_len > ADDRESS_FIELD_MAX)
+		return true;
+	text = field_flatten(f);
+	if (!address_each(text, f->value_len, FAULTS_PASS, visit_author,
+			  &found, &ignored))
+		found = false;
+	free(text);
+	if (found)
+		return true;
+	text = field_unfold(f);
+	*name = address_phrase(text, strlen(text));
+	free(text);
+	return false;
+}
+
+static bool visit_first(struct mailbox *b, void *context)
+{
+	char **address = context;
+
+	if (!is_author(b))
+		return true;
+	*address = b->address;
+	b->address = NULL;
+	return false;
+}
+
+char *message_from(struct message *m)
+{
+	struct field_walk w = { .m = m };
+	struct outcome ignored;
+	char *first = NULL, *text;
+	struct field f;
+
+	while (!first && field_next(&w, &f)) {
+		if (!field_is(&f, "From") || f.cut)
+			continue;
+		text = field_unfold(&f);
+		if (!address_each(text, strlen(text), FAULTS_PASS,
+				  visit_first, &first, &ignored))
+			first = NULL;
+		free(text);
+	}
+	field_walk_release(&w);
+	return first ? first : mem_string("");
+}
+
+/* --- facts --- */
 
 static bool visit_utf8(struct mailbox *b, void *context)
 {
@@ -103,15 +372,6 @@ static bool has_utf8_address(const struct field *f)
 		found = false;
 	free(text);
 	return found;
-}
-
-static bool says_no(const struct field *f)
-{
-	char *value = field_unfold(f);
-	bool no = !strcasecmp(value, "no");
-
-	free(value);
-	return no;
 }
 
 /* The beginning of a value of structured text: comments, quotes and white
@@ -185,26 +445,27 @@ static void survey_mime(struct present *has, const struct field *f)
 static void survey_field(struct message *m, const struct field *f)
 {
 	struct present *has = &m->has;
-	char *name = NULL;
+	char *text = NULL;
 
 	if (!m->facts.utf8_address && f->raw_len <= ADDRESS_FIELD_MAX &&
 	    bytes_wide(f->value, f->value_len) && field_has_addresses(f))
 		m->facts.utf8_address = has_utf8_address(f);
 	if (f->name_len > 7 && !strncasecmp(f->name, "Resent-", 7))
 		m->facts.resent = true;
-	else if (field_is(f, "TLS-Required"))
-		m->facts.tls_required_no = says_no(f);
-	else if (field_is(f, "Date"))
+	else if (field_is(f, "TLS-Required")) {
+		text = field_unfold(f);
+		m->facts.tls_required_no = !strcasecmp(text, "no");
+	} else if (field_is(f, "Date"))
 		has->date |= !field_is_blank(f);
 	else if (field_is(f, "Message-ID"))
 		has->message_id |= !field_is_blank(f);
 	else if (field_is(f, "Reply-To"))
 		has->reply_to |= !field_is_blank(f);
 	else if (field_is(f, "From"))
-		has->from |= field_has_author(f, &name);
+		has->from |= field_has_author(f, &text);
 	else
 		survey_mime(has, f);
-	free(name);
+	free(text);
 }
 
 /* Facts about bytes, whatever they mean. */
@@ -316,4 +577,182 @@ bool message_open(int fd, int64_t offset, int64_t size, struct message **out,
 	}
 	*out = m;
 	return true;
+}
+
+/* --- from a caller's bytes --- */
+
+struct message_reader {
+	struct normaliser machine;
+	struct spool *store;
+	int64_t max_size;
+	bool too_large;
+};
+
+static bool reader_put(void *context, const char *data, size_t n)
+{
+	struct message_reader *r = context;
+
+	if (r->max_size && r->machine.size > r->max_size) {
+		r->too_large = true;
+		return false;
+	}
+	return spool_add(r->store, data, n);
+}
+
+struct message_reader *message_begin(const struct message_limits *limits)
+{
+	struct message_reader *r = mem_alloc(sizeof(*r));
+
+	r->store = spool_new();
+	r->max_size = limits->max_size;
+	r->machine.put = reader_put;
+	r->machine.context = r;
+	r->machine.dot_ends = limits->dot_ends;
+	return r;
+}
+
+bool message_feed(struct message_reader *r, const char *data, size_t n)
+{
+	return normalise(&r->machine, data, n) && !r->machine.ended;
+}
+
+void message_abandon(struct message_reader *r)
+{
+	spool_free(r->store);
+	free(r);
+}
+
+bool message_end(struct message_reader *r, struct message **out,
+		 struct outcome *why)
+{
+	struct normaliser *n = &r->machine;
+	struct message *m = NULL;
+	bool done = false;
+
+	if (!n->nul && !n->stopped && normalise_end(n) &&
+	    spool_flush(r->store)) {
+		m = mem_alloc(sizeof(*m));
+		m->header = (struct part){ .store = r->store,
+					   .size = n->header_size };
+		m->body = (struct part){ .store = r->store,
+					 .at = n->header_size,
+					 .size = n->size - n->header_size };
+		m->body_wide = n->body_wide;
+		m->body_long = n->body_long;
+		m->body_nul = n->body_nul;
+		r->store = NULL;
+		done = message_survey(m, why);
+	} else if (n->nul) {
+		outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
+			     "the message's header has a NUL byte");
+	} else if (r->too_large) {
+		outcome_fail_status(why, STAGE_LOCAL, EX_DATAERR, "5.3.4",
+				    "the message is too large");
+	} else {
+		message_unwritable(r->store, why);
+	}
+	message_abandon(r);
+	if (!done) {
+		message_free(m);
+		return false;
+	}
+	*out = m;
+	return true;
+}
+
+/* read(2) that waits, also where the descriptor says it would not. */
+static ssize_t read_some(int fd, char *data, size_t n)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	ssize_t got;
+
+	for (;;) {
+		got = read(fd, data, n);
+		if (got >= 0 || (errno != EINTR && errno != EAGAIN &&
+				 errno != EWOULDBLOCK))
+			return got;
+		if (errno != EINTR && poll(&p, 1, -1) < 0 && errno != EINTR)
+			return -1;
+	}
+}
+
+void message_drain(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int64_t deadline = clock_in(DRAIN_MS), left = DRAIN_BYTES;
+	char *data;
+	ssize_t n = 1;
+
+	if (isatty(fd))
+		return;
+	data = mem_resize(NULL, READ_SIZE, 1);
+	while (n > 0 && left > 0 && clock_left(deadline) &&
+	       poll(&p, 1, clock_left(deadline)) > 0) {
+		n = read(fd, data, READ_SIZE);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			n = 1;
+		left -= n;
+	}
+	free(data);
+}
+
+bool message_read(int fd, const struct message_limits *limits,
+		  struct message **out, struct outcome *why)
+{
+	struct message_reader *r = message_begin(limits);
+	char *data = mem_resize(NULL, READ_SIZE, 1);
+	bool first = true;
+	ssize_t n;
+
+	do {
+		n = read_some(fd, data, READ_SIZE);
+		if (n < 0)
+			outcome_fail(why, STAGE_LOCAL,
+				     first ? EX_NOINPUT : EX_IOERR,
+				     "cannot read the message: %s",
+				     strerror(errno));
+		first = false;
+	} while (n > 0 && message_feed(r, data, (size_t)n));
+	free(data);
+	if (n < 0) {
+		message_abandon(r);
+		return false;
+	}
+	/* who writes on after the dot must not die of it */
+	if (r->machine.ended)
+		message_drain(fd);
+	return message_end(r, out, why);
+}
+
+bool message_parse(int fd, int64_t offset, int64_t size,
+		   const struct message_limits *limits, struct message **out,
+		   struct outcome *why)
+{
+	struct spool *from = spool_over(fd, offset, size);
+	struct part all = { .store = from, .size = size };
+	struct message_reader *r = message_begin(limits);
+	const char *data;
+	int64_t at;
+	long n;
+
+	for (at = 0; (n = part_bytes(&all, at, &data)) > 0; at += n)
+		if (!message_feed(r, data, (size_t)n))
+			break;
+	if (n < 0) {
+		message_unreadable(from, why);
+		message_abandon(r);
+	}
+	spool_free(from);
+	return n >= 0 && message_end(r, out, why);
+}
+
+bool message_from_text(const char *text, size_t n, struct message **out,
+		       struct outcome *why)
+{
+	const struct message_limits none = {0};
+	struct message_reader *r = message_begin(&none);
+
+	if (n)
+		message_feed(r, text, n);
+	return message_end(r, out, why);
 }

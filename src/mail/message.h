@@ -19,9 +19,6 @@
 
 struct message;
 
-/* What becomes of the caller's From field. */
-enum from_header { FROM_ADD, FROM_KEEP, FROM_REPLACE };
-
 struct message_limits {
 	bool dot_ends;      /* a line with a lone dot ends the message */
 	int64_t max_size;   /* bytes as kept here; 0: no limit */
@@ -76,6 +73,7 @@ struct field {
 	size_t value_len;
 	const char *raw;    /* the whole, last CRLF included */
 	size_t raw_len;
+	int64_t at;         /* its offset in the message */
 	bool cut;           /* longer than FIELD_MAX: the rest is not here */
 };
 enum { FIELD_MAX = 4 * 1024 * 1024 };
@@ -107,27 +105,5 @@ const struct message_facts *message_facts(const struct message *m);
 /* The address of the first mailbox of From, "" without one. The caller
  * frees. */
 char *message_from(struct message *m);
-
-/* What message_complete adds and changes. */
-struct completion {
-	const char *sender;      /* envelope sender; "" null */
-	const char *from;        /* address for a From that is added */
-	const char *full_name;   /* NULL: none; a From that is a name alone
-				  * goes before it */
-	const char *domain;      /* for mailboxes without one */
-	const char *id_domain;   /* right side of a Message-ID that is added */
-	enum from_header from_header;
-	bool keep_own;           /* FROM_REPLACE: a From that names the address
-				  * alone stays, with its name */
-	bool undisclosed_recipients;
-	const char *original_to; /* an X-Original-To field's value, folded;
-				  * NULL: none */
-};
-
-/* Replaces *m by the completed message: fields removed, added, qualified,
- * refolded, long body lines re-encoded, NULs encoded or left out. A field that
- * is empty counts as missing. On failure (EX_IOERR) *m is unchanged. */
-bool message_complete(struct message **m, const struct completion *c,
-		      struct outcome *why) MUST_CHECK;
 
 #endif

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * What the files message*.c share, and nobody else: where a message's bytes
- * lie, and the walk over its fields.
- */
+/* What message.c and complete.c share, and nobody else sees. */
 #ifndef MAIL_MESSAGE_PARTS_H
 #define MAIL_MESSAGE_PARTS_H
 
@@ -11,44 +8,8 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "mail/lines.h"
 #include "mail/message.h"
-
-/* --- store: bytes, the first in memory, the rest in a file --- */
-
-enum {
-	STORE_MEMORY = 1024 * 1024,
-	STORE_WRITE = 256 * 1024,   /* written at once */
-	STORE_WINDOW = 64 * 1024    /* read at once */
-};
-
-struct spool {
-	char *mem;          /* its first bytes */
-	size_t mem_len, mem_size;
-	int fd;             /* the rest; -1: none yet */
-	bool own;           /* fd is ours */
-	int64_t base;       /* where in the file the rest begins */
-	int64_t size;       /* bytes in all */
-	char *out;          /* the last of them, not yet written */
-	size_t out_len;
-	char *window;       /* what was read last */
-	int64_t window_at;
-	size_t window_len;
-	int error;          /* errno of what failed; 0: all is well */
-	char *directory;    /* of the file; NULL: none was needed */
-};
-
-struct spool *spool_new(void);
-/* Over size bytes at an offset of a file that stays the caller's. */
-struct spool *spool_over(int fd, int64_t offset, int64_t size);
-void spool_free(struct spool *s);
-/* False: no room or no file; error tells. */
-bool spool_add(struct spool *s, const void *data, size_t n);
-/* Must be called between the last spool_add and the first spool_bytes. */
-bool spool_flush(struct spool *s);
-/* Points *data at bytes from offset (< size) on, as many as lie there in one
- * piece, good until the next call; -1: error tells. */
-long spool_bytes(struct spool *s, int64_t offset, const char **data);
+#include "mail/spool.h"
 
 /* --- message --- */
 
@@ -122,46 +83,5 @@ bool field_has_addresses(const struct field *f);
 /* The same text with CR and LF as blanks, so that offsets stay. The caller
  * frees. */
 char *field_flatten(const struct field *f);
-
-/* --- filters: put gets the output --- */
-
-/* A refolded header field (RFC 5322 2.2.3): lines over LINE_LONGEST are
- * broken before white space so that none is over width, where words permit.
- * Nothing but CRLFs is added. */
-struct refolder {
-	struct spool *out;
-	size_t width;
-	bool colon;           /* the field's name is past */
-	size_t line;          /* length of the line so far */
-	bool solid;           /* it holds more than white space */
-	bool name_only;       /* and nothing but the field's name */
-	bool word;            /* what is held does, too */
-	size_t held;          /* white space and a word, not yet written */
-	char text[LINE_LONGEST];
-};
-void refold(struct refolder *r, const char *data, size_t n);
-void refold_end(struct refolder *r);
-/* A whole field: lines that are short enough stay as they are. */
-void refold_field(struct spool *out, const char *data, size_t n);
-
-/* Quoted-printable (RFC 2045 6.7) of text whose lines end in CRLF. */
-struct qp {
-	struct spool *out;
-	size_t line;
-	char blank;           /* a blank or tab whose place is still open */
-	char text[80];
-};
-void qp_encode(struct qp *q, const char *data, size_t n);
-void qp_end(struct qp *q);
-
-/* Base64 (RFC 2045 6.8) on lines of their proper length: only white space and
- * NULs, which no decoder counts, are changed. */
-struct wrapper {
-	struct spool *out;
-	size_t line;
-	char text[80];
-};
-void wrap(struct wrapper *w, const char *data, size_t n);
-void wrap_end(struct wrapper *w);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/user.h"
 #include "mail/address.h"
+#include "mail/complete.h"
 #include "mail/recipients.h"
 #include "policy/policy.h"
 

@@ -14,7 +14,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "mail/lines.h"
-#include "mail/message.h"
+#include "mail/complete.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n);
 

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
+#include "mail/complete.h"
 #include "submit/compose.h"
 
 static char domain[] = "lab.example", hostname[] = "host.lab.example";

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "config/config.h"
-#include "mail/message.h"
+#include "mail/complete.h"
 
 /* A directory of its own for each test, and the file in it. */
 struct place {

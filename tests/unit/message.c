@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "mail/complete.h"
 #include "mail/message.h"
 
 enum { MOST = 64 * 1024 * 1024 };

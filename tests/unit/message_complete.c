@@ -13,7 +13,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
-#include "mail/message.h"
+#include "mail/complete.h"
 
 enum { MOST = 64 * 1024 * 1024 };
 

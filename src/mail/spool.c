@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Where a message's bytes lie. */
+#include "mail/spool.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/file.h"
-#include "mail/message_parts.h"
 
 struct spool *spool_new(void)
 {
@@ -39,97 +40,72 @@ void spool_free(struct spool *s)
 	free(s);
 }
 
-static bool spool_open(struct spool *s)
+/* Writes what waits for it. */
+static bool spool_write(struct spool *s)
 {
 	const char *place;
 
-	s->fd = file_temporary(&place);
-	s->own = s->fd >= 0;
-	if (!s->own)
+	if (s->out_len && !s->error && s->fd < 0) {
+		s->fd = file_temporary(&place);
+		s->own = s->fd >= 0;
+		if (!s->own)
+			s->error = errno;
+		s->directory = mem_string(place);
+	}
+	if (s->out_len && !s->error &&
+	    !file_write_all(s->fd, s->out, s->out_len))
 		s->error = errno;
-	s->directory = mem_string(place);
-	return s->own;
-}
-
-static bool spool_write(struct spool *s, const char *data, size_t n)
-{
-	if (s->error || (s->fd < 0 && !spool_open(s)))
-		return false;
-	if (!file_write_all(s->fd, data, n))
-		s->error = errno;
+	if (!s->error)
+		s->out_len = 0;
 	return !s->error;
 }
 
 bool spool_flush(struct spool *s)
 {
-	if (s->out_len && !spool_write(s, s->out, s->out_len))
+	if (!spool_write(s))
 		return false;
-	s->out_len = 0;
-	return !s->error;
-}
-
-static size_t add_to_memory(struct spool *s, const char *data, size_t n)
-{
-	size_t room = STORE_MEMORY - s->mem_len;
-	size_t size = s->mem_size ? s->mem_size : 8192;
-
-	n = n < room ? n : room;
-	while (size < s->mem_len + n)
-		size *= 2;
-	if (size != s->mem_size)
-		s->mem = mem_resize(s->mem, size, 1);
-	s->mem_size = size;
-	memcpy(s->mem + s->mem_len, data, n);
-	s->mem_len += n;
-	return n;
-}
-
-static bool add_to_file(struct spool *s, const char *data, size_t n)
-{
-	size_t part;
-
-	if (!s->out)
-		s->out = mem_resize(NULL, STORE_WRITE, 1);
-	for (; n; data += part, n -= part) {
-		if (s->out_len == STORE_WRITE && !spool_flush(s))
-			return false;
-		part = STORE_WRITE - s->out_len;
-		part = n < part ? n : part;
-		memcpy(s->out + s->out_len, data, part);
-		s->out_len += part;
-	}
+	free(s->out);
+	s->out = NULL;
 	return true;
 }
 
 bool spool_add(struct spool *s, const void *data, size_t n)
 {
+	size_t room = SPOOL_MEMORY - s->mem_len, size = s->mem_size, part;
 	const char *p = data;
-	size_t part;
 
 	s->size += (int64_t)n;
-	if (n <= s->mem_size - s->mem_len) {
-		memcpy(s->mem + s->mem_len, p, n);
-		s->mem_len += n;
-		return true;
+	part = n < room ? n : room;
+	while (size < s->mem_len + part)
+		size = size ? 2 * size : 8192;
+	if (size != s->mem_size)
+		s->mem = mem_resize(s->mem, size, 1);
+	s->mem_size = size;
+	if (part)
+		memcpy(s->mem + s->mem_len, p, part);
+	s->mem_len += part;
+	for (p += part, n -= part; n; p += part, n -= part) {
+		if (!s->out)
+			s->out = mem_resize(NULL, SPOOL_WRITE, 1);
+		if (s->out_len == SPOOL_WRITE && !spool_write(s))
+			return false;
+		part = SPOOL_WRITE - s->out_len;
+		part = n < part ? n : part;
+		memcpy(s->out + s->out_len, p, part);
+		s->out_len += part;
 	}
-	if (s->out && n <= STORE_WRITE - s->out_len) {
-		memcpy(s->out + s->out_len, p, n);
-		s->out_len += n;
-		return true;
-	}
-	part = add_to_memory(s, p, n);
-	return part == n || add_to_file(s, p + part, n - part);
+	return true;
 }
 
 static bool spool_read(struct spool *s, int64_t offset)
 {
 	int64_t left = s->size - offset;
-	size_t want = left < STORE_WINDOW ? (size_t)left : STORE_WINDOW;
+	size_t want = left < SPOOL_WINDOW ? (size_t)left : SPOOL_WINDOW;
 	off_t at = (off_t)(s->base + offset - (int64_t)s->mem_len);
 	ssize_t n;
 
 	if (!s->window)
-		s->window = mem_resize(NULL, STORE_WINDOW, 1);
+		s->window = mem_resize(NULL, SPOOL_WINDOW, 1);
 	do
 		n = pread(s->fd, s->window, want, at);
 	while (n < 0 && errno == EINTR);

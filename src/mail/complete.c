@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What a message lacks, and what it must not have. */
+#include "mail/complete.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -9,9 +10,210 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/scan.h"
 #include "mail/address.h"
 #include "mail/lines.h"
 #include "mail/message_parts.h"
+
+enum {
+	LINE_WANTED = 78,
+	QP_LINE = 75,           /* and the "=" of a soft line break */
+	WRAP_LINE = 76
+};
+
+/* --- folding (RFC 5322 2.2.3) --- */
+
+/* Lines over LINE_LONGEST are broken before white space so that none is over
+ * width, where words permit. Nothing but CRLFs is added. */
+struct refolder {
+	struct spool *out;
+	size_t width;
+	bool colon;           /* the field's name is past */
+	size_t line;          /* length of the line so far */
+	bool solid;           /* it holds more than white space */
+	bool name_only;       /* and nothing but the field's name */
+	bool word;            /* what is held does, too */
+	size_t held;          /* white space and a word, not yet written */
+	char text[LINE_LONGEST];
+};
+
+/* A break comes before white space, never so that a line of white space
+ * alone is left, and after a lone "Name:" only if nothing else helps. */
+static void refold_held(struct refolder *r)
+{
+	size_t most = r->name_only ? LINE_LONGEST : r->width;
+
+	if (!r->held)
+		return;
+	if (r->solid && r->word && is_wsp(*r->text) &&
+	    r->line + r->held > most) {
+		spool_add(r->out, "\r\n", 2);
+		r->line = 0;
+		r->solid = false;
+	}
+	spool_add(r->out, r->text, r->held);
+	r->line += r->held;
+	r->solid = r->solid || r->word;
+	r->name_only = false;
+	r->word = false;
+	r->held = 0;
+}
+
+static void refold(struct refolder *r, const char *data, size_t n)
+{
+	const char *end = data + n;
+	char c;
+
+	for (; data < end; data++) {
+		c = *data;
+		/* the name and its colon stay together */
+		if (!r->colon) {
+			spool_add(r->out, &c, 1);
+			r->line++;
+			r->colon = r->solid = r->name_only = c == ':';
+			continue;
+		}
+		if (c == '\n') {
+			refold_held(r);
+			spool_add(r->out, "\r\n", 2);
+			r->line = 0;
+			r->solid = r->name_only = false;
+		}
+		if (c == '\r' || c == '\n')
+			continue;
+		if (r->held == sizeof(r->text) || (r->word && is_wsp(c)))
+			refold_held(r);
+		r->text[r->held++] = c;
+		r->word = r->word || !is_wsp(c);
+	}
+}
+
+/* A whole field: lines that are short enough stay as they are. */
+static void refold_field(struct spool *out, const char *data, size_t n)
+{
+	struct refolder r = { .out = out, .width = LINE_WANTED };
+	const char *end = data + n, *lf;
+	size_t len;
+
+	for (; data < end; data += len) {
+		lf = memchr(data, '\n', (size_t)(end - data));
+		len = lf ? (size_t)(lf + 1 - data) : (size_t)(end - data);
+		if (len > LINE_LONGEST + 2) {
+			refold(&r, data, len);
+		} else {
+			spool_add(out, data, len);
+			r.colon = true;
+		}
+	}
+	refold_held(&r);
+}
+
+/* --- quoted-printable (RFC 2045 6.7) of text whose lines end in CRLF --- */
+
+struct qp {
+	struct spool *out;
+	size_t line;
+	char blank;           /* a blank or tab whose place is still open */
+	char text[80];
+};
+
+static void qp_line(struct qp *q, const char *end)
+{
+	size_t n = strlen(end);
+
+	memcpy(q->text + q->line, end, n);
+	spool_add(q->out, q->text, q->line + n);
+	q->line = 0;
+}
+
+static void qp_token(struct qp *q, const char *token, size_t n)
+{
+	if (q->line + n > QP_LINE)
+		qp_line(q, "=\r\n");
+	memcpy(q->text + q->line, token, n);
+	q->line += n;
+}
+
+static void qp_hex(struct qp *q, char c)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	unsigned char u = (unsigned char)c;
+	char token[] = { '=', digits[u >> 4], digits[u & 15] };
+
+	qp_token(q, token, sizeof(token));
+}
+
+/* White space must not stand at the end of an encoded line. */
+static void qp_blank(struct qp *q, bool last)
+{
+	if (!q->blank)
+		return;
+	if (last)
+		qp_hex(q, q->blank);
+	else
+		qp_token(q, &q->blank, 1);
+	q->blank = '\0';
+}
+
+static void qp_encode(struct qp *q, const char *data, size_t n)
+{
+	const char *end = data + n;
+	char c;
+
+	for (; data < end; data++) {
+		c = *data;
+		if (c == '\r')
+			continue;
+		qp_blank(q, c == '\n');
+		if (c == '\n')
+			qp_line(q, "\r\n");
+		else if (is_wsp(c))
+			q->blank = c;
+		else if (c > ' ' && c < 0x7f && c != '=')
+			qp_token(q, &c, 1);
+		else
+			qp_hex(q, c);
+	}
+}
+
+static void qp_end(struct qp *q)
+{
+	qp_blank(q, true);
+	if (q->line)
+		qp_line(q, "");
+}
+
+/* --- base64 (RFC 2045 6.8) on lines of their proper length --- */
+
+/* Only white space and NULs, which no decoder counts, are changed. */
+struct wrapper {
+	struct spool *out;
+	size_t line;
+	char text[80];
+};
+
+static void wrap_line(struct wrapper *w)
+{
+	w->text[w->line++] = '\r';
+	w->text[w->line++] = '\n';
+	spool_add(w->out, w->text, w->line);
+	w->line = 0;
+}
+
+static void wrap(struct wrapper *w, const char *data, size_t n)
+{
+	const char *end = data + n;
+
+	for (; data < end; data++) {
+		if (!*data || scan_is_blank(*data))
+			continue;
+		w->text[w->line++] = *data;
+		if (w->line == WRAP_LINE)
+			wrap_line(w);
+	}
+}
+
+/* --- what is to be done --- */
 
 /* What is done to the body's bytes. */
 enum treatment { BODY_STAYS, BODY_QUOTED, BODY_WRAPPED, BODY_NULS_LEFT_OUT };
@@ -26,8 +228,6 @@ struct completing {
 	bool from_done, to_done, encoding_done;
 	struct spool *out;
 };
-
-/* --- what is to be done --- */
 
 /* Long lines and NULs are not for the wire. Another encoding's lines, a part
  * of several, or something signed may not be re-encoded. */
@@ -228,12 +428,6 @@ static void put_missing(struct completing *s)
 
 /* --- fields of the message --- */
 
-static bool is_removed(const struct field *f)
-{
-	return field_is(f, "Bcc") || field_is(f, "Resent-Bcc") ||
-	       field_is(f, "Return-Path") || field_is(f, "Content-Length");
-}
-
 /* A field into which "@domain" is put after every local part that stands
  * alone. */
 struct qualifying {
@@ -291,7 +485,7 @@ static bool put_huge(struct completing *s, int64_t start, int64_t end)
 	p.size = end;
 	for (at = start; (n = part_bytes(&p, at, &data)) > 0; at += n)
 		refold(&r, data, (size_t)n);
-	refold_end(&r);
+	refold_held(&r);
 	return n == 0;
 }
 
@@ -339,7 +533,9 @@ static bool is_author_replaced(struct completing *s, const struct field *f)
 /* Whether another field stands in the place of this one, or none. */
 static bool is_replaced(struct completing *s, const struct field *f)
 {
-	if (is_removed(f) || is_void(s, f) || is_author_replaced(s, f))
+	if (field_is(f, "Bcc") || field_is(f, "Resent-Bcc") ||
+	    field_is(f, "Return-Path") || field_is(f, "Content-Length") ||
+	    is_void(s, f) || is_author_replaced(s, f))
 		return true;
 	if (s->c->undisclosed_recipients &&
 	    (field_is(f, "To") || field_is(f, "Cc"))) {
@@ -377,37 +573,33 @@ static bool put_fields(struct completing *s)
 
 /* --- the whole --- */
 
-static void put_without_nuls(struct spool *out, const char *data, size_t n)
-{
-	const char *nul;
-	size_t part;
-
-	for (; n; data += part, n -= part) {
-		nul = memchr(data, '\0', n);
-		part = nul ? (size_t)(nul - data) : n;
-		spool_add(out, data, part);
-		part += nul != NULL;
-	}
-}
-
 static bool put_body(struct completing *s)
 {
 	struct qp q = { .out = s->out };
 	struct wrapper w = { .out = s->out };
-	const char *data;
+	const char *data, *nul;
 	int64_t at;
-	long n;
+	long n, len;
 
 	for (at = 0; (n = part_bytes(&s->m->body, at, &data)) > 0; at += n) {
-		if (s->body == BODY_QUOTED)
+		if (s->body == BODY_QUOTED) {
 			qp_encode(&q, data, (size_t)n);
-		else if (s->body == BODY_WRAPPED)
+			continue;
+		}
+		if (s->body == BODY_WRAPPED) {
 			wrap(&w, data, (size_t)n);
-		else
-			put_without_nuls(s->out, data, (size_t)n);
+			continue;
+		}
+		for (len = n; (nul = memchr(data, '\0', (size_t)len));) {
+			spool_add(s->out, data, (size_t)(nul - data));
+			len -= nul + 1 - data;
+			data = nul + 1;
+		}
+		spool_add(s->out, data, (size_t)len);
 	}
 	qp_end(&q);
-	wrap_end(&w);
+	if (w.line)
+		wrap_line(&w);
 	return n == 0;
 }
 
@@ -440,30 +632,6 @@ static bool assemble(struct completing *s, struct message *done,
 	       message_unreadable(out, why);
 }
 
-/* The old message's body has a new owner. */
-static void replace(struct message **m, struct message *done)
-{
-	struct message *old = *m;
-
-	if (old->body.store == done->body.store) {
-		if (old->header.store == old->body.store)
-			old->header.store = NULL;
-		old->body.store = NULL;
-	}
-	message_free(old);
-	*m = done;
-}
-
-static void log_body(const struct completing *s, const struct message *done)
-{
-	if (s->body == BODY_NULS_LEFT_OUT)
-		log_say(LOG_AT_INFO, "the message has NUL bytes that its type "
-			"does not let us encode: they were left out");
-	if (done->facts.long_lines)
-		log_say(LOG_AT_INFO, "the message has lines over %d octets "
-			"that had to stay as they are", LINE_LONGEST);
-}
-
 bool message_complete(struct message **m, const struct completion *c,
 		      struct outcome *why)
 {
@@ -472,7 +640,7 @@ bool message_complete(struct message **m, const struct completion *c,
 		.body = choose_treatment(*m),
 		.authors = BUF(2 * (size_t)ADDRESS_FIELD_MAX),
 	};
-	struct message *done = NULL;
+	struct message *done = NULL, *old = *m;
 	bool good = true;
 
 	if (!s.has->from || c->from_header == FROM_REPLACE)
@@ -483,10 +651,22 @@ bool message_complete(struct message **m, const struct completion *c,
 		good = assemble(&s, done, why) && message_survey(done, why);
 	}
 	if (good) {
-		free(s.out->out);
-		s.out->out = NULL;
-		log_body(&s, done);
-		replace(m, done);
+		if (s.body == BODY_NULS_LEFT_OUT)
+			log_say(LOG_AT_INFO, "the message has NUL bytes that "
+				"its type does not let us encode: they were "
+				"left out");
+		if (done->facts.long_lines)
+			log_say(LOG_AT_INFO, "the message has lines over %d "
+				"octets that had to stay as they are",
+				LINE_LONGEST);
+		/* a body that stays has a new owner */
+		if (old->body.store == done->body.store) {
+			if (old->header.store == old->body.store)
+				old->header.store = NULL;
+			old->body.store = NULL;
+		}
+		message_free(old);
+		*m = done;
 	} else {
 		spool_free(s.out);
 		free(done);
