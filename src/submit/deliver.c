@@ -92,8 +92,7 @@ static struct destination *destination_for(struct dispatcher *x, char *key,
 		.require_tls = e->require_tls,
 	};
 	*at = d;
-	if (!(x->n & (x->n - 1)))
-		x->d = mem_resize(x->d, x->n ? 2 * x->n : 1, sizeof(*x->d));
+	x->d = mem_grow(x->d, x->n, sizeof(*x->d));
 	x->d[x->n++] = d;
 	return d;
 }
@@ -137,9 +136,9 @@ static struct part *part_for(struct destination *d, struct job *job)
 	return &d->part[d->n - 1];
 }
 
-static void assign(struct dispatcher *x, struct job *job, size_t i)
+static void assign(struct dispatcher *x, struct job *job,
+		   struct recipient *r)
 {
-	struct recipient *r = &job->envelope->rcpt[i];
 	struct list names = { 0 };
 	struct part *p;
 	char *key;
@@ -147,14 +146,8 @@ static void assign(struct dispatcher *x, struct job *job, size_t i)
 	way_of(x, job, r, r->attempts, &names);
 	key = key_of(x, job->envelope, r, &names);
 	p = part_for(destination_for(x, key, &names, job->envelope, r), job);
-	if (!(p->n & (p->n - 1))) {
-		size_t room = p->n ? 2 * p->n : 1;
-
-		p->rcpt = mem_resize(p->rcpt, room, sizeof(*p->rcpt));
-		p->before = mem_resize(p->before, room, sizeof(*p->before));
-	}
-	p->before[p->n] = r->attempts;
-	p->rcpt[p->n++] = i;
+	p->to = mem_grow(p->to, p->n, sizeof(*p->to));
+	p->to[p->n++] = (struct attempt){ .rcpt = r, .before = r->attempts };
 }
 
 static void job_done(struct dispatcher *x, struct job *job)
@@ -176,7 +169,7 @@ void dispatcher_add(struct dispatcher *x, struct job *job)
 	for (i = 0; i < job->envelope->n && !x->stopping; i++)
 		if (job->envelope->rcpt[i].state == RCPT_PENDING &&
 		    !(job->entry && job->entry->broken))
-			assign(x, job, i);
+			assign(x, job, &job->envelope->rcpt[i]);
 	if (!job->parts)
 		job_done(x, job);
 }
@@ -224,7 +217,7 @@ void part_settle(struct dispatcher *x, const struct destination *d,
 
 	job->since = clock_now();
 	for (i = 0; i < p->n && !p->untried; i++) {
-		struct recipient *r = &job->envelope->rcpt[p->rcpt[i]];
+		struct recipient *r = p->to[i].rcpt;
 
 		if (!job->entry)
 			settle_unjournaled(x->run, r);
@@ -237,7 +230,7 @@ void part_settle(struct dispatcher *x, const struct destination *d,
 			r->earlier = mem_alloc(sizeof(*r->earlier));
 		if (!job->entry)
 			*r->earlier = r->last;
-		assign(x, job, p->rcpt[i]);
+		assign(x, job, r);
 	}
 	part_release(p);
 	if (!--job->parts)
@@ -275,8 +268,7 @@ bool destination_left_alone(struct dispatcher *x, struct destination *d)
 		     "not answer earlier in this run");
 	while (d->n) {
 		struct part p = d->part[--d->n];
-		const struct recipient *r =
-			&p.job->envelope->rcpt[p.rcpt[0]];
+		const struct recipient *r = p.to[0].rcpt;
 
 		why.no_network = !other_way(x, p.job, r, r->attempts + 1, d);
 		if (why.no_network)
@@ -292,15 +284,16 @@ bool destination_left_alone(struct dispatcher *x, struct destination *d)
 void note_dead(struct dispatcher *x, const struct destination *d,
 	       const struct destination *share)
 {
+	const struct outcome *o;
 	size_t i, j, n = 0;
 
 	for (i = 0; i < share->n; i++)
-		for (j = 0; j < share->part[i].n; j++, n++)
-			if (share->part[i].untried ||
-			    outcome_of(&share->part[i], j)->exit == EX_OK ||
-			    outcome_of(&share->part[i], j)->stage !=
-			    STAGE_CONNECT)
+		for (j = 0; j < share->part[i].n; j++, n++) {
+			o = &share->part[i].to[j].rcpt->last;
+			if (share->part[i].untried || o->exit == EX_OK ||
+			    o->stage != STAGE_CONNECT)
 				return;
+		}
 	if (!n || x->deads == DEAD_MOST || dead_find(x, d->key))
 		return;
 	x->dead = mem_resize(x->dead, x->deads + 1, sizeof(*x->dead));
@@ -323,7 +316,6 @@ static void serve_here(struct dispatcher *x, struct destination *d)
 	destination_secrets(x, d);
 	parts_open(&own);
 	serve(x->run, &all, NULL);
-	parts_close(&own);
 	note_dead(x, d, &own);
 	for (i = 0; i < own.n; i++)
 		part_settle(x, d, &own.part[i]);

@@ -36,12 +36,14 @@ static const char *message_id_of(struct part *p)
 	return or_null(p->message_id);
 }
 
-void log_attempt(const struct run *run, struct part *p, size_t i)
+void log_attempt(const struct run *run, struct part *p,
+		 const struct attempt *a)
 {
+	static const struct trace nowhere = { 0 };
 	const struct job *job = p->job;
-	const struct outcome *o = outcome_of(p, i);
-	const struct trace *t = &p->trace[i];
-	const struct recipient *r = &job->envelope->rcpt[p->rcpt[i]];
+	const struct recipient *r = a->rcpt;
+	const struct outcome *o = &r->last;
+	const struct trace *t = a->trace ? a->trace : &nowhere;
 	char uid[24], size[24], attempt[16], delay[24], code[8];
 	const struct log_field fields[] = {
 		{ "id", job->id ? job->id : "-", LOG_WORD },

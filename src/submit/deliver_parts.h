@@ -3,32 +3,18 @@
 #ifndef SUBMIT_DELIVER_PARTS_H
 #define SUBMIT_DELIVER_PARTS_H
 
+#include "submit/attempt.h"
 #include "submit/deliver.h"
 #include "submit/transport.h"
-
-/* How a recipient's last try went, for the log. */
-struct trace {
-	const char *transport;
-	char ip[64];
-	char tls[16];
-	char auth[32];
-};
 
 /* The recipients of one job that go to one destination. */
 struct part {
 	struct job *job;
-	size_t *rcpt;             /* places in the job's envelope */
-	unsigned *before;         /* attempts made before this one */
+	struct attempt *to;
 	size_t n;
 	bool untried;             /* handed back as it was */
 
 	/* only where it is served: */
-	struct trace *trace;
-	bool *open;               /* may be tried elsewhere in this attempt */
-	bool *judged;             /* outcome is that of a try */
-	unsigned *turn;           /* which try's it is */
-	unsigned *asked;          /* the last try that came to an end for it */
-	bool *settled;            /* a success, recorded and handed on */
 	bool touched;             /* a try was made, or given up */
 	bool begun;               /* the journal knows of the attempt */
 	bool sealed;              /* prefix was made */
@@ -58,19 +44,17 @@ struct share {
 
 /* Who hears of a share while it is served. */
 struct witness {
-	/* a success is recorded */
+	/* a success is recorded: recipient i of a part */
 	void (*success)(void *context, size_t part, size_t i);
 	/* whether to stop before the next message */
 	bool (*enough)(void *context);
 	void *context;
 };
 
-/* A recipient's outcome: that of the last try while a part is served, of the
- * last attempt otherwise. There is one of them a recipient, wherever it is:
- * outcomes are most of what a large message costs in memory. */
-static inline struct outcome *outcome_of(const struct part *p, size_t i)
+/* Its place in the job's envelope, by which the journal knows it. */
+static inline size_t place_of(const struct part *p, const struct attempt *a)
 {
-	return &p->job->envelope->rcpt[p->rcpt[i]].last;
+	return (size_t)(a->rcpt - p->job->envelope->rcpt);
 }
 
 /* Delivers a share: every recipient ends with its outcome, recorded in its
@@ -78,7 +62,8 @@ static inline struct outcome *outcome_of(const struct part *p, size_t i)
  * parts may be left untouched. */
 void serve(struct run *run, struct share *share, const struct witness *w);
 /* One line about an attempt for a recipient. */
-void log_attempt(const struct run *run, struct part *p, size_t i);
+void log_attempt(const struct run *run, struct part *p,
+		 const struct attempt *a);
 
 /* --- deliver_worker.c: a process that serves a share --- */
 
@@ -94,10 +79,11 @@ struct worker {
 	bool ended;               /* by us */
 };
 
-/* Fills parts that are served here with what that takes. */
+/* Parts that are about to be served: nothing was tried. */
 void parts_open(struct destination *d);
-void parts_close(struct destination *d);
 void part_release(struct part *p);
+/* Places of its recipients; the caller frees. */
+size_t *part_places(const struct part *p);
 /* Starts w->d. False: EX_OSERR. */
 bool worker_start(struct worker *w, struct run *run,
 		  struct outcome *why) MUST_CHECK;

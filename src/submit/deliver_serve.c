@@ -9,12 +9,13 @@
 #include "submit/local.h"
 #include "submit/sign.h"
 
+/* A share while it is served. */
 struct serving {
 	struct run *run;
 	struct share *share;
 	const struct witness *witness;
 	const struct transport *t;
-	unsigned turn;            /* of an address of a host */
+	struct trace *traces;     /* of all links so far */
 	size_t addresses;         /* that may still be asked */
 	bool answered;            /* any host spoke */
 	bool enough;              /* the witness had it */
@@ -23,11 +24,7 @@ struct serving {
 /* A message on its way over a link. */
 struct sending {
 	struct serving *v;
-	const struct link *link;
 	size_t part;
-	size_t *place;            /* in the part, of each d.rcpt */
-	const struct recipient **who;
-	struct outcome *outcome;
 	struct delivery d;
 };
 
@@ -36,21 +33,41 @@ static struct part *part_at(const struct serving *v, size_t i)
 	return &v->share->d->part[i];
 }
 
-static bool any_open(const struct serving *v)
+/* The first part from i on with a recipient in this state or an earlier
+ * one. */
+static size_t find_part(const struct serving *v, size_t i,
+			enum attempt_state most)
 {
-	size_t i, j;
+	size_t j;
 
-	for (i = v->share->first; i < v->share->last; i++)
+	for (; i < v->share->last; i++)
 		for (j = 0; j < part_at(v, i)->n; j++)
-			if (part_at(v, i)->open[j])
-				return true;
-	return false;
+			if (part_at(v, i)->to[j].state <= most)
+				return i;
+	return i;
 }
 
-/* Whether a recipient is still to be asked about in this turn. */
-static bool is_due(const struct serving *v, const struct part *p, size_t i)
+static bool any_left(const struct serving *v)
 {
-	return p->open[i] && p->asked[i] != v->turn;
+	return find_part(v, v->share->first, ATTEMPT_ANSWERED) <
+	       v->share->last;
+}
+
+/* From the next address on, all that may be asked again is. */
+static void next_address(struct serving *v)
+{
+	struct attempt *a;
+	struct part *p;
+	size_t i;
+
+	for (i = v->share->first; i < v->share->last; i++) {
+		p = part_at(v, i);
+		for (a = p->to; a < p->to + p->n; a++) {
+			if (a->state == ATTEMPT_ANSWERED)
+				a->state = ATTEMPT_OPEN;
+			a->fresh = false;
+		}
+	}
 }
 
 /* Once the witness had enough, what was not begun is left as it is; what was
@@ -58,99 +75,88 @@ static bool is_due(const struct serving *v, const struct part *p, size_t i)
 static void heed(struct serving *v)
 {
 	const struct witness *w = v->witness;
-	size_t i;
+	size_t i, j;
 
 	if (!v->enough && (!w || !w->enough || !w->enough(w->context)))
 		return;
 	v->enough = true;
 	for (i = v->share->first; i < v->share->last; i++)
-		if (!part_at(v, i)->touched)
-			memset(part_at(v, i)->open, 0,
-			       part_at(v, i)->n * sizeof(bool));
+		for (j = 0; !part_at(v, i)->touched && j < part_at(v, i)->n;
+		     j++)
+			part_at(v, i)->to[j].state = ATTEMPT_OVER;
 }
 
-static void trace_link(struct trace *trace, const struct link *link)
+/* What the log says of a link, or (NULL) of the transport alone. */
+static struct trace *trace_link(struct serving *v, const struct link *link)
 {
-	const struct session_facts *f;
+	struct trace *trace = mem_alloc(sizeof(*trace));
+	const struct session_facts *f = link && link->session ?
+					session_facts(link->session) : NULL;
 
-	if (!link)
-		return;
-	snprintf(trace->ip, sizeof(trace->ip), "%s", link->peer.address);
-	trace->tls[0] = trace->auth[0] = '\0';
-	if (!link->session)
-		return;
-	f = session_facts(link->session);
-	snprintf(trace->tls, sizeof(trace->tls), "%s", f->tls.version);
-	snprintf(trace->auth, sizeof(trace->auth), "%s",
-		 f->mechanism ? f->mechanism : "");
-}
-
-/* A try's result, over a link or (NULL) without one. Success and refusals end
- * the matter, the rest leaves it open for the next host. */
-static void conclude(struct serving *v, struct part *p, size_t i,
-		     const struct outcome *o, const struct link *link)
-{
-	p->touched = true;
-	if (!p->judged[i] || policy_replaces(outcome_of(p, i), o)) {
-		*outcome_of(p, i) = *o;
-		p->turn[i] = v->turn;
-		p->trace[i].transport = v->t->name;
-		trace_link(&p->trace[i], link);
+	trace->transport = v->t->name;
+	if (link)
+		snprintf(trace->ip, sizeof(trace->ip), "%s",
+			 link->peer.address);
+	if (f) {
+		snprintf(trace->tls, sizeof(trace->tls), "%s",
+			 f->tls.version);
+		snprintf(trace->auth, sizeof(trace->auth), "%s",
+			 f->mechanism ? f->mechanism : "");
 	}
-	p->judged[i] = true;
-	p->asked[i] = v->turn;
-	p->open[i] = outcome_of(p, i)->exit != EX_OK &&
-		     policy_try_elsewhere(outcome_of(p, i));
+	trace->next = v->traces;
+	v->traces = trace;
+	return trace;
 }
 
-static void conclude_due(struct serving *v, struct part *p,
-			 const struct outcome *o, const struct link *link)
+/* One answer about all of a part that are still to be asked about. */
+static void answer_part(struct part *p, const struct outcome *o,
+			const struct trace *trace)
 {
-	size_t i;
+	struct attempt *a;
 
-	for (i = 0; i < p->n; i++)
-		if (is_due(v, p, i))
-			conclude(v, p, i, o, link);
+	for (a = p->to; a < p->to + p->n; a++) {
+		if (a->state != ATTEMPT_OPEN)
+			continue;
+		p->touched = true;
+		attempt_answer(a, o, trace);
+	}
 }
 
-static void conclude_all(struct serving *v, const struct outcome *o)
+/* The same about all parts from the first one on; link: NULL where there was
+ * none. */
+static void answer_all(struct serving *v, size_t first,
+		       const struct outcome *o, const struct link *link)
 {
-	size_t i;
+	const struct trace *trace = trace_link(v, link);
 
-	v->turn++;
-	for (i = v->share->first; i < v->share->last; i++)
-		conclude_due(v, part_at(v, i), o, NULL);
+	for (; first < v->share->last; first++)
+		answer_part(part_at(v, first), o, trace);
 }
 
 /* --- one message --- */
 
-static unsigned attempts_with(const struct recipient *r,
-			      const struct outcome *o)
+static bool record(struct serving *v, struct part *p, const struct attempt *a)
 {
-	return r->attempts + (policy_is_attempt(o) ? 1 : 0);
-}
-
-static bool record(struct serving *v, struct part *p, size_t i)
-{
-	const struct outcome *o = outcome_of(p, i);
-	const struct recipient *r = &p->job->envelope->rcpt[p->rcpt[i]];
+	const struct outcome *o = &a->rcpt->last;
 	struct outcome ignored;
 
 	return !p->job->entry ||
-	       entry_record(p->job->entry, p->rcpt[i], o,
+	       entry_record(p->job->entry, place_of(p, a), o,
 			    policy_verdict(o, v->run->queue),
-			    attempts_with(r, o), &ignored);
+			    a->rcpt->attempts + (policy_is_attempt(o) ? 1 : 0),
+			    &ignored);
 }
 
 /* Records it, and hands it on. */
-static bool settle_success(struct serving *v, size_t part, size_t i)
+static bool settle_success(struct serving *v, size_t part, struct attempt *a)
 {
+	const struct witness *w = v->witness;
 	struct part *p = part_at(v, part);
-	bool done = record(v, p, i);
+	bool done = record(v, p, a);
 
-	p->settled[i] = true;
-	if (v->witness)
-		v->witness->success(v->witness->context, part, i);
+	p->touched = a->recorded = true;
+	if (w)
+		w->success(w->context, part, (size_t)(a - p->to));
 	return done;
 }
 
@@ -161,14 +167,12 @@ static bool settled(void *context)
 	struct part *p = part_at(s->v, s->part);
 	struct outcome ignored;
 	bool done = true, any = false;
-	size_t i, at;
+	struct attempt *a;
 
-	for (i = 0; i < s->d.n; i++) {
-		at = s->place[i];
-		if (s->outcome[i].exit != EX_OK || p->settled[at])
+	for (a = p->to; a < p->to + p->n; a++) {
+		if (!a->answered || a->rcpt->last.exit != EX_OK || a->recorded)
 			continue;
-		conclude(s->v, p, at, &s->outcome[i], s->link);
-		done = settle_success(s->v, s->part, at) && done;
+		done = settle_success(s->v, s->part, a) && done;
 		any = true;
 	}
 	if (any && p->job->entry)
@@ -188,9 +192,13 @@ static void dot(void *context)
 /* The attempt is in the journal before it is made. */
 static bool begin(struct part *p, struct outcome *why)
 {
+	size_t *place;
+
 	if (p->begun || !p->job->entry)
 		return true;
-	p->begun = entry_begin(p->job->entry, p->rcpt, p->n, why);
+	place = part_places(p);
+	p->begun = entry_begin(p->job->entry, place, p->n, why);
+	free(place);
 	return p->begun;
 }
 
@@ -202,144 +210,84 @@ static bool seal(struct serving *v, struct part *p, struct outcome *why)
 	return p->sealed;
 }
 
-static void choose(struct sending *s, struct part *p)
-{
-	struct envelope *e = p->job->envelope;
-	size_t i;
-
-	for (i = 0; i < p->n; i++) {
-		if (!is_due(s->v, p, i))
-			continue;
-		s->place[s->d.n] = i;
-		s->who[s->d.n++] = &e->rcpt[p->rcpt[i]];
-	}
-}
-
-/* Whether some recipients are left to a fresh session. */
-static bool gather(struct sending *s, struct part *p)
-{
-	bool left = false;
-	size_t i;
-
-	for (i = 0; i < s->d.n; i++) {
-		if (s->outcome[i].exit == OUTCOME_OPEN)
-			left = true;
-		else if (!p->settled[s->place[i]])
-			conclude(s->v, p, s->place[i], &s->outcome[i],
-				 s->link);
-	}
-	return left;
-}
-
-/* Sends a part's message to its open recipients. False: the link is used
- * up; left tells whether some of them are for another one to ask about. */
+/* Sends a part's message to its open recipients; those that stay open are
+ * for another link to ask about. False: the link is used up. */
 static bool send_part(struct serving *v, size_t i, struct link *link,
-		      bool *left, struct outcome *why)
+		      const struct trace *trace, struct outcome *why)
 {
 	struct part *p = part_at(v, i);
-	struct sending s = { .v = v, .part = i, .link = link };
+	struct sending s = { .v = v, .part = i, .d = {
+		.envelope = p->job->envelope, .to = p->to, .n = p->n,
+		.message = p->job->message, .trace = trace, .dot = dot,
+		.settled = settled, .context = &s,
+	} };
 	bool usable;
+	size_t j;
 
-	*left = false;
 	if (!begin(p, why) || !seal(v, p, why)) {
-		conclude_due(v, p, why, NULL);
+		answer_part(p, why, trace_link(v, NULL));
 		return true;
 	}
-	s.place = mem_alloc(p->n * sizeof(*s.place));
-	s.who = mem_alloc(p->n * sizeof(*s.who));
-	s.outcome = mem_alloc(p->n * sizeof(*s.outcome));
-	choose(&s, p);
-	s.d.envelope = p->job->envelope;
-	s.d.rcpt = s.who;
-	s.d.message = p->job->message;
 	s.d.prefix = p->prefix;
-	s.d.outcome = s.outcome;
-	s.d.dot = dot;
-	s.d.settled = settled;
-	s.d.context = &s;
 	usable = session_send(link->session, &s.d, why);
-	*left = gather(&s, p);
-	free(s.place);
-	free(s.who);
-	free(s.outcome);
+	for (j = 0; j < p->n; j++)
+		p->touched = p->touched || p->to[j].answered;
 	return usable;
 }
 
 /* --- one address of a host --- */
 
-/* The first part from i on with a recipient that is due. */
-static size_t next_due(const struct serving *v, size_t i)
-{
-	const struct part *p;
-	size_t j;
-
-	for (; i < v->share->last; i++) {
-		p = part_at(v, i);
-		for (j = 0; j < p->n; j++)
-			if (is_due(v, p, j))
-				return i;
-	}
-	return i;
-}
-
 /* All parts from *next on over one link, or as many as the server takes on
- * one. False: no link could be had. */
+ * one. False: no link could be had, which answers for them. */
 static bool use_link(struct serving *v, const struct host *host,
-		     const struct link_options *o, struct link *link,
+		     const struct link_options *o, struct net_peer *peer,
 		     size_t *next, struct outcome *why)
 {
-	bool usable = link_open(v->run, v->t, host, o, link, why), left;
+	struct link link;
+	const struct trace *trace;
+	bool linked = link_open(v->run, v->t, host, o, &link, why);
+	bool usable = linked;
 
-	v->answered = v->answered || usable || why->stage > STAGE_CONNECT;
-	if (!usable)
-		return false;
-	while (usable && *next < v->share->last) {
+	*peer = link.peer;
+	v->answered = v->answered || linked || why->stage > STAGE_CONNECT;
+	if (!linked) {
+		if (!why->host[0])
+			snprintf(why->host, sizeof(why->host), "%s",
+				 host->name);
+		answer_all(v, *next, why, &link);
+	} else {
+		trace = trace_link(v, &link);
+	}
+	while (usable) {
 		heed(v);
-		*next = next_due(v, *next);
+		*next = find_part(v, *next, ATTEMPT_OPEN);
 		if (*next == v->share->last)
 			break;
-		usable = send_part(v, *next, link, &left, why);
-		if (!left)
-			*next = next_due(v, *next + 1);
+		usable = send_part(v, *next, &link, trace, why);
 	}
-	if (session_facts(link->session)->chunking_broken &&
+	*next = find_part(v, *next, ATTEMPT_OPEN);
+	if (linked && session_facts(link.session)->chunking_broken &&
 	    !list_has(&v->run->no_chunking, host->name))
 		list_add(&v->run->no_chunking, host->name);
-	return true;
-}
-
-static void link_failed(struct serving *v, const struct link *link,
-			size_t from, const char *name, struct outcome *why)
-{
-	size_t i;
-
-	if (!why->host[0])
-		snprintf(why->host, sizeof(why->host), "%s", name);
-	for (i = from; i < v->share->last; i++)
-		conclude_due(v, part_at(v, i), why, link);
+	link_close(&link);
+	return linked;
 }
 
 /* All that is open goes to one of these addresses. A session that breaks
- * over one message, or has carried its share, is opened anew for the others.
+ * over one message, or has carried its share, is opened again for the others.
  * False: no link could be had, for this reason. */
 static bool use_address(struct serving *v, const struct host *host,
 			const struct link_options *o, struct net_peer *peer,
 			struct outcome *why)
 {
 	bool linked = true;
-	struct link link;
 	size_t next;
 
 	heed(v);
-	v->turn++;
-	next = next_due(v, v->share->first);
-	while (linked && next < v->share->last) {
-		linked = use_link(v, host, o, &link, &next, why);
-		if (!linked)
-			link_failed(v, &link, next, host->name, why);
-		*peer = link.peer;
-		link_close(&link);
-	}
+	next_address(v);
+	next = find_part(v, v->share->first, ATTEMPT_OPEN);
+	while (linked && next < v->share->last)
+		linked = use_link(v, host, o, peer, &next, why);
 	return linked;
 }
 
@@ -429,11 +377,12 @@ static void switch_family(struct serving *v, struct walk *w, int other)
 		struct part *p = part_at(v, i);
 
 		for (j = 0; j < p->n; j++) {
-			if (!p->judged[j] || p->turn[j] != v->turn ||
-			    !policy_other_family(outcome_of(p, j)) ||
-			    (!p->open[j] && !direct))
+			struct attempt *a = &p->to[j];
+
+			if (!a->fresh || !policy_other_family(&a->rcpt->last) ||
+			    (a->state == ATTEMPT_OVER && !direct))
 				continue;
-			p->open[j] = true;
+			a->state = ATTEMPT_ANSWERED;
 			w->family = other;
 			w->switched = true;
 		}
@@ -451,8 +400,11 @@ static void use_host(struct serving *v, const struct host *host,
 	bool on;
 
 	if (!link_addresses(v->run, v->t, host, &w.left, &why)) {
-		v->turn++;
-		link_failed(v, NULL, v->share->first, host->name, &why);
+		if (!why.host[0])
+			snprintf(why.host, sizeof(why.host), "%s",
+				 host->name);
+		next_address(v);
+		answer_all(v, v->share->first, &why, NULL);
 		return;
 	}
 	if (w.left.n)
@@ -466,7 +418,7 @@ static void use_host(struct serving *v, const struct host *host,
 		drop_asked(&w, &peer);
 		if (on && peer.address[0])
 			switch_family(v, &w, peer.ipv6 ? AF_INET : AF_INET6);
-	} while (on && w.left.n && any_open(v));
+	} while (on && w.left.n && any_left(v));
 	walk_release(&w);
 }
 
@@ -474,48 +426,51 @@ static void use_host(struct serving *v, const struct host *host,
 
 /* Mail that stays here, for one recipient. False: what became of it could not
  * be recorded, so that there must be no more of it. */
-static bool keep_here(struct serving *v, size_t part, size_t i,
-		      const struct local_kind *kind)
+static bool keep_here(struct serving *v, size_t part, struct attempt *a,
+		      const struct local_kind *kind, const struct trace *trace)
 {
 	struct part *p = part_at(v, part);
 	struct entry *e = kind->keeps ? p->job->entry : NULL;
-	struct envelope *envelope = p->job->envelope;
+	const size_t place = place_of(p, a);
 	struct local l = {
-		.transport = v->t, .sender = envelope->sender,
-		.recipient = envelope->rcpt[p->rcpt[i]].address,
+		.transport = v->t, .sender = p->job->envelope->sender,
+		.recipient = a->rcpt->address,
 		.message = p->job->message,
 		.timeout = v->run->config->general.timeout,
 	};
 	struct outcome o, ignored;
 
-	if ((e && !entry_begin(e, &p->rcpt[i], 1, &o)) ||
+	p->touched = true;
+	if ((e && !entry_begin(e, &place, 1, &o)) ||
 	    (kind->keeps && !seal(v, p, &o))) {
-		conclude(v, p, i, &o, NULL);
+		attempt_answer(a, &o, trace);
 		return true;
 	}
 	l.prefix = p->prefix;
 	if (e)
 		entry_dot(e);
 	kind->deed(&l, &o);
-	conclude(v, p, i, &o, NULL);
+	attempt_answer(a, &o, trace);
 	if (o.exit != EX_OK)
 		return true;
-	if (!settle_success(v, part, i))
+	if (!settle_success(v, part, a))
 		return false;
 	return !p->job->entry || entry_sync(p->job->entry, &ignored);
 }
 
 static void keep_all(struct serving *v, const struct local_kind *kind)
 {
+	const struct trace *trace = trace_link(v, NULL);
+	struct part *p;
 	size_t i, j;
 	bool on;
 
-	v->turn++;
 	for (i = v->share->first; i < v->share->last; i++) {
 		heed(v);
-		for (j = 0, on = true; on && j < part_at(v, i)->n; j++)
-			if (is_due(v, part_at(v, i), j))
-				on = keep_here(v, i, j, kind);
+		p = part_at(v, i);
+		for (j = 0, on = true; on && j < p->n; j++)
+			if (p->to[j].state == ATTEMPT_OPEN)
+				on = keep_here(v, i, &p->to[j], kind, trace);
 	}
 }
 
@@ -528,15 +483,17 @@ static void explain_silence(struct serving *v)
 	for (i = v->share->first; i < v->share->last; i++) {
 		struct part *p = part_at(v, i);
 
-		for (j = 0; j < p->n; j++)
-			if (p->open[j] &&
-			    outcome_of(p, j)->stage == STAGE_CONNECT &&
-			    !outcome_of(p, j)->no_route)
-				outcome_prefix(outcome_of(p, j), "no mail host "
-					"of %s answered; port 25 looks blocked "
-					"here: use a relay (a [transport] of "
-					"kind submissions)",
-					v->share->d->domain);
+		for (j = 0; j < p->n; j++) {
+			struct outcome *o = &p->to[j].rcpt->last;
+
+			if (p->to[j].state == ATTEMPT_OVER ||
+			    o->stage != STAGE_CONNECT || o->no_route)
+				continue;
+			outcome_prefix(o, "no mail host of %s answered; port "
+				       "25 looks blocked here: use a relay (a "
+				       "[transport] of kind submissions)",
+				       v->share->d->domain);
+		}
 	}
 }
 
@@ -546,7 +503,7 @@ static void use_hosts(struct serving *v, const struct hosts *hosts)
 
 	v->addresses = ADDRESSES_MOST;
 	v->answered = false;
-	for (i = 0; i < n && any_open(v); i++)
+	for (i = 0; i < n && any_left(v); i++)
 		use_host(v, &hosts->item[i], n - i - 1);
 	if (hosts->direct && !kind_has(v->t->kind, IS_PROXIED) && !v->answered &&
 	    transport_port(v->t) == 25)
@@ -563,12 +520,13 @@ static void use_transport(struct serving *v)
 	struct hosts hosts = { 0 };
 	struct outcome why;
 
+	next_address(v);
 	if (local_kind(v->t->kind))
 		keep_all(v, local_kind(v->t->kind));
 	else if (hosts_find(v->run, &query, &hosts, &why))
 		use_hosts(v, &hosts);
 	else
-		conclude_all(v, &why);
+		answer_all(v, v->share->first, &why, NULL);
 	hosts_release(&hosts);
 }
 
@@ -584,9 +542,9 @@ static void finish_part(struct serving *v, struct part *p)
 		return;
 	p->touched = true;
 	for (i = 0; i < p->n; i++) {
-		if (!p->settled[i] && !record(v, p, i))
-			continue;
-		log_attempt(v->run, p, i);
+		if (p->to[i].recorded || record(v, p, &p->to[i]))
+			log_attempt(v->run, p, &p->to[i]);
+		p->to[i].trace = NULL;
 	}
 	synced = !p->job->entry || entry_sync(p->job->entry, &ignored);
 	if (!synced)
@@ -603,7 +561,7 @@ void serve(struct run *run, struct share *share, const struct witness *w)
 	struct outcome why;
 	size_t i;
 
-	for (i = 0; i < share->d->transport.n && any_open(&v); i++) {
+	for (i = 0; i < share->d->transport.n && any_left(&v); i++) {
 		const char *name = share->d->transport.item[i];
 
 		v.t = transport_find(run->config, name);
@@ -614,8 +572,15 @@ void serve(struct run *run, struct share *share, const struct witness *w)
 		v.t = config_direct();
 		outcome_fail(&why, STAGE_LOCAL, EX_CONFIG,
 			     "there is no transport \"%s\"", name);
-		conclude_all(&v, &why);
+		next_address(&v);
+		answer_all(&v, share->first, &why, NULL);
 	}
 	for (i = share->first; i < share->last; i++)
 		finish_part(&v, part_at(&v, i));
+	while (v.traces) {
+		struct trace *next = v.traces->next;
+
+		free(v.traces);
+		v.traces = next;
+	}
 }

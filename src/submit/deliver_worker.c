@@ -34,48 +34,25 @@ void parts_open(struct destination *d)
 	};
 	size_t i, j;
 
-	for (i = 0; i < d->n; i++) {
-		struct part *p = &d->part[i];
-
-		p->trace = mem_alloc(p->n * sizeof(*p->trace));
-		p->open = mem_alloc(p->n * sizeof(*p->open));
-		p->judged = mem_alloc(p->n * sizeof(*p->judged));
-		p->turn = mem_alloc(p->n * sizeof(*p->turn));
-		p->asked = mem_alloc(p->n * sizeof(*p->asked));
-		p->settled = mem_alloc(p->n * sizeof(*p->settled));
-		for (j = 0; j < p->n; j++) {
-			p->open[j] = true;
-			*outcome_of(p, j) = untried;
-		}
-	}
-}
-
-void parts_close(struct destination *d)
-{
-	size_t i;
-
-	for (i = 0; i < d->n; i++) {
-		struct part *p = &d->part[i];
-
-		free(p->trace);
-		free(p->open);
-		free(p->judged);
-		free(p->turn);
-		free(p->asked);
-		free(p->settled);
-		free(p->prefix);
-		free(p->message_id);
-		p->trace = NULL;
-		p->open = p->judged = p->settled = NULL;
-		p->turn = p->asked = NULL;
-		p->prefix = p->message_id = NULL;
-	}
+	for (i = 0; i < d->n; i++)
+		for (j = 0; j < d->part[i].n; j++)
+			d->part[i].to[j].rcpt->last = untried;
 }
 
 void part_release(struct part *p)
 {
-	free(p->rcpt);
-	free(p->before);
+	free(p->to);
+	free(p->prefix);
+	free(p->message_id);
+}
+
+size_t *part_places(const struct part *p)
+{
+	size_t *place = mem_alloc(p->n * sizeof(*place)), i;
+
+	for (i = 0; i < p->n; i++)
+		place[i] = place_of(p, &p->to[i]);
+	return place;
 }
 
 /* --- the child's side --- */
@@ -105,7 +82,7 @@ static void tell_outcome(int fd, const struct destination *d, size_t part,
 	memset(&r, 0, sizeof(r));
 	r.part = part;
 	r.i = i;
-	r.outcome = *outcome_of(&d->part[part], i);
+	r.outcome = d->part[part].to[i].rcpt->last;
 	tell(fd, &r);
 }
 
@@ -143,7 +120,7 @@ static void tell_rest(int fd, const struct destination *d)
 		if (!d->part[i].touched)
 			tell(fd, &untried);
 		for (j = 0; d->part[i].touched && j < d->part[i].n; j++)
-			if (!d->part[i].settled[j])
+			if (!d->part[i].to[j].recorded)
 				tell_outcome(fd, d, i, j);
 	}
 }
@@ -192,14 +169,15 @@ static void presume(struct worker *w)
 
 		p->untried = false;
 		for (j = 0; j < p->n; j++) {
-			p->before[j] = p->job->envelope->rcpt[p->rcpt[j]]
-				       .attempts;
+			struct recipient *r = p->to[j].rcpt;
+
+			p->to[j].before = r->attempts;
 			if (p->job->entry)
 				continue;
-			outcome_fail(outcome_of(p, j), STAGE_LOCAL,
-				     EX_TEMPFAIL, "the process that delivered "
-				     "it ended early");
-			outcome_of(p, j)->in_doubt = true;
+			outcome_fail(&r->last, STAGE_LOCAL, EX_TEMPFAIL,
+				     "the process that delivered it ended "
+				     "early");
+			r->last.in_doubt = true;
 		}
 	}
 }
@@ -240,6 +218,7 @@ static void take_report(struct worker *w, const struct run *run)
 {
 	struct report r;
 	struct part *p;
+	struct attempt *a;
 
 	memcpy(&r, w->in.data, sizeof(r));
 	buf_reset(&w->in);
@@ -248,40 +227,36 @@ static void take_report(struct worker *w, const struct run *run)
 	p = &w->d.part[r.part];
 	if (r.untried)
 		p->untried = true;
-	else if (r.i < p->n && p->job->entry)
-		entry_note(p->job->entry, p->rcpt[r.i], &r.outcome,
+	if (r.untried || r.i >= p->n)
+		return;
+	a = &p->to[r.i];
+	if (p->job->entry)
+		entry_note(p->job->entry, place_of(p, a), &r.outcome,
 			   policy_verdict(&r.outcome, run->queue),
-			   attempts_with(p->before[r.i], &r.outcome));
-	else if (r.i < p->n)
-		*outcome_of(p, r.i) = r.outcome;
+			   attempts_with(a->before, &r.outcome));
+	else
+		a->rcpt->last = r.outcome;
 }
 
 void part_fail(const struct run *run, struct part *p,
 	       const struct outcome *why)
 {
-	struct trace nowhere = { 0 };
+	struct entry *e = p->job->entry;
 	struct outcome ignored;
-	struct part one = *p;
-	size_t i;
+	struct attempt *a;
 
-	one.n = 1;
-	one.trace = &nowhere;
-	one.message_id = NULL;
-	for (i = 0; i < p->n; i++) {
-		one.rcpt = &p->rcpt[i];
-		if (p->job->entry && p->job->entry->broken)
+	for (a = p->to; a < p->to + p->n; a++) {
+		if (e && (e->broken ||
+			  !entry_record(e, place_of(p, a), why,
+					policy_verdict(why, run->queue),
+					attempts_with(a->before, why),
+					&ignored)))
 			continue;
-		if (!p->job->entry)
-			*outcome_of(p, i) = *why;
-		else if (!entry_record(p->job->entry, p->rcpt[i], why,
-				       policy_verdict(why, run->queue),
-				       attempts_with(p->before[i], why),
-				       &ignored))
-			continue;
-		log_attempt(run, &one, 0);
+		if (!e)
+			a->rcpt->last = *why;
+		log_attempt(run, p, a);
 	}
-	free(one.message_id);
-	if (p->job->entry && !entry_sync(p->job->entry, &ignored))
+	if (e && !entry_sync(e, &ignored))
 		log_say(LOG_AT_ERROR, "the journal of %s cannot be synced",
 			p->job->id);
 }
@@ -292,32 +267,28 @@ void part_pass_over(const struct run *run, struct part *p,
 	size_t i;
 
 	for (i = 0; i < p->n; i++) {
-		*outcome_of(p, i) = *why;
+		struct recipient *r = p->to[i].rcpt;
+
+		r->last = *why;
 		if (run->watch && run->watch->attempt)
 			run->watch->attempt(run->watch->context, p->job->id,
-				p->job->envelope->rcpt[p->rcpt[i]].address,
-				why);
+					    r->address, why);
 	}
 }
 
-/* The recipients of a part that a dead worker left as they were. */
+/* The recipients of a part that a dead worker left as they were, as a part of
+ * their own. */
 static void find_unrecorded(const struct part *p, struct part *left)
 {
-	size_t i;
+	const struct attempt *a;
 
-	*left = *p;
-	left->rcpt = mem_alloc(p->n * sizeof(*left->rcpt));
-	left->before = mem_alloc(p->n * sizeof(*left->before));
-	for (i = left->n = 0; i < p->n; i++) {
-		const struct recipient *r =
-			&p->job->envelope->rcpt[p->rcpt[i]];
-
-		if (r->state != RCPT_PENDING || r->attempts > p->before[i] ||
-		    r->last.no_network)
-			continue;
-		left->rcpt[left->n] = p->rcpt[i];
-		left->before[left->n++] = p->before[i];
-	}
+	*left = (struct part){ .job = p->job };
+	left->to = mem_alloc(p->n * sizeof(*left->to));
+	for (a = p->to; a < p->to + p->n; a++)
+		if (a->rcpt->state == RCPT_PENDING &&
+		    a->rcpt->attempts <= a->before &&
+		    !a->rcpt->last.no_network)
+			left->to[left->n++] = *a;
 }
 
 /* Their attempt failed, lest an entry that kills its worker do so for ever.
@@ -365,34 +336,29 @@ static void take_over(struct part *p, int status)
 {
 	struct entry *e = p->job->entry;
 	struct outcome why;
+	size_t *place;
 
 	if (status == 0) {
 		entry_synced(e);
 		return;
 	}
-	if (!entry_reload(e, &why) || !entry_end(e, p->rcpt, p->n, &why) ||
+	place = part_places(p);
+	if (!entry_reload(e, &why) || !entry_end(e, place, p->n, &why) ||
 	    !entry_sync(e, &why))
 		log_say(LOG_AT_ERROR, "%s: %s", p->job->id, why.text);
+	free(place);
 }
 
 /* Without a journal nobody but us can tell that a dead worker may have
  * delivered. */
 static void log_presumed(const struct run *run, struct part *p)
 {
-	struct trace nowhere = { 0 };
-	struct part one = *p;
-	size_t i;
+	const struct attempt *a;
 
-	one.n = 1;
-	one.trace = &nowhere;
-	one.message_id = NULL;
-	for (i = 0; i < p->n; i++) {
-		one.rcpt = &p->rcpt[i];
-		if (outcome_of(p, i)->in_doubt &&
-		    outcome_of(p, i)->stage == STAGE_LOCAL)
-			log_attempt(run, &one, 0);
-	}
-	free(one.message_id);
+	for (a = p->to; a < p->to + p->n; a++)
+		if (a->rcpt->last.in_doubt &&
+		    a->rcpt->last.stage == STAGE_LOCAL)
+			log_attempt(run, p, a);
 }
 
 static void worker_over(struct worker *w, const struct run *run)

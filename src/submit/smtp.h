@@ -13,8 +13,9 @@
 #include "base/outcome.h"
 #include "mail/envelope.h"
 #include "mail/message.h"
-#include "policy/policy.h"
 #include "mail/reply.h"
+#include "policy/policy.h"
+#include "submit/attempt.h"
 #include "wire/conn.h"
 
 struct session;
@@ -78,31 +79,28 @@ const struct session_facts *session_facts(const struct session *s);
  * (where none are: with a user name and a password). NULL: none. */
 const char *session_mechanism(struct session *s);
 
-/* One message to rcpt[0..n), with a prefix (DKIM fields; NULL: none) put
- * before its header. Every recipient gets its
- * outcome in outcome[i]; beyond the server's limit further transactions of
- * this connection are made. settled is called (NULL: not) after each
- * transaction's final answer and before anything else is sent: the journal.
- * False when the session is of no further use (why tells; recipients without
- * an answer have it as their outcome). Where that says nothing of the message
- * (the server takes no more of them on this connection, or no BDAT after
- * all), OUTCOME_OPEN stays with the recipients that a fresh session is to be
- * asked about; a fresh session leaves none open before it has decided about
- * another, or found its BDAT broken. */
+/* One message to those of to[0..n) that are ATTEMPT_OPEN, with a prefix (DKIM
+ * fields; NULL: none) put before its header. Each gets its answer; beyond the
+ * server's limit further transactions of this connection are made. settled is
+ * called (NULL: not) after each transaction's final answer and before
+ * anything else is sent: the journal. False when the session is of no further
+ * use (why tells; recipients without an answer have it as theirs). Where that
+ * says nothing of the message (the server takes no more of them on this
+ * connection, or no BDAT after all), those stay ATTEMPT_OPEN that a fresh
+ * session is to be asked about; a fresh session leaves none open before it
+ * has decided about another, or found its BDAT broken. */
 struct delivery {
 	const struct envelope *envelope;
-	const struct recipient *const *rcpt;
+	struct attempt *to;
 	size_t n;
 	struct message *message;
 	const char *prefix;
-	struct outcome *outcome;
+	const struct trace *trace;     /* of this session */
 	/* NULL, or: the final dot or BDAT LAST is about to leave */
 	void (*dot)(void *context);
 	bool (*settled)(void *context);
 	void *context;
 };
-/* What outcome[i].exit is before it is known. */
-enum { OUTCOME_OPEN = -1 };
 bool session_send(struct session *s, struct delivery *d, struct outcome *why)
 	MUST_CHECK;
 /* Says QUIT (not awaited) unless the session is broken; NULL is fine. */

@@ -13,7 +13,7 @@ enum {
 	AUTH_ROUNDS = 20
 };
 
-struct attempt {
+struct auth {
 	struct session *s;
 	const char *mechanism;
 	const char *token;
@@ -28,7 +28,7 @@ struct attempt {
 				 * know after all */
 };
 
-static void put_answer(struct attempt *a, const char *before)
+static void put_answer(struct auth *a, const char *before)
 {
 	char shown[64];
 	int n = snprintf(shown, sizeof(shown), "%s%s", before,
@@ -44,7 +44,7 @@ static void put_answer(struct attempt *a, const char *before)
 }
 
 /* AUTH with the initial response where the mechanism has one and it fits. */
-static bool begin(struct attempt *a, struct outcome *why)
+static bool begin(struct auth *a, struct outcome *why)
 {
 	char command[64];
 	bool first = sasl_client_first(a->sasl);
@@ -62,7 +62,7 @@ static bool begin(struct attempt *a, struct outcome *why)
 	return session_flush(a->s, STAGE_AUTH, why);
 }
 
-static bool cancel(struct attempt *a)
+static bool cancel(struct auth *a)
 {
 	struct outcome ignored;
 
@@ -71,7 +71,7 @@ static bool cancel(struct attempt *a)
 	return false;
 }
 
-static bool challenge(struct attempt *a, struct outcome *why)
+static bool challenge(struct auth *a, struct outcome *why)
 {
 	const char *text = buf_text(&a->s->reply.text);
 
@@ -88,7 +88,7 @@ static bool challenge(struct attempt *a, struct outcome *why)
 	return session_flush(a->s, STAGE_AUTH, why);
 }
 
-static bool accepted(struct attempt *a, struct outcome *why)
+static bool accepted(struct auth *a, struct outcome *why)
 {
 	if (sasl_complete(a->sasl))
 		return true;
@@ -100,14 +100,14 @@ static bool accepted(struct attempt *a, struct outcome *why)
 }
 
 /* The server's word within the mechanism, as fit to be shown as its reply. */
-static void inner_words(struct attempt *a, struct buf *out)
+static void inner_words(struct auth *a, struct buf *out)
 {
 	const char *text = sasl_server_words(a->sasl);
 
 	mask_apply(&a->s->secrets, text, strlen(text), out);
 }
 
-static void explain_refusal(struct attempt *a, struct outcome *why)
+static void explain_refusal(struct auth *a, struct outcome *why)
 {
 	const struct session_params *p = a->s->params;
 	struct buf inner = BUF(8 * REPLY_BYTES);
@@ -128,7 +128,7 @@ static void explain_refusal(struct attempt *a, struct outcome *why)
 	buf_release(&inner);
 }
 
-static bool refusal(struct attempt *a, unsigned round, struct outcome *why)
+static bool refusal(struct auth *a, unsigned round, struct outcome *why)
 {
 	session_outcome(a->s, STAGE_AUTH, why);
 	if (why->exit == EX_OK)
@@ -141,7 +141,7 @@ static bool refusal(struct attempt *a, unsigned round, struct outcome *why)
 	return false;
 }
 
-static bool converse(struct attempt *a, struct outcome *why)
+static bool converse(struct auth *a, struct outcome *why)
 {
 	unsigned round;
 
@@ -163,7 +163,7 @@ static bool converse(struct attempt *a, struct outcome *why)
 }
 
 /* One exchange of one mechanism from AUTH to its answer. */
-static bool exchange(struct attempt *a, struct outcome *why)
+static bool exchange(struct auth *a, struct outcome *why)
 {
 	const struct session_params *p = a->s->params;
 	const struct sasl_params params = {
@@ -190,7 +190,7 @@ static bool exchange(struct attempt *a, struct outcome *why)
 	return done;
 }
 
-static void gather_facts(struct attempt *a, struct auth_facts *f)
+static void gather_facts(struct auth *a, struct auth_facts *f)
 {
 	struct session *s = a->s;
 	const struct session_params *p = s->params;
@@ -226,7 +226,7 @@ static const char *choose(const struct session *s, const struct list *offered,
 }
 
 /* A refused token may only be too old. */
-static bool with_fresh_token(struct attempt *a, struct outcome *why)
+static bool with_fresh_token(struct auth *a, struct outcome *why)
 {
 	const struct session_params *p = a->s->params;
 
@@ -237,7 +237,7 @@ static bool with_fresh_token(struct attempt *a, struct outcome *why)
 
 /* One mechanism, but for those that the server does not know after all, and
  * for the one that may follow another. */
-static bool authenticate(struct attempt *a, const struct auth_facts *facts,
+static bool authenticate(struct auth *a, const struct auth_facts *facts,
 			 struct outcome *why)
 {
 	const char *refused = NULL, *next;
@@ -271,7 +271,7 @@ static bool authenticate(struct attempt *a, const struct auth_facts *facts,
 
 const char *session_mechanism(struct session *s)
 {
-	struct attempt a = { .s = s };
+	struct auth a = { .s = s };
 	struct auth_facts facts;
 	struct outcome ignored;
 
@@ -288,7 +288,7 @@ const char *session_mechanism(struct session *s)
 bool session_authenticate(struct session *s, struct outcome *why)
 {
 	const struct features *f = &s->facts.features;
-	struct attempt a = { .s = s, .token = s->params->token };
+	struct auth a = { .s = s, .token = s->params->token };
 	struct auth_facts facts;
 	bool done;
 	size_t i;

@@ -23,20 +23,12 @@ enum {
 	DOMAINS_MOST = 1000        /* that are told apart in a transaction */
 };
 
-enum fate {
-	FATE_OPEN,      /* not asked about, or to be asked again */
-	FATE_ASKED,     /* part of the transaction under way */
-	FATE_ACCEPTED,  /* RCPT was accepted, the message not yet */
-	FATE_DECIDED    /* its outcome stands */
-};
-
 enum step { STEP_RSET, STEP_MAIL, STEP_RCPT, STEP_DATA };
 
 struct transaction {
 	struct session *s;
 	struct delivery *d;
-	enum fate *fate;        /* of d->rcpt[i] */
-	size_t *batch;          /* indexes of this transaction's recipients */
+	struct attempt **batch; /* this transaction's recipients */
 	size_t n;               /* of them */
 	size_t accepted;
 	struct rcpt_answers rcpts;
@@ -180,7 +172,7 @@ static bool put_step(struct transaction *t, size_t i, struct outcome *why)
 		t->s->mails++;
 		return true;
 	case STEP_RCPT:
-		put_rcpt(t, t->d->rcpt[t->batch[which]]);
+		put_rcpt(t, t->batch[which]->rcpt);
 		return true;
 	case STEP_DATA:
 		break;
@@ -191,10 +183,15 @@ static bool put_step(struct transaction *t, size_t i, struct outcome *why)
 	return true;
 }
 
-static void decide(struct transaction *t, size_t i, const struct outcome *o)
+static void decide(const struct transaction *t, struct attempt *a,
+		   const struct outcome *o)
 {
-	t->d->outcome[i] = *o;
-	t->fate[i] = FATE_DECIDED;
+	attempt_answer(a, o, t->d->trace);
+}
+
+static bool is_decided(const struct attempt *a)
+{
+	return a->state >= ATTEMPT_ANSWERED;
 }
 
 /* An answer that cannot be one to this command: from here on nobody knows
@@ -233,7 +230,8 @@ static bool on_mail(struct transaction *t, struct outcome *why)
 	return true;
 }
 
-static bool on_rcpt(struct transaction *t, size_t i, struct outcome *why)
+static bool on_rcpt(struct transaction *t, struct attempt *to,
+		    struct outcome *why)
 {
 	struct rcpt_answers *a = &t->rcpts;
 	struct outcome o;
@@ -247,15 +245,15 @@ static bool on_rcpt(struct transaction *t, size_t i, struct outcome *why)
 		if (!a->too_many++)
 			a->accepted = t->accepted;
 		a->named = a->named || policy_names_limit(&o);
-		t->fate[i] = FATE_OPEN;
+		to->state = ATTEMPT_OPEN;
 		return true;
 	}
 	a->otherwise = a->too_many > 0;
 	if (reply_class(&t->s->reply) == 2) {
-		t->fate[i] = FATE_ACCEPTED;
+		to->state = ATTEMPT_ACCEPTED;
 		t->accepted++;
 	} else {
-		decide(t, i, &o);
+		decide(t, to, &o);
 	}
 	return true;
 }
@@ -489,7 +487,7 @@ static bool read_verdicts(struct transaction *t, struct outcome *why)
 	size_t i;
 
 	for (i = 0; i < t->n; i++) {
-		if (t->fate[t->batch[i]] != FATE_ACCEPTED)
+		if (t->batch[i]->state != ATTEMPT_ACCEPTED)
 			continue;
 		if (!session_reply(t->s, STAGE_DOT, why))
 			return false;
@@ -549,18 +547,20 @@ static void choose_batch(struct transaction *t)
 	const struct features *f = &t->s->facts.features;
 	size_t limit = t->s->rcpt_limit, domains = f->rcpt_domain_max, i;
 	struct list seen = { 0 };
+	struct attempt *a;
 
 	if (f->rcpt_max && (!limit || f->rcpt_max < limit))
 		limit = f->rcpt_max;
 	if (domains > DOMAINS_MOST)
 		domains = DOMAINS_MOST;
 	for (i = 0; i < t->d->n && (!limit || t->n < limit); i++) {
-		if (t->fate[i] != FATE_OPEN ||
+		a = &t->d->to[i];
+		if (a->state != ATTEMPT_OPEN ||
 		    (domains && !domain_fits(&seen, domains,
-					     t->d->rcpt[i]->address)))
+					     a->rcpt->address)))
 			continue;
-		t->fate[i] = FATE_ASKED;
-		t->batch[t->n++] = i;
+		a->state = ATTEMPT_ASKED;
+		t->batch[t->n++] = a;
 	}
 	list_release(&seen);
 }
@@ -569,18 +569,20 @@ static void choose_batch(struct transaction *t)
  * left whole without an answer. */
 static void give_up(struct transaction *t, const struct outcome *why)
 {
+	struct attempt *a;
 	struct outcome o;
 	size_t i;
 
 	for (i = 0; i < t->d->n; i++) {
-		if (t->fate[i] == FATE_DECIDED)
+		a = &t->d->to[i];
+		if (is_decided(a))
 			continue;
 		o = *why;
 		if (!o.code && t->data_sent && !t->data_decided &&
-		    (t->fate[i] == FATE_ACCEPTED ||
-		     (t->chunked && t->fate[i] == FATE_ASKED)))
+		    (a->state == ATTEMPT_ACCEPTED ||
+		     (t->chunked && a->state == ATTEMPT_ASKED)))
 			o.in_doubt = true;
-		decide(t, i, &o);
+		decide(t, a, &o);
 	}
 }
 
@@ -591,8 +593,8 @@ static void close_transaction(struct transaction *t)
 	size_t i;
 
 	for (i = 0; i < t->n; i++)
-		if (t->fate[t->batch[i]] == FATE_ASKED ||
-		    t->fate[t->batch[i]] == FATE_ACCEPTED)
+		if (t->batch[i]->state == ATTEMPT_ASKED ||
+		    t->batch[i]->state == ATTEMPT_ACCEPTED)
 			decide(t, t->batch[i], &t->answer);
 }
 
@@ -602,22 +604,19 @@ static void reopen(struct transaction *t)
 	size_t i;
 
 	for (i = 0; i < t->n; i++)
-		if (t->fate[t->batch[i]] != FATE_DECIDED)
-			t->fate[t->batch[i]] = FATE_OPEN;
+		if (!is_decided(t->batch[i]))
+			t->batch[i]->state = ATTEMPT_OPEN;
 }
 
-/* A chunk's answers hold for nobody. Behind 354 those to RCPT do. */
+/* A chunk's answers hold for nobody. After 354 those to RCPT do. */
 static void disown_answers(struct transaction *t, const struct outcome *why)
 {
-	const struct outcome *o;
 	size_t i;
 
-	for (i = 0; i < t->n; i++) {
-		o = &t->d->outcome[t->batch[i]];
-		if (t->chunked || t->fate[t->batch[i]] != FATE_DECIDED ||
-		    o->stage == STAGE_DOT)
+	for (i = 0; i < t->n; i++)
+		if (t->chunked || !is_decided(t->batch[i]) ||
+		    t->batch[i]->rcpt->last.stage == STAGE_DOT)
 			decide(t, t->batch[i], why);
-	}
 }
 
 static bool is_spent(const struct transaction *t, bool done,
@@ -683,7 +682,7 @@ static bool any_open(const struct transaction *t)
 	size_t i;
 
 	for (i = 0; i < t->d->n; i++)
-		if (t->fate[i] == FATE_OPEN)
+		if (t->d->to[i].state == ATTEMPT_OPEN)
 			return true;
 	return false;
 }
@@ -761,22 +760,19 @@ bool session_send(struct session *s, struct delivery *d, struct outcome *why)
 	size_t i;
 
 	first.size = delivery_size(d);
-	first.fate = mem_alloc(d->n * sizeof(*first.fate));
 	first.batch = mem_alloc(d->n * sizeof(*first.batch));
 	first.chunked = goes_by_bdat(s, d, first.size);
 	if (s->sent++)
 		s->spent = 0;
-	for (i = 0; i < d->n; i++)
-		d->outcome[i].exit = OUTCOME_OPEN;
 	t = first;
 	if (!permitted(s, d, first.size, why))
 		for (i = 0; i < d->n; i++)
-			decide(&t, i, why);
+			if (d->to[i].state == ATTEMPT_OPEN)
+				decide(&t, &d->to[i], why);
 	while (usable && any_open(&t)) {
 		t = first;
 		usable = takes_another(s, why) && transact(&t, why);
 	}
-	free(first.fate);
 	free(first.batch);
 	return usable;
 }

@@ -449,13 +449,14 @@ static const char *fresh_token(void *context)
 }
 
 static void check_outcome(const struct peer *p, size_t i,
-			  const struct outcome *o)
+			  const struct attempt *a)
 {
+	const struct outcome *o = &a->rcpt->last;
 	const struct rcpt_account *r = &p->rcpt[i];
 	const char *c;
 
 	/* left to a fresh session: no copy of it may be there already */
-	if (o->exit == OUTCOME_OPEN) {
+	if (a->state == ATTEMPT_OPEN) {
 		want(!r->dotted || !r->accepted ||
 		     (r->answer >= 500 && r->answer <= 504));
 		return;
@@ -478,26 +479,26 @@ static void check_outcome(const struct peer *p, size_t i,
 static bool send_one(struct peer *p, struct session *s,
 		     const struct envelope *e, size_t n)
 {
-	const struct recipient *rcpt[RCPTS];
-	struct outcome outcome[RCPTS], why = { 0 };
+	struct attempt to[RCPTS] = { 0 };
+	struct outcome why = { 0 };
 	const char *prefix = p->envelope & WIDE ? "DKIM-Signature: v\r\n" :
 			     NULL;
 	struct delivery d = {
-		.envelope = e, .rcpt = rcpt, .n = n, .prefix = prefix,
-		.outcome = outcome, .dot = see_dot, .context = p,
+		.envelope = e, .to = to, .n = n, .prefix = prefix,
+		.dot = see_dot, .context = p,
 	};
 	bool usable;
 	size_t i;
 
 	memset(p->rcpt, 0, sizeof(p->rcpt));
 	for (i = 0; i < n; i++)
-		rcpt[i] = &e->rcpt[i];
+		to[i].rcpt = &e->rcpt[i];
 	d.message = compose(p, prefix);
 	usable = session_send(s, &d, &why);
 	want(usable || why.exit != EX_OK);
 	listen_to(p);
 	for (i = 0; i < n; i++)
-		check_outcome(p, i, &outcome[i]);
+		check_outcome(p, i, &to[i]);
 	message_free(d.message);
 	buf_release(&p->plain);
 	buf_release(&p->stuffed);
