@@ -157,11 +157,13 @@ static bool step_down(const struct config *c, struct outcome *why)
 	return done;
 }
 
-static bool prepare(const struct desk *d, struct outcome *why)
+static bool prepare(struct desk *d, struct outcome *why)
 {
 	const char *transport = d->options->transport;
 
-	if (transport && !transport_find(d->config, transport))
+	if (transport)
+		d->transport[0] = config_transport(d->config, transport);
+	if (transport && !d->transport[0])
 		return outcome_fail(why, STAGE_LOCAL, EX_CONFIG,
 				    "there is no transport \"%s\"", transport);
 	if (d->options->account &&

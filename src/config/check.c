@@ -90,10 +90,32 @@ static void default_aliases(struct config *c, const struct settings *set)
 			     c->general.aliases, strerror(errno));
 }
 
+/* What a route's names mean: from here on nobody looks them up again. */
+static void find_way(struct config *c, const struct settings *set, size_t i)
+{
+	struct route *r = &c->route[i];
+	const struct transport *t;
+	size_t n, found = 0;
+
+	r->way = mem_alloc((r->transport.n + 2) * sizeof(*r->way));
+	for (n = 0; n < r->transport.n; n++) {
+		t = config_transport(c, r->transport.item[n]);
+		if (t)
+			r->way[found++] = t;
+		else
+			config_fault(c, setting_line(set, SECTION_ROUTE,
+						     "transport", i),
+				     "transport: there is no [transport %s]",
+				     r->transport.item[n]);
+	}
+	if (!r->transport.n)
+		r->way[0] = config_direct();
+}
+
 static void check_routes(struct config *c, const struct settings *set)
 {
 	const struct route *r;
-	size_t i, n;
+	size_t i;
 
 	for (i = 0; i < c->routes; i++) {
 		r = &c->route[i];
@@ -102,15 +124,7 @@ static void check_routes(struct config *c, const struct settings *set)
 						     "account", i),
 				     "account: there is no [account %s]",
 				     r->account);
-		for (n = 0; n < r->transport.n; n++)
-			if (strcmp(r->transport.item[n], "direct") &&
-			    !config_transport(c, r->transport.item[n]))
-				config_fault(c, setting_line(set,
-							     SECTION_ROUTE,
-							     "transport", i),
-					     "transport: there is no "
-					     "[transport %s]",
-					     r->transport.item[n]);
+		find_way(c, set, i);
 		if (!r->transport_set)
 			config_fault(c, r->line, "[route %s] has no transport "
 				     "(empty, or direct, for direct "
@@ -293,8 +307,8 @@ static void check_use(struct config *c, size_t i)
 	size_t r, n;
 
 	for (r = 0; r < c->routes; r++)
-		for (n = 0; n < c->route[r].transport.n; n++)
-			if (!strcmp(c->route[r].transport.item[n], t->name))
+		for (n = 0; c->route[r].way[n]; n++)
+			if (c->route[r].way[n] == t)
 				return;
 	config_warn(c, t->line, "no route uses [transport %s]%s", t->name,
 		    c->routes ? "" : ": mail goes directly to the hosts of "

@@ -18,9 +18,16 @@ static const struct transport direct = {
 	.name = (char *)"direct", .proxy_dns = -1, .code = 554,
 };
 
+static const struct transport *const direct_way[] = { &direct, NULL };
+
 const struct transport *config_direct(void)
 {
 	return &direct;
+}
+
+const struct transport *const *config_direct_way(void)
+{
+	return direct_way;
 }
 
 static void add_words(struct config_error **list, size_t *n, const char *file,
@@ -173,7 +180,7 @@ const struct transport *config_transport(const struct config *c,
 	for (i = 0; i < c->transports; i++)
 		if (!strcmp(c->transport[i].name, name))
 			return &c->transport[i];
-	return NULL;
+	return strcmp(name, direct.name) ? NULL : &direct;
 }
 
 unsigned transport_port(const struct transport *t)
@@ -465,6 +472,8 @@ void config_release(struct config *config)
 	for (section = SECTION_ACCOUNT; section < SECTIONS; section++)
 		for (n = 0; n < section_count(config, section); n++)
 			free(*(char **)section_at(config, section, n));
+	for (n = 0; n < config->routes; n++)
+		free(config->route[n].way);
 	free(config->account);
 	free(config->domain);
 	free(config->route);

@@ -59,6 +59,8 @@ struct route {
 	struct list to_domain;
 	int64_t minimum_attempts;
 	struct list transport;    /* empty, or names; "direct" is built in */
+	const struct transport **way; /* what they name, in order, then NULL;
+				   * where empty, direct alone */
 	bool transport_set;
 };
 
@@ -230,14 +232,15 @@ void config_sort_faults(struct config *c);
 char *identity_expand(const char *pattern, const char *login,
 		      const char *hostname);
 
-/* NULL where there is none, as for "direct", which has no section: see
- * config_direct. */
+/* NULL where there is none; "direct" is a transport without a section. */
 const struct account *config_account(const struct config *c, const char *name);
 const struct domain *config_domain(const struct config *c, const char *name);
 const struct transport *config_transport(const struct config *c,
 					 const char *name);
 /* The built-in direct transport: kind direct and every default. */
 const struct transport *config_direct(void);
+/* And alone, as where no route matches. */
+const struct transport *const *config_direct_way(void);
 
 /* The port in effect; 0: it has none. */
 unsigned transport_port(const struct transport *t);

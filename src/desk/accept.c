@@ -60,7 +60,7 @@ void desk_run_init(const struct desk *d, struct run *run)
 	*run = (struct run){
 		.config = d->config,
 		.secrets = secrets_new(),
-		.transport = d->options->transport,
+		.transport = { d->transport[0] },
 		.watch = d->options->verbose ? &desk_watch : NULL,
 	};
 }
@@ -292,22 +292,17 @@ static bool is_for_owner(const struct desk *d, const struct queue *q,
 			 const struct acceptance *a)
 {
 	const struct envelope *e = &a->envelope;
-	struct list names = { 0 };
-	const struct transport *t;
+	const struct transport *const *way;
 	bool denied = false;
-	size_t i, j;
+	size_t i;
 
 	if (!q || !queue_is_remote(q) || !queue_tended(q))
 		return false;
 	for (i = 0; i < e->n && !denied; i++) {
-		policy_transports(d->config, d->options->transport,
-				  a->account, e->sender, e->rcpt[i].address,
-				  0, &names, NULL);
-		for (j = 0; j < names.n && !denied; j++) {
-			t = transport_find(d->config, names.item[j]);
-			denied = t && secret_is_denied(t);
-		}
-		list_release(&names);
+		way = policy_transports(d->config, d->transport, a->account,
+					e->sender, e->rcpt[i].address, 0, NULL);
+		for (; *way && !denied; way++)
+			denied = secret_is_denied(*way);
 	}
 	return denied;
 }

@@ -20,6 +20,8 @@
 struct desk {
 	const struct options *options;
 	const struct config *config;
+	const struct transport *transport[2]; /* --transport; [0] NULL: the
+				       * routes count */
 	struct caller *caller;        /* who called, before root stepped down */
 	bool no_input;                /* descriptor 0 was closed */
 };

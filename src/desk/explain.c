@@ -21,7 +21,6 @@ struct row {
 	const char *recipient;
 	unsigned attempt;             /* the first is 1 */
 	const struct route *route;
-	const char *transport;
 	const struct transport *t;
 	struct hosts hosts;
 	char tls[48];
@@ -45,7 +44,7 @@ static void describe_route(const struct explanation *x, struct row *row)
 	const char *level = r && r->account ? "account" :
 			    r && r->domain ? "domain" : "global";
 
-	if (x->run.transport)
+	if (x->run.transport[0])
 		snprintf(row->why, sizeof(row->why),
 			 "--transport overrides the routes");
 	else if (!r)
@@ -113,7 +112,7 @@ static void row_json(struct explanation *x, const struct row *row)
 	json_string(j, "recipient", row->recipient);
 	json_int(j, "attempt", row->attempt);
 	json_string(j, "route", row->route ? row->route->name : NULL);
-	json_string(j, "transport", row->transport);
+	json_string(j, "transport", row->t->name);
 	json_string(j, "kind", kind_name((enum kind)row->t->kind));
 	json_array(j, "hosts");
 	for (i = 0; i < row->hosts.n; i++) {
@@ -154,7 +153,7 @@ static void row_text(struct explanation *x, const struct row *row)
 	size_t i;
 
 	buf_addf(&x->out, "  from attempt %u on by transport %s%s%s (kind %s), "
-		 "TLS %s\n", row->attempt, colour ? "\033[1m" : "", row->transport,
+		 "TLS %s\n", row->attempt, colour ? "\033[1m" : "", row->t->name,
 		 colour ? "\033[0m" : "", kind_name((enum kind)row->t->kind),
 		 row->tls);
 	for (i = 0; i < row->hosts.n; i++) {
@@ -167,16 +166,13 @@ static void row_text(struct explanation *x, const struct row *row)
 
 static void show_row(struct explanation *x, const char *recipient,
 		     unsigned attempts, const struct route *route,
-		     const char *name)
+		     const struct transport *t)
 {
 	struct row row = {
 		.recipient = recipient, .attempt = attempts + 1,
-		.route = route, .transport = name,
-		.t = transport_find(x->d->config, name),
+		.route = route, .t = t,
 	};
 
-	if (!row.t)
-		return;
 	describe_route(x, &row);
 	describe_hosts(x, &row);
 	if (x->d->options->json)
@@ -210,23 +206,20 @@ static unsigned *thresholds(const struct config *c, size_t *n)
 static void explain_recipient(struct explanation *x, const char *recipient)
 {
 	const struct route *route, *before = NULL;
-	struct list names = { 0 };
+	const struct transport *const *way;
 	unsigned *at;
-	size_t i, j, n;
+	size_t i, n;
 
 	if (!x->d->options->json)
 		buf_addf(&x->out, "%s\n", recipient);
 	at = thresholds(x->d->config, &n);
 	for (i = 0; i < n; i++) {
-		policy_transports(x->d->config, x->run.transport, x->account,
-				  x->envelope->sender, recipient, at[i],
-				  &names, &route);
-		if (!i || route != before)
-			for (j = 0; j < names.n; j++)
-				show_row(x, recipient, at[i], route,
-					 names.item[j]);
+		way = policy_transports(x->d->config, x->run.transport,
+					x->account, x->envelope->sender,
+					recipient, at[i], &route);
+		for (; *way && (!i || route != before); way++)
+			show_row(x, recipient, at[i], route, *way);
 		before = route;
-		list_release(&names);
 	}
 	free(at);
 }

@@ -40,12 +40,10 @@ bool desk_hand_over(const struct desk *d, struct acceptance *a,
 	t.kind = KIND_SMTP;
 	t.no_starttls = true;
 	list_add(&t.host, queue_socket);
-	config.transport = &t;
-	config.transports = 1;
-	config.routes = config.domains = 0;
+	config.domains = 0;
 	desk_run_init(d, &run);
 	run.config = &config;
-	run.transport = t.name;
+	run.transport[0] = &t;
 	deliver(&run, &job);
 	desk_run_release(&run);
 	list_release(&t.host);

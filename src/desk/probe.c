@@ -37,7 +37,6 @@ struct probe {
 static bool by_recipient(struct probe *p, const char *recipient)
 {
 	const struct account *account;
-	struct list names = { 0 };
 	struct request request;
 	char *sender;
 
@@ -45,11 +44,9 @@ static bool by_recipient(struct probe *p, const char *recipient)
 	if (!compose_sender(p->d->config, &request, NULL, &account, &sender,
 			    &p->why))
 		return false;
-	policy_transports(p->d->config, p->d->options->transport, account,
-			  sender, recipient, 0, &names, NULL);
-	p->t = transport_find(p->d->config, names.item[0]);
+	p->t = policy_transports(p->d->config, p->d->transport, account,
+				 sender, recipient, 0, NULL)[0];
 	p->domain = mem_string(address_domain(recipient));
-	list_release(&names);
 	free(sender);
 	return true;
 }
@@ -71,7 +68,7 @@ static bool choose(struct probe *p)
 		return done;
 	}
 	if (word)
-		p->t = transport_find(c, word);
+		p->t = config_transport(c, word);
 	else if (c->transports)
 		p->t = &c->transport[0];
 	if (p->t)

@@ -749,7 +749,7 @@ static int run_selected(const struct desk *d, const struct selection *s,
 	r.run.many = true;
 	/* a sender's --transport is for his message, not for all that is due */
 	if (!tends)
-		r.run.transport = NULL;
+		r.run.transport[0] = NULL;
 	if (r.run.watch)
 		r.run.watch = &desk_watch_queue_lines;
 	else if (isatty(STDERR_FILENO))

@@ -19,15 +19,18 @@ static char *last_way(const struct desk *d, const struct acceptance *a,
 		      const struct recipient *r)
 {
 	unsigned before = r->attempts ? r->attempts - 1 : 0;
+	const struct transport *const *way =
+		policy_transports(d->config, d->transport, a->account,
+				  a->envelope.sender, r->address, before,
+				  NULL);
 	struct list names = { 0 };
-	char *way;
+	char *words;
 
-	policy_transports(d->config, d->options->transport, a->account,
-			  a->envelope.sender, r->address, before, &names,
-			  NULL);
-	way = list_join(&names, ", ");
+	for (; *way; way++)
+		list_add(&names, (*way)->name);
+	words = list_join(&names, ", ");
 	list_release(&names);
-	return way;
+	return words;
 }
 
 static bool has_failed(const struct acceptance *a, const struct recipient *r)

@@ -11,17 +11,15 @@
 
 /* --- whether anything is sent from here at all --- */
 
-static bool may_go_direct(const struct config *c, const struct route *r)
+static bool may_go_direct(const struct route *r)
 {
-	const struct transport *t;
 	size_t i;
 
-	for (i = 0; i < r->transport.n; i++) {
-		t = transport_find(c, r->transport.item[i]);
-		if (t && transport_is_direct(t) && !transport_proxy(t))
+	for (i = 0; r->way[i]; i++)
+		if (transport_is_direct(r->way[i]) &&
+		    !transport_proxy(r->way[i]))
 			return true;
-	}
-	return !r->transport.n;
+	return false;
 }
 
 static bool catches_all(const struct route *r)
@@ -36,7 +34,7 @@ static bool delivers_directly(const struct config *c)
 	size_t i;
 
 	for (i = 0; i < c->routes; i++) {
-		if (may_go_direct(c, &c->route[i]))
+		if (may_go_direct(&c->route[i]))
 			return true;
 		caught = caught || catches_all(&c->route[i]);
 	}
@@ -52,8 +50,8 @@ static const struct transport *only_proxy(const struct config *c)
 	for (i = 0; i < c->routes; i++) {
 		if (!catches_all(&c->route[i]) || !c->route[i].transport.n)
 			continue;
-		t = transport_find(c, c->route[i].transport.item[0]);
-		return t && kind_has(t->kind, IS_PROXIED) ? t : NULL;
+		t = c->route[i].way[0];
+		return kind_has(t->kind, IS_PROXIED) ? t : NULL;
 	}
 	return NULL;
 }

@@ -27,15 +27,17 @@ const struct account *policy_account(const struct config *c, const char *user,
  * list matches everything. Literals count as the empty domain. */
 bool policy_domain_matches(const struct list *domains, const char *domain);
 
-/* The transports of a recipient at an attempt: names in order, never empty
- * ("direct" where no route matches or it names none): those of the first
- * route that matches. account may be NULL; attempts are those made before
- * this one. override (--transport) is the one transport whatever the routes
- * say; NULL: none. route may be NULL; it gets the route or NULL. */
-void policy_transports(const struct config *c, const char *override,
-		       const struct account *account, const char *sender,
-		       const char *recipient, unsigned attempts,
-		       struct list *names, const struct route **route);
+/* The transports of a recipient at an attempt, in order, then NULL: those of
+ * the first route that matches, direct alone where none does. account may be
+ * NULL; attempts are those made before this one. override (--transport) is
+ * what is used whatever the routes say; NULL or empty: nothing. route may be
+ * NULL; it gets the route or NULL. */
+const struct transport *const *
+policy_transports(const struct config *c,
+		  const struct transport *const *override,
+		  const struct account *account, const char *sender,
+		  const char *recipient, unsigned attempts,
+		  const struct route **route);
 
 /* Whether any mail of this account could go by a transport, whoever it is to
  * and however often it was tried. */

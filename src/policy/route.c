@@ -117,27 +117,22 @@ static const struct route *first_match(const struct config *c,
 	return NULL;
 }
 
-void policy_transports(const struct config *c, const char *override,
-		       const struct account *account, const char *sender,
-		       const char *recipient, unsigned attempts,
-		       struct list *names, const struct route **route)
+const struct transport *const *
+policy_transports(const struct config *c,
+		  const struct transport *const *override,
+		  const struct account *account, const char *sender,
+		  const char *recipient, unsigned attempts,
+		  const struct route **route)
 {
-	const struct route *r = override ? NULL :
+	const bool overridden = override && override[0];
+	const struct route *r = overridden ? NULL :
 		first_match(c, account, sender, recipient, attempts);
-	size_t i;
 
 	if (route)
 		*route = r;
-	if (override) {
-		list_add(names, override);
-		return;
-	}
-	if (!r || !r->transport.n) {
-		list_add(names, "direct");
-		return;
-	}
-	for (i = 0; i < r->transport.n; i++)
-		list_add(names, r->transport.item[i]);
+	if (overridden)
+		return override;
+	return r ? r->way : config_direct_way();
 }
 
 /* Whether mail of this account can have a sender of that domain at all. */

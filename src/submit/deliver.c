@@ -27,70 +27,70 @@ static unsigned hash_of(const char *key)
 	return h % TABLE_SIZE;
 }
 
-static void way_of(const struct dispatcher *x, const struct job *job,
-		   const struct recipient *r, unsigned attempts,
-		   struct list *names)
+static const struct transport *const *way_of(const struct dispatcher *x,
+					     const struct job *job,
+					     const struct recipient *r,
+					     unsigned attempts)
 {
-	const char *override = x->run->transport;
-
-	if (!override && job->entry)
-		override = job->entry->transport;
-	if (!override)
-		override = job->envelope->transport;
-	policy_transports(x->run->config, override, job->account,
-			  job->envelope->sender, r->address, attempts, names,
-			  NULL);
+	return policy_transports(x->run->config, job->way, job->account,
+				 job->envelope->sender, r->address, attempts,
+				 NULL);
 }
 
-static bool goes_direct(const struct dispatcher *x, const struct list *names)
+static bool ways_equal(const struct transport *const *a,
+		       const struct transport *const *b)
 {
-	const struct transport *t;
-	size_t i;
-
-	for (i = 0; i < names->n; i++) {
-		t = transport_find(x->run->config, names->item[i]);
-		if (t && transport_is_direct(t))
-			return true;
+	while (*a && *a == *b) {
+		a++;
+		b++;
 	}
-	return false;
+	return *a == *b;
 }
 
-static char *key_of(const struct dispatcher *x, const struct envelope *e,
-		    const struct recipient *r, const struct list *names)
+/* Mail that shares connections has the same key. */
+static char *key_of(const struct envelope *e, const struct recipient *r,
+		    const struct transport *const *way)
 {
-	bool direct = goes_direct(x, names);
-	char *way = list_join(names, " ");
-	char *key = mem_printf("%s%s%s%s%s", way, direct ? " @" : "",
-			       direct ? address_domain(r->address) : "",
-			       e->tls_required_no ? " relaxed" : "",
-			       e->require_tls ? " requiretls" : "");
+	struct buf key = BUF(64 * 1024);
+	bool direct = false;
 
-	free(way);
-	return key;
+	for (; *way; way++) {
+		buf_addf(&key, "%s ", (*way)->name);
+		direct = direct || transport_is_direct(*way);
+	}
+	if (direct)
+		buf_addf(&key, "@%s ", address_domain(r->address));
+	if (e->tls_required_no)
+		buf_adds(&key, "relaxed");
+	if (e->require_tls)
+		buf_adds(&key, "requiretls");
+	return buf_take(&key);
 }
 
-/* Takes over key and names. */
-static struct destination *destination_for(struct dispatcher *x, char *key,
-					   struct list *names,
-					   const struct envelope *e,
+static struct destination *destination_for(struct dispatcher *x,
+					   const struct job *job,
 					   const struct recipient *r)
 {
+	const struct envelope *e = job->envelope;
+	const struct transport *const *way = way_of(x, job, r, r->attempts);
+	char *key = key_of(e, r, way);
 	struct destination **at = &x->table[hash_of(key)], *d;
 
 	for (d = *at; d && strcmp(d->key, key) != 0; d = d->link)
 		continue;
 	if (d) {
 		free(key);
-		list_release(names);
 		return d;
 	}
 	d = mem_alloc(sizeof(*d));
 	*d = (struct destination){
-		.key = key, .transport = *names, .link = *at,
+		.key = key, .way = way, .link = *at, .alone = { way[0] },
 		.domain = mem_string(address_domain(r->address)),
 		.relaxed = e->tls_required_no,
 		.require_tls = e->require_tls,
 	};
+	if (way == job->way) /* which goes before this does */
+		d->way = d->alone;
 	*at = d;
 	x->d = mem_grow(x->d, x->n, sizeof(*x->d));
 	x->d[x->n++] = d;
@@ -109,7 +109,6 @@ void destination_free(struct dispatcher *x, size_t i)
 	free(d->key);
 	free(d->domain);
 	free(d->part);
-	list_release(&d->transport);
 	free(d);
 }
 
@@ -122,6 +121,12 @@ void part_give(struct destination *d, const struct part *p)
 		d->part = mem_resize(d->part, d->room, sizeof(*d->part));
 	}
 	d->part[d->n++] = *p;
+}
+
+static void part_add(struct part *p, struct recipient *r)
+{
+	p->to = mem_grow(p->to, p->n, sizeof(*p->to));
+	p->to[p->n++] = (struct attempt){ .rcpt = r, .before = r->attempts };
 }
 
 /* The part of a job that is being taken up comes last. */
@@ -139,15 +144,7 @@ static struct part *part_for(struct destination *d, struct job *job)
 static void assign(struct dispatcher *x, struct job *job,
 		   struct recipient *r)
 {
-	struct list names = { 0 };
-	struct part *p;
-	char *key;
-
-	way_of(x, job, r, r->attempts, &names);
-	key = key_of(x, job->envelope, r, &names);
-	p = part_for(destination_for(x, key, &names, job->envelope, r), job);
-	p->to = mem_grow(p->to, p->n, sizeof(*p->to));
-	p->to[p->n++] = (struct attempt){ .rcpt = r, .before = r->attempts };
+	part_add(part_for(destination_for(x, job, r), job), r);
 }
 
 static void job_done(struct dispatcher *x, struct job *job)
@@ -156,22 +153,6 @@ static void job_done(struct dispatcher *x, struct job *job)
 	job->next = NULL;
 	*x->done_end = job;
 	x->done_end = &job->next;
-}
-
-void dispatcher_add(struct dispatcher *x, struct job *job)
-{
-	size_t i;
-
-	job->parts = job->running = 0;
-	job->since = clock_now();
-	user_enter(x, job);
-	x->jobs++;
-	for (i = 0; i < job->envelope->n && !x->stopping; i++)
-		if (job->envelope->rcpt[i].state == RCPT_PENDING &&
-		    !(job->entry && job->entry->broken))
-			assign(x, job, &job->envelope->rcpt[i]);
-	if (!job->parts)
-		job_done(x, job);
 }
 
 /* --- what came of it --- */
@@ -190,13 +171,7 @@ static bool other_way(const struct dispatcher *x, const struct job *job,
 		      const struct recipient *r, unsigned attempts,
 		      const struct destination *d)
 {
-	struct list next = { 0 };
-	bool other;
-
-	way_of(x, job, r, attempts, &next);
-	other = !list_equal(&next, &d->transport);
-	list_release(&next);
-	return other;
+	return !ways_equal(way_of(x, job, r, attempts), d->way);
 }
 
 /* Whether the attempt that would come next takes another way, so that
@@ -204,7 +179,7 @@ static bool other_way(const struct dispatcher *x, const struct job *job,
 static bool goes_on(const struct dispatcher *x, const struct job *job,
 		    const struct recipient *r, const struct destination *d)
 {
-	return !x->stopping && !(job->entry && job->entry->broken) &&
+	return d && !x->stopping && !(job->entry && job->entry->broken) &&
 	       policy_goes_on(&r->last) &&
 	       other_way(x, job, r, r->attempts, d);
 }
@@ -235,6 +210,54 @@ void part_settle(struct dispatcher *x, const struct destination *d,
 	part_release(p);
 	if (!--job->parts)
 		job_done(x, job);
+}
+
+/* --- taking up --- */
+
+/* What is used for a job whatever the routes say. A queued one may name a
+ * transport that is gone from the configuration since. */
+static bool find_override(const struct dispatcher *x, struct job *job,
+			  struct outcome *why)
+{
+	const char *name = job->entry ? job->entry->transport : NULL;
+
+	if (!name)
+		name = job->envelope->transport;
+	job->way[0] = x->run->transport[0];
+	if (job->way[0] || !name)
+		return true;
+	job->way[0] = config_transport(x->run->config, name);
+	return job->way[0] || outcome_fail(why, STAGE_LOCAL, EX_CONFIG,
+					   "there is no transport \"%s\"",
+					   name);
+}
+
+void dispatcher_add(struct dispatcher *x, struct job *job)
+{
+	struct part lost = { .job = job };
+	struct recipient *r = job->envelope->rcpt;
+	struct outcome why;
+	bool known = find_override(x, job, &why);
+
+	job->parts = job->running = 0;
+	job->since = clock_now();
+	user_enter(x, job);
+	x->jobs++;
+	for (; r < job->envelope->rcpt + job->envelope->n && !x->stopping; r++)
+		if (r->state != RCPT_PENDING ||
+		    (job->entry && job->entry->broken))
+			continue;
+		else if (known)
+			assign(x, job, r);
+		else
+			part_add(&lost, r);
+	if (lost.n) {
+		job->parts++;
+		part_fail(x->run, &lost, &why);
+		part_settle(x, NULL, &lost);
+	} else if (!job->parts) {
+		job_done(x, job);
+	}
 }
 
 /* --- destinations that are left alone --- */

@@ -26,6 +26,8 @@ struct job {
 
 	/* the dispatcher's own */
 	struct user *user;
+	const struct transport *way[2]; /* whatever the routes say; [0] NULL:
+				       * they count */
 	size_t parts;                 /* not yet settled */
 	size_t running;               /* workers that have it in hand */
 	int64_t since;                /* monotonic: added, or last settled */

@@ -119,15 +119,13 @@ static void share_compose(struct dispatcher *x, struct destination *d,
 void destination_secrets(struct dispatcher *x, const struct destination *d)
 {
 	const struct secret *secret;
-	const struct transport *t;
 	struct outcome ignored;
 	size_t i;
 
-	for (i = 0; i < d->transport.n; i++) {
-		t = transport_find(x->run->config, d->transport.item[i]);
-		if (t && !secrets_get(x->run->secrets, t, &secret, &ignored))
+	for (i = 0; d->way[i]; i++)
+		if (!secrets_get(x->run->secrets, d->way[i], &secret,
+				 &ignored))
 			continue;
-	}
 }
 
 static void count(struct worker *w, bool more)

@@ -26,7 +26,9 @@ struct part {
  * domain. */
 struct destination {
 	char *key;
-	struct list transport;
+	const struct transport *const *way; /* in order, then NULL */
+	const struct transport *alone[2]; /* it, where a job overrides the
+				   * routes */
 	char *domain;             /* of a recipient */
 	bool relaxed;             /* TLS-Required: No */
 	bool require_tls;

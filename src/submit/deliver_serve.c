@@ -558,22 +558,11 @@ static void finish_part(struct serving *v, struct part *p)
 void serve(struct run *run, struct share *share, const struct witness *w)
 {
 	struct serving v = { .run = run, .share = share, .witness = w };
-	struct outcome why;
 	size_t i;
 
-	for (i = 0; i < share->d->transport.n && any_left(&v); i++) {
-		const char *name = share->d->transport.item[i];
-
-		v.t = transport_find(run->config, name);
-		if (v.t) {
-			use_transport(&v);
-			continue;
-		}
-		v.t = config_direct();
-		outcome_fail(&why, STAGE_LOCAL, EX_CONFIG,
-			     "there is no transport \"%s\"", name);
-		next_address(&v);
-		answer_all(&v, share->first, &why, NULL);
+	for (i = 0; share->d->way[i] && any_left(&v); i++) {
+		v.t = share->d->way[i];
+		use_transport(&v);
 	}
 	for (i = share->first; i < share->last; i++)
 		finish_part(&v, part_at(&v, i));

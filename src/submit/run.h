@@ -23,7 +23,8 @@ struct run {
 	struct list no_chunking;   /* hosts whose BDAT was found not to work */
 	struct list no_policy;     /* "domain id": MTA-STS policies that could
 				    * not be had, for want of a cache */
-	const char *transport;     /* --transport: overrides the routes */
+	const struct transport *transport[2]; /* --transport: overrides the
+				    * routes; [0] NULL: they count */
 	struct queue *queue;       /* NULL: what fails for now is not held */
 	const struct watch *watch; /* who looks on (-v); NULL: nobody */
 	const char *fetch_program; /* posthaste-fetch's path; NULL: the one

@@ -10,14 +10,6 @@
 #include "wire/conn.h"
 #include "wire/lookup.h"
 
-const struct transport *transport_find(const struct config *c,
-				       const char *name)
-{
-	if (!strcmp(name, "direct"))
-		return config_direct();
-	return config_transport(c, name);
-}
-
 /* --- the small parameter structs of the layers below --- */
 
 static enum family dial_family(const struct transport *t)

@@ -15,10 +15,6 @@
 #include "submit/smtp.h"
 #include "wire/net.h"
 
-/* A transport's section by name; "direct" is built in; NULL: none. */
-const struct transport *transport_find(const struct config *c,
-				       const char *name);
-
 /* A session with what it stands on; not to be copied while open. */
 struct link {
 	struct session *session;       /* NULL: the dialling failed */

@@ -283,7 +283,8 @@ static void test_values(void **state)
 	assert_string_equal(c.domain[0].name, "example.org");
 	assert_ptr_equal(config_domain(&c, "example.org"), &c.domain[0]);
 	assert_ptr_equal(config_transport(&c, "out"), &c.transport[0]);
-	assert_null(config_transport(&c, "direct"));
+	assert_ptr_equal(config_transport(&c, "direct"), config_direct());
+	assert_null(config_transport(&c, "nowhere"));
 	assert_null(config_account(&c, "nobody"));
 	assert_string_equal(c.transport[0].host.item[1], "2001:db8::1");
 	assert_string_equal(c.transport[0].mechanisms.item[1], "NTLM");

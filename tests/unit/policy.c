@@ -118,29 +118,41 @@ static void test_route(void **state)
 		{ false, "a@y.org", "r@u.org", 0, NULL, "direct" },
 		{ false, "a@y.org", "r@[192.0.2.1]", 0, NULL, "direct" },
 	};
+	static char one[] = "one", two[] = "two", three[] = "three";
+	static const struct transport t[] = {
+		{ .name = one }, { .name = two }, { .name = three },
+	};
+	const struct transport *first[] = { &t[0], &t[1], NULL };
+	const struct transport *second[] = { &t[2], NULL };
+	const struct transport *direct[] = { config_direct(), NULL };
+	const struct transport *const *way;
 	const struct route *got;
 	struct list names_got = {0};
 	char *s;
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < 6; i++)
+	for (i = 0; i < 6; i++) {
 		r[i].name = names[i];
+		r[i].way = direct;
+	}
 	r[0].from_domain = words(".");          /* g1: null sender */
 	r[1].domain = dom;
 	r[2].account = work;
 	r[2].minimum_attempts = 1;
-	r[2].transport = words("one two");
+	r[2].way = first;
 	r[3].account = work;
 	r[3].domain = dom;
-	r[3].transport = words("three");
+	r[3].way = second;
 	r[4].to_domain = words(".t.org");
 	r[5].account = other;
 	/* a1 comes before ad in the file, and applies from attempt 1 */
 	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
-		policy_transports(&c, NULL, row[i].account ? &acc : NULL,
-				  row[i].from, row[i].to, row[i].attempts,
-				  &names_got, &got);
+		way = policy_transports(&c, NULL, row[i].account ? &acc : NULL,
+					row[i].from, row[i].to,
+					row[i].attempts, &got);
+		for (; *way; way++)
+			list_add(&names_got, (*way)->name);
 		s = list_join(&names_got, " ");
 		if (!!got != !!row[i].want ||
 		    (got && strcmp(got->name, row[i].want)) ||
@@ -151,16 +163,16 @@ static void test_route(void **state)
 		list_release(&names_got);
 	}
 	/* --transport: whatever the routes say */
-	policy_transports(&c, "mine", &acc, "a@s.org", "b@t.org", 1,
-			  &names_got, &got);
+	assert_ptr_equal(policy_transports(&c, second, &acc, "a@s.org",
+					   "b@t.org", 1, &got), second);
 	assert_null(got);
-	assert_int_equal(names_got.n, 1);
-	assert_string_equal(names_got.item[0], "mine");
-	list_release(&names_got);
+	/* and none said */
+	assert_ptr_equal(policy_transports(&c, second + 1, NULL, "a@y.org",
+					   "r@u.org", 0, &got),
+			 config_direct_way());
 	for (i = 0; i < 6; i++) {
 		list_release(&r[i].from_domain);
 		list_release(&r[i].to_domain);
-		list_release(&r[i].transport);
 	}
 }
 
