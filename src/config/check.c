@@ -189,7 +189,7 @@ static void check_needed(struct config *c, const struct settings *set,
 		const char *words;
 	} needed[] = {
 		{ NAMES_HOST, "host", t->host.n > 0, "host" },
-		{ IS_PROXIED, "address", t->address != NULL,
+		{ IS_PROXIED, "address", t->address.host != NULL,
 		  "address (of the SOCKS proxy)" },
 		{ HAS_PATH, "path", t->path != NULL, "path" },
 		{ RUNS_COMMAND, "command", t->command != NULL, "command" },
@@ -221,7 +221,7 @@ static void check_transport(struct config *c, const struct settings *set,
 	    !kind_has(t->kind, NAMES_SOCKET))
 		config_fault(c, host, "host: a UNIX socket is for kinds smtp "
 			     "and lmtp");
-	if (any_socket(&t->host) && t->proxy)
+	if (any_socket(&t->host) && t->proxy.host)
 		config_fault(c, host, "host: a UNIX socket cannot be reached "
 			     "through a proxy");
 	if (t->key && !t->certificate)

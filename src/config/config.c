@@ -193,9 +193,12 @@ bool transport_is_direct(const struct transport *t)
 	return kind_facts(t->kind)->way == WAY_DIRECT;
 }
 
-const char *transport_proxy(const struct transport *t)
+const struct endpoint *transport_proxy(const struct transport *t)
 {
-	return kind_has(t->kind, IS_PROXIED) ? t->address : t->proxy;
+	const struct endpoint *e = kind_has(t->kind, IS_PROXIED) ?
+		&t->address : &t->proxy;
+
+	return e->host ? e : NULL;
 }
 
 bool transport_proxy_dns(const struct transport *t)
@@ -303,8 +306,8 @@ static void apply_fallbacks(struct config *c)
 	for (i = 0; (key = key_at(i)); i++)
 		if (key->section < SECTION_ACCOUNT && key->fallback[0] &&
 		    !key->only_shown && key->type->store != STORE_LIST &&
-		    !key->type->read(key, key->fallback,
-				     (char *)c + key->offset, &why))
+		    !value_read(key, key->fallback, (char *)c + key->offset,
+				&why))
 			config_fault(c, 0, "%s: %s", key->key, why.text);
 }
 
@@ -419,6 +422,9 @@ static void release_field(enum store store, void *field)
 		break;
 	case STORE_LIST:
 		list_release(field);
+		break;
+	case STORE_ENDPOINT:
+		endpoint_release(field);
 		break;
 	default:
 		break;

@@ -86,11 +86,11 @@ struct transport {
 	char *certificate;
 	char *key;
 	char *tls_name;
-	char *proxy;              /* host:port */
+	struct endpoint proxy;
 	int proxy_dns;            /* -1 unset, 0, 1; see transport_proxy_dns */
 	char *proxy_username;
 	char *proxy_password;
-	char *address;            /* socks: host:port of the proxy */
+	struct endpoint address;  /* socks: the proxy */
 	struct list remote_ips;
 	char *remote_hostname;
 	char *source_address;
@@ -246,8 +246,8 @@ const struct transport *const *config_direct_way(void);
 unsigned transport_port(const struct transport *t);
 /* Whether the recipient's domain says where it goes (direct, socks). */
 bool transport_is_direct(const struct transport *t);
-/* The SOCKS5 proxy, "host" or "host:port"; NULL: none. */
-const char *transport_proxy(const struct transport *t);
+/* The SOCKS5 proxy; NULL: none. */
+const struct endpoint *transport_proxy(const struct transport *t);
 bool transport_proxy_dns(const struct transport *t);
 
 /* The configuration as in effect, secrets masked: INI text that reads back

@@ -26,18 +26,21 @@ enum store {                /* what lies at a key's offset */
 	STORE_BOOL,         /* bool */
 	STORE_CHOICE,       /* int */
 	STORE_BITS,         /* unsigned */
-	STORE_NUMBER        /* int64_t */
+	STORE_NUMBER,       /* int64_t */
+	STORE_ENDPOINT      /* struct endpoint; no host: not set */
 };
 
 struct config_key;
-/* Reads text into the field. False: *why says what is wrong with it, in
- * words that go on from the key's name. Lists are added to. */
+/* One string, or one item of a list, in the form in which it is stored. */
+typedef bool item_reader(const char *text, char **out, struct outcome *why);
+/* Reads text into the field of any other store. */
 typedef bool value_reader(const struct config_key *key, const char *text,
 			  void *field, struct outcome *why);
 
 struct value_type {
 	enum store store;
-	value_reader *read;
+	item_reader *item;   /* NULL: any text */
+	value_reader *read;  /* in place of item */
 	/* the value as written in the file; NULL: the store's own way */
 	void (*print)(const void *field, struct buf *out);
 	bool may_be_empty;
@@ -81,6 +84,12 @@ extern const struct value_type type_text, type_path, type_directory,
 	type_endpoint, type_resolvers, type_ip, type_ips, type_hosts,
 	type_hexes, type_mechanisms, type_extensions, type_tristate,
 	type_log, type_names, type_selectors;
+
+/* values.c: reads text into the key's field; lists are added to. False: the
+ * field is as it was, and *why says what is wrong with the text, in words that
+ * go on from the key's name. */
+bool value_read(const struct config_key *key, const char *text, void *field,
+		struct outcome *why) MUST_CHECK;
 
 /* suggest.c: what may have been meant by an unknown key, word of a key, or
  * section; NULL: no idea. *elsewhere: the section that such a key belongs to,

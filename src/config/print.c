@@ -45,6 +45,8 @@ static bool is_shown(const struct config *c, const struct config_key *key,
 		return *(const unsigned *)field != 0;
 	case STORE_NUMBER:
 		return *(const int64_t *)field >= key->least;
+	case STORE_ENDPOINT:
+		return ((const struct endpoint *)field)->host != NULL;
 	default:
 		return true;
 	}

@@ -337,8 +337,21 @@ static bool is_quoted(const char *value)
 	       value[n - 1] == *value;
 }
 
-/* Reads the value in hand into the field. */
-static bool read_value(struct reader *r, const struct config_key *key,
+static void bad_value(struct reader *r, const struct config_key *key,
+		      const struct outcome *why)
+{
+	const char *meant = key->words ? suggest_word(key, r->value) : NULL;
+
+	if (meant)
+		config_fault(r->c, r->line, "%s: %s; did you mean %s?",
+			     key->key, why->text, meant);
+	else
+		config_fault(r->c, r->line, "%s: %s", key->key, why->text);
+}
+
+/* Reads the value in hand into the field; what is faulty leaves the default,
+ * so that it can be told in the ordinary way. */
+static void read_value(struct reader *r, const struct config_key *key,
 		       void *field)
 {
 	struct outcome why;
@@ -355,37 +368,21 @@ static bool read_value(struct reader *r, const struct config_key *key,
 	else if (is_quoted(r->value) && !key->type->free_text)
 		config_fault(r->c, r->line, "%s: values are written without "
 			     "quotes", key->key);
-	else if (key->type->read(key, r->value, field, &why))
-		return true;
-	else
-		config_fault(r->c, r->line, "%s: %s", key->key, why.text);
-	return false;
+	else if (!value_read(key, r->value, field, &why))
+		bad_value(r, key, &why);
 }
 
 static void set_key(struct reader *r, const struct config_key *key)
 {
 	void *field = (char *)section_at(r->c, key->section, r->index) +
 		      key->offset;
-	enum store store = key->type->store;
-	char **string = field, *before;
 
-	if (!first_time(r, key) && store != STORE_LIST) {
+	if (!first_time(r, key) && key->type->store != STORE_LIST) {
 		config_fault(r->c, r->line, "%s is set again", key->key);
 		return;
 	}
 	remember(r, key);
-	if (store != STORE_STRING && store != STORE_SECRET) {
-		read_value(r, key, field);
-		return;
-	}
-	before = *string;
-	*string = NULL;
-	/* what is faulty leaves the default, so that it can be told in the
-	 * ordinary way */
-	if (read_value(r, key, field))
-		mem_wipe_string(before);
-	else
-		*string = before;
+	read_value(r, key, field);
 }
 
 static int take(struct reader *r, const char *name)

@@ -1,10 +1,23 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Values that the command line has in common with the configuration. */
-#include "config/config.h"
+/* How values are read and printed. What is a name of the mail world (domains,
+ * addresses, hosts, mechanisms, fingerprints) is stored in one form, so that
+ * comparing two of them later is comparing strings. */
+#include "config/keys.h"
 
 #include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "base/user.h"
+#include "mail/address.h"
+#include "mail/mechanism.h"
+#include "mail/reply.h"
+
+enum { HEX_DIGITS = 64 };
+
+/* --- durations and sizes, as on the command line --- */
 
 struct unit {
 	const char *name;
@@ -74,3 +87,525 @@ bool size_parse(const char *text, int64_t *bytes)
 	*bytes = sum;
 	return true;
 }
+
+/* --- one value, or one item of a list --- */
+
+static bool value_bad(struct outcome *why, const char *text,
+		      const char *wanted)
+{
+	return outcome_fail(why, STAGE_LOCAL, EX_CONFIG,
+			    "\"%.80s\" is not %s", text, wanted);
+}
+
+/* ~/x as $HOME/x */
+static bool path_item(const char *text, char **out, struct outcome *why)
+{
+	struct outcome ignored;
+	char *home = NULL;
+
+	(void)why;
+	if (!strncmp(text, "~/", 2) && user_home(&home, &ignored) && home)
+		*out = mem_printf("%s%s", home, text + 1);
+	else
+		*out = mem_string(text);
+	free(home);
+	return true;
+}
+
+/* What is kept must be found again, from wherever we are called. */
+static bool directory_item(const char *text, char **out, struct outcome *why)
+{
+	if (text[0] != '/' && strncmp(text, "~/", 2))
+		return value_bad(why, text,
+				 "the path of a directory (from / on)");
+	return path_item(text, out, why);
+}
+
+static bool log_item(const char *text, char **out, struct outcome *why)
+{
+	if (strcmp(text, "syslog") && strcmp(text, "stderr") &&
+	    strcmp(text, "none") && text[0] != '/' && strncmp(text, "~/", 2))
+		return value_bad(why, text, "syslog, stderr, none or the path "
+				 "of a file (from / on)");
+	return path_item(text, out, why);
+}
+
+static bool domain_item(const char *text, char **out, struct outcome *why)
+{
+	struct outcome detail;
+
+	*out = NULL;
+	if (domain_normalise(text, strlen(text), out, &detail))
+		return true;
+	free(*out);
+	*out = NULL;
+	return value_bad(why, text, "a domain");
+}
+
+/* "example.org", ".example.org", "." */
+static bool pattern_item(const char *text, char **out, struct outcome *why)
+{
+	char *domain;
+
+	if (text[0] != '.')
+		return domain_item(text, out, why);
+	if (!text[1]) {
+		*out = mem_string(".");
+		return true;
+	}
+	if (!domain_item(text + 1, &domain, why))
+		return false;
+	*out = mem_printf(".%s", domain);
+	free(domain);
+	return true;
+}
+
+static bool normal_address(const char *text, char **out, bool *qualified,
+			   struct outcome *why)
+{
+	struct outcome detail;
+
+	*out = NULL;
+	if (address_one(text, out, qualified, &detail) && **out)
+		return true;
+	free(*out);
+	*out = NULL;
+	return value_bad(why, text, "an address");
+}
+
+/* What lacks a domain gets one in config_defaults. */
+static bool address_item(const char *text, char **out, struct outcome *why)
+{
+	bool qualified;
+
+	return normal_address(text, out, &qualified, why);
+}
+
+static bool sender_item(const char *text, char **out, struct outcome *why)
+{
+	bool qualified = true;
+
+	if (!strchr(text, '@'))
+		return pattern_item(text, out, why);
+	if (!normal_address(text, out, &qualified, why))
+		return false;
+	if (qualified)
+		return true;
+	free(*out);
+	*out = NULL;
+	return value_bad(why, text, "an address or a domain");
+}
+
+/* With %-words, see identity_expand. */
+static bool name_item(const char *text, char **out, struct outcome *why)
+{
+	const char *p;
+
+	for (p = text; (p = strchr(p, '%')); p += 2)
+		if (!p[1] || !strchr("uhH%", p[1]))
+			return outcome_fail(why, STAGE_LOCAL, EX_CONFIG,
+					    "after %% only u, h, H or %% may "
+					    "stand");
+	*out = mem_string(text);
+	return true;
+}
+
+/* "Name <address>" is taken apart in config_defaults. */
+static bool author_item(const char *text, char **out, struct outcome *why)
+{
+	char *sample, *address;
+	bool qualified;
+
+	if (!name_item(text, out, why))
+		return false;
+	sample = identity_expand(text, "login", "host.example");
+	if (!normal_address(sample, &address, &qualified, why)) {
+		free(*out);
+		*out = NULL;
+	}
+	free(sample);
+	free(address);
+	return *out != NULL;
+}
+
+/* A zone ("%eth0") means something on one host alone. */
+static bool is_ip(const char *text)
+{
+	return !strchr(text, '%') && ip_kind(text) != IP_NONE;
+}
+
+static bool ip_item(const char *text, char **out, struct outcome *why)
+{
+	if (!is_ip(text))
+		return value_bad(why, text, "an IP address");
+	*out = mem_string(text);
+	return true;
+}
+
+/* "name", "192.0.2.1", "2001:db8::1", "[2001:db8::1]"; *out without
+ * brackets */
+static bool host_name_item(const char *text, char **out, struct outcome *why)
+{
+	size_t n = strlen(text);
+
+	if (text[0] == '[' && text[n - 1] == ']') {
+		*out = mem_stringn(text + 1, n - 2);
+		if (is_ip(*out) && strchr(*out, ':'))
+			return true;
+		free(*out);
+		*out = NULL;
+		return value_bad(why, text, "an IPv6 address");
+	}
+	if (is_ip(text)) {
+		*out = mem_string(text);
+		return true;
+	}
+	if (strchr(text, ':'))
+		return value_bad(why, text,
+				 "a host (its port has a key of its own)");
+	return domain_item(text, out, why);
+}
+
+static bool host_item(const char *text, char **out, struct outcome *why)
+{
+	if (text[0] != '/')
+		return host_name_item(text, out, why);
+	*out = mem_string(text);
+	return true;
+}
+
+static bool resolver_item(const char *text, char **out, struct outcome *why)
+{
+	struct endpoint e;
+	bool good;
+
+	good = endpoint_parse(text, 53, &e) && ip_kind(e.host) != IP_NONE;
+	endpoint_release(&e);
+	if (!good)
+		return value_bad(why, text,
+				 "an IP address, with or without a port");
+	*out = mem_string(text);
+	return true;
+}
+
+static bool fingerprint_item(const char *text, char **out,
+			     struct outcome *why)
+{
+	char digits[HEX_DIGITS + 1];
+	const char *s;
+	size_t n = 0;
+
+	for (s = text; *s; s++) {
+		if (*s == ':' && n && n % 2 == 0)
+			continue;
+		if (!isxdigit((unsigned char)*s) || n == HEX_DIGITS)
+			break;
+		digits[n++] = (char)tolower((unsigned char)*s);
+	}
+	if (*s || n != HEX_DIGITS)
+		return value_bad(why, text, "a SHA-256 fingerprint (64 "
+				 "hexadecimal digits)");
+	*out = mem_stringn(digits, n);
+	return true;
+}
+
+static bool mechanism_item(const char *text, char **out, struct outcome *why)
+{
+	const struct mechanism *m = mechanism_find(text);
+
+	if (!m)
+		return value_bad(why, text, "a known SASL mechanism");
+	*out = mem_string(m->name);
+	return true;
+}
+
+static bool extension_item(const char *text, char **out, struct outcome *why)
+{
+	const char *name = extension_name(text);
+
+	if (!name)
+		return value_bad(why, text,
+				 "an SMTP extension that is used here");
+	*out = mem_string(name);
+	return true;
+}
+
+/* A selector is part of a domain name, and may have dots (RFC 6376 3.1). */
+static bool selector_item(const char *text, char **out, struct outcome *why)
+{
+	if (!text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789"
+			       "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_.")] &&
+	    strlen(text) <= 200 && domain_item(text, out, why))
+		return true;
+	return value_bad(why, text, "a DKIM selector");
+}
+
+/* --- values that are no strings --- */
+
+static bool read_switch(const struct config_key *key, const char *text,
+			void *field, struct outcome *why)
+{
+	static const char *const words[] = { "no", "yes", "false", "true",
+					     "off", "on", "0", "1", NULL };
+	int i = word_index(words, text, strlen(text));
+
+	if (i < 0)
+		return value_bad(why, text, "yes or no");
+	if (key->type->store == STORE_BOOL)
+		*(bool *)field = i & 1;
+	else
+		*(int *)field = i & 1;
+	return true;
+}
+
+static bool read_word(const struct config_key *key, const char *text,
+		      void *field, struct outcome *why)
+{
+	int i = *text ? word_index(key->words, text, strlen(text)) : -1;
+	struct buf known = BUF(512);
+	const char *const *w;
+
+	if (i >= 0) {
+		*(int *)field = i;
+		return true;
+	}
+	for (w = key->words; *w; w++)
+		if (**w)
+			buf_addf(&known, "%s%s", known.len ? ", " : "one of ",
+				 *w);
+	value_bad(why, text, buf_text(&known));
+	buf_release(&known);
+	return false;
+}
+
+static bool read_notify(const struct config_key *key, const char *text,
+			void *field, struct outcome *why)
+{
+	(void)key;
+	if (notify_parse(text, field))
+		return true;
+	return value_bad(why, text,
+			 "\"never\" or a list of success, failure, delay");
+}
+
+static void print_notify(const void *field, struct buf *out)
+{
+	notify_add(out, *(const unsigned *)field, ' ', false);
+}
+
+static bool within(const struct config_key *key, int64_t value,
+		   const char *text, const char *unit, int64_t factor,
+		   struct outcome *why)
+{
+	if (value >= key->least && value <= key->most)
+		return true;
+	return outcome_fail(why, STAGE_LOCAL, EX_CONFIG,
+			    "\"%.80s\" is not within %lld%s and %lld%s", text,
+			    (long long)(key->least / factor), unit,
+			    (long long)(key->most / factor), unit);
+}
+
+static bool read_number(const struct config_key *key, const char *text,
+			void *field, struct outcome *why)
+{
+	int64_t value = 0;
+	const char *s = text;
+
+	for (; isdigit((unsigned char)*s) && value < INT64_MAX / 20; s++)
+		value = 10 * value + (*s - '0');
+	if (s == text || *s)
+		return value_bad(why, text, "a number");
+	if (!within(key, value, text, "", 1, why))
+		return false;
+	*(int64_t *)field = value;
+	return true;
+}
+
+static bool read_size(const struct config_key *key, const char *text,
+		      void *field, struct outcome *why)
+{
+	(void)key;
+	if (size_parse(text, field))
+		return true;
+	return value_bad(why, text, "a size (bytes, or as 500K, 25M, 1G)");
+}
+
+static void print_size(const void *field, struct buf *out)
+{
+	int64_t value = *(const int64_t *)field;
+	const char *unit = "\0KMG";
+
+	while (value && value % 1024 == 0 && unit[1]) {
+		value /= 1024;
+		unit++;
+	}
+	buf_addf(out, "%lld%.1s", (long long)value, unit);
+}
+
+static bool read_duration(const struct config_key *key, const char *text,
+			  void *field, struct outcome *why)
+{
+	int64_t value;
+
+	if (!duration_parse(text, &value))
+		return value_bad(why, text,
+				 "a duration (30s, 10m, 1h30m, 5d)");
+	if (!within(key, value, text, "s", 1000, why))
+		return false;
+	*(int64_t *)field = value;
+	return true;
+}
+
+static void add_duration(struct buf *out, int64_t left)
+{
+	size_t i = sizeof(durations) / sizeof(*durations) - 2;
+
+	if (!left)
+		buf_adds(out, "0s");
+	/* from the longest unit down; but nobody counts in weeks */
+	while (left && i--) {
+		if (left / durations[i].factor)
+			buf_addf(out, "%lld%s",
+				 (long long)(left / durations[i].factor),
+				 durations[i].name);
+		left %= durations[i].factor;
+	}
+}
+
+static void print_duration(const void *field, struct buf *out)
+{
+	add_duration(out, *(const int64_t *)field);
+}
+
+/* The schedule, whose words stay as they were written. */
+static bool read_durations(const struct config_key *key, const char *text,
+			   void *field, struct outcome *why)
+{
+	struct list words = { 0 };
+	bool good = true;
+	int64_t value;
+	size_t i;
+
+	list_split(&words, text, ", \t");
+	for (i = 0; good && i < words.n; i++) {
+		good = read_duration(key, words.item[i], &value, why);
+		if (good)
+			list_add(field, words.item[i]);
+	}
+	list_release(&words);
+	return good;
+}
+
+/* The host becomes what a host's name is normally. */
+static bool read_endpoint(const struct config_key *key, const char *text,
+			  void *field, struct outcome *why)
+{
+	struct endpoint e, *out = field;
+	char *name;
+
+	(void)key;
+	if (!endpoint_parse(text, PORT_SOCKS, &e))
+		return value_bad(why, text, "HOST:PORT (IPv6 in brackets)");
+	if (!host_name_item(e.host, &name, why)) {
+		endpoint_release(&e);
+		return false;
+	}
+	free(e.host);
+	endpoint_release(out);
+	*out = (struct endpoint){ .host = name, .port = e.port };
+	return true;
+}
+
+static void print_endpoint(const void *field, struct buf *out)
+{
+	char *text = endpoint_text(field);
+
+	buf_adds(out, text);
+	free(text);
+}
+
+/* --- all of them --- */
+
+static bool read_items(const struct value_type *type, const char *text,
+		       struct list *l, struct outcome *why)
+{
+	struct list words = { 0 };
+	bool good = true;
+	char *item;
+	size_t i;
+
+	list_split(&words, text, ", \t");
+	for (i = 0; good && i < words.n; i++) {
+		item = NULL;
+		good = !type->item || type->item(words.item[i], &item, why);
+		if (good)
+			list_add(l, item ? item : words.item[i]);
+		free(item);
+	}
+	list_release(&words);
+	return good;
+}
+
+bool value_read(const struct config_key *key, const char *text, void *field,
+		struct outcome *why)
+{
+	const struct value_type *type = key->type;
+	char *value = NULL;
+
+	if (type->read)
+		return type->read(key, text, field, why);
+	if (type->store == STORE_LIST)
+		return read_items(type, text, field, why);
+	if (*text && type->item) {
+		if (!type->item(text, &value, why))
+			return false;
+	} else if (*text) {
+		value = mem_string(text);
+	}
+	mem_wipe_string(*(char **)field);
+	*(char **)field = value;
+	return true;
+}
+
+#define STRING(...) { .store = STORE_STRING, __VA_ARGS__ }
+#define LIST(...) { .store = STORE_LIST, .may_be_empty = true, __VA_ARGS__ }
+#define NUMBER(...) { .store = STORE_NUMBER, __VA_ARGS__ }
+
+const struct value_type
+	type_text = STRING(.may_be_empty = true, .free_text = true),
+	type_secret = { .store = STORE_SECRET, .may_be_empty = true,
+			.free_text = true },
+	type_path = STRING(.item = path_item, .may_be_empty = true),
+	type_directory = STRING(.item = directory_item, .may_be_empty = true),
+	type_log = STRING(.item = log_item),
+	type_domain = STRING(.item = domain_item),
+	type_address = STRING(.item = address_item),
+	type_author = STRING(.item = author_item),
+	type_pattern = STRING(.item = name_item, .may_be_empty = true,
+			      .free_text = true),
+	type_ip = STRING(.item = ip_item),
+	type_paths = LIST(.item = path_item),
+	type_names = LIST(.item = NULL),
+	type_domains = LIST(.item = pattern_item),
+	type_locals = LIST(.item = domain_item),
+	type_senders = LIST(.item = sender_item),
+	type_addresses = LIST(.item = address_item),
+	type_ips = LIST(.item = ip_item),
+	type_hosts = LIST(.item = host_item),
+	type_resolvers = LIST(.item = resolver_item),
+	type_hexes = LIST(.item = fingerprint_item),
+	type_mechanisms = LIST(.item = mechanism_item),
+	type_extensions = LIST(.item = extension_item),
+	type_selectors = LIST(.item = selector_item),
+	type_durations = LIST(.read = read_durations),
+	type_bool = { .store = STORE_BOOL, .read = read_switch },
+	type_tristate = { .store = STORE_CHOICE, .read = read_switch },
+	type_word = { .store = STORE_CHOICE, .read = read_word },
+	type_bits_notify = { .store = STORE_BITS, .read = read_notify,
+			     .print = print_notify },
+	type_number = NUMBER(.read = read_number),
+	type_size = NUMBER(.read = read_size, .print = print_size),
+	type_duration = NUMBER(.read = read_duration,
+			       .print = print_duration),
+	type_endpoint = { .store = STORE_ENDPOINT, .read = read_endpoint,
+			  .print = print_endpoint };

@@ -26,7 +26,7 @@ struct fetch {
 	const struct transport *through;
 	char *host;
 	struct list address;       /* of the host */
-	struct endpoint proxy;     /* host is NULL: none */
+	const struct endpoint *proxy; /* NULL: none */
 	struct list proxy_address;
 	bool proxy_names;          /* the proxy looks up the host */
 	struct buf credentials;    /* for the helper's standard input */
@@ -41,16 +41,13 @@ static bool fail(struct outcome *why, const char *host, const char *what)
 
 /* --- the proxy --- */
 
-static bool find_proxy(struct fetch *f, const char *where,
-		       struct outcome *why)
+static bool find_proxy(struct fetch *f, struct outcome *why)
 {
 	struct net_addresses found = { 0 };
 	char text[64];
 	size_t i;
 
-	if (!endpoint_parse(where, PORT_SOCKS, &f->proxy))
-		return fail(why, f->host, "its proxy has no valid address");
-	if (!net_lookup(f->proxy.host, f->proxy.port, FAMILY_ANY,
+	if (!net_lookup(f->proxy->host, f->proxy->port, FAMILY_ANY,
 			clock_in(f->time), &found, why))
 		return false;
 	for (i = 0; i < found.n && i < POLICY_ADDRESSES; i++) {
@@ -66,15 +63,15 @@ static bool find_proxy(struct fetch *f, const char *where,
 static bool take_proxy(struct fetch *f, struct outcome *why)
 {
 	const struct transport *t = f->through;
-	const char *where = t ? transport_proxy(t) : NULL;
 
-	if (!where)
+	f->proxy = t ? transport_proxy(t) : NULL;
+	if (!f->proxy)
 		return true;
 	f->proxy_names = transport_proxy_dns(t);
 	if (t->proxy_username)
 		buf_addf(&f->credentials, "%s\n%s\n", t->proxy_username,
 			 t->proxy_password ? t->proxy_password : "");
-	return find_proxy(f, where, why);
+	return find_proxy(f, why);
 }
 
 /* --- the host --- */
@@ -130,11 +127,11 @@ static void add_proxy(const struct fetch *f, struct list *argv)
 {
 	size_t i;
 
-	if (!f->proxy.host)
+	if (!f->proxy)
 		return;
-	add_option(argv, "-x", f->proxy.host);
+	add_option(argv, "-x", f->proxy->host);
 	list_add(argv, "-q");
-	add_number(argv, f->proxy.port);
+	add_number(argv, f->proxy->port);
 	for (i = 0; i < f->proxy_address.n; i++)
 		add_option(argv, "-a", f->proxy_address.item[i]);
 	if (f->proxy_names)
@@ -231,7 +228,6 @@ static void fetch_release(struct fetch *f)
 	list_release(&f->address);
 	list_release(&f->proxy_address);
 	buf_release(&f->credentials);
-	endpoint_release(&f->proxy);
 	free(f->host);
 }
 

@@ -17,22 +17,18 @@ static enum family dial_family(const struct transport *t)
 	return (enum family)t->ip_family;
 }
 
-static bool fill_proxy(struct link *link, struct outcome *why)
+static void fill_proxy(struct link *link)
 {
 	const struct transport *t = link->transport;
-	const char *where = transport_proxy(t);
+	const struct endpoint *at = transport_proxy(t);
 
-	if (!where)
-		return true;
-	if (!endpoint_parse(where, PORT_SOCKS, &link->proxy_at))
-		return outcome_fail(why, STAGE_CONNECT, EX_CONFIG,
-				    "\"%s\" is no address of a proxy", where);
-	link->proxy.host = link->proxy_at.host;
-	link->proxy.port = link->proxy_at.port;
+	if (!at)
+		return;
+	link->proxy.host = at->host;
+	link->proxy.port = at->port;
 	link->proxy.username = t->proxy_username;
 	link->proxy.password = t->proxy_password;
 	link->proxy.names = transport_proxy_dns(t);
-	return true;
 }
 
 static void fill_tls(struct link *link, bool want_certificates)
@@ -328,7 +324,8 @@ bool link_open(struct run *run, const struct transport *t,
 	if (options->timeout && options->timeout < link->params.timeout)
 		link->params.timeout = options->timeout;
 	fill_tls(link, options->want_certificates);
-	if (!fill_proxy(link, why) || !fill_credentials(link, why) ||
+	fill_proxy(link);
+	if (!fill_credentials(link, why) ||
 	    !fill_addresses(link, options, why))
 		return false;
 	if (host->sts_testing && host->demand == DEMAND_OPPORTUNISTIC ?
@@ -344,7 +341,6 @@ bool link_open(struct run *run, const struct transport *t,
 void link_close(struct link *link)
 {
 	session_close(link->session);
-	endpoint_release(&link->proxy_at);
 	net_addresses_release(&link->addresses);
 	*link = (struct link){ 0 };
 }

@@ -26,7 +26,6 @@ struct link {
 	char secret_from[200];
 	char literal[80];              /* what EHLO says without a name */
 	struct net_proxy proxy;
-	struct endpoint proxy_at;
 	struct net_addresses addresses; /* to try; the one that answered */
 };
 

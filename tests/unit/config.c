@@ -288,7 +288,8 @@ static void test_values(void **state)
 	assert_null(config_account(&c, "nobody"));
 	assert_string_equal(c.transport[0].host.item[1], "2001:db8::1");
 	assert_string_equal(c.transport[0].mechanisms.item[1], "NTLM");
-	assert_string_equal(c.transport[0].proxy, "[::1]:1080");
+	assert_string_equal(c.transport[0].proxy.host, "::1");
+	assert_int_equal(c.transport[0].proxy.port, 1080);
 	assert_false(transport_proxy_dns(&c.transport[0]));
 	assert_int_equal(transport_port(&c.transport[0]), 587);
 	assert_int_equal(strlen(c.transport[0].fingerprint.item[0]), 64);

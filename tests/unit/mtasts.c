@@ -595,13 +595,14 @@ static void expect_proxied(const struct transport *t, const char *arguments,
 
 static void through_a_proxy(void **state)
 {
+	char host[] = "127.0.0.1", host_6[] = "::1";
 	struct transport t = { .kind = KIND_SOCKS, .proxy_dns = -1,
-			       .address = "127.0.0.1:1081" };
+			       .address = { host, 1081 } };
 
 	(void)state;
 	expect_proxied(&t, "-x 127.0.0.1 -q 1081 -a 127.0.0.1 "
 		       "mta-sts.lab.example 192.0.2.7", "");
-	t.address = "[::1]";
+	t.address = (struct endpoint){ host_6, 1080 };
 	t.proxy_dns = 1;
 	expect_proxied(&t, "-x ::1 -q 1080 -a ::1 -n mta-sts.lab.example",
 		       "");
