@@ -239,6 +239,10 @@ class Session:
             finally:
                 if code == 0 and self.r.random() < .5:
                     code = 250  # it has it, and nobody was told
+                # LMTP's answers carry no address: the next one would pass
+                # for the one that is missing, so there is no next one
+                if self.plan.faults.get(self.place - 1) == "missing":
+                    self.plan.faults[self.place] = "missing"
                 # a lone dot is how a message for nobody is taken back
                 if code and code // 100 == 2 and message:
                     for one in self.to if rcpt is None else [rcpt]:
