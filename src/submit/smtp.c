@@ -328,6 +328,43 @@ static bool hello(struct session *s, struct outcome *why)
 	return reply_class(&s->reply) == 2 || refused(s, STAGE_HELLO, why);
 }
 
+/* What the administrator can set, in the words of the configuration. */
+static void tls_advice(const struct tls_facts *f, struct outcome *why)
+{
+	switch (f->fault) {
+	case TLS_FAULT_IN_CLEAR:
+		outcome_append(why, "; if it is a port for STARTTLS, set kind "
+			       "= submission");
+		break;
+	case TLS_FAULT_NAME:
+		outcome_append(why, " (if that is the right server, set "
+			       "tls_name)");
+		break;
+	case TLS_FAULT_NO_NAME:
+		outcome_append(why, " (a new certificate is needed, or set "
+			       "fingerprint)");
+		break;
+	case TLS_FAULT_SELF_SIGNED:
+		outcome_append(why, " (to trust it: fingerprint = %s, or its "
+			       "own file as ca_file)", f->pin);
+		break;
+	case TLS_FAULT_ISSUER:
+		outcome_append(why, " (set ca_file to its certificate, or "
+			       "fingerprint = %s)", f->pin);
+		break;
+	case TLS_FAULT_NO_AUTHORITIES:
+		outcome_append(why, " (install ca-certificates, or set "
+			       "ca_file)");
+		break;
+	case TLS_FAULT_PIN:
+		outcome_append(why, " (if the server's key was changed on "
+			       "purpose, set fingerprint = %s)", f->pin);
+		break;
+	case TLS_FAULT_NONE:
+		break;
+	}
+}
+
 static bool handshake(struct session *s, struct outcome *why)
 {
 	int64_t began = clock_now();
@@ -339,6 +376,7 @@ static bool handshake(struct session *s, struct outcome *why)
 	s->spent += clock_now() - began;
 	if (done)
 		return true;
+	tls_advice(&s->facts.tls, why);
 	kind_words(s, why);
 	return session_break(s, STAGE_TLS, why);
 }

@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 
-/* Behind the distribution's default: what is too old goes, and X25519 comes
+/* After the distribution's default: what is too old goes, and X25519 comes
  * first, which is the cheapest of the good ones. What is taken away and put
  * back only changes its place; a hybrid in the default stays in front. */
 #define OLD "-VERS-TLS1.1:-VERS-TLS1.0"
@@ -50,7 +50,7 @@ static bool set_priorities(struct tls *t, struct outcome *why)
 						   &at);
 		if (error < 0)
 			return outcome_fail(why, STAGE_TLS, EX_CONFIG,
-					    "priorities: %s at \"%s\"",
+					    "TLS priorities: %s at \"%s\"",
 					    gnutls_strerror(error),
 					    at ? at : "");
 		return true;
@@ -68,26 +68,19 @@ static bool set_priorities(struct tls *t, struct outcome *why)
 	return error >= 0 || tls_fail(why, gnutls_strerror(error));
 }
 
-static bool is_uri(const char *path)
+static bool is_readable(const char *what, const char *path, struct outcome *why)
 {
-	return !strncasecmp(path, "pkcs11:", 7) ||
-	       !strncasecmp(path, "tpmkey:", 7) ||
-	       !strncasecmp(path, "system:", 7);
-}
-
-static bool readable(const char *what, const char *path, struct outcome *why)
-{
-	if (is_uri(path) || access(path, R_OK) == 0)
+	if (tls_is_uri(path) || access(path, R_OK) == 0)
 		return true;
 	return outcome_fail(why, STAGE_TLS, EX_CONFIG,
 			    "cannot read the %s %s: %s", what, path,
 			    strerror(errno));
 }
 
-/* How much of it may be shown: behind the "?" of a URI there may be a PIN. */
-static int shown(const char *path)
+/* How much of it may be shown: after the "?" of a URI there may be a PIN. */
+static int shown_of(const char *path)
 {
-	return (int)(is_uri(path) ? strcspn(path, "?") : strlen(path));
+	return (int)(tls_is_uri(path) ? strcspn(path, "?") : strlen(path));
 }
 
 static bool set_certificate(struct tls *t, struct outcome *why)
@@ -98,8 +91,8 @@ static bool set_certificate(struct tls *t, struct outcome *why)
 
 	if (!p->certificate)
 		return true;
-	if (!readable("certificate", p->certificate, why) ||
-	    !readable("key", key, why))
+	if (!is_readable("certificate", p->certificate, why) ||
+	    !is_readable("key", key, why))
 		return false;
 	error = gnutls_certificate_set_x509_key_file(
 		t->credentials, p->certificate, key, GNUTLS_X509_FMT_PEM);
@@ -107,11 +100,11 @@ static bool set_certificate(struct tls *t, struct outcome *why)
 		return true;
 	return outcome_fail(why, STAGE_TLS, EX_CONFIG,
 			    "cannot use the certificate %.*s with the key "
-			    "%.*s: %s", shown(p->certificate), p->certificate,
-			    shown(key), key, gnutls_strerror(error));
+			    "%.*s: %s", shown_of(p->certificate), p->certificate,
+			    shown_of(key), key, gnutls_strerror(error));
 }
 
-static bool is_address(const char *name)
+static bool is_numeric(const char *name)
 {
 	unsigned char address[16];
 
@@ -119,50 +112,28 @@ static bool is_address(const char *name)
 	       inet_pton(AF_INET6, name, address) == 1;
 }
 
-static bool read_ahead(struct tls *t)
+/* As recv(2), but the first byte of all is kept: it tells TLS from other
+ * talk. */
+static ssize_t tls_pull(gnutls_transport_ptr_t from, void *data, size_t n)
 {
-	ssize_t got = recv(t->fd, t->ahead, sizeof(t->ahead), MSG_DONTWAIT);
+	struct tls *t = from;
+	ssize_t got = recv(t->fd, data, n, MSG_DONTWAIT);
 
-	if (got <= 0) {
-		gnutls_transport_set_errno(t->session, got ? errno : 0);
-		return !got;
+	if (got < 0)
+		gnutls_transport_set_errno(t->session, errno);
+	if (got > 0 && !t->heard) {
+		t->heard = true;
+		t->first = *(unsigned char *)data;
 	}
-	if (!t->ahead_end)
-		t->first = t->ahead[0];
-	t->ahead_at = 0;
-	t->ahead_end = (size_t)got;
-	return true;
+	return got;
 }
 
-static ssize_t pull(gnutls_transport_ptr_t from, void *data, size_t n)
+static int tls_pull_ready(gnutls_transport_ptr_t from, unsigned ms)
 {
-	struct tls *t = from;
-	size_t left;
-
-	if (t->ahead_at == t->ahead_end && !read_ahead(t))
-		return -1;
-	left = t->ahead_end - t->ahead_at;
-	n = n < left ? n : left;
-	memcpy(data, t->ahead + t->ahead_at, n);
-	t->ahead_at += n;
-	return (ssize_t)n;
-}
-
-static int pull_ready(gnutls_transport_ptr_t from, unsigned ms)
-{
-	struct tls *t = from;
+	const struct tls *t = from;
 	struct pollfd p = { .fd = t->fd, .events = POLLIN };
 
-	return t->ahead_at < t->ahead_end ? 1 : poll(&p, 1, (int)ms);
-}
-
-static void set_transport(struct tls *t, int fd)
-{
-	gnutls_transport_set_int(t->session, fd);
-	gnutls_transport_set_ptr2(t->session, t,
-				  (gnutls_transport_ptr_t)(intptr_t)fd);
-	gnutls_transport_set_pull_function(t->session, pull);
-	gnutls_transport_set_pull_timeout_function(t->session, pull_ready);
+	return poll(&p, 1, (int)ms);
 }
 
 static bool prepare(struct tls *t, int fd, struct outcome *why)
@@ -181,8 +152,13 @@ static bool prepare(struct tls *t, int fd, struct outcome *why)
 			       t->credentials);
 	gnutls_session_set_ptr(t->session, t);
 	gnutls_session_set_verify_function(t->session, tls_verify);
-	set_transport(t, fd);
-	if (name && !is_address(name) &&
+	gnutls_transport_set_int(t->session, fd);
+	gnutls_transport_set_ptr2(t->session, t,
+				  (gnutls_transport_ptr_t)(intptr_t)fd);
+	gnutls_transport_set_pull_function(t->session, tls_pull);
+	gnutls_transport_set_pull_timeout_function(t->session,
+						   tls_pull_ready);
+	if (name && !is_numeric(name) &&
 	    gnutls_server_name_set(t->session, GNUTLS_NAME_DNS, name,
 				   strlen(name)) < 0)
 		return tls_fail(why, "the server's name cannot be sent (SNI)");
@@ -191,27 +167,19 @@ static bool prepare(struct tls *t, int fd, struct outcome *why)
 
 /* --- handshake --- */
 
-static bool closed_words(struct outcome *why)
-{
-	return tls_fail(why, "the server closed the connection in the TLS "
-			"handshake");
-}
-
-static bool no_tls_words(const struct tls *t, struct outcome *why)
+static bool no_tls(const struct tls *t, struct outcome *why)
 {
 	if (t->starttls)
 		return tls_fail(why, "the server announced STARTTLS, but does "
 				"not speak TLS");
-	return tls_fail(why, "the server does not speak TLS on this port; if "
-			"it is a port for STARTTLS, set kind = submission");
+	t->facts->fault = TLS_FAULT_IN_CLEAR;
+	return tls_fail(why, "the server does not speak TLS on this port");
 }
 
-static bool old_words(const struct tls *t, struct outcome *why)
+static bool too_late(struct outcome *why)
 {
-	return tls_fail(why, t->params->only_1_3 ?
-			"the server has no TLS 1.3" :
-			"the server has no TLS that is new enough (1.2 at "
-			"least)");
+	return tls_fail(why, "the server did not go on in the TLS handshake "
+			"in time");
 }
 
 const char *tls_alert(const struct tls *t)
@@ -221,35 +189,36 @@ const char *tls_alert(const struct tls *t)
 	return name ? name : "an unknown alert";
 }
 
-static bool alert_words(const struct tls *t, struct outcome *why)
-{
-	if (gnutls_alert_get(t->session) == GNUTLS_A_PROTOCOL_VERSION)
-		return old_words(t, why);
-	return outcome_fail(why, STAGE_TLS, EX_TEMPFAIL,
-			    "the server ended the TLS handshake: %s",
-			    tls_alert(t));
-}
-
-static bool handshake_words(const struct tls *t, int error,
-			    struct outcome *why)
+/* A fatal error of the handshake; a verdict on the certificate counts for
+ * more than what the library makes of it. */
+static bool handshake_failed(const struct tls *t, int error,
+			     struct outcome *why)
 {
 	if (t->judged && t->verdict.exit) {
 		*why = t->verdict;
 		return false;
 	}
+	if (error == GNUTLS_E_UNSUPPORTED_VERSION_PACKET ||
+	    (error == GNUTLS_E_FATAL_ALERT_RECEIVED &&
+	     gnutls_alert_get(t->session) == GNUTLS_A_PROTOCOL_VERSION))
+		return tls_fail(why, t->params->only_1_3 ?
+				"the server has no TLS 1.3" :
+				"the server has no TLS that is new enough "
+				"(1.2 at least)");
 	switch (error) {
 	case GNUTLS_E_FATAL_ALERT_RECEIVED:
-		return alert_words(t, why);
+		return outcome_fail(why, STAGE_TLS, EX_TEMPFAIL,
+				    "the server ended the TLS handshake: %s",
+				    tls_alert(t));
 	case GNUTLS_E_PREMATURE_TERMINATION:
 	case GNUTLS_E_PULL_ERROR:
 	case GNUTLS_E_PUSH_ERROR:
 	case GNUTLS_E_SESSION_EOF:
-		return closed_words(why);
+		return tls_fail(why, "the server closed the connection in the "
+				"TLS handshake");
 	case GNUTLS_E_UNEXPECTED_PACKET:
 	case GNUTLS_E_UNEXPECTED_PACKET_LENGTH:
-		return no_tls_words(t, why);
-	case GNUTLS_E_UNSUPPORTED_VERSION_PACKET:
-		return old_words(t, why);
+		return no_tls(t, why);
 	default:
 		return outcome_fail(why, STAGE_TLS, EX_TEMPFAIL,
 				    "the TLS handshake failed: %s",
@@ -257,23 +226,14 @@ static bool handshake_words(const struct tls *t, int error,
 	}
 }
 
-static bool late_words(struct outcome *why)
-{
-	return tls_fail(why, "the server did not go on in the TLS handshake "
-			"in time");
-}
-
 static bool wait_for(const struct tls *t, short events, int64_t deadline,
 		     struct outcome *why)
 {
 	struct pollfd p = { .fd = t->fd, .events = events };
 
-	/* what was read ahead will not be announced by the socket again */
-	if (events == POLLIN && t->ahead_at < t->ahead_end)
-		return true;
 	do {
 		if (!clock_left(deadline))
-			return late_words(why);
+			return too_late(why);
 	} while (poll(&p, 1, clock_left(deadline)) <= 0);
 	return true;
 }
@@ -285,13 +245,12 @@ static bool first_record(const struct tls *t, struct outcome *why)
 	enum { ALERT = 21, HANDSHAKE = 22 };
 	unsigned char type = t->first;
 
-	if (!t->ahead_end &&
-	    recv(t->fd, &type, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
+	if (!t->heard && recv(t->fd, &type, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
 		return true;
-	return type == ALERT || type == HANDSHAKE || no_tls_words(t, why);
+	return type == ALERT || type == HANDSHAKE || no_tls(t, why);
 }
 
-static bool handshake(struct tls *t, int64_t deadline, struct outcome *why)
+static bool shake_hands(struct tls *t, int64_t deadline, struct outcome *why)
 {
 	bool heard = false, writes;
 	int error;
@@ -307,7 +266,7 @@ static bool handshake(struct tls *t, int64_t deadline, struct outcome *why)
 			break;
 		/* warnings would let a server spin: they cost time, too */
 		if (!clock_left(deadline))
-			return late_words(why);
+			return too_late(why);
 		if (error != GNUTLS_E_AGAIN)
 			continue;
 		writes = gnutls_record_get_direction(t->session) == 1;
@@ -317,7 +276,8 @@ static bool handshake(struct tls *t, int64_t deadline, struct outcome *why)
 			return false;
 		heard = heard || !writes;
 	}
-	handshake_words(t, error, why);
+	if (first_record(t, why))
+		handshake_failed(t, error, why);
 	/* without waiting: the server may want to know why */
 	gnutls_alert_send_appropriate(t->session, error);
 	return false;
@@ -349,8 +309,9 @@ bool tls_open(int fd, bool starttls, const struct tls_params *params,
 	t->starttls = starttls;
 	t->params = params;
 	t->facts = facts;
+	facts->fault = TLS_FAULT_NONE;
 	*tls = NULL;
-	if (!prepare(t, fd, why) || !handshake(t, deadline, why)) {
+	if (!prepare(t, fd, why) || !shake_hands(t, deadline, why)) {
 		facts->verified = false;
 		tls_close(t);
 		return false;
@@ -371,22 +332,18 @@ bool tls_open(int fd, bool starttls, const struct tls_params *params,
 
 /* --- records --- */
 
-/* Not data, and not the end either. */
-static bool is_later(long error)
-{
-	return error == GNUTLS_E_AGAIN || error == GNUTLS_E_INTERRUPTED ||
-	       error == GNUTLS_E_REHANDSHAKE ||
-	       error == GNUTLS_E_WARNING_ALERT_RECEIVED;
-}
-
+/* Sets errno. */
 static long io_failed(struct tls *t, long error)
 {
-	if (is_later(error)) {
+	switch (error) {
+	/* not data, and not the end either */
+	case GNUTLS_E_AGAIN:
+	case GNUTLS_E_INTERRUPTED:
+	case GNUTLS_E_REHANDSHAKE:
+	case GNUTLS_E_WARNING_ALERT_RECEIVED:
 		t->wants_write = gnutls_record_get_direction(t->session) == 1;
 		errno = EAGAIN;
 		return -1;
-	}
-	switch (error) {
 	case GNUTLS_E_PREMATURE_TERMINATION:
 		errno = ENODATA;
 		return -1;
@@ -413,12 +370,7 @@ long tls_read(struct tls *t, void *data, size_t n)
 		errno = t->ended;
 		return t->ended < 0 ? 0 : -1;
 	}
-	/* the library asks to come again after a ticket, a key update or a
-	 * warning, whatever was read ahead behind it; that is bounded by
-	 * what one reading brings */
-	do {
-		got = gnutls_record_recv(t->session, data, n);
-	} while (is_later(got) && t->ahead_at < t->ahead_end);
+	got = gnutls_record_recv(t->session, data, n);
 	if (got > 0)
 		return got;
 	if (!got) {

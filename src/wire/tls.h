@@ -51,10 +51,24 @@ struct tls_certificate {
 	char pin[65];              /* SHA-256 of the SPKI, hex */
 };
 
+/* What a person could do something about. */
+enum tls_fault {
+	TLS_FAULT_NONE,
+	TLS_FAULT_IN_CLEAR,        /* it speaks in clear where TLS begins */
+	TLS_FAULT_NAME,            /* the certificate is for other names */
+	TLS_FAULT_NO_NAME,         /* it has no subject alternative name */
+	TLS_FAULT_SELF_SIGNED,
+	TLS_FAULT_ISSUER,          /* unknown */
+	TLS_FAULT_NO_AUTHORITIES,  /* this system knows no issuer at all */
+	TLS_FAULT_PIN              /* another than was expected */
+};
+
 struct tls_facts {
 	char version[16];          /* "TLS1.3"; "" no TLS */
 	char cipher[96];
 	bool verified;
+	enum tls_fault fault;      /* why the handshake failed */
+	char pin[65];              /* of the server's certificate; "" none */
 	bool client_certificate;   /* one was asked for and sent */
 	struct tls_certificate *certificate; /* only if wanted; leaf first */
 	size_t certificates;
@@ -98,7 +112,7 @@ bool tls_priorities_valid(const char *priorities, struct outcome *why)
 void tls_start(void);
 const char *tls_library_version(void);
 
-/* --- files, before they are needed (tls_check.c) --- */
+/* --- files, before they are needed --- */
 
 /* Whether the file holds what it should; words that go on from the file's
  * name (EX_CONFIG). A PKCS#11 URI is left to the handshake. */

@@ -8,10 +8,7 @@
 
 #include "wire/tls.h"
 
-enum { TLS_CHAIN_MOST = 16, TLS_NAMES_MOST = 256 };
-
-/* Bytes read at once: the library alone would read each record in two. */
-enum { TLS_AHEAD = 16 * 1024 };
+enum { TLS_CHAIN_MOST = 16 };
 
 struct tls {
 	gnutls_session_t session;
@@ -21,9 +18,8 @@ struct tls {
 	bool wants_write;
 	int ended;                       /* errno of the end, -1: a proper
 					  * one, 0: not yet */
-	size_t ahead_at, ahead_end;      /* received, not yet decrypted */
-	unsigned char first;             /* byte of all that was received */
-	unsigned char ahead[TLS_AHEAD];
+	bool heard;                      /* something was received, which */
+	unsigned char first;             /* began with this byte */
 	/* while the handshake lasts */
 	const struct tls_params *params;
 	struct tls_facts *facts;
@@ -42,16 +38,8 @@ struct tls_chain {
 
 /* The handshake's verify function: 0 or an error, with t->verdict set. */
 int tls_verify(gnutls_session_t session);
-/* Verifies the chain against the trust list that the credentials have now:
- * false is a failure of the library; *status are GnuTLS's flags. */
-bool tls_verify_peers(struct tls *t, const struct tls_chain *c,
-		      unsigned *status, struct outcome *why) MUST_CHECK;
-/* The flags in words: false. */
-bool tls_verify_words(const struct tls_chain *c, unsigned status,
-		      struct outcome *why) MUST_CHECK;
-/* Whether the leaf is for one of params' names, by SAN alone. */
-bool tls_verify_name(const struct tls_params *p, const struct tls_chain *c,
-		     struct outcome *why) MUST_CHECK;
+/* Version and cipher. */
+void tls_facts_session(struct tls *t);
 
 /* --- tls_trust.c --- */
 
@@ -61,29 +49,7 @@ bool tls_verify_name(const struct tls_params *p, const struct tls_chain *c,
 bool tls_trust(struct tls *t, const struct tls_chain *c, bool all,
 	       struct outcome *why) MUST_CHECK;
 
-/* --- tls_dane.c --- */
-
-/* RFC 7672: usage 3, then usage 2. */
-bool tls_dane_verify(struct tls *t, const struct tls_chain *c,
-		     struct outcome *why) MUST_CHECK;
-
-/* --- tls_facts.c --- */
-
-/* SHA-256 of the SPKI, hex. */
-void tls_pin(gnutls_x509_crt_t crt, char out[65]);
-/* Subject, issuer: one printable line. */
-void tls_subject(gnutls_x509_crt_t crt, char *out, size_t size);
-void tls_issuer(gnutls_x509_crt_t crt, char *out, size_t size);
-/* Shows visit the DNS names and addresses of the SAN (type: GNUTLS_SAN_*), at
- * most TLS_NAMES_MOST, until it returns true; whether it did. */
-typedef bool tls_name_visit(int type, const char *raw, size_t n,
-			    void *context);
-bool tls_any_name(gnutls_x509_crt_t crt, tls_name_visit *visit,
-		  void *context);
-/* All of them, as text. */
-void tls_names(gnutls_x509_crt_t crt, struct list *names);
-/* Version and cipher; and the certificates, if they are wanted. */
-void tls_facts_session(struct tls *t);
-void tls_facts_chain(struct tls_facts *f, const struct tls_chain *c);
+/* A PKCS#11 URI or the like in the place of a file. */
+bool tls_is_uri(const char *path);
 
 #endif

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -156,7 +157,7 @@ static void search_block(struct search *s, const signed char table[256],
 	search_take(s, s->der, base64_decode(table, text, n, s->der));
 }
 
-static const char *find(const char *from, const char *end, const char *what)
+static const char *find_text(const char *from, const char *end, const char *what)
 {
 	return memmem(from, (size_t)(end - from), what, strlen(what));
 }
@@ -169,11 +170,11 @@ static void search_text(struct search *s, const char *text, size_t n)
 	signed char table[256];
 
 	base64_table(table);
-	if (!find(text, end, begin) && find(text, end, old))
+	if (!find_text(text, end, begin) && find_text(text, end, old))
 		begins = old;
-	for (at = find(text, end, begins); at; at = find(stop, end, begins)) {
+	for (at = find_text(text, end, begins); at; at = find_text(stop, end, begins)) {
 		at += strlen(begins);
-		stop = find(at, end, "-----");
+		stop = find_text(at, end, "-----");
 		if (!stop)
 			return;
 		search_block(s, table, at, (size_t)(stop - at));
@@ -215,11 +216,11 @@ static bool search_own(struct search *s, const char *path,
 
 	if (!search_file(s, path, &missing))
 		return outcome_fail(why, STAGE_TLS, EX_CONFIG,
-				    "cannot read the ca_file %s: %s", path,
+				    "cannot read the CA file %s: %s", path,
 				    strerror(errno));
 	if (!s->seen)
 		return outcome_fail(why, STAGE_TLS, EX_CONFIG,
-				    "the ca_file %s holds no certificate",
+				    "the CA file %s holds no certificate",
 				    path);
 	return true;
 }
@@ -249,7 +250,7 @@ static bool add_crls(gnutls_x509_trust_list_t list, const char *path,
 	if (n > 0)
 		return true;
 	return outcome_fail(why, STAGE_TLS, EX_CONFIG,
-			    "cannot read the crl_file %s: %s", path,
+			    "cannot read the CRL file %s: %s", path,
 			    n ? gnutls_strerror(n) : "it holds no CRL");
 }
 
@@ -275,4 +276,117 @@ bool tls_trust(struct tls *t, const struct tls_chain *c, bool all,
 	/* the credentials own it from here on, and free the one before */
 	gnutls_certificate_set_trust_list(t->credentials, s.list, 0);
 	return true;
+}
+
+/* --- files, before a server waits for them --- */
+
+static bool unfit(struct outcome *why, const char *words)
+{
+	return outcome_fail(why, STAGE_TLS, EX_CONFIG, "%s", words);
+}
+
+static bool load_file(const char *path, gnutls_datum_t *data,
+		      struct outcome *why)
+{
+	int error;
+
+	errno = 0;
+	error = gnutls_load_file(path, data);
+	if (error == GNUTLS_E_FILE_ERROR)
+		return unfit(why, strerror(errno ? errno : EIO));
+	if (error < 0)
+		return unfit(why, gnutls_strerror(error));
+	return true;
+}
+
+/* How many certificates, or CRLs, a trust list takes from the file. */
+static int trusted_from(const gnutls_datum_t *cas, const gnutls_datum_t *crls,
+			gnutls_x509_crt_fmt_t form)
+{
+	gnutls_x509_trust_list_t list;
+	int n;
+
+	if (gnutls_x509_trust_list_init(&list, 0) < 0)
+		return 0;
+	n = gnutls_x509_trust_list_add_trust_mem(list, cas, crls, form, 0, 0);
+	gnutls_x509_trust_list_deinit(list, 1);
+	return n;
+}
+
+bool tls_ca_file_valid(const char *path, struct outcome *why)
+{
+	gnutls_datum_t data = { 0 };
+	bool good;
+
+	if (!load_file(path, &data, why))
+		return false;
+	good = trusted_from(&data, NULL, GNUTLS_X509_FMT_PEM) > 0 ||
+	       trusted_from(&data, NULL, GNUTLS_X509_FMT_DER) > 0;
+	gnutls_free(data.data);
+	return good || unfit(why, "holds no certificate");
+}
+
+bool tls_crl_file_valid(const char *path, struct outcome *why)
+{
+	gnutls_datum_t data = { 0 };
+	bool good;
+
+	if (!load_file(path, &data, why))
+		return false;
+	good = trusted_from(NULL, &data, GNUTLS_X509_FMT_PEM) > 0;
+	gnutls_free(data.data);
+	return good || unfit(why, "holds no CRL (PEM)");
+}
+
+bool tls_is_uri(const char *path)
+{
+	return !strncasecmp(path, "pkcs11:", 7) ||
+	       !strncasecmp(path, "tpmkey:", 7) ||
+	       !strncasecmp(path, "system:", 7);
+}
+
+bool tls_certificate_valid(const char *certificate, const char *key,
+			   struct outcome *why)
+{
+	gnutls_certificate_credentials_t credentials;
+	gnutls_datum_t data = { 0 };
+	bool good;
+	int error;
+
+	if (!key)
+		key = certificate;
+	if (tls_is_uri(certificate) || tls_is_uri(key))
+		return true;
+	if (!load_file(certificate, &data, why))
+		return false;
+	good = trusted_from(&data, NULL, GNUTLS_X509_FMT_PEM) > 0;
+	gnutls_free(data.data);
+	if (!good)
+		return unfit(why, "holds no certificate (PEM)");
+	/* both are readable, and go together */
+	if (gnutls_certificate_allocate_credentials(&credentials) < 0)
+		return unfit(why, "no memory");
+	error = gnutls_certificate_set_x509_key_file(credentials, certificate,
+						     key,
+						     GNUTLS_X509_FMT_PEM);
+	gnutls_certificate_free_credentials(credentials);
+	return error >= 0 || unfit(why, gnutls_strerror(error));
+}
+
+bool tls_system_has_trust(void)
+{
+	gnutls_x509_trust_list_t list;
+	struct outcome ignored;
+	size_t i;
+	int n;
+
+	if (gnutls_x509_trust_list_init(&list, 0) < 0)
+		return true;
+	n = gnutls_x509_trust_list_add_system_trust(list, 0, 0);
+	gnutls_x509_trust_list_deinit(list, 1);
+	for (i = 0; n <= 0 &&
+	     i < sizeof(system_bundles) / sizeof(*system_bundles); i++)
+		if (tls_ca_file_valid(system_bundles[i], &ignored))
+			return true;
+	return n > 0;
 }
