@@ -147,7 +147,8 @@ static void check_maildir(struct check *k, size_t i)
 	char reader[80];
 	struct stat st;
 
-	while (stat(at, &st) && errno == ENOENT && (slash = strrchr(at, '/'))) {
+	while (stat(at, &st) && (errno == ENOENT || errno == ENOTDIR) &&
+	       (slash = strrchr(at, '/'))) {
 		/* the root itself is there */
 		slash[slash == at] = '\0';
 	}
