@@ -120,18 +120,23 @@ CASES = [
      dict(auth=["SCRAM-SHA-256-PLUS"], sender="you@example.com",
           via="DATA")),
     ("php-host", "shop", ("submissions", "smtp.example.org", None), RELAY,
-     ["-a", "shop", "-f", "else@example.com"],
+     ["-odi", "-a", "shop", "-f", "else@example.com"],
      dict(auth=["SCRAM-SHA-256-PLUS"], sender="shop@example.org",
-          via="DATA", header="From: The Shop <shop@example.org>")),
+          via="DATA", stdin=b"From: form@example.com\n" + MESSAGE,
+          header="From: The Shop <shop@example.org>",
+          absent="\nFrom: form@")),
     ("php-host", "forum", ("submissions", "smtp.example.org", None), RELAY,
-     ["-a", "forum"],
+     ["-odi", "-a", "forum"],
      dict(auth=["SCRAM-SHA-256-PLUS"], sender="forum@example.net",
           via="DATA")),
+    ("container", "provider", ("submissions", "smtp.example.org", None), RELAY,
+     [], dict(auth=["SCRAM-SHA-256-PLUS"], sender="app@example.org",
+              via="DATA")),
     ("shared-server", "relay", ("submissions", "smtp.example.org", 465),
      RELAY, ["-odi"],
      dict(auth=["SCRAM-SHA-256-PLUS"], sender=None, via="DATA")),
 ]
-CHECKED = ["direct-dkim", "tor-socks", "failover"]
+CHECKED = ["direct-dkim", "tor-socks", "failover", "local-only"]
 
 
 def sections(text):
@@ -200,6 +205,7 @@ class Example:
             text = re.sub(r"(?m)^\[queue\]\n", f"[queue]\n{where}", text)
         else:
             text += f"\n[queue]\n{where}"
+        text = re.sub(r"(?m)^to = stderr\nformat = json\n", "", text)
         text += f"\n[log]\nto = {self.folder}/log\n"
         self.path.write_text(text)
         self.path.chmod(0o600)
@@ -323,6 +329,26 @@ def shared_server_queues(folder, certificates):
     want(status == 0 and b"someone@example.com" in out, out.decode())
 
 
+def stays_here(folder, certificates):
+    """Whoever it is to, it is in the maildir once the queue has run."""
+    example = Example("local-only", folder, certificates)
+    example.write()
+    text = example.path.read_text()
+    text = text.replace("path = /", f"path = {folder}/")
+    example.path.write_text(text)
+    for to in ("root", "root@localhost", "x@elsewhere.example"):
+        status, out, err = example.run(["-odq", "-i", to], b"\nhi\n")
+        want((status, out, err) == (0, b"", b""), f"{status} {err.decode()}")
+    status, out, err = example.run(["-q"])
+    want((status, err) == (0, b""), f"{status} {err.decode()}")
+    found = [path.read_bytes() for path in
+             pathlib.Path(folder, "var/lib/posthaste/mail/new").iterdir()]
+    want(len(found) == 3 and
+         sum(b"Delivered-To: root@" in m for m in found) == 2 and
+         sum(b"Delivered-To: x@elsewhere" in m for m in found) == 1,
+         found)
+
+
 def sample_of_every_case(folder, certificates):
     """No file without a test, no test without a file."""
     have = {path.stem for path in EXAMPLES.glob("*.conf")}
@@ -340,7 +366,8 @@ def main():
     tests += [(f"failover: the first is {first}",
                functools.partial(failover, first))
               for first in ("up", "dead", "busy")]
-    tests += [("shared-server: -odq", shared_server_queues)]
+    tests += [("shared-server: -odq", shared_server_queues),
+              ("local-only: nothing leaves", stays_here)]
     return harness.tap(tests)
 
 
