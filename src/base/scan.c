@@ -84,6 +84,17 @@ bool scan_pair(struct scan *s, char separator, struct scan *name,
 	return false;
 }
 
+bool scan_is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+bool scan_is_alnum(char c)
+{
+	return scan_is_digit(c) || (c >= 'a' && c <= 'z') ||
+	       (c >= 'A' && c <= 'Z');
+}
+
 bool scan_is_blank(char c)
 {
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';

@@ -34,6 +34,9 @@ bool scan_word(struct scan *s, const char *separators, struct scan *word);
 bool scan_pair(struct scan *s, char separator, struct scan *name,
 	       struct scan *value);
 
+/* ASCII, whatever the locale. */
+bool scan_is_digit(char c);
+bool scan_is_alnum(char c);
 /* Blanks are space, tab, CR and LF. */
 bool scan_is_blank(char c);
 void scan_trim(struct scan *s);

@@ -237,7 +237,7 @@ static enum treatment choose_treatment(const struct message *m)
 
 	if (!m->body_long && !m->body_nul)
 		return BODY_STAYS;
-	if (!has->signature && !has->several_types) {
+	if (!m->facts.signature && !has->several_types) {
 		if (has->encoding == ENCODING_IDENTITY && has->text)
 			return BODY_QUOTED;
 		if (has->encoding == ENCODING_BASE64 && has->single)

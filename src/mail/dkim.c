@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The signature's field. Which fields it covers is ours to order: those that
- * are there once go in the message's order, so that one pass hashes them;
- * only names that occur more often, which RFC 6376 5.4.2 takes from the
- * bottom up, cost a pass each.
+ * The signature's field. Which fields it covers, and in which order, is ours
+ * to choose: one walk over the header tells what is there and where, and each
+ * field is then looked up where it lies. Of names that occur more than once
+ * RFC 6376 5.4.2 takes the last first.
  */
 #include "mail/dkim.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+
 #include "base/list.h"
+#include "base/scan.h"
 #include "mail/dkim_parts.h"
+#include "mail/lines.h"
 
 enum { OVERSIGNED = 5, REPEATS_MAX = 8, LINE = 72 };
 
@@ -31,128 +35,222 @@ static const char *const names[] = {
 };
 enum { NAMES = sizeof(names) / sizeof(*names) };
 
+static const char field_name[] = "DKIM-Signature";
+
+/* --- relaxed canonicalisation, straight into SHA-256 --- */
+
+/* A SHA-256 in the making, fed in small steps. */
+struct dkim_hash {
+	gnutls_hash_hd_t handle;
+	size_t n;
+	char part[4096];
+};
+
+static bool hash_begin(struct dkim_hash *h, struct outcome *why)
+{
+	const int rc = gnutls_hash_init(&h->handle, GNUTLS_DIG_SHA256);
+
+	if (rc < 0)
+		return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
+				    "DKIM: no SHA-256: %s",
+				    gnutls_strerror(rc));
+	h->n = 0;
+	return true;
+}
+
+static void hash_flush(struct dkim_hash *h)
+{
+	if (h->n)
+		gnutls_hash(h->handle, h->part, h->n);
+	h->n = 0;
+}
+
+static void hash_put(struct dkim_hash *h, char c)
+{
+	if (h->n == sizeof(h->part))
+		hash_flush(h);
+	h->part[h->n++] = c;
+}
+
+static void hash_line_end(struct dkim_hash *h)
+{
+	hash_put(h, '\r');
+	hash_put(h, '\n');
+}
+
+static void hash_end(struct dkim_hash *h, unsigned char out[DKIM_HASH])
+{
+	hash_flush(h);
+	gnutls_hash_deinit(h->handle, out);
+}
+
+/* A header field by the relaxed algorithm (RFC 6376 3.4.2), its CRLF
+ * included unless it is the signature's own. */
+static void hash_field(struct dkim_hash *h, const struct field *f, bool end)
+{
+	const char *p, *stop = f->value + f->value_len;
+	bool blank = false, any = false;
+
+	for (p = f->name; p < f->name + f->name_len; p++)
+		hash_put(h, *p >= 'A' && *p <= 'Z' ?
+			 (char)(*p + ('a' - 'A')) : *p);
+	hash_put(h, ':');
+	for (p = f->value; p < stop; p++) {
+		if (scan_is_blank(*p)) {
+			blank = blank || is_wsp(*p);
+			continue;
+		}
+		if (blank && any)
+			hash_put(h, ' ');
+		hash_put(h, *p);
+		blank = false;
+		any = true;
+	}
+	if (end)
+		hash_line_end(h);
+}
+
+/* Where in the body it is. */
+struct dkim_body {
+	struct dkim_hash hash;
+	int64_t lines;     /* line ends that count once something follows */
+	bool blank;        /* blanks likewise */
+	bool any;
+};
+
+/* The body by the relaxed algorithm (RFC 6376 3.4.4). */
+static void hash_text(struct dkim_body *b, const char *data, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (data[i] == '\r')
+			continue;
+		if (data[i] == '\n') {
+			b->lines++;
+			b->blank = false;
+			continue;
+		}
+		if (is_wsp(data[i])) {
+			b->blank = true;
+			continue;
+		}
+		for (; b->lines; b->lines--)
+			hash_line_end(&b->hash);
+		if (b->blank)
+			hash_put(&b->hash, ' ');
+		hash_put(&b->hash, data[i]);
+		b->blank = false;
+		b->any = true;
+	}
+}
+
+static bool hash_body(struct message *m, unsigned char out[DKIM_HASH],
+		      struct outcome *why)
+{
+	int64_t offset = message_header_size(m);
+	struct dkim_body b = { 0 };
+	const char *data;
+	long n;
+
+	if (!hash_begin(&b.hash, why))
+		return false;
+	while ((n = message_bytes(m, offset, &data)) > 0) {
+		hash_text(&b, data, (size_t)n);
+		offset += n;
+	}
+	if (b.any)
+		hash_line_end(&b.hash);
+	hash_end(&b.hash, out);
+	return n == 0 ||
+	       outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+			    "the message cannot be read to be signed");
+}
+
+/* --- which fields --- */
+
 struct signing {
 	const struct dkim_signer *signer;
 	unsigned count[NAMES];
+	int64_t at[NAMES][REPEATS_MAX];  /* where they are */
 	bool cut[NAMES];           /* too long to be signed */
-	struct list h;             /* names in the order of h= */
+	size_t order[NAMES];       /* names as they first occur */
+	size_t n;
+	struct list h;             /* names as h= has them */
 	struct dkim_hash hash;
-	size_t name;               /* the one that a pass is about */
-	unsigned skip;             /* its instances to pass over */
 };
 
-static size_t name_of(const struct field *f)
+static bool note_signed(const struct field *f, void *context)
 {
+	struct signing *s = context;
 	size_t i;
 
 	for (i = 0; i < NAMES; i++)
 		if (field_is(f, names[i]))
 			break;
-	return i;
-}
-
-static bool count_field(const struct field *f, void *context)
-{
-	struct signing *s = context;
-	const size_t i = name_of(f);
-
-	if (i < NAMES) {
-		s->count[i]++;
-		s->cut[i] = s->cut[i] || f->cut;
-	}
+	if (i == NAMES)
+		return true;
+	if (!s->count[i])
+		s->order[s->n++] = i;
+	if (s->count[i] < REPEATS_MAX)
+		s->at[i][s->count[i]] = f->at;
+	s->count[i]++;
+	s->cut[i] = s->cut[i] || f->cut;
 	return true;
 }
 
-static bool is_plain(const struct signing *s, size_t i)
+static bool is_signable(const struct signing *s, size_t i)
 {
-	return i < NAMES && s->count[i] == 1 && !s->cut[i];
+	return s->count[i] <= REPEATS_MAX && !s->cut[i];
 }
 
-static bool is_repeated(const struct signing *s, size_t i)
-{
-	return s->count[i] > 1 && s->count[i] <= REPEATS_MAX && !s->cut[i];
-}
-
-static bool list_field(const struct field *f, void *context)
+static bool visit_signed(const struct field *f, void *context)
 {
 	struct signing *s = context;
-	const size_t i = name_of(f);
 
-	if (is_plain(s, i))
+	hash_field(&s->hash, f, true);
+	return true;
+}
+
+/* All fields of a name, the last first. */
+static bool hash_name(struct signing *s, size_t i, struct message *m,
+		      struct outcome *why)
+{
+	size_t k;
+
+	for (k = s->count[i]; k > 0; k--) {
 		list_add(&s->h, names[i]);
-	return true;
-}
-
-/* The list that h= shows. */
-static bool choose_fields(struct signing *s, struct message *m,
-			  struct outcome *why)
-{
-	unsigned k;
-	size_t i;
-
-	if (!message_fields(m, count_field, s, why) ||
-	    !message_fields(m, list_field, s, why))
-		return false;
-	for (i = 0; i < NAMES; i++)
-		for (k = 0; is_repeated(s, i) && k < s->count[i]; k++)
-			list_add(&s->h, names[i]);
-	for (i = 0; i < OVERSIGNED; i++)
-		if (s->count[i] <= REPEATS_MAX && !s->cut[i])
-			list_add(&s->h, names[i]);
-	return true;
-}
-
-static bool hash_plain(const struct field *f, void *context)
-{
-	struct signing *s = context;
-
-	if (is_plain(s, name_of(f)))
-		dkim_hash_field(&s->hash, f->name, f->name_len, f->value,
-				f->value_len, true);
-	return true;
-}
-
-static bool hash_one(const struct field *f, void *context)
-{
-	struct signing *s = context;
-
-	if (!field_is(f, names[s->name]))
-		return true;
-	if (s->skip--)
-		return true;
-	dkim_hash_field(&s->hash, f->name, f->name_len, f->value,
-			f->value_len, true);
-	return false;
-}
-
-static bool hash_repeated(struct signing *s, struct message *m,
-			  struct outcome *why)
-{
-	unsigned k;
-
-	for (k = s->count[s->name]; k > 0; k--) {
-		s->skip = k - 1;
-		if (!message_fields(m, hash_one, s, why))
+		if (!message_field_at(m, s->at[i][k - 1], visit_signed, s,
+				      why))
 			return false;
 	}
 	return true;
 }
 
+/* Those that are there once in the message's order, then the others. */
 static bool hash_fields(struct signing *s, struct message *m,
 			struct outcome *why)
 {
-	if (!message_fields(m, hash_plain, s, why))
-		return false;
-	for (s->name = 0; s->name < NAMES; s->name++)
-		if (is_repeated(s, s->name) && !hash_repeated(s, m, why))
+	size_t i;
+
+	for (i = 0; i < s->n; i++)
+		if (s->count[s->order[i]] == 1 && is_signable(s, s->order[i]) &&
+		    !hash_name(s, s->order[i], m, why))
 			return false;
+	for (i = 0; i < NAMES; i++)
+		if (s->count[i] > 1 && is_signable(s, i) &&
+		    !hash_name(s, i, m, why))
+			return false;
+	for (i = 0; i < OVERSIGNED; i++)
+		if (is_signable(s, i))
+			list_add(&s->h, names[i]);
 	return true;
 }
 
 /* --- text --- */
 
 /* Base64, LINE characters on a line. */
-static void add_signature(struct buf *b, const unsigned char *data, size_t n)
+static void add_base64_lines(struct buf *b, const unsigned char *data, size_t n)
 {
 	const size_t most = LINE / 4 * 3;
 
@@ -194,45 +292,36 @@ static void add_value(struct buf *b, const struct signing *s,
 	buf_adds(b, ";\r\n\tb=");
 }
 
-static const char field_name[] = "DKIM-Signature";
-
-static bool hash_all(struct signing *s, struct message *m,
-		     const struct buf *value, unsigned char out[DKIM_HASH],
-		     struct outcome *why)
-{
-	bool ok;
-
-	if (!dkim_hash_begin(&s->hash, why))
-		return false;
-	ok = hash_fields(s, m, why);
-	dkim_hash_field(&s->hash, field_name, strlen(field_name), value->data,
-			value->len, false);
-	dkim_hash_end(&s->hash, out);
-	return ok;
-}
-
 bool dkim_sign(struct message *m, const struct dkim_signer *signer,
 	       struct buf *out, struct outcome *why)
 {
 	struct signing s = { .signer = signer };
 	unsigned char body[DKIM_HASH], hash[DKIM_HASH];
+	struct field own = { .name = field_name,
+			     .name_len = strlen(field_name) };
 	unsigned char *signature = NULL;
 	struct buf value = BUF(16 * 1024);
 	size_t n = 0;
-	bool ok = false;
+	bool ok;
 
-	if (!choose_fields(&s, m, why) || !dkim_hash_body(m, body, why))
-		goto out;
+	if (!message_fields(m, note_signed, &s, why) ||
+	    !hash_body(m, body, why) || !hash_begin(&s.hash, why))
+		return false;
+	ok = hash_fields(&s, m, why);
 	add_value(&value, &s, body);
-	if (!hash_all(&s, m, &value, hash, why) ||
-	    !dkim_key_sign(signer->key, hash, &signature, &n, why))
-		goto out;
-	add_signature(&value, signature, n);
-	ok = buf_addf(out, "%s:%s\r\n", field_name, buf_text(&value));
-	if (!ok || value.full)
-		ok = outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
-				  "DKIM: the signature is too long");
-out:
+	own.value = buf_text(&value);
+	own.value_len = value.len;
+	hash_field(&s.hash, &own, false);
+	hash_end(&s.hash, hash);
+	ok = ok && dkim_key_sign(signer->key, hash, &signature, &n, why);
+	if (ok) {
+		add_base64_lines(&value, signature, n);
+		ok = buf_addf(out, "%s:%s\r\n", field_name,
+			      buf_text(&value)) && !value.full;
+		if (!ok)
+			outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
+				     "DKIM: the signature is too long");
+	}
 	free(signature);
 	buf_release(&value);
 	list_release(&s.h);
@@ -241,61 +330,37 @@ out:
 
 /* --- whether there is one --- */
 
-struct looking {
+struct dkim_search {
 	const char *domain;
 	const char *selector;
 	bool found;
 };
 
-static bool is_space(char c)
+/* Whether the tag-list (RFC 6376 3.2) is of this domain and selector. */
+static bool visit_signature(const struct field *f, void *context)
 {
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
+	struct scan tags = scan_bytes(f->value, f->value_len), tag, value;
+	struct dkim_search *l = context;
+	bool domain = false, selector = false;
 
-/* Whether the tag-list has this tag with this value (RFC 6376 3.2). */
-static bool has_tag(const struct field *f, char tag, const char *want)
-{
-	const char *p = f->value, *end = f->value + f->value_len, *semicolon;
-	const size_t n = strlen(want);
-
-	for (; p < end; p = semicolon + 1) {
-		semicolon = memchr(p, ';', (size_t)(end - p));
-		if (!semicolon)
-			semicolon = end;
-		while (p < semicolon && is_space(*p))
-			p++;
-		if (p == semicolon || *p++ != tag)
-			continue;
-		while (p < semicolon && is_space(*p))
-			p++;
-		if (p == semicolon || *p++ != '=')
-			continue;
-		while (p < semicolon && is_space(*p))
-			p++;
-		if ((size_t)(semicolon - p) < n || strncasecmp(p, want, n))
-			continue;
-		for (p += n; p < semicolon && is_space(*p); p++)
-			;
-		if (p == semicolon)
-			return true;
+	if (!field_is(f, field_name))
+		return true;
+	while (scan_pair(&tags, ';', &tag, &value)) {
+		domain = domain || (scan_is(&tag, "d") &&
+				    scan_is_nocase(&value, l->domain));
+		selector = selector || (scan_is(&tag, "s") &&
+					scan_is_nocase(&value, l->selector));
 	}
-	return false;
-}
-
-static bool look(const struct field *f, void *context)
-{
-	struct looking *l = context;
-
-	l->found = field_is(f, field_name) && has_tag(f, 'd', l->domain) &&
-		   has_tag(f, 's', l->selector);
+	l->found = domain && selector;
 	return !l->found;
 }
 
 bool dkim_is_signed(struct message *m, const char *domain,
 		    const char *selector, bool *found, struct outcome *why)
 {
-	struct looking l = { .domain = domain, .selector = selector };
-	const bool ok = message_fields(m, look, &l, why);
+	struct dkim_search l = { .domain = domain, .selector = selector };
+	const bool ok = !message_facts(m)->signature ||
+			message_fields(m, visit_signature, &l, why);
 
 	*found = l.found;
 	return ok;

@@ -2,6 +2,9 @@
 #include "mail/lines.h"
 
 #include <string.h>
+#include <strings.h>
+
+#include "base/scan.h"
 
 bool is_ftext(char c)
 {
@@ -24,7 +27,7 @@ bool bytes_wide(const char *p, size_t n)
 	return false;
 }
 
-static void put(struct normaliser *s, const char *data, size_t n)
+static void normal_put(struct normaliser *s, const char *data, size_t n)
 {
 	if (!n || s->stopped)
 		return;
@@ -43,22 +46,16 @@ static void line_over(struct normaliser *s)
 	s->line = 0;
 }
 
-static void end_line(struct normaliser *s)
-{
-	put(s, "\r\n", 2);
-	line_over(s);
-}
-
 static void end_header(struct normaliser *s)
 {
-	put(s, "\r\n", 2);
+	normal_put(s, "\r\n", 2);
 	s->header_size = s->size;
 	s->line = 0;
 }
 
 static void put_text(struct normaliser *s, const char *data, size_t n)
 {
-	put(s, data, n);
+	normal_put(s, data, n);
 	s->line += n;
 	if (s->look_wide && s->header_size && !s->body_wide)
 		s->body_wide = bytes_wide(data, n);
@@ -80,9 +77,9 @@ static void bare_crs(struct normaliser *s, size_t n)
 	for (; n && !s->stopped; n -= part) {
 		part = n < most ? n : most;
 		if (s->header_size)
-			put(s, ends, 2 * part);
+			normal_put(s, ends, 2 * part);
 		else
-			put(s, blanks, part);
+			normal_put(s, blanks, part);
 	}
 }
 
@@ -128,7 +125,8 @@ static size_t take_text(struct normaliser *s, const char *in, size_t n)
 	}
 	s->crlf = s->crs + (end - text) == 1;
 	s->crs = 0;
-	end_line(s);
+	normal_put(s, "\r\n", 2);
+	line_over(s);
 	s->state = NORMAL_BOL;
 	return end + 1;
 }
@@ -154,7 +152,7 @@ static size_t take_lines(struct normaliser *s, const char *in, size_t n)
 	return (size_t)(p - in);
 }
 
-/* The line is no field: dropped if it is an mbox separator before all
+/* The line is not a field: dropped if it is an mbox separator before all
  * fields, else the first of the body. */
 static void not_a_field(struct normaliser *s)
 {
@@ -269,7 +267,7 @@ static size_t take_start(struct normaliser *s, const char *in, size_t n)
 	return used;
 }
 
-/* Behind a dot at the beginning of a line. */
+/* After a dot at the beginning of a line. */
 static size_t take_dot(struct normaliser *s, char c)
 {
 	if (c == '\r') {
@@ -293,18 +291,10 @@ static size_t take_dot(struct normaliser *s, char c)
 	return 0;
 }
 
-static size_t skip_line(struct normaliser *s, const char *in, size_t n)
+static size_t take_piece(struct normaliser *s, const char *in, size_t n)
 {
-	const char *lf = memchr(in, '\n', n);
+	const char *lf;
 
-	if (!lf)
-		return n;
-	s->state = NORMAL_BOL;
-	return (size_t)(lf - in) + 1;
-}
-
-static size_t take(struct normaliser *s, const char *in, size_t n)
-{
 	switch (s->state) {
 	case NORMAL_BOL:
 		return take_start(s, in, n);
@@ -315,7 +305,11 @@ static size_t take(struct normaliser *s, const char *in, size_t n)
 	case NORMAL_NAME:
 		return take_name(s, *in);
 	case NORMAL_SKIP:
-		return skip_line(s, in, n);
+		lf = memchr(in, '\n', n);
+		if (!lf)
+			return n;
+		s->state = NORMAL_BOL;
+		return (size_t)(lf - in) + 1;
 	case NORMAL_TEXT:
 		break;
 	}
@@ -329,7 +323,7 @@ bool normalise(struct normaliser *s, const char *in, size_t n)
 	s->look_wide = !s->body_wide && bytes_wide(in, n);
 	s->look_nul = !s->body_nul && memchr(in, '\0', n);
 	for (; n && !s->ended && !s->stopped && !s->nul; in += used, n -= used)
-		used = take(s, in, n);
+		used = take_piece(s, in, n);
 	return !s->nul && !s->stopped;
 }
 
@@ -420,4 +414,67 @@ size_t unstuff(struct unstuffer *u, const char *in, size_t n, char *out,
 		used += part;
 	}
 	return used;
+}
+
+/* --- text that a server could take for commands --- */
+
+/* Some servers cut a command's line where their buffer ends (512 octets by
+ * RFC 5321 4.5.3.1.4) and go on with the rest as another. */
+enum { CUT_LEAST = 500 };
+
+/* What changes the state of a session; NOOP, HELP, VRFY and EXPN do not. */
+static const char *const verbs[] = {
+	"MAIL", "RCPT", "DATA", "BDAT", "RSET", "QUIT", "EHLO", "HELO",
+	"LHLO", "AUTH", "STARTTLS", "BURL", "ETRN", "ATRN", "TURN", "SEND",
+	"SOML", "SAML", "XCLIENT", "XFORWARD",
+};
+
+/* A verb with nothing of a word after it. The argument that servers take
+ * without a blank before it counts, too. */
+static bool begins_with_verb(const char *s, size_t n)
+{
+	size_t i, len;
+
+	for (i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
+		len = strlen(verbs[i]);
+		if (n >= len && !strncasecmp(s, verbs[i], len) &&
+		    (n == len || (!scan_is_alnum(s[len]) && s[len] != '-' &&
+				  s[len] != '_')))
+			return true;
+	}
+	return (n >= 8 && !strncasecmp(s, "MAILFROM", 8)) ||
+	       (n >= 6 && !strncasecmp(s, "RCPTTO", 6));
+}
+
+static bool line_has_command(const char *s, size_t n)
+{
+	size_t at = 0, i;
+
+	/* white space of any sort, and what a server may drop as it does
+	 * that */
+	while (at < n && ((unsigned char)s[at] <= ' ' ||
+			  (unsigned char)s[at] >= 0x7f))
+		at++;
+	if (begins_with_verb(s + at, n - at))
+		return true;
+	for (i = CUT_LEAST; i < n; i++)
+		if (begins_with_verb(s + i, n - i))
+			return true;
+	return false;
+}
+
+bool text_has_command(const char *text, size_t n)
+{
+	const char *end;
+	size_t len;
+
+	while (n) {
+		end = memchr(text, '\n', n);
+		len = end ? (size_t)(end - text) + 1 : n;
+		if (line_has_command(text, len))
+			return true;
+		text += len;
+		n -= len;
+	}
+	return false;
 }

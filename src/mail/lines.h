@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The two small state machines that stand between a caller's bytes and the
- * wire. Neither cares where buffers end. Normalise first, stuff after.
+ * The small state machines that stand between a caller's bytes and the wire:
+ * normalise first, stuff after; unstuff what a client of ours stuffed. None
+ * cares where buffers end.
  */
 #ifndef MAIL_LINES_H
 #define MAIL_LINES_H

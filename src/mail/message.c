@@ -254,6 +254,18 @@ bool message_fields(struct message *m, field_visit *visit, void *context,
 	return !w.failed || message_unreadable(m->header.store, why);
 }
 
+bool message_field_at(struct message *m, int64_t at, field_visit *visit,
+		      void *context, struct outcome *why)
+{
+	struct field_walk w = { .m = m, .at = at };
+	struct field f;
+
+	if (field_next(&w, &f))
+		visit(&f, context);
+	field_walk_release(&w);
+	return !w.failed || message_unreadable(m->header.store, why);
+}
+
 char *message_field(struct message *m, const char *name)
 {
 	struct field_walk w = { .m = m };
@@ -416,8 +428,9 @@ static enum encoding read_encoding(const struct field *f)
 	return !strcmp(word, "base64") ? ENCODING_BASE64 : ENCODING_OTHER;
 }
 
-static void survey_mime(struct present *has, const struct field *f)
+static void survey_mime(struct message *m, const struct field *f)
 {
+	struct present *has = &m->has;
 	enum encoding encoding;
 	char type[32];
 
@@ -438,7 +451,7 @@ static void survey_mime(struct present *has, const struct field *f)
 		has->mime_version |= !field_is_blank(f);
 	} else if (field_is(f, "DKIM-Signature") ||
 		   field_is(f, "ARC-Message-Signature")) {
-		has->signature = true;
+		m->facts.signature = true;
 	}
 }
 
@@ -464,7 +477,7 @@ static void survey_field(struct message *m, const struct field *f)
 	else if (field_is(f, "From"))
 		has->from |= field_has_author(f, &text);
 	else
-		survey_mime(has, f);
+		survey_mime(m, f);
 	free(text);
 }
 

@@ -85,6 +85,9 @@ bool field_is(const struct field *f, const char *name);
 typedef bool field_visit(const struct field *f, void *context);
 bool message_fields(struct message *m, field_visit *visit, void *context,
 		    struct outcome *why) MUST_CHECK;
+/* The same for the one field at an offset that a walk gave. */
+bool message_field_at(struct message *m, int64_t at, field_visit *visit,
+		      void *context, struct outcome *why) MUST_CHECK;
 /* The value of the first field of that name, unfolded, blanks at its ends
  * removed; NULL: none. The caller frees. */
 char *message_field(struct message *m, const char *name);
@@ -99,6 +102,7 @@ struct message_facts {
 	bool long_lines;       /* a line over 998 octets is still there */
 	bool from;             /* a From field with an address */
 	bool resent;           /* a field whose name begins with Resent- */
+	bool signature;        /* a DKIM or ARC signature over the body */
 	int64_t size;
 };
 const struct message_facts *message_facts(const struct message *m);

@@ -30,7 +30,6 @@ struct present {
 	bool several_types;   /* more than one Content-Type: nobody knows */
 	bool text;            /* text, or without a type */
 	bool single;          /* neither multipart nor a message */
-	bool signature;       /* over the body's bytes */
 	bool encoding_set;
 	enum encoding encoding;
 };

@@ -60,7 +60,7 @@ struct features {
 	struct list mechanisms; /* upper case, in the server's order */
 	struct list lines;      /* each extension line as it came */
 };
-/* Reads the lines of a complete EHLO reply behind the first. Keywords
+/* Reads the lines of a complete EHLO reply after the first. Keywords
  * without case; "AUTH=" counts as AUTH; LIMITS with a syntax error or a key
  * twice is dropped, a bad value only itself (RFC 9422). */
 void features_read(struct features *f, const struct reply *r);
