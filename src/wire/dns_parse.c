@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Answers, which anybody on the way may have written. */
+/* Queries, and answers, which anybody on the way may have written. */
+#include <arpa/inet.h>
 #include <arpa/nameser.h>
 #include <netinet/in.h>
 #include <resolv.h>
@@ -12,16 +13,118 @@
 
 enum { CNAMES_MAX = 16 };
 
-struct reading {
+/* --- queries --- */
+
+enum {
+	LABEL_MAX = 63,
+	NAME_MAX_OCTETS = 255,
+	TYPE_OPT = 41
+};
+
+static bool label_is_valid(const char *label, size_t n)
+{
+	size_t i;
+
+	if (!n || n > LABEL_MAX)
+		return false;
+	for (i = 0; i < n; i++)
+		if ((unsigned char)label[i] <= ' ' ||
+		    (unsigned char)label[i] >= 0x7f || label[i] == '\\')
+			return false;
+	return true;
+}
+
+/* RFC 1035 3.1; 0 where it is no name. The root is not asked for. */
+static size_t put_name(const char *name, unsigned char *out)
+{
+	size_t n, used = 0;
+
+	do {
+		n = strcspn(name, ".");
+		if (!label_is_valid(name, n) || used + n + 2 > NAME_MAX_OCTETS)
+			return 0;
+		out[used++] = (unsigned char)n;
+		memcpy(out + used, name, n);
+		used += n;
+		name += n;
+		if (*name == '.')
+			name++;
+	} while (*name);
+	out[used++] = 0;
+	return used;
+}
+
+static unsigned char *put16(unsigned char *p, unsigned value)
+{
+	*p++ = (unsigned char)(value >> 8);
+	*p++ = (unsigned char)value;
+	return p;
+}
+
+size_t dns_query_build(const char *name, enum dns_type type, uint16_t id,
+		       unsigned char out[DNS_QUERY_MAX])
+{
+	unsigned char *p = out;
+	size_t n;
+
+	p = put16(p, id);
+	p = put16(p, 0x0120);           /* RD, AD */
+	p = put16(p, 1);
+	p = put16(p, 0);
+	p = put16(p, 0);
+	p = put16(p, 1);
+	n = put_name(name, p);
+	if (!n)
+		return 0;
+	p += n;
+	p = put16(p, type);
+	p = put16(p, 1);                /* IN */
+	*p++ = 0;                       /* RFC 6891 6.1.2 */
+	p = put16(p, TYPE_OPT);
+	p = put16(p, DNS_UDP_SIZE);
+	p = put16(p, 0);
+	p = put16(p, 0);
+	p = put16(p, 0);
+	return (size_t)(p - out);
+}
+
+size_t dns_query_plain(unsigned char *query, size_t n)
+{
+	query[11] = 0;                  /* ARCOUNT */
+	return n - DNS_OPT;
+}
+
+void dns_reverse_name(const struct net_address *a, char out[80])
+{
+	const unsigned char *b;
+	size_t used = 0;
+	int i;
+
+	out[0] = '\0';
+	if (a->sa.ss_family == AF_INET) {
+		b = (const void *)&a->v4.sin_addr;
+		snprintf(out, 80, "%u.%u.%u.%u.in-addr.arpa", b[3], b[2],
+			 b[1], b[0]);
+	} else if (a->sa.ss_family == AF_INET6) {
+		b = a->v6.sin6_addr.s6_addr;
+		for (i = 15; i >= 0; i--, used += 4)
+			snprintf(out + used, 80 - used, "%x.%x.", b[i] & 15u,
+				 b[i] >> 4);
+		snprintf(out + used, 80 - used, "ip6.arpa");
+	}
+}
+
+/* --- answers --- */
+
+struct dns_reading {
 	ns_msg message;
 	ns_rr rr;
 	unsigned type;
 	char owner[NS_MAXDNAME];
-	size_t dropped;
 	struct dns_answer *answer;
 };
 
-static void failed(struct dns_answer *a, const char *words)
+static void answer_fails(struct dns_answer *a, const char *words)
 {
 	dns_answer_release(a);
 	a->status = DNS_FAILED;
@@ -52,7 +155,7 @@ static bool is_host_char(char c)
 /* In lower case without the final dot. Names of hosts have hosts' characters
  * alone; other names (RFC 2317 has slashes in them) whatever needs no
  * escape. */
-static bool name_settle(char *name, bool host)
+static bool name_normalise(char *name, bool host)
 {
 	size_t i, n = strlen(name);
 
@@ -69,7 +172,7 @@ static bool name_settle(char *name, bool host)
 }
 
 /* The name that the record's data ends with, skip octets into it. */
-static bool name_at(struct reading *r, size_t skip, bool host,
+static bool name_at(struct dns_reading *r, size_t skip, bool host,
 		    char out[NS_MAXDNAME])
 {
 	const unsigned char *data = ns_rr_rdata(r->rr);
@@ -81,10 +184,11 @@ static bool name_at(struct reading *r, size_t skip, bool host,
 	used = ns_name_uncompress(ns_msg_base(r->message),
 				  ns_msg_end(r->message), data + skip, out,
 				  NS_MAXDNAME);
-	return used > 0 && skip + (size_t)used == n && name_settle(out, host);
+	return used > 0 && skip + (size_t)used == n &&
+	       name_normalise(out, host);
 }
 
-static bool read_name(struct reading *r, size_t skip, bool host,
+static bool read_name(struct dns_reading *r, size_t skip, bool host,
 		      struct dns_record *record)
 {
 	char name[NS_MAXDNAME];
@@ -146,7 +250,7 @@ static bool read_address(const unsigned char *data, size_t n, int family,
 	return false;
 }
 
-static bool read_record(struct reading *r, struct dns_record *record)
+static bool read_record(struct dns_reading *r, struct dns_record *record)
 {
 	const unsigned char *data = ns_rr_rdata(r->rr);
 	size_t n = ns_rr_rdlen(r->rr);
@@ -181,25 +285,9 @@ static bool read_record(struct reading *r, struct dns_record *record)
 	}
 }
 
-static void take_record(struct reading *r)
-{
-	struct dns_answer *a = r->answer;
-	struct dns_record record = { 0 };
-
-	if (!read_record(r, &record)) {
-		r->dropped++;
-		return;
-	}
-	/* the array doubles whenever its length is a power of two */
-	if (!(a->n & (a->n - 1)))
-		a->record = mem_resize(a->record, a->n ? 2 * a->n : 1,
-				       sizeof(*a->record));
-	a->record[a->n++] = record;
-}
-
 /* Whether record i of the answer section is of this owner and type; bad is
  * set where the message is. */
-static bool is_mine(struct reading *r, int i, unsigned type, bool *bad)
+static bool is_mine(struct dns_reading *r, int i, unsigned type, bool *bad)
 {
 	char owner[NS_MAXDNAME];
 
@@ -209,55 +297,62 @@ static bool is_mine(struct reading *r, int i, unsigned type, bool *bad)
 	}
 	snprintf(owner, sizeof(owner), "%s", ns_rr_name(r->rr));
 	return (unsigned)ns_rr_type(r->rr) == type &&
-	       ns_rr_class(r->rr) == ns_c_in && name_settle(owner, false) &&
+	       ns_rr_class(r->rr) == ns_c_in && name_normalise(owner, false) &&
 	       !strcmp(owner, r->owner);
 }
 
-enum step { STEP_END, STEP_NEXT, STEP_BAD };
-
-/* One CNAME further. */
-static enum step follow(struct reading *r)
+/* CNAMEs within the answer lead to the owner of its records. */
+static bool follow_cnames(struct dns_reading *r)
 {
 	int i, n = ns_msg_count(r->message, ns_s_an);
+	unsigned steps = 0;
 	bool bad = false;
-
-	for (i = 0; i < n && !bad; i++)
-		if (is_mine(r, i, DNS_CNAME, &bad))
-			return name_at(r, 0, false, r->owner) ? STEP_NEXT :
-								STEP_BAD;
-	return bad ? STEP_BAD : STEP_END;
-}
-
-static bool follow_all(struct reading *r)
-{
-	unsigned steps;
-	enum step step;
 
 	if (r->type == DNS_CNAME)
 		return true;
-	for (steps = 0; (step = follow(r)) == STEP_NEXT; steps++) {
-		if (steps == CNAMES_MAX) {
-			failed(r->answer, "too many CNAMEs, or a loop of them");
+	for (i = 0; i < n && !bad; i++) {
+		if (!is_mine(r, i, DNS_CNAME, &bad))
+			continue;
+		if (steps++ == CNAMES_MAX) {
+			answer_fails(r->answer, "too many CNAMEs, or a loop of "
+				     "them");
 			return false;
 		}
+		bad = !name_at(r, 0, false, r->owner);
+		i = -1;                 /* the next may stand before it */
 	}
-	if (step == STEP_BAD)
-		failed(r->answer, "a malformed CNAME in the answer");
-	else if (steps)
+	if (bad) {
+		answer_fails(r->answer, "a malformed CNAME in the answer");
+		return false;
+	}
+	if (steps)
 		r->answer->cname = mem_string(r->owner);
-	return step == STEP_END;
+	return true;
 }
 
-static bool take_all(struct reading *r)
+static bool take_records(struct dns_reading *r)
 {
 	int i, n = ns_msg_count(r->message, ns_s_an);
-	bool bad = false;
+	struct dns_answer *a = r->answer;
+	bool bad = false, dropped = false;
 
-	for (i = 0; i < n && !bad; i++)
-		if (is_mine(r, i, r->type, &bad))
-			take_record(r);
-	if (bad || (r->dropped && !r->answer->n)) {
-		failed(r->answer, "malformed records in the answer");
+	for (i = 0; i < n && !bad; i++) {
+		struct dns_record record = { 0 };
+
+		if (!is_mine(r, i, r->type, &bad))
+			continue;
+		if (!read_record(r, &record)) {
+			dropped = true;
+			continue;
+		}
+		/* the array doubles whenever its length is a power of two */
+		if (!(a->n & (a->n - 1)))
+			a->record = mem_resize(a->record, a->n ? 2 * a->n : 1,
+					       sizeof(*a->record));
+		a->record[a->n++] = record;
+	}
+	if (bad || (dropped && !a->n)) {
+		answer_fails(a, "malformed records in the answer");
 		return false;
 	}
 	return true;
@@ -288,32 +383,33 @@ bool dns_refuses_edns(const unsigned char *data, size_t n)
 	       rcode == ns_r_badvers;
 }
 
-static bool check_header(struct reading *r)
+static bool check_header(struct dns_reading *r)
 {
 	switch (full_rcode(&r->message)) {
 	case ns_r_noerror:
 	case ns_r_nxdomain:
 		break;
 	case ns_r_servfail:
-		failed(r->answer, "the resolver failed (SERVFAIL)");
+		answer_fails(r->answer, "the resolver failed (SERVFAIL)");
 		return false;
 	case ns_r_refused:
-		failed(r->answer, "the resolver refused to answer (REFUSED)");
+		answer_fails(r->answer, "the resolver refused to answer "
+			     "(REFUSED)");
 		return false;
 	default:
-		failed(r->answer, "the resolver answered with an error");
+		answer_fails(r->answer, "the resolver answered with an error");
 		return false;
 	}
 	if (ns_msg_getflag(r->message, ns_f_qr) &&
 	    !ns_msg_getflag(r->message, ns_f_tc))
 		return true;
-	failed(r->answer, "a truncated answer");
+	answer_fails(r->answer, "a truncated answer");
 	return false;
 }
 
 /* RFC 2308 2.2: with it, what is not in the answer is not there. Without, a
  * CNAME may merely have been followed no further. */
-static bool has_soa(struct reading *r)
+static bool has_soa(struct dns_reading *r)
 {
 	int i, n = ns_msg_count(r->message, ns_s_ns);
 
@@ -324,7 +420,7 @@ static bool has_soa(struct reading *r)
 }
 
 /* The answer must be to what was asked. */
-static bool check_question(struct reading *r)
+static bool check_question(struct dns_reading *r)
 {
 	char name[NS_MAXDNAME];
 
@@ -332,26 +428,26 @@ static bool check_question(struct reading *r)
 	    !ns_parserr(&r->message, ns_s_qd, 0, &r->rr)) {
 		snprintf(name, sizeof(name), "%s", ns_rr_name(r->rr));
 		if ((unsigned)ns_rr_type(r->rr) == r->type &&
-		    name_settle(name, false) && !strcmp(name, r->owner))
+		    name_normalise(name, false) && !strcmp(name, r->owner))
 			return true;
 	}
-	failed(r->answer, "an answer to another question");
+	answer_fails(r->answer, "an answer to another question");
 	return false;
 }
 
 void dns_answer_parse(const unsigned char *data, size_t n, const char *name,
 		      enum dns_type type, struct dns_answer *a)
 {
-	struct reading r = { .type = type, .answer = a };
+	struct dns_reading r = { .type = type, .answer = a };
 
 	*a = (struct dns_answer){ .status = DNS_FAILED };
 	if (n > NS_MAXMSG || ns_initparse(data, (int)n, &r.message)) {
-		failed(a, "a malformed answer");
+		answer_fails(a, "a malformed answer");
 		return;
 	}
 	snprintf(r.owner, sizeof(r.owner), "%s", name);
-	if (!name_settle(r.owner, false) || !check_header(&r) ||
-	    !check_question(&r) || !follow_all(&r) || !take_all(&r))
+	if (!name_normalise(r.owner, false) || !check_header(&r) ||
+	    !check_question(&r) || !follow_cnames(&r) || !take_records(&r))
 		return;
 	a->authentic = ns_msg_getflag(r.message, ns_f_ad) != 0;
 	a->status = ns_msg_getflag(r.message, ns_f_rcode) == ns_r_nxdomain ?

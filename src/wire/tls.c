@@ -68,7 +68,8 @@ static bool set_priorities(struct tls *t, struct outcome *why)
 	return error >= 0 || tls_fail(why, gnutls_strerror(error));
 }
 
-static bool is_readable(const char *what, const char *path, struct outcome *why)
+static bool is_readable(const char *what, const char *path,
+			struct outcome *why)
 {
 	if (tls_is_uri(path) || access(path, R_OK) == 0)
 		return true;
@@ -100,7 +101,8 @@ static bool set_certificate(struct tls *t, struct outcome *why)
 		return true;
 	return outcome_fail(why, STAGE_TLS, EX_CONFIG,
 			    "cannot use the certificate %.*s with the key "
-			    "%.*s: %s", shown_of(p->certificate), p->certificate,
+			    "%.*s: %s", shown_of(p->certificate),
+			    p->certificate,
 			    shown_of(key), key, gnutls_strerror(error));
 }
 

@@ -157,7 +157,8 @@ static void search_block(struct search *s, const signed char table[256],
 	search_take(s, s->der, base64_decode(table, text, n, s->der));
 }
 
-static const char *find_text(const char *from, const char *end, const char *what)
+static const char *find_text(const char *from, const char *end,
+			     const char *what)
 {
 	return memmem(from, (size_t)(end - from), what, strlen(what));
 }
@@ -172,7 +173,8 @@ static void search_text(struct search *s, const char *text, size_t n)
 	base64_table(table);
 	if (!find_text(text, end, begin) && find_text(text, end, old))
 		begins = old;
-	for (at = find_text(text, end, begins); at; at = find_text(stop, end, begins)) {
+	for (at = find_text(text, end, begins); at;
+	     at = find_text(stop, end, begins)) {
 		at += strlen(begins);
 		stop = find_text(at, end, "-----");
 		if (!stop)

@@ -72,7 +72,7 @@ static void issuer_of(gnutls_x509_crt_t crt, char *out, size_t size)
 	gnutls_datum_t dn = { 0 };
 
 	dn_text(&dn, gnutls_x509_crt_get_issuer_dn3(crt, &dn, 0), out,
-		  size);
+		size);
 }
 
 /* Shows visit the DNS names and addresses of the SAN (type: GNUTLS_SAN_*), at
@@ -485,7 +485,7 @@ enum {
 };
 
 static bool dane_selected(const struct tlsa *record, gnutls_x509_crt_t crt,
-		     gnutls_datum_t *out)
+			  gnutls_datum_t *out)
 {
 	gnutls_pubkey_t key;
 	int error;
@@ -502,7 +502,8 @@ static bool dane_selected(const struct tlsa *record, gnutls_x509_crt_t crt,
 	return error >= 0;
 }
 
-static bool dane_digest_matches(const struct tlsa *record, const void *data, size_t n)
+static bool dane_digest_matches(const struct tlsa *record, const void *data,
+				size_t n)
 {
 	unsigned char hash[64];
 	size_t len = record->matching == MATCH_SHA256 ? 32 : 64;
@@ -625,7 +626,8 @@ static bool dane_verify(struct tls *t, const struct tls_chain *c,
 
 	/* neither names nor dates count here (RFC 7672 3.1.1) */
 	for (i = 0; i < p->tlsas; i++) {
-		if (p->tlsa[i].usage == USAGE_EE && dane_counts(p, &p->tlsa[i]) &&
+		if (p->tlsa[i].usage == USAGE_EE &&
+		    dane_counts(p, &p->tlsa[i]) &&
 		    is_record_of(&p->tlsa[i], c->crt[0])) {
 			t->facts->verified = true;
 			return true;

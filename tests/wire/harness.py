@@ -107,7 +107,7 @@ def program_for(argv):
     machine's own posthaste."""
     alone = os.path.join(os.path.dirname(POSTHASTE), "tests", "posthaste")
     named = any(word == "--config" or word.startswith(("-C", "--config="))
-                for word in argv)
+                for word in map(os.fsdecode, argv))
     return POSTHASTE if named or not os.path.exists(alone) else alone
 
 
