@@ -7,6 +7,8 @@
 #   peers.sh fetch                download and unpack what is not there yet
 #   peers.sh have                 status 0 if everything is there
 #   peers.sh run NAME CMD...      run CMD with NAME laid over /usr
+#   peers.sh tree                 print where a whole system is that can be
+#                                 booted; made if it is not there yet
 #
 # run needs root, and PEER_SCRATCH, a folder for what it makes. What is below
 # PEER_SCRATCH/usr lies on top of all; PEER_SETUP is shell text that is
@@ -99,6 +101,23 @@ fetch() {
 	done
 }
 
+# The system of this host's release, with systemd and little else.
+tree() {
+	umask 022
+	mkdir -p "$peers"
+	exec 9>"$peers/tree.lock"
+	flock 9
+	if ! [ -d "$peers/tree" ]; then
+		rm -rf "$peers/tree.new"
+		debootstrap --variant=minbase \
+			--include=systemd,systemd-sysv,dbus,python3 \
+			"$(. /etc/os-release && echo "$VERSION_CODENAME")" \
+			"$peers/tree.new" >&2
+		mv "$peers/tree.new" "$peers/tree"
+	fi
+	echo "$peers/tree"
+}
+
 # The users that the packages' scripts would have added.
 users() {
 	sed "s,^root:\([^:]*:[^:]*:[^:]*:[^:]*\):[^:]*:,root:\1:$1/home:," \
@@ -144,5 +163,6 @@ case ${1:-} in
 fetch) fetch ;;
 have) have ;;
 run) shift; run "$@" ;;
-*) echo "usage: peers.sh fetch | have | run NAME CMD..." >&2; exit 64 ;;
+tree) tree ;;
+*) echo "usage: peers.sh fetch | have | tree | run NAME CMD..." >&2; exit 64 ;;
 esac

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The shipped units under a systemd that was really booted: a tree made by
-debootstrap (once, in the build folder), our build installed in it, set up by
-contrib/setup, booted in a container without a network. What is tried in there
-is support/booted.py. TAP on standard output. Must be root.
+debootstrap (once, beside the other peers), our build installed in it, set up
+by contrib/setup, booted in a container without a network. What is tried in
+there is support/booted.py. TAP on standard output. Must be root.
 
 TOP_SRCDIR  as for tests/wire/run.py
-SYSTEMD_TREE  where the tree is kept (default: ./systemd-tree)
+POSTHASTE_PEERS  as for peers.sh
 """
 
 import json
@@ -26,8 +26,6 @@ import booted  # noqa: E402
 import house  # noqa: E402
 from harness import Failure  # noqa: E402
 
-TREE = pathlib.Path(os.environ.get("SYSTEMD_TREE", "systemd-tree")).resolve()
-PACKAGES = "systemd,systemd-sysv,dbus,python3"
 UNIT = """[Unit]
 After=multi-user.target
 [Service]
@@ -52,28 +50,13 @@ def lacking():
     return None
 
 
-def release():
-    with open("/etc/os-release") as lines:
-        facts = dict(line.strip().split("=", 1) for line in lines
-                     if "=" in line)
-    return facts["VERSION_CODENAME"].strip('"')
-
-
 def tree():
-    """The tree, made if it is not there; None where packages cannot be
-    had."""
-    if TREE.is_dir():
-        return TREE
-    fresh = TREE.with_name(TREE.name + ".new")
-    shutil.rmtree(fresh, ignore_errors=True)
+    """Where it is; None where packages cannot be had."""
     try:
-        house.command("debootstrap", "--variant=minbase",
-                      f"--include={PACKAGES}", release(), fresh, limit=600)
+        said = house.command(HERE / "peers.sh", "tree", limit=600)
     except (Failure, subprocess.TimeoutExpired):
-        shutil.rmtree(fresh, ignore_errors=True)
         return None
-    fresh.rename(TREE)
-    return TREE
+    return pathlib.Path(said.splitlines()[-1])
 
 
 def copy_libraries(program, root):
@@ -127,15 +110,18 @@ def boot(root):
 
 
 def main():
-    why = lacking() or (None if tree() else "no packages can be had")
-    if why:
+    why = lacking()
+    pristine = None if why else tree()
+    if not pristine:
+        why = why or "no packages can be had"
         print(f"1..0 # SKIP {why}")
         return 0
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="booted-",
-                                           dir=TREE.parent))
+    # not in /tmp, where programs may not be run as somebody else
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="booted-", dir=os.curdir))
+    folder = folder.resolve()
     try:
         root = folder / "root"
-        house.command("cp", "-a", "--reflink=auto", TREE, root)
+        house.command("cp", "-a", "--reflink=auto", pristine, root)
         install(root, folder)
         said = boot(root)
         result = root / "root/result.json"
