@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What depends on the host or on more than one key. */
+/* Defaults that depend on the host or on other keys, and then checks of what
+ * one key alone cannot tell. Checks change nothing. */
 #include "config/keys.h"
 
 #include <errno.h>
@@ -10,6 +11,8 @@
 #include <unistd.h>
 
 #include "mail/address.h"
+
+/* --- defaults --- */
 
 /* Gives *address the domain if it lacks one. */
 static void qualify(char **address, const char *domain)
@@ -63,37 +66,9 @@ static void default_schedule(struct config *c)
 			c->queue.steps++;
 }
 
-void config_defaults(struct config *c, const struct config_place *place)
-{
-	identity_defaults(c, place);
-	if (!c->queue.directory && !c->named_file)
-		c->queue.directory = mem_string(place->queue_directory);
-	if (!c->general.cache && c->queue.directory)
-		c->general.cache = mem_printf("%s/mta-sts",
-					      c->queue.directory);
-	default_schedule(c);
-	qualify_all(c);
-}
-
-static void default_aliases(struct config *c, const struct settings *set)
-{
-	static const char usual[] = "/etc/aliases";
-	unsigned line = setting_line(set, SECTION_GENERAL, "aliases", 0);
-
-	if (line)
-		c->general.aliases_named = c->general.aliases != NULL;
-	else if (!access(usual, F_OK))
-		c->general.aliases = mem_string(usual);
-	if (c->general.aliases_named && access(c->general.aliases, F_OK) &&
-	    (errno == ENOENT || errno == ENOTDIR))
-		config_fault(c, line, "aliases: %.300s: %s",
-			     c->general.aliases, strerror(errno));
-}
-
 /* What a route's names mean: from here on nobody looks them up again. */
-static void find_way(struct config *c, const struct settings *set, size_t i)
+static void find_way(const struct config *c, struct route *r)
 {
-	struct route *r = &c->route[i];
 	const struct transport *t;
 	size_t n, found = 0;
 
@@ -102,30 +77,81 @@ static void find_way(struct config *c, const struct settings *set, size_t i)
 		t = config_transport(c, r->transport.item[n]);
 		if (t)
 			r->way[found++] = t;
-		else
-			config_fault(c, setting_line(set, SECTION_ROUTE,
-						     "transport", i),
-				     "transport: there is no [transport %s]",
-				     r->transport.item[n]);
 	}
 	if (!r->transport.n)
 		r->way[0] = config_direct();
 }
 
-static void check_routes(struct config *c, const struct settings *set)
+/* What a transport does where its keys say nothing; with SRV records the
+ * port is theirs. */
+static void default_transport(const struct config *c, size_t i)
+{
+	struct transport *t = &c->transport[i];
+
+	if (config_faulty(c, "transport", "kind", i))
+		return;
+	if (!t->port && !t->srv)
+		t->port = transport_port(t);
+	if (t->proxy_dns < 0 && transport_proxy(t))
+		t->proxy_dns = transport_proxy_dns(t);
+}
+
+void config_defaults(struct config *c, const struct config_place *place)
+{
+	static const char usual_aliases[] = "/etc/aliases";
+	size_t i;
+
+	identity_defaults(c, place);
+	identity_local_names(c);
+	if (config_line(c, "general", "aliases", 0))
+		c->general.aliases_named = c->general.aliases != NULL;
+	else if (!access(usual_aliases, F_OK))
+		c->general.aliases = mem_string(usual_aliases);
+	if (!c->queue.directory && !c->named_file)
+		c->queue.directory = mem_string(place->queue_directory);
+	if (!c->general.cache && c->queue.directory)
+		c->general.cache = mem_printf("%s/mta-sts",
+					      c->queue.directory);
+	default_schedule(c);
+	qualify_all(c);
+	for (i = 0; i < c->routes; i++)
+		find_way(c, &c->route[i]);
+	for (i = 0; i < c->transports; i++)
+		default_transport(c, i);
+}
+
+/* --- checks --- */
+
+static void check_aliases(struct config *c)
+{
+	if (!c->general.aliases_named || !access(c->general.aliases, F_OK) ||
+	    (errno != ENOENT && errno != ENOTDIR))
+		return;
+	config_fault(c, config_line(c, "general", "aliases", 0),
+		     "aliases: %.300s: %s", c->general.aliases,
+		     strerror(errno));
+	config_set_faulty(c, "general", "aliases", 0);
+}
+
+static void check_routes(struct config *c)
 {
 	const struct route *r;
-	size_t i;
+	size_t i, n;
 
 	for (i = 0; i < c->routes; i++) {
 		r = &c->route[i];
 		if (r->account && !config_account(c, r->account))
-			config_fault(c, setting_line(set, SECTION_ROUTE,
-						     "account", i),
+			config_fault(c, config_line(c, "route", "account", i),
 				     "account: there is no [account %s]",
 				     r->account);
-		find_way(c, set, i);
-		if (!r->transport_set)
+		for (n = 0; n < r->transport.n; n++)
+			if (!config_transport(c, r->transport.item[n]))
+				config_fault(c, config_line(c, "route",
+							    "transport", i),
+					     "transport: there is no "
+					     "[transport %s]",
+					     r->transport.item[n]);
+		if (!config_line(c, "route", "transport", i))
 			config_fault(c, r->line, "[route %s] has no transport "
 				     "(empty, or direct, for direct "
 				     "delivery)", r->name);
@@ -157,29 +183,8 @@ static bool any_socket(const struct list *host)
 	return false;
 }
 
-static bool is_faulty(const struct config *c, unsigned line)
-{
-	size_t i;
-
-	for (i = 0; i < c->errors; i++)
-		if (c->error[i].line == line)
-			return true;
-	return false;
-}
-
-/* What a transport does where its keys say nothing; with SRV records the
- * port is theirs. */
-static void default_transport(struct transport *t)
-{
-	if (!t->port && !t->srv)
-		t->port = transport_port(t);
-	if (t->proxy_dns < 0 && transport_proxy(t))
-		t->proxy_dns = transport_proxy_dns(t);
-}
-
 /* What a kind cannot do without. */
-static void check_needed(struct config *c, const struct settings *set,
-			 size_t i)
+static void check_needed(struct config *c, size_t i)
 {
 	const struct transport *t = &c->transport[i];
 	const struct {
@@ -198,10 +203,10 @@ static void check_needed(struct config *c, const struct settings *set,
 	size_t n;
 
 	for (n = 0; n < sizeof(needed) / sizeof(*needed); n++) {
-		line = setting_line(set, SECTION_TRANSPORT, needed[n].key, i);
 		if (!kind_has(t->kind, needed[n].trait) || needed[n].there ||
-		    (line && is_faulty(c, line)))
+		    config_faulty(c, "transport", needed[n].key, i))
 			continue;
+		line = config_line(c, "transport", needed[n].key, i);
 		if (line && needed[n].trait == NAMES_HOST)
 			config_fault(c, line, "host names no host");
 		else
@@ -210,13 +215,13 @@ static void check_needed(struct config *c, const struct settings *set,
 	}
 }
 
-static void check_transport(struct config *c, const struct settings *set,
-			    size_t i)
+/* Keys that contradict each other, or the kind. */
+static void check_transport(struct config *c, size_t i)
 {
 	const struct transport *t = &c->transport[i];
-	unsigned host = setting_line(set, SECTION_TRANSPORT, "host", i);
+	unsigned host = config_line(c, "transport", "host", i);
 
-	check_needed(c, set, i);
+	check_needed(c, i);
 	if (any_socket(&t->host) && kind_has(t->kind, NAMES_HOST) &&
 	    !kind_has(t->kind, NAMES_SOCKET))
 		config_fault(c, host, "host: a UNIX socket is for kinds smtp "
@@ -225,78 +230,56 @@ static void check_transport(struct config *c, const struct settings *set,
 		config_fault(c, host, "host: a UNIX socket cannot be reached "
 			     "through a proxy");
 	if (t->key && !t->certificate)
-		config_fault(c, setting_line(set, SECTION_TRANSPORT, "key", i),
+		config_fault(c, config_line(c, "transport", "key", i),
 			     "key without certificate");
 	if (t->no_starttls && t->starttls_insecure_skip_verify &&
 	    kind_has(t->kind, STARTS_TLS))
-		config_fault(c, setting_line(set, SECTION_TRANSPORT,
-					     "no_starttls", i),
+		config_fault(c, config_line(c, "transport", "no_starttls", i),
 			     "no_starttls contradicts "
 			     "starttls_insecure_skip_verify");
-	default_transport(&c->transport[i]);
 }
 
 /* Others may read a secret: refused, but for one whose rights nobody can
  * change here, as containers mount them. */
-static void secret_exposed(struct config *c, unsigned line, const char *key,
+static void secret_exposed(struct config *c, const struct setting *s,
 			   const char *file, const char *shown)
 {
 	struct statvfs fs;
 
-	if (!statvfs(file, &fs) && fs.f_flag & ST_RDONLY)
-		config_warn(c, line, "%s: %.200s can be read by others, on a "
-			    "read-only file system", key, shown);
-	else
-		config_fault(c, line, "%s: %.200s can be read by others "
-			     "(chmod o-r)", key, shown);
-}
-
-static void check_password_file(struct config *c, const char *path,
-				unsigned line)
-{
-	struct stat st;
-
-	/* that it cannot be read here may be right: it belongs to whom
-	 * delivers */
-	if (path && !stat(path, &st) && st.st_mode & S_IROTH)
-		secret_exposed(c, line, "password_file", path, path);
-}
-
-/* A password, or a key's URI with its PIN (RFC 7512). */
-static bool holds_secret(const struct transport *t,
-			 const struct config_key *key)
-{
-	return key->type->store == STORE_SECRET ||
-	       (!strcmp(key->key, "key") && t->key &&
-		strstr(t->key, "pin-value="));
-}
-
-/* Whether the transport's kind is set and not understood: then nothing that
- * depends on it is known. */
-static bool kind_is_faulty(const struct config *c, const struct settings *set,
-			   size_t i)
-{
-	unsigned line = setting_line(set, SECTION_TRANSPORT, "kind", i);
-
-	return line && is_faulty(c, line);
+	if (!statvfs(file, &fs) && fs.f_flag & ST_RDONLY) {
+		config_warn(c, s->line, "%s: %.200s can be read by others, on "
+			    "a read-only file system", s->key->key, shown);
+		return;
+	}
+	config_fault(c, s->line, "%s: %.200s can be read by others "
+		     "(chmod o-r)", s->key->key, shown);
+	config_set_faulty(c, "transport", s->key->key, s->index);
 }
 
 /* What a key of a transport must not be, given the transport's kind and who
  * can read the file. */
-static void check_setting(struct config *c, const struct settings *set,
-			  const struct setting *s, unsigned mode)
+static void check_setting(struct config *c, const struct setting *s,
+			  unsigned mode)
 {
 	const struct transport *t = &c->transport[s->index];
 	const struct config_key *key = s->key;
+	/* a password, or a key's URI with its PIN (RFC 7512) */
+	bool secret = key->type->store == STORE_SECRET ||
+		      (!strcmp(key->key, "key") && t->key &&
+		       strstr(t->key, "pin-value="));
+	struct stat st;
 
 	if (!key_fits(key, t->kind) &&
-	    !kind_is_faulty(c, set, s->index))
+	    !config_faulty(c, "transport", "kind", s->index))
 		config_fault(c, s->line, "%s has no use with kind %s",
 			     key->key, kind_name((enum kind)t->kind));
-	if (holds_secret(t, key) && mode & S_IROTH)
-		secret_exposed(c, s->line, key->key, c->path, "this file");
-	if (!strcmp(key->key, "password_file"))
-		check_password_file(c, t->password_file, s->line);
+	if (secret && mode & S_IROTH)
+		secret_exposed(c, s, c->path, "this file");
+	/* that it cannot be read here may be right: it belongs to whom
+	 * delivers */
+	if (!strcmp(key->key, "password_file") && t->password_file &&
+	    !stat(t->password_file, &st) && st.st_mode & S_IROTH)
+		secret_exposed(c, s, t->password_file, t->password_file);
 }
 
 /* --- what is valid and hardly meant --- */
@@ -317,10 +300,10 @@ static void check_use(struct config *c, size_t i)
 }
 
 /* A port at which servers speak another way. */
-static void check_port(struct config *c, const struct settings *set, size_t i)
+static void check_port(struct config *c, size_t i)
 {
 	const struct transport *t = &c->transport[i];
-	unsigned line = setting_line(set, SECTION_TRANSPORT, "port", i);
+	unsigned line = config_line(c, "transport", "port", i);
 	enum kind_tls tls = kind_facts(t->kind)->tls;
 
 	if (!line)
@@ -336,27 +319,20 @@ static void check_port(struct config *c, const struct settings *set, size_t i)
 		config_warn(c, line, "port: 465 is for kind = submissions");
 }
 
-void config_check(struct config *c, const struct settings *set,
-		  unsigned mode)
+void config_check(struct config *c, unsigned mode)
 {
-	const struct setting *s;
 	size_t i;
 
-	default_aliases(c, set);
-	identity_local_names(c, set);
-	for (i = 0; i < set->n; i++) {
-		s = &set->item[i];
-		if (s->key->section == SECTION_TRANSPORT)
-			check_setting(c, set, s, mode);
-		else if (s->key == key_named(SECTION_ROUTE, "transport"))
-			c->route[s->index].transport_set = true;
-	}
-	check_routes(c, set);
+	check_aliases(c);
+	for (i = 0; i < c->set->n; i++)
+		if (c->set->item[i].key->section == SECTION_TRANSPORT)
+			check_setting(c, &c->set->item[i], mode);
+	check_routes(c);
 	check_domains(c);
 	for (i = 0; i < c->transports; i++) {
-		if (!kind_is_faulty(c, set, i))
-			check_transport(c, set, i);
+		if (!config_faulty(c, "transport", "kind", i))
+			check_transport(c, i);
 		check_use(c, i);
-		check_port(c, set, i);
+		check_port(c, i);
 	}
 }

@@ -61,7 +61,6 @@ struct route {
 	struct list transport;    /* empty, or names; "direct" is built in */
 	const struct transport **way; /* what they name, in order, then NULL;
 				   * where empty, direct alone */
-	bool transport_set;
 };
 
 struct transport {
@@ -207,6 +206,9 @@ void config_release(struct config *config);
  * "general" and i = 0); 0: it is not set. */
 unsigned config_line(const struct config *c, const char *section,
 		     const char *key, size_t i);
+/* Whether what sets it was found faulty, which has been said. */
+bool config_faulty(const struct config *c, const char *section,
+		   const char *key, size_t i);
 /* Whether the file sets anything at all. */
 bool config_sets_anything(const struct config *c);
 /* Adds a fault, or a warning, found by somebody who knows more than this

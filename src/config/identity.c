@@ -111,12 +111,11 @@ void identity_defaults(struct config *c, const struct config_place *place)
 
 /* Whether somebody says that mail addresses have this domain: then it may
  * have real mailboxes elsewhere. */
-static bool is_set_as_domain(const struct config *c,
-			     const struct settings *set, const char *name)
+static bool is_set_as_domain(const struct config *c, const char *name)
 {
 	size_t i;
 
-	if (setting_line(set, SECTION_GENERAL, "domain", 0) &&
+	if (config_line(c, "general", "domain", 0) &&
 	    c->general.domain && !strcmp(c->general.domain, name))
 		return true;
 	for (i = 0; i < c->accounts; i++)
@@ -125,43 +124,41 @@ static bool is_set_as_domain(const struct config *c,
 	return false;
 }
 
-static void add_local_name(struct config *c, const struct settings *set,
-			   const char *name)
+static void add_local_name(struct config *c, const char *name)
 {
 	if (name && *name && !list_has(&c->general.local_names, name) &&
-	    !is_set_as_domain(c, set, name))
+	    !is_set_as_domain(c, name))
 		list_add(&c->general.local_names, name);
 }
 
-static void add_host_names(struct config *c, const struct settings *set,
-			   const char *name)
+static void add_host_names(struct config *c, const char *name)
 {
 	char *label;
 
 	if (!name)
 		return;
-	add_local_name(c, set, name);
+	add_local_name(c, name);
 	if (domain_is_literal(name))
 		return;
 	label = mem_stringn(name, strcspn(name, "."));
-	add_local_name(c, set, label);
+	add_local_name(c, label);
 	free(label);
 }
 
-void identity_local_names(struct config *c, const struct settings *set)
+void identity_local_names(struct config *c)
 {
 	char raw[256] = "", *system;
 
-	if (setting_line(set, SECTION_GENERAL, "local_names", 0))
+	if (config_line(c, "general", "local_names", 0))
 		return;
-	add_local_name(c, set, "localhost");
-	add_local_name(c, set, "localhost.localdomain");
+	add_local_name(c, "localhost");
+	add_local_name(c, "localhost.localdomain");
 	if (!c->general.nameless)
-		add_host_names(c, set, c->general.hostname);
+		add_host_names(c, c->general.hostname);
 	/* whatever the file has this host say, it is still itself */
 	if (!gethostname(raw, sizeof(raw) - 1)) {
 		system = host_name_normal(mem_string(raw));
-		add_host_names(c, set, system);
+		add_host_names(c, system);
 		free(system);
 	}
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The table of keys, and the types of values. For config_*.c alone. */
+/* The table of keys, and the types of values. For the files of the
+ * configuration alone. */
 #ifndef CONFIG_KEYS_H
 #define CONFIG_KEYS_H
 
@@ -105,35 +106,34 @@ bool config_of_url(const char *url, const char *password_file,
 		   const char *from, struct buf *text, struct outcome *why)
 	MUST_CHECK;
 
-/* config_read.c: what was set where, for the checks. */
+/* What was set where, for the checks. */
 struct setting {
 	const struct config_key *key;
 	size_t index;              /* of its section, among its sort */
 	unsigned line;
+	bool faulty;               /* and that was said */
 };
 struct settings {
 	struct setting *item;
 	size_t n;
 };
-/* Reads the text of a file into c, whose defaults are set. */
-void config_read(struct config *c, struct settings *set, const char *text,
-		 size_t n);
-/* Line of a key in section i of its sort; 0: not set. */
-unsigned setting_line(const struct settings *set, enum section section,
-		      const char *key, size_t i);
+void config_set_faulty(struct config *c, const char *section,
+		       const char *key, size_t i);
+
+/* read.c: reads the text of a file into c, whose defaults are set. */
+void config_read(struct config *c, const char *text, size_t n);
 
 /* identity.c: hostname and domain where they are not set; the names of this
  * host where no others are; and from = "Name <address>" taken apart, the name
  * going where no other is set, the address that is no pattern getting the form
  * of all others. */
 void identity_defaults(struct config *c, const struct config_place *place);
-void identity_local_names(struct config *c, const struct settings *set);
+void identity_local_names(struct config *c);
 void identity_take_apart(struct account *a);
 
-/* config_check.c: defaults that depend on the host or on other keys, then
- * what one key alone cannot tell. mode: of the file, 0 for none. */
+/* check.c: defaults that depend on the host or on other keys, then what one
+ * key alone cannot tell. mode: of the file, 0 for none. */
 void config_defaults(struct config *c, const struct config_place *place);
-void config_check(struct config *c, const struct settings *set,
-		  unsigned mode);
+void config_check(struct config *c, unsigned mode);
 
 #endif

@@ -20,7 +20,6 @@ enum { KEY_MAX = 40, NAME_MAX_LENGTH = 255 };
 
 struct reader {
 	struct config *c;
-	struct settings *set;
 	uint64_t *seen[SECTIONS];  /* bit k: key k of the section was set */
 	const char *at;
 	const char *end;
@@ -319,44 +318,28 @@ static bool first_time(struct reader *r, const struct config_key *key)
 	return true;
 }
 
-static void remember(struct reader *r, const struct config_key *key)
+/* Reads the value in hand into its field. */
+static void set_key(struct reader *r, const struct config_key *key)
 {
-	struct settings *set = r->set;
-
-	set->item = grow(set->item, set->n, sizeof(*set->item));
-	set->item[set->n++] = (struct setting){ key, r->index, r->line };
-}
-
-/* In one pair of quotes, as other programs have it; here they would be part
- * of the value. */
-static bool is_quoted(const char *value)
-{
-	size_t n = strlen(value);
-
-	return n > 1 && (*value == '"' || *value == '\'') &&
-	       value[n - 1] == *value;
-}
-
-static void bad_value(struct reader *r, const struct config_key *key,
-		      const struct outcome *why)
-{
-	const char *meant = key->words ? suggest_word(key, r->value) : NULL;
-
-	if (meant)
-		config_fault(r->c, r->line, "%s: %s; did you mean %s?",
-			     key->key, why->text, meant);
-	else
-		config_fault(r->c, r->line, "%s: %s", key->key, why->text);
-}
-
-/* Reads the value in hand into the field; what is faulty leaves the default,
- * so that it can be told in the ordinary way. */
-static void read_value(struct reader *r, const struct config_key *key,
-		       void *field)
-{
+	void *field = (char *)section_at(r->c, key->section, r->index) +
+		      key->offset;
+	struct settings *set = r->c->set;
+	size_t n = strlen(r->value);
+	/* in one pair of quotes, as other programs have it; here they would
+	 * be part of the value */
+	bool quoted = n > 1 && strchr("\"'", r->value[0]) &&
+		      r->value[n - 1] == r->value[0];
+	const char *meant;
 	struct outcome why;
 
-	if (is_quoted(r->value) && key->type->free_text)
+	if (!first_time(r, key) && key->type->store != STORE_LIST) {
+		config_fault(r->c, r->line, "%s is set again", key->key);
+		return;
+	}
+	set->item = grow(set->item, set->n, sizeof(*set->item));
+	set->item[set->n++] = (struct setting){
+		.key = key, .index = r->index, .line = r->line };
+	if (quoted && key->type->free_text)
 		config_warn(r->c, r->line, "%s: the quotes are part of the "
 			    "value; values are written without", key->key);
 	if (key->type == &type_address && strchr(r->value, '<') &&
@@ -365,24 +348,17 @@ static void read_value(struct reader *r, const struct config_key *key,
 			    key->key);
 	if (!r->value[0] && !key->type->may_be_empty)
 		config_fault(r->c, r->line, "%s is empty", key->key);
-	else if (is_quoted(r->value) && !key->type->free_text)
+	else if (quoted && !key->type->free_text)
 		config_fault(r->c, r->line, "%s: values are written without "
 			     "quotes", key->key);
-	else if (!value_read(key, r->value, field, &why))
-		bad_value(r, key, &why);
-}
-
-static void set_key(struct reader *r, const struct config_key *key)
-{
-	void *field = (char *)section_at(r->c, key->section, r->index) +
-		      key->offset;
-
-	if (!first_time(r, key) && key->type->store != STORE_LIST) {
-		config_fault(r->c, r->line, "%s is set again", key->key);
+	else if (value_read(key, r->value, field, &why))
 		return;
-	}
-	remember(r, key);
-	read_value(r, key, field);
+	else if (key->words && (meant = suggest_word(key, r->value)))
+		config_fault(r->c, r->line, "%s: %s; did you mean %s?",
+			     key->key, why.text, meant);
+	else
+		config_fault(r->c, r->line, "%s: %s", key->key, why.text);
+	set->item[set->n - 1].faulty = true;
 }
 
 static int take(struct reader *r, const char *name)
@@ -414,10 +390,9 @@ static int on_key(void *user, const char *section, const char *name,
 	return take(user, name);
 }
 
-void config_read(struct config *c, struct settings *set, const char *text,
-		 size_t n)
+void config_read(struct config *c, const char *text, size_t n)
 {
-	struct reader r = { .c = c, .set = set, .at = text, .end = text + n,
+	struct reader r = { .c = c, .at = text, .end = text + n,
 			    .section = SECTIONS };
 	size_t i;
 
@@ -430,17 +405,4 @@ void config_read(struct config *c, struct settings *set, const char *text,
 	mem_wipe_string(r.value);
 	for (i = 0; i < SECTIONS; i++)
 		free(r.seen[i]);
-}
-
-unsigned setting_line(const struct settings *set, enum section section,
-		      const char *key, size_t i)
-{
-	size_t n;
-
-	for (n = 0; n < set->n; n++)
-		if (set->item[n].key->section == section &&
-		    set->item[n].index == i &&
-		    !strcmp(set->item[n].key->key, key))
-			return set->item[n].line;
-	return 0;
 }

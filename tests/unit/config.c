@@ -278,7 +278,7 @@ static void test_values(void **state)
 	assert_string_equal(c.route[0].to_domain.item[0], ".example.org");
 	assert_int_equal(c.route[0].minimum_attempts, 1);
 	assert_int_equal(c.route[0].transport.n, 2);
-	assert_true(c.route[1].transport_set);
+	assert_true(config_line(&c, "route", "transport", 1));
 	assert_int_equal(c.route[1].transport.n, 0);
 	assert_string_equal(c.domain[0].name, "example.org");
 	assert_ptr_equal(config_domain(&c, "example.org"), &c.domain[0]);

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Where the file is, and what happens with it in which order. */
+#include "config/keys.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/user.h"
+
+enum { FILE_MAX = 64 << 20 };
+
+/* $VARIABLE/name or ~/fallback/name; NULL without a home. */
+static char *user_place(const char *variable, const char *fallback,
+			const char *name)
+{
+	const char *base = getenv(variable);
+	struct outcome ignored;
+	char *home, *place = NULL;
+
+	/* a relative path there is to be ignored, says the XDG standard */
+	if (base && base[0] == '/')
+		return mem_printf("%s/%s", base, name);
+	if (user_home(&home, &ignored) && home)
+		place = mem_printf("%s/%s/%s", home, fallback, name);
+	free(home);
+	return place;
+}
+
+/* A link that leads nowhere is a file, which cannot be read. */
+static bool is_absent(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return a && b && !stat(a, &x) && !stat(b, &y) &&
+	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* HOME may be another user's (under sudo, say), who lets nobody in: there is
+ * no file for us there. */
+static bool is_elsewhere(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) < 0 && errno == EACCES;
+}
+
+static bool find_file(const struct config_place *place, struct config *c)
+{
+	char *own = user_place("XDG_CONFIG_HOME", ".config",
+			       "posthaste.conf");
+
+	if (place->file) {
+		c->path = mem_string(place->file);
+		c->named_file = !is_same_file(c->path, place->system_file);
+		c->user_file = c->named_file && is_same_file(c->path, own);
+		c->named_file = c->named_file && !c->user_file;
+		free(own);
+		return true;
+	}
+	c->looked = mem_printf("%s%s%s", own ? own : "",
+			       own && place->system_file ? ", " : "",
+			       place->system_file ? place->system_file : "");
+	if (own && !is_absent(own) && !is_elsewhere(own)) {
+		c->path = own;
+		c->user_file = true;
+		return true;
+	}
+	free(own);
+	if (!place->system_file || is_absent(place->system_file))
+		return false;
+	c->path = mem_string(place->system_file);
+	return true;
+}
+
+/* The file's text, and its mode. What is in it is obeyed, commands too: it has
+ * to be root's or the caller's, and nobody else's to write. */
+static bool open_file(struct config *c, struct buf *text, unsigned *mode)
+{
+	struct file_facts facts;
+	struct outcome why;
+
+	if (file_read(c->path, FILE_TRUSTED, text, &facts, &why)) {
+		*mode = facts.mode;
+		return true;
+	}
+	/* a fault names its file by itself */
+	config_fault(c, 0, "%s", file_reason(&why, c->path));
+	return false;
+}
+
+/* --- loading --- */
+
+static void apply_fallbacks(struct config *c)
+{
+	const struct config_key *key;
+	struct outcome why;
+	size_t i;
+
+	for (i = 0; (key = key_at(i)); i++)
+		if (key->section < SECTION_ACCOUNT && key->fallback[0] &&
+		    !key->only_shown && key->type->store != STORE_LIST &&
+		    !value_read(key, key->fallback, (char *)c + key->offset,
+				&why))
+			config_fault(c, 0, "%s: %s", key->key, why.text);
+}
+
+/* Whether root would become the owner of the system's queue. */
+static bool steps_down(const struct config_place *place)
+{
+	struct stat st;
+
+	return !geteuid() && place->queue_directory &&
+	       !stat(place->queue_directory, &st) && st.st_uid;
+}
+
+/* What the environment says where there is no file; whether it does. */
+static bool read_environment(const struct config_place *place,
+			     struct config *c)
+{
+	const char *url = getenv("POSTHASTE_URL");
+	struct buf text = BUF(64 * 1024);
+	struct outcome why;
+
+	c->url_ignored = url && *url && steps_down(place);
+	if (!url || !*url || c->url_ignored)
+		return false;
+	c->path = mem_string("POSTHASTE_URL");
+	c->named_file = true;
+	if (config_of_url(url, getenv("POSTHASTE_PASSWORD_FILE"),
+			  getenv("POSTHASTE_FROM"), &text, &why))
+		config_read(c, text.data, text.len);
+	else
+		config_fault(c, 0, "%s", why.text);
+	buf_release(&text);
+	return true;
+}
+
+/* They are of a text that nobody has seen. */
+static void forget_lines(struct config *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->errors; i++)
+		c->error[i].line = 0;
+	for (i = 0; i < c->warnings; i++)
+		c->warning[i].line = 0;
+}
+
+static void place_own(struct config *c)
+{
+	if (!c->user_file && (!c->named_file || c->queue.directory))
+		return;
+	if (!c->queue.directory && c->user_file)
+		c->queue.directory = user_place("XDG_STATE_HOME",
+						".local/state",
+						"posthaste/queue");
+	if (!c->general.cache)
+		c->general.cache = user_place("XDG_CACHE_HOME", ".cache",
+					      "posthaste");
+}
+
+/* Only a TLS library knows, and there is none on this floor. */
+static void check_priorities(const struct config_place *place,
+			     struct config *c)
+{
+	struct outcome why;
+
+	if (c->tls.priorities && place->priorities_valid &&
+	    !place->priorities_valid(c->tls.priorities, &why))
+		config_fault(c, config_line(c, "tls", "priorities", 0),
+			     "priorities: %s", why.text);
+}
+
+bool config_load(const struct config_place *place, struct config *config,
+		 struct outcome *why)
+{
+	struct buf text = BUF_SECRET(FILE_MAX);
+	char words[sizeof(why->text)], *home;
+	bool in_environment = false;
+	unsigned mode = 0;
+
+	*config = (struct config){ .set = mem_alloc(sizeof(*config->set)) };
+	/* whose file it is may depend on it: no answer is not "no home" */
+	if (!user_home(&home, why))
+		return false;
+	free(home);
+	apply_fallbacks(config);
+	if (!find_file(place, config))
+		in_environment = read_environment(place, config);
+	else if (open_file(config, &text, &mode))
+		config_read(config, text.data, text.len);
+	place_own(config);
+	config_defaults(config, place);
+	check_priorities(place, config);
+	config_check(config, mode);
+	buf_release(&text);
+	if (in_environment)
+		forget_lines(config);
+	config_sort_faults(config);
+	if (!config->errors)
+		return true;
+	config_fault_words(config->error, words, sizeof(words));
+	return outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s", words);
+}
