@@ -17,14 +17,9 @@
 /* Gives *address the domain if it lacks one. */
 static void qualify(char **address, const char *domain)
 {
-	const char *at;
 	char *whole;
 
 	if (!*address)
-		return;
-	/* an "@" may also be within a quoted local part */
-	at = strrchr(*address, '@');
-	if (at && !strchr(at, '"'))
 		return;
 	whole = address_qualify(*address, domain);
 	free(*address);

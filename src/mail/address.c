@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/utf8.h"
+#include "mail/lines.h"
 
 /* RFC 5321 4.5.3.1.1 says 64, but longer ones are in use (VERP) and every
  * server may decide for itself; this only keeps a command line sane. */
@@ -15,7 +16,7 @@ enum { LOCAL_MAX = 512, SHOWN_MAX = 80 };
  * costs a walk over the rest of the text. */
 enum { UNCLOSED_MAX = 64 };
 
-struct scan {
+struct address_scan {
 	const char *text;
 	size_t n;
 	size_t pos;
@@ -37,7 +38,7 @@ struct words {
 	bool encoded;      /* the last is an encoded word (RFC 2047) */
 };
 
-static bool fault(struct scan *s, const char *what)
+static bool address_fault(struct address_scan *s, const char *what)
 {
 	size_t n = s->n - s->start;
 
@@ -49,12 +50,12 @@ static bool fault(struct scan *s, const char *what)
 }
 
 /* The byte at hand; -1 at the end. */
-static int peek(const struct scan *s)
+static int peek(const struct address_scan *s)
 {
 	return s->pos < s->n ? (unsigned char)s->text[s->pos] : -1;
 }
 
-static bool is_atext(int c)
+bool is_atext(int c)
 {
 	if (c >= 0x80 || (c >= '0' && c <= '9') ||
 	    (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
@@ -63,8 +64,8 @@ static bool is_atext(int c)
 }
 
 /* The length of the white space character at hand, a no-break space being
- * one; 0: it is none. */
-static size_t blank_length(const struct scan *s)
+ * one; 0: it is not one. */
+static size_t blank_length(const struct address_scan *s)
 {
 	int c = peek(s);
 
@@ -76,7 +77,7 @@ static size_t blank_length(const struct scan *s)
 
 /* No control character from a place up to here, but tabs and folds (CRLF or
  * LF, then a blank), so that nothing later need think of them. */
-static bool controls_check(struct scan *s, size_t from)
+static bool controls_check(struct address_scan *s, size_t from)
 {
 	const char *t = s->text;
 	unsigned char c;
@@ -91,13 +92,13 @@ static bool controls_check(struct scan *s, size_t from)
 		if (c == '\n' && i + 1 < s->n &&
 		    (t[i + 1] == ' ' || t[i + 1] == '\t'))
 			continue;
-		return fault(s, "control character");
+		return address_fault(s, "control character");
 	}
 	return true;
 }
 
 /* Comments nest; a counter does, however deep. */
-static bool comment_skip(struct scan *s)
+static bool comment_skip(struct address_scan *s)
 {
 	size_t depth = 0;
 	int c;
@@ -112,10 +113,10 @@ static bool comment_skip(struct scan *s)
 			return true;
 	}
 	s->unclosed++;
-	return fault(s, "comment without end");
+	return address_fault(s, "comment without end");
 }
 
-static bool cfws_skip(struct scan *s)
+static bool cfws_skip(struct address_scan *s)
 {
 	size_t n;
 
@@ -137,7 +138,7 @@ static void words_release(struct words *w)
 	buf_release(&w->local);
 }
 
-static bool quoted_read(struct scan *s, struct words *w)
+static bool quoted_read(struct address_scan *s, struct words *w)
 {
 	char c;
 
@@ -154,10 +155,10 @@ static bool quoted_read(struct scan *s, struct words *w)
 		buf_addc(&w->phrase, c);
 		buf_addc(&w->local, c);
 	}
-	return fault(s, "quoted string without end");
+	return address_fault(s, "quoted string without end");
 }
 
-static size_t atom_skip(struct scan *s)
+static size_t atom_skip(struct address_scan *s)
 {
 	size_t start = s->pos;
 
@@ -193,7 +194,7 @@ size_t encoded_word_length(const char *p, size_t n)
 	return 0;
 }
 
-static bool word_read(struct scan *s, struct words *w)
+static bool word_read(struct address_scan *s, struct words *w)
 {
 	size_t start = s->pos;
 	size_t n;
@@ -215,7 +216,7 @@ static bool word_read(struct scan *s, struct words *w)
 }
 
 /* Words, dots and what may stand between them, up to anything else. */
-static bool words_read(struct scan *s, struct words *w)
+static bool words_read(struct address_scan *s, struct words *w)
 {
 	size_t before;
 	int c;
@@ -256,7 +257,7 @@ static char *phrase_name(struct words *w)
 	return buf_take(&w->phrase);
 }
 
-static bool literal_read(struct scan *s, struct buf *domain)
+static bool literal_read(struct address_scan *s, struct buf *domain)
 {
 	size_t n;
 	int c;
@@ -269,11 +270,11 @@ static bool literal_read(struct scan *s, struct buf *domain)
 		if (c == ']')
 			return cfws_skip(s);
 	}
-	return fault(s, "address literal without end");
+	return address_fault(s, "address literal without end");
 }
 
 /* The domain after an "@", with the blanks and comments of RFC 5322 4.4. */
-static bool domain_read(struct scan *s, struct buf *domain)
+static bool domain_read(struct address_scan *s, struct buf *domain)
 {
 	bool after_atom = false;
 	size_t start;
@@ -297,26 +298,26 @@ static bool domain_read(struct scan *s, struct buf *domain)
 	}
 }
 
-static bool local_check(struct scan *s, const struct words *w)
+static bool local_check(struct address_scan *s, const struct words *w)
 {
 	const unsigned char *p = (const unsigned char *)buf_text(&w->local);
 	size_t n = w->local.len, len;
 	unsigned c;
 
 	if (!w->count)
-		return fault(s, "nothing where a name should be");
+		return address_fault(s, "nothing where a name should be");
 	if (w->adjacent)
-		return fault(s, "several words");
+		return address_fault(s, "several words");
 	if (n > LOCAL_MAX)
-		return fault(s, "local part too long");
+		return address_fault(s, "local part too long");
 	for (; n; p += len, n -= len) {
 		len = utf8_next(p, n, &c);
 		if (!len)
-			return fault(s, "neither ASCII nor UTF-8");
+			return address_fault(s, "neither ASCII nor UTF-8");
 		if (c < 0x20 || (c >= 0x7f && c < 0xa0))
-			return fault(s, "control character");
+			return address_fault(s, "control character");
 		if (c == 0xa0)
-			return fault(s, "no-break space");
+			return address_fault(s, "no-break space");
 	}
 	return true;
 }
@@ -333,14 +334,10 @@ static bool is_dot_atom(const char *s, size_t n)
 	return n > 0;
 }
 
-static void local_add(struct buf *b, const char *s, size_t n)
+void quoted_add(struct buf *b, const char *s, size_t n)
 {
 	size_t i;
 
-	if (is_dot_atom(s, n)) {
-		buf_add(b, s, n);
-		return;
-	}
 	buf_addc(b, '"');
 	for (i = 0; i < n; i++) {
 		if (s[i] == '"' || s[i] == '\\')
@@ -358,12 +355,16 @@ static void mailbox_release(struct mailbox *b)
 }
 
 /* Takes name over. */
-static void mailbox_set(struct scan *s, const struct words *w, char *name,
-			const char *domain)
+static void mailbox_set(struct address_scan *s, const struct words *w,
+			char *name, const char *domain)
 {
+	const char *local = buf_text(&w->local);
 	struct buf address = BUF(4 * LOCAL_MAX);
 
-	local_add(&address, buf_text(&w->local), w->local.len);
+	if (is_dot_atom(local, w->local.len))
+		buf_add(&address, local, w->local.len);
+	else
+		quoted_add(&address, local, w->local.len);
 	if (domain)
 		buf_addf(&address, "@%s", domain);
 	mailbox_release(&s->box);
@@ -376,7 +377,7 @@ static void mailbox_set(struct scan *s, const struct words *w, char *name,
 }
 
 /* The rest of an addr-spec whose local part was read; takes name over. */
-static bool spec_read(struct scan *s, const struct words *w, char *name)
+static bool spec_read(struct address_scan *s, const struct words *w, char *name)
 {
 	struct buf raw = BUF(s->n);
 	struct outcome bad;
@@ -391,12 +392,12 @@ static bool spec_read(struct scan *s, const struct words *w, char *name)
 			goto out;
 		if (!domain_normalise(buf_text(&raw), raw.len, &domain,
 				      &bad)) {
-			fault(s, bad.text);
+			address_fault(s, bad.text);
 			goto out;
 		}
 	}
 	if (!domain && w->encoded && w->count == 1) {
-		fault(s, "a name without an address");
+		address_fault(s, "a name without an address");
 		goto out;
 	}
 	mailbox_set(s, w, name, domain);
@@ -410,7 +411,7 @@ out:
 }
 
 /* "@a,@b:" before an addr-spec is obsolete and says nothing that counts. */
-static bool route_skip(struct scan *s)
+static bool route_skip(struct address_scan *s)
 {
 	struct buf ignored = BUF(s->n);
 	bool ok = true;
@@ -424,13 +425,13 @@ static bool route_skip(struct scan *s)
 	if (!ok)
 		return false;
 	if (peek(s) != ':')
-		return fault(s, "source route without colon");
+		return address_fault(s, "source route without colon");
 	s->pos++;
 	return true;
 }
 
 /* From "<" to after ">"; takes name over. */
-static bool angle_read(struct scan *s, char *name)
+static bool angle_read(struct address_scan *s, char *name)
 {
 	struct words w = {0};
 	bool ok = false;
@@ -445,7 +446,7 @@ static bool angle_read(struct scan *s, char *name)
 	ok = spec_read(s, &w, name);
 	name = NULL;
 	if (ok && peek(s) != '>')
-		ok = fault(s, "\">\" missing");
+		ok = address_fault(s, "\">\" missing");
 	s->pos++;
 	ok = ok && cfws_skip(s);
 out:
@@ -454,34 +455,28 @@ out:
 	return ok;
 }
 
-static bool group_begin(struct scan *s, const struct words *w)
-{
-	if (!w->count)
-		return fault(s, "nothing before the colon");
-	if (s->in_group)
-		return fault(s, "group within a group");
-	s->in_group = true;
-	s->pos++;
-	return true;
-}
-
-static bool element_end(struct scan *s)
+static bool element_end(struct address_scan *s)
 {
 	int c = peek(s);
 
 	if (c < 0 || c == ',' || (c == ';' && s->in_group))
 		return true;
-	return fault(s, "neither an address nor a list of them");
+	return address_fault(s, "neither an address nor a list of them");
 }
 
 /* As the RFC has it: a group's beginning, or a mailbox. */
-static bool element_parse(struct scan *s)
+static bool element_parse(struct address_scan *s)
 {
 	struct words w = {0};
 	bool ok = words_read(s, &w);
 
 	if (ok && peek(s) == ':') {
-		ok = group_begin(s, &w);
+		if (!w.count)
+			ok = address_fault(s, "nothing before the colon");
+		else if (s->in_group)
+			ok = address_fault(s, "group within a group");
+		s->in_group = true;
+		s->pos++;
 	} else if (ok && peek(s) == '<') {
 		ok = angle_read(s, phrase_name(&w)) && element_end(s);
 	} else if (ok) {
@@ -499,7 +494,7 @@ struct extent {
 	bool quote;        /* a quote is open */
 };
 
-static bool quote_skip(struct scan *s)
+static bool quote_skip(struct address_scan *s)
 {
 	for (s->pos++; s->pos < s->n; s->pos++) {
 		if (s->text[s->pos] == '\\')
@@ -515,9 +510,9 @@ static bool quote_skip(struct scan *s)
 
 /* Quotes, comments and encoded words hide what is in them; a parenthesis
  * that nothing closes is a character like another. */
-static struct extent element_extent(const struct scan *scan)
+static struct extent element_extent(const struct address_scan *scan)
 {
-	struct scan s = *scan;
+	struct address_scan s = *scan;
 	struct extent e = { .open = s.n };
 	bool at = false, address = false;
 	struct outcome ignored;
@@ -556,7 +551,7 @@ static struct extent element_extent(const struct scan *scan)
 }
 
 /* What stands before an address in angle brackets, as it is. */
-static char *loose_name(const struct scan *s, size_t end)
+static char *loose_name(const struct address_scan *s, size_t end)
 {
 	size_t from = s->start;
 
@@ -568,7 +563,7 @@ static char *loose_name(const struct scan *s, size_t end)
 
 /* An element that ends in "<address>" is that address, whatever is written
  * before it as a name. */
-static bool element_loose(struct scan *s, const struct extent *e)
+static bool element_loose(struct address_scan *s, const struct extent *e)
 {
 	size_t n = s->n;
 	bool ok;
@@ -587,8 +582,8 @@ static bool element_loose(struct scan *s, const struct extent *e)
 	return ok;
 }
 
-/* False: it is none; the scan then goes on after it. */
-static bool element_read(struct scan *s)
+/* False: it is not an address; the scan then goes on after it. */
+static bool element_read(struct address_scan *s)
 {
 	struct outcome ignored, *why = s->why;
 	const bool in_group = s->in_group;
@@ -615,7 +610,7 @@ static bool element_read(struct scan *s)
 bool address_each(const char *text, size_t n, enum address_faults faults,
 		  mailbox_visit *visit, void *context, struct outcome *why)
 {
-	struct scan s = { .text = text, .n = n, .why = why };
+	struct address_scan s = { .text = text, .n = n, .why = why };
 	bool on = true;
 
 	while (on) {
@@ -641,7 +636,7 @@ bool address_each(const char *text, size_t n, enum address_faults faults,
 	return true;
 }
 
-static bool collect(struct mailbox *b, void *context)
+static bool add_mailbox(struct mailbox *b, void *context)
 {
 	struct mailboxes *m = context;
 
@@ -657,14 +652,14 @@ bool address_list(const char *text, size_t n, struct mailboxes *out,
 		  struct outcome *why)
 {
 	*out = (struct mailboxes){0};
-	return address_each(text, n, FAULTS_FAIL, collect, out, why);
+	return address_each(text, n, FAULTS_FAIL, add_mailbox, out, why);
 }
 
 /* Whether all there is, blanks and comments apart, is nothing or "<>". */
-static bool is_null_path(const struct scan *scan)
+static bool is_null_path(const struct address_scan *scan)
 {
 	struct outcome ignored;
-	struct scan s = *scan;
+	struct address_scan s = *scan;
 
 	s.why = &ignored;
 	if (!cfws_skip(&s))
@@ -680,35 +675,24 @@ static bool is_null_path(const struct scan *scan)
 	return cfws_skip(&s) && peek(&s) < 0;
 }
 
-/* A command line or a protocol line holds no folds. */
-static bool line_check(struct scan *s)
-{
-	size_t i;
-
-	for (i = 0; i < s->n; i++)
-		if (((unsigned char)s->text[i] < ' ' && s->text[i] != '\t') ||
-		    s->text[i] == 0x7f)
-			return fault(s, "control character");
-	return true;
-}
-
 bool address_one(const char *text, char **address, bool *qualified,
 		 struct outcome *why)
 {
-	struct scan s = { .text = text, .n = strlen(text), .why = why };
+	struct address_scan s = { .text = text, .n = strlen(text), .why = why };
 	bool ok = false;
 
 	*address = NULL;
 	*qualified = false;
-	if (!line_check(&s))
-		return false;
+	/* a command line or a protocol line holds no folds */
+	if (line_has_controls(text, s.n))
+		return address_fault(&s, "control character");
 	if (is_null_path(&s)) {
 		*address = mem_string("");
 		return true;
 	}
 	ok = element_read(&s);
 	if (ok && (s.in_group || peek(&s) >= 0))
-		ok = fault(&s, "one address is wanted");
+		ok = address_fault(&s, "one address is wanted");
 	if (ok) {
 		*address = s.box.address;
 		*qualified = s.box.qualified;
@@ -729,7 +713,7 @@ void mailboxes_release(struct mailboxes *m)
 char *address_phrase(const char *text, size_t n)
 {
 	struct outcome ignored;
-	struct scan s = { .text = text, .n = n, .why = &ignored };
+	struct address_scan s = { .text = text, .n = n, .why = &ignored };
 	struct words w = {0};
 	bool whole = words_read(&s, &w) &&
 		     (peek(&s) < 0 || strchr("<:", peek(&s)));

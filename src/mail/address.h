@@ -34,7 +34,7 @@ struct mailboxes {
  * Calls visit for each mailbox of an address-list, in order, until it returns
  * false: groups resolved, empty elements passed over; none at all is fine. An
  * element that ends in a well-formed "<address>" is that address, whatever
- * stands before it as a name. Of one that is no address either the first
+ * stands before it as a name. Of one that is not an address either the first
  * fails it all (EX_DATAERR, the bad part in the words), or each is passed
  * over. The visitor may take over name and address, leaving NULL.
  */
@@ -56,8 +56,9 @@ void mailboxes_release(struct mailboxes *m);
 /* The domain of an address of ours: what is after its last "@", "" without
  * one. */
 const char *address_domain(const char *address);
-/* "local@domain"; the caller frees. */
-char *address_qualify(const char *local, const char *domain);
+/* The address, with "@domain" after it if it has none and is not ""; the
+ * caller frees. */
+char *address_qualify(const char *address, const char *domain);
 /* Whether the local part holds bytes outside ASCII (needs SMTPUTF8). */
 bool address_is_utf8(const char *address);
 /* Whether two addresses of ours are one: domains without case. */
@@ -76,10 +77,15 @@ bool domain_is_literal(const char *domain);
  * is nothing. The caller frees. */
 char *address_phrase(const char *text, size_t n);
 
+/* Whether an atom may hold this character (RFC 5322 3.2.3, RFC 6531). */
+bool is_atext(int c);
+/* Adds a quoted string (RFC 5322 3.2.4). */
+struct buf;
+void quoted_add(struct buf *b, const char *s, size_t n);
+
 /* Adds a display name to b as RFC 5322 and RFC 2047 want it: as atoms, a
  * quoted string, or encoded words (folded by CRLF and a blank between two);
  * control characters become blanks. */
-struct buf;
 void name_encode(struct buf *b, const char *name);
 /* The same for a name out of a header, whose encoded words stay so. */
 void name_encode_again(struct buf *b, const char *name);

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/buf.h"
+#include "base/scan.h"
 #include "base/utf8.h"
 #include "mail/address.h"
 
@@ -21,9 +22,10 @@ const char *address_domain(const char *address)
 	return at && !strchr(at, '"') ? at + 1 : "";
 }
 
-char *address_qualify(const char *local, const char *domain)
+char *address_qualify(const char *address, const char *domain)
 {
-	return mem_printf("%s@%s", local, domain);
+	return !*address || *address_domain(address) ? mem_string(address) :
+	       mem_printf("%s@%s", address, domain);
 }
 
 static size_t local_length(const char *address)
@@ -86,12 +88,6 @@ static bool literal_normalise(const char *text, size_t n, char **out,
 	return true;
 }
 
-static bool is_ldh(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-	       c == '-' || c == '_';
-}
-
 /* Checks what idn2 lets through, and names that it was never asked about. */
 static bool labels_check(const char *name, struct outcome *why)
 {
@@ -101,7 +97,8 @@ static bool labels_check(const char *name, struct outcome *why)
 		return domain_fault(why, "domain too long");
 	for (;; name += n + 1) {
 		for (n = 0; name[n] && name[n] != '.'; n++)
-			if (!is_ldh(name[n]))
+			if (!scan_is_alnum(name[n]) && name[n] != '-' &&
+			    name[n] != '_')
 				return domain_fault(why, "character that no "
 						    "domain can have");
 		if (!n)
@@ -132,17 +129,10 @@ static bool wide_normalise(const char *name, char **out, struct outcome *why)
 	return true;
 }
 
-static void ascii_lower(char *s)
-{
-	for (; *s; s++)
-		if (*s >= 'A' && *s <= 'Z')
-			*s = (char)(*s + ('a' - 'A'));
-}
-
 bool domain_normalise(const char *text, size_t n, char **out,
 		      struct outcome *why)
 {
-	char *name;
+	char *name, *c;
 	bool ok;
 
 	*out = NULL;
@@ -165,7 +155,9 @@ bool domain_normalise(const char *text, size_t n, char **out,
 	free(name);
 	if (!ok)
 		return false;
-	ascii_lower(*out);
+	for (c = *out; *c; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c + ('a' - 'A'));
 	if (labels_check(*out, why))
 		return true;
 	free(*out);

@@ -4,26 +4,16 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/scan.h"
 #include "base/utf8.h"
 #include "mail/address.h"
 
 enum { ENCODED_WORD_MAX = 75 };
 
-static bool is_alnum(unsigned char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-	       (c >= 'A' && c <= 'Z');
-}
-
-static bool is_atext(unsigned char c)
-{
-	return is_alnum(c) || (c && strchr("!#$%&'*+-/=?^_`{|}~", c));
-}
-
 /* RFC 2047 5 (3): what a phrase's encoded word may hold as it is */
 static bool is_q_literal(unsigned char c)
 {
-	return is_alnum(c) || (c && strchr("!*+-/", c));
+	return scan_is_alnum((char)c) || (c && strchr("!*+-/", c));
 }
 
 static size_t q_length(const char *s, size_t n)
@@ -36,25 +26,6 @@ static size_t q_length(const char *s, size_t n)
 	return len;
 }
 
-static size_t b_length(size_t n)
-{
-	return (n + 2) / 3 * 4;
-}
-
-static void q_add(struct buf *b, const char *s, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		if (s[i] == ' ')
-			buf_addc(b, '_');
-		else if (is_q_literal((unsigned char)s[i]))
-			buf_addc(b, s[i]);
-		else
-			buf_addf(b, "=%02X", (unsigned char)s[i]);
-	}
-}
-
 /* How many bytes, whole characters of them, fit one encoded word. */
 static size_t word_fit(const char *s, size_t n, bool utf8, bool q, size_t room)
 {
@@ -64,7 +35,7 @@ static size_t word_fit(const char *s, size_t n, bool utf8, bool q, size_t room)
 	for (; used < n; used += len) {
 		len = utf8 ? utf8_next((const unsigned char *)s + used,
 				       n - used, &c) : 1;
-		if ((q ? q_length(s, used + len) : b_length(used + len)) >
+		if ((q ? q_length(s, used + len) : (used + len + 2) / 3 * 4) >
 		    room)
 			break;
 	}
@@ -76,18 +47,24 @@ static void encoded_add(struct buf *b, const char *s, size_t n)
 	bool utf8 = utf8_valid(s, n);
 	/* Q may be somewhat longer: a person can read it */
 	bool q = q_length(s, n) <= 2 * n;
-	/* what is no UTF-8 in a user database is Latin-1 as good as always */
+	/* what is not UTF-8 in a user database is nearly always Latin-1 */
 	const char *charset = utf8 ? "UTF-8" : "ISO-8859-1";
 	const size_t room = ENCODED_WORD_MAX - strlen("=?" "?Q?" "?=") -
 			    strlen(charset);
-	size_t len;
+	size_t len, i;
 
 	for (; n; s += len, n -= len) {
 		len = word_fit(s, n, utf8, q, room);
 		buf_addf(b, "=?%s?%c?", charset, q ? 'Q' : 'B');
-		if (q)
-			q_add(b, s, len);
-		else
+		for (i = 0; q && i < len; i++) {
+			if (s[i] == ' ')
+				buf_addc(b, '_');
+			else if (is_q_literal((unsigned char)s[i]))
+				buf_addc(b, s[i]);
+			else
+				buf_addf(b, "=%02X", (unsigned char)s[i]);
+		}
+		if (!q)
 			buf_add_base64(b, s, len);
 		buf_adds(b, len < n ? "?=\r\n " : "?=");
 	}
@@ -107,17 +84,6 @@ static bool is_atoms(const char *s)
 	return true;
 }
 
-static void quoted_add(struct buf *b, const char *s)
-{
-	buf_addc(b, '"');
-	for (; *s; s++) {
-		if (*s == '"' || *s == '\\')
-			buf_addc(b, '\\');
-		buf_addc(b, *s);
-	}
-	buf_addc(b, '"');
-}
-
 /* Atoms and encoded words, at least one of these. */
 static bool has_encoded_words(const char *name)
 {
@@ -131,7 +97,8 @@ static bool has_encoded_words(const char *name)
 		n = encoded_word_length(name, left);
 		any = any || n;
 		if (!n)
-			while (is_atext((unsigned char)name[n]))
+			while (is_atext((unsigned char)name[n]) &&
+			       (unsigned char)name[n] < 0x80)
 				n++;
 		if (!n)
 			return false;
@@ -160,6 +127,6 @@ void name_encode(struct buf *b, const char *name)
 	else if (is_atoms(clean))
 		buf_adds(b, clean);
 	else
-		quoted_add(b, clean);
+		quoted_add(b, clean, strlen(clean));
 	free(clean);
 }

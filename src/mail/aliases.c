@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/scan.h"
 #include "mail/address.h"
 
 /* DEPTH_MAX only keeps a hostile file from the stack's end. */
@@ -62,21 +63,6 @@ static size_t find_bare(const char *s, size_t n, const char *which)
 	return i;
 }
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r';
-}
-
-static void trim(const char **s, size_t *n)
-{
-	while (*n && is_blank((*s)[0])) {
-		(*s)++;
-		(*n)--;
-	}
-	while (*n && is_blank((*s)[*n - 1]))
-		(*n)--;
-}
-
 /* A line's length without a comment. */
 static size_t without_comment(const char *s, size_t n)
 {
@@ -84,14 +70,15 @@ static size_t without_comment(const char *s, size_t n)
 
 	for (;;) {
 		i += find_bare(s + i, n - i, "#");
-		if (i >= n || !i || is_blank(s[i - 1]))
+		if (i >= n || !i || scan_is_blank(s[i - 1]))
 			return i < n ? i : n;
 		i++;
 	}
 }
 
-static void tell(const struct aliases *a, const struct alias_faults *faults,
-		 size_t line, bool foreign, const char *words)
+static void alias_tell(const struct aliases *a,
+		       const struct alias_faults *faults, size_t line,
+		       bool foreign, const char *words)
 {
 	if (faults)
 		faults->tell(faults->context, line, foreign, words);
@@ -100,17 +87,17 @@ static void tell(const struct aliases *a, const struct alias_faults *faults,
 			a->path, line, words);
 }
 
-/* The key as addresses of ours are. NULL: it is none. */
+/* The key as addresses of ours are. NULL: it is not a key. */
 static char *alias_name(const struct aliases *a, const char *text,
 			struct outcome *why)
 {
 	char *name = NULL, *domain = NULL, *plain;
-	size_t n = strlen(text);
+	struct scan key = scan_text(text);
 	bool qualified;
 
-	trim(&text, &n);
-	if (n && *text == '@') {
-		if (!domain_normalise(text + 1, n - 1, &domain, why))
+	scan_trim(&key);
+	if (scan_skip(&key, "@")) {
+		if (!domain_normalise(key.p, scan_left(&key), &domain, why))
 			return NULL;
 		name = list_has(&a->local_names, domain) ? mem_string("*") :
 		       mem_printf("@%s", domain);
@@ -142,7 +129,7 @@ static void alias_add(struct aliases *a, const char *s, size_t n, size_t line,
 	if (!name) {
 		snprintf(words, sizeof(words), "no \"name: address\"%s%s",
 			 why.text[0] ? ": " : "", why.text);
-		tell(a, faults, line, false, words);
+		alias_tell(a, faults, line, false, words);
 		return;
 	}
 	if (!(a->n & (a->n - 1)))
@@ -172,7 +159,7 @@ static void file_parse(struct aliases *a, const char *text, size_t len,
 		/* neither a comment nor an empty line ends an entry */
 		if (!used || strspn(text, " \t\r") >= used)
 			continue;
-		if (!is_blank(text[0])) {
+		if (!scan_is_blank(text[0])) {
 			if (entry.len)
 				alias_add(a, entry.data, entry.len, first,
 					  faults);
@@ -182,7 +169,8 @@ static void file_parse(struct aliases *a, const char *text, size_t len,
 		if (first)
 			buf_add(&entry, text, used);
 		else
-			tell(a, faults, line, false, "continues no alias");
+			alias_tell(a, faults, line, false,
+				   "continues no alias");
 	}
 	if (entry.len)
 		alias_add(a, entry.data, entry.len, first, faults);
@@ -246,7 +234,7 @@ struct walk {
 	unsigned depth;
 };
 
-static bool follow(struct walk *w, size_t i);
+static bool alias_follow(struct walk *w, size_t i);
 
 /* The index of an alias; a->n: none. */
 static size_t alias_find(const struct aliases *a, const char *name)
@@ -286,78 +274,78 @@ static bool follow_name(struct walk *w, const char *name)
 	size_t i = alias_find(w->a, name);
 
 	if (i < w->a->n)
-		return follow(w, i);
+		return alias_follow(w, i);
 	i = alias_of_all(w->a, name);
-	if (i < w->a->n && follow(w, i))
+	if (i < w->a->n && alias_follow(w, i))
 		return true;
 	list_add(&w->found, name);
 	return true;
 }
 
 /* One with a domain may be the address that its alias is for: it stays. */
-static bool follow_address(struct walk *w, const char *address)
+static void follow_address(struct walk *w, const char *address)
 {
 	size_t i = w->a->domains ? alias_find(w->a, address) : w->a->n;
 
 	if (i == w->a->n && w->a->domains)
 		i = alias_of_all(w->a, address);
-	if (i == w->a->n || progress_of(w, i) == FOLLOWED || !follow(w, i))
+	if (i == w->a->n || progress_of(w, i) == FOLLOWED ||
+	    !alias_follow(w, i))
 		list_add(&w->found, address);
-	return true;
 }
 
-/* What a part of a value is that is no address. */
-enum special { SPECIAL_NONE, SPECIAL_DISCARD, SPECIAL_FOREIGN };
+/* What a part of a value is that is not an address. */
+enum part_kind { PART_ADDRESSES, PART_DISCARD, PART_FOREIGN };
 
-static bool begins(const char *s, size_t n, const char *word)
+/* What a part of a value is; its addresses, if those. What it should not be
+ * is told to faults, or logged. */
+static enum part_kind part_read(const struct aliases *a, size_t line,
+				const struct alias_faults *faults,
+				struct scan part, struct mailboxes *m,
+				bool *last)
 {
-	return n >= strlen(word) && !strncasecmp(s, word, strlen(word));
-}
+	struct outcome why;
+	struct scan word;
 
-static enum special special_part(const char *s, size_t n)
-{
-	static const char null[] = "/dev/null";
-
-	if (n > 1 && *s == '"') {
-		s++;
-		n -= 1 + (s[n - 2] == '"');
+	scan_trim(&part);
+	word = part;
+	if (scan_left(&word) > 1 && scan_skip(&word, "\"") &&
+	    word.end[-1] == '"')
+		word.end--;
+	if (scan_is_nocase(&word, "/dev/null") ||
+	    scan_skip_nocase(&word, ":blackhole:"))
+		return PART_DISCARD;
+	if (scan_left(&word) && strchr("|/:", *word.p)) {
+		alias_tell(a, faults, line, true,
+			   "pipes, files and :include: are not followed");
+		return PART_FOREIGN;
 	}
-	if (begins(s, n, ":blackhole:") ||
-	    (n == strlen(null) && begins(s, n, null)))
-		return SPECIAL_DISCARD;
-	return n && strchr("|/:", *s) ? SPECIAL_FOREIGN : SPECIAL_NONE;
+	*last = scan_skip(&part, "\\");
+	if (!address_list(part.p, scan_left(&part), m, &why))
+		alias_tell(a, faults, line, false, why.text);
+	return PART_ADDRESSES;
 }
 
-static const char not_followed[] = "pipes, files and :include: are not "
-	"followed";
-
-static bool follow_element(struct walk *w, const struct alias *from,
-			   const char *s, size_t n)
+static bool follow_part(struct walk *w, const struct alias *from,
+			struct scan part)
 {
 	struct mailboxes m = {0};
-	enum special special;
-	struct outcome why;
-	bool any, last;  /* "\name" is not looked up again */
+	bool any, last = false;  /* "\name" is not looked up again */
 	char *plain;
 	size_t i;
 
-	trim(&s, &n);
-	special = special_part(s, n);
-	any = special == SPECIAL_DISCARD;
-	last = n && *s == '\\';
-	if (special == SPECIAL_FOREIGN)
-		tell(w->a, NULL, from->line, true, not_followed);
-	else if (special == SPECIAL_NONE &&
-		 !address_list(s + last, n - last, &m, &why))
-		tell(w->a, NULL, from->line, false, why.text);
+	any = part_read(w->a, from->line, NULL, part, &m, &last) ==
+	      PART_DISCARD;
 	for (i = 0; i < m.n && w->found.n <= w->most; i++) {
 		plain = address_without_local(m.box[i].address,
 					      &w->a->local_names);
-		if (last) {
-			list_add(&w->found, plain);
-			any = true;
-		} else if (*address_domain(plain) ? follow_address(w, plain) :
-			   follow_name(w, plain)) {
+		if (!last && !*address_domain(plain)) {
+			any = follow_name(w, plain) || any;
+		} else {
+			if (last)
+				list_add(&w->found, plain);
+			else
+				follow_address(w, plain);
 			any = true;
 		}
 		free(plain);
@@ -366,36 +354,39 @@ static bool follow_element(struct walk *w, const struct alias *from,
 	return any;
 }
 
-/* The next part of a value; false: there is none. */
-static bool next_part(const char **value, const char **part, size_t *n)
+/* The next part of a value, up to a comma; false: there is none. */
+static bool alias_part(const char **value, struct scan *part)
 {
+	size_t n;
+
 	if (!*value)
 		return false;
-	*part = *value;
-	*n = find_bare(*part, strlen(*part), ",");
-	*value = (*part)[*n] ? *part + *n + 1 : NULL;
+	n = find_bare(*value, strlen(*value), ",");
+	*part = scan_bytes(*value, n);
+	*value = (*value)[n] ? *value + n + 1 : NULL;
 	return true;
 }
 
 /* False: it gives nothing. */
-static bool follow(struct walk *w, size_t i)
+static bool alias_follow(struct walk *w, size_t i)
 {
 	struct alias *alias = &w->a->item[i];
-	const char *value = alias->value, *part;
+	const char *value = alias->value;
+	struct scan part;
 	bool any = false;
-	size_t n;
 
 	if (progress_of(w, i) != UNSEEN)
 		return alias->progress == GIVEN;
 	if (w->depth == DEPTH_MAX) {
-		tell(w->a, NULL, alias->line, false, "aliases nest too deeply");
+		alias_tell(w->a, NULL, alias->line, false,
+			   "aliases nest too deeply");
 		return false;
 	}
 	alias->round = w->a->round;
 	alias->progress = FOLLOWED;
 	w->depth++;
-	while (w->found.n <= w->most && next_part(&value, &part, &n))
-		if (n && follow_element(w, alias, part, n))
+	while (w->found.n <= w->most && alias_part(&value, &part))
+		if (scan_left(&part) && follow_part(w, alias, part))
 			any = true;
 	w->depth--;
 	alias->progress = any ? GIVEN : EMPTY;
@@ -413,10 +404,10 @@ bool aliases_expand(struct aliases *a, const char *address, size_t most,
 		return false;
 	a->round++;
 	i = alias_find(a, address);
-	found = i < a->n && follow(&w, i);
+	found = i < a->n && alias_follow(&w, i);
 	if (!found) {
 		i = alias_of_all(a, address);
-		found = i < a->n && follow(&w, i);
+		found = i < a->n && alias_follow(&w, i);
 	}
 	for (i = 0; found && i < w.found.n; i++)
 		list_add(out, w.found.item[i]);
@@ -424,36 +415,22 @@ bool aliases_expand(struct aliases *a, const char *address, size_t most,
 	return found;
 }
 
-static void check_part(const struct aliases *a, size_t line, const char *s,
-		       size_t n, const struct alias_faults *faults)
-{
-	struct mailboxes m = {0};
-	enum special special;
-	struct outcome why;
-	bool last;
-
-	trim(&s, &n);
-	special = special_part(s, n);
-	last = n && *s == '\\';
-	if (special == SPECIAL_FOREIGN)
-		tell(a, faults, line, true, not_followed);
-	else if (special == SPECIAL_NONE &&
-		 !address_list(s + last, n - last, &m, &why))
-		tell(a, faults, line, false, why.text);
-	mailboxes_release(&m);
-}
-
 void aliases_check(const struct aliases *a, const struct alias_faults *faults)
 {
-	const char *value, *part;
-	size_t i, n;
+	struct mailboxes m = {0};
+	const char *value;
+	struct scan part;
+	bool last;
+	size_t i;
 
 	for (i = 0; i < a->n; i++) {
 		value = a->item[i].value;
 		if (!value[strspn(value, " \t\r,")])
-			tell(a, faults, a->item[i].line, false,
-			     "yields no address");
-		while (next_part(&value, &part, &n))
-			check_part(a, a->item[i].line, part, n, faults);
+			alias_tell(a, faults, a->item[i].line, false,
+				   "yields no address");
+		while (alias_part(&value, &part)) {
+			part_read(a, a->item[i].line, faults, part, &m, &last);
+			mailboxes_release(&m);
+		}
 	}
 }

@@ -262,8 +262,8 @@ static bool visit_replaced(struct mailbox *b, void *context)
 	size_t end = b->end;
 	char *whole;
 
-	whole = b->qualified || !domain ? mem_string(b->address) :
-		address_qualify(b->address, domain);
+	whole = domain ? address_qualify(b->address, domain) :
+		mem_string(b->address);
 	a->authors++;
 	if (address_equal(whole, a->s->c->from)) {
 		a->own++;
@@ -341,10 +341,10 @@ static void put_from(struct completing *s)
 	s->from_done = true;
 }
 
-static void put_line(struct spool *out, const char *format, ...)
+static void put_formatted(struct spool *out, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-static void put_line(struct spool *out, const char *format, ...)
+static void put_formatted(struct spool *out, const char *format, ...)
 {
 	struct buf b = BUF(4096);
 	va_list ap;
@@ -366,23 +366,23 @@ static void put_message_id(struct completing *s)
 		memcpy(&random, raw, sizeof(raw));
 	else
 		random = (uint64_t)clock_now();
-	put_line(s->out, "Message-ID: <%llx.%lx.%016llx@%s>",
-		 (unsigned long long)time(NULL), (unsigned long)getpid(),
-		 (unsigned long long)random, s->c->id_domain);
+	put_formatted(s->out, "Message-ID: <%llx.%lx.%016llx@%s>",
+		      (unsigned long long)time(NULL), (unsigned long)getpid(),
+		      (unsigned long long)random, s->c->id_domain);
 }
 
 static void put_undisclosed(struct completing *s)
 {
 	if (!s->to_done)
-		put_line(s->out, "To: undisclosed-recipients:;");
+		put_formatted(s->out, "To: undisclosed-recipients:;");
 	s->to_done = true;
 }
 
 static void put_encoding(struct completing *s)
 {
 	if (!s->encoding_done)
-		put_line(s->out,
-			 "Content-Transfer-Encoding: quoted-printable");
+		put_formatted(s->out,
+			      "Content-Transfer-Encoding: quoted-printable");
 	s->encoding_done = true;
 }
 
@@ -411,7 +411,7 @@ static void put_missing(struct completing *s)
 	}
 	if (!s->has->date) {
 		clock_date(time(NULL), date);
-		put_line(s->out, "Date: %s", date);
+		put_formatted(s->out, "Date: %s", date);
 	}
 	if (!s->has->from) {
 		put_from(s);
@@ -421,7 +421,7 @@ static void put_missing(struct completing *s)
 	if (!s->has->message_id)
 		put_message_id(s);
 	if (s->body == BODY_QUOTED && !s->has->mime_version)
-		put_line(s->out, "MIME-Version: 1.0");
+		put_formatted(s->out, "MIME-Version: 1.0");
 	if (s->body == BODY_QUOTED && !s->has->encoding_set)
 		put_encoding(s);
 }

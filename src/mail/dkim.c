@@ -261,7 +261,7 @@ static void add_base64_lines(struct buf *b, const unsigned char *data, size_t n)
 	buf_add_base64(b, data, n);
 }
 
-static void add_names(struct buf *b, const struct list *h)
+static void add_h(struct buf *b, const struct list *h)
 {
 	size_t i, n, column = 4;
 
@@ -278,15 +278,15 @@ static void add_names(struct buf *b, const struct list *h)
 }
 
 /* The field's value with nothing after "b=". */
-static void add_value(struct buf *b, const struct signing *s,
-		      const unsigned char body[DKIM_HASH])
+static void add_tags(struct buf *b, const struct signing *s,
+		     const unsigned char body[DKIM_HASH])
 {
 	const struct dkim_signer *g = s->signer;
 
 	buf_addf(b, " v=1; a=%s; c=relaxed/relaxed;\r\n\td=%s;\r\n\ts=%s; "
 		 "t=%lld;", dkim_key_algorithm(g->key), g->domain,
 		 g->selector, (long long)g->now);
-	add_names(b, &s->h);
+	add_h(b, &s->h);
 	buf_adds(b, "\r\n\tbh=");
 	buf_add_base64(b, body, DKIM_HASH);
 	buf_adds(b, ";\r\n\tb=");
@@ -308,7 +308,7 @@ bool dkim_sign(struct message *m, const struct dkim_signer *signer,
 	    !hash_body(m, body, why) || !hash_begin(&s.hash, why))
 		return false;
 	ok = hash_fields(&s, m, why);
-	add_value(&value, &s, body);
+	add_tags(&value, &s, body);
 	own.value = buf_text(&value);
 	own.value_len = value.len;
 	hash_field(&s.hash, &own, false);

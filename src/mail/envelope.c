@@ -35,7 +35,7 @@ char *xtext(const char *text)
 	return buf_take(&b);
 }
 
-static int hex_digit(char c)
+static int xtext_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -53,8 +53,8 @@ bool xtext_decode(const char *text, char **out)
 			buf_addc(&b, *text);
 			continue;
 		}
-		high = *text == '+' ? hex_digit(text[1]) : -1;
-		low = high >= 0 ? hex_digit(text[2]) : -1;
+		high = *text == '+' ? xtext_digit(text[1]) : -1;
+		low = high >= 0 ? xtext_digit(text[2]) : -1;
 		if (low < 0 || !(high || low)) {
 			buf_release(&b);
 			return false;

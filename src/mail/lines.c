@@ -11,6 +11,17 @@ bool is_ftext(char c)
 	return c > ' ' && c < 0x7f && c != ':';
 }
 
+bool line_has_controls(const char *s, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (((unsigned char)s[i] < ' ' && s[i] != '\t') ||
+		    s[i] == 0x7f)
+			return true;
+	return false;
+}
+
 bool bytes_wide(const char *p, size_t n)
 {
 	const uint64_t high = UINT64_C(0x8080808080808080);
@@ -84,7 +95,7 @@ static void bare_crs(struct normaliser *s, size_t n)
 }
 
 /* Text without LF, and without CRs at its end. */
-static void put_line(struct normaliser *s, const char *data, size_t n)
+static void normal_line(struct normaliser *s, const char *data, size_t n)
 {
 	const char *cr;
 	size_t len, run;
@@ -117,7 +128,7 @@ static size_t take_text(struct normaliser *s, const char *in, size_t n)
 	if (text) {
 		bare_crs(s, s->crs);
 		s->crs = 0;
-		put_line(s, in, text);
+		normal_line(s, in, text);
 	}
 	if (!lf) {
 		s->crs += end - text;
@@ -164,7 +175,7 @@ static void not_a_field(struct normaliser *s)
 		return;
 	}
 	end_header(s);
-	put_line(s, s->name, s->held);
+	normal_line(s, s->name, s->held);
 	s->state = NORMAL_TEXT;
 }
 
@@ -172,7 +183,7 @@ static void a_field(struct normaliser *s)
 {
 	s->name[s->held] = '\0';
 	s->fields = true;
-	put_line(s, s->name, s->held);
+	normal_line(s, s->name, s->held);
 	bare_crs(s, s->crs);
 	s->crs = 0;
 	s->state = NORMAL_TEXT;

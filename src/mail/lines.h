@@ -74,6 +74,8 @@ static inline bool is_wsp(char c)
 }
 /* Whether a field's name may hold this character (RFC 5322 3.6.8). */
 bool is_ftext(char c);
+/* Whether a line has a control character that is not a tab. */
+bool line_has_controls(const char *s, size_t n);
 /* Whether any byte is outside ASCII. */
 bool bytes_wide(const char *p, size_t n);
 

@@ -253,7 +253,7 @@ static bool is_word(char c)
 	       (unsigned char)c >= 0x80;
 }
 
-static bool one_line(const struct view *v, size_t i, size_t last)
+static bool on_one_line(const struct view *v, size_t i, size_t last)
 {
 	return !memchr(v->text + v->at[i], '\n', v->at[last] - v->at[i]);
 }
@@ -261,7 +261,7 @@ static bool one_line(const struct view *v, size_t i, size_t last)
 /* Whether a word or a line ends between i - 1 and i. */
 static bool is_edge(const struct view *v, size_t i)
 {
-	return !i || i >= v->n || !one_line(v, i - 1, i) ||
+	return !i || i >= v->n || !on_one_line(v, i - 1, i) ||
 	       !is_word(v->folded[i]) || !is_word(v->folded[i - 1]);
 }
 
@@ -327,7 +327,7 @@ static void close_gaps(struct view *v)
 		if (!v->hit[i])
 			continue;
 		if (last < i && i - last - 1 <= GAP &&
-		    one_line(v, last, i))
+		    on_one_line(v, last, i))
 			hit(v, last, i - last);
 		last = i;
 	}
@@ -367,7 +367,7 @@ void mask_apply(const struct mask *m, const char *text, size_t n,
 			continue;
 		buf_add(out, text + from, v.at[i] - from);
 		buf_adds(out, stars);
-		while (i + 1 < v.n && v.hit[i + 1] && one_line(&v, i, i + 1))
+		while (i + 1 < v.n && v.hit[i + 1] && on_one_line(&v, i, i + 1))
 			i++;
 		from = v.at[i] + 1;
 	}

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "mail/address.h"
 #include "mail/aliases.h"
+#include "mail/lines.h"
 
 /* Addresses out of aliases, most of them twice. */
 enum { EXPANDED_MAX = 64 * RECIPIENTS_MAX };
@@ -160,25 +161,16 @@ static bool rcpt_add(struct gather *g, const char *address)
 	return true;
 }
 
-static bool rcpt_add_qualified(struct gather *g, const char *address)
-{
-	char *whole;
-	bool ok;
-
-	if (*address_domain(address))
-		return rcpt_add(g, address);
-	whole = address_qualify(address, g->rules->domain);
-	ok = rcpt_add(g, whole);
-	free(whole);
-	return ok;
-}
-
-/* A name that is no alias. */
+/* A name that is not an alias. */
 static bool rcpt_add_bare(struct gather *g, const char *local)
 {
 	const char *fallback = g->rules->default_recipient;
+	char *whole = address_qualify(fallback ? fallback : local,
+				      g->rules->domain);
+	bool ok = rcpt_add(g, whole);
 
-	return rcpt_add_qualified(g, fallback ? fallback : local);
+	free(whole);
+	return ok;
 }
 
 /* A file that nobody named and that cannot be read is of no concern to an
@@ -258,21 +250,12 @@ static bool gather_text(struct gather *g, const char *text, size_t n)
 			    g->why) && !g->failed;
 }
 
-/* A fold is a thing of headers, and other controls are of nobody. */
-static bool has_controls(const char *s)
-{
-	for (; *s; s++)
-		if (((unsigned char)*s < ' ' && *s != '\t') || *s == 0x7f)
-			return true;
-	return false;
-}
-
 static bool gather_operands(struct gather *g, char *const *operand, size_t n)
 {
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		if (has_controls(operand[i]))
+		if (line_has_controls(operand[i], strlen(operand[i])))
 			return outcome_fail(g->why, STAGE_LOCAL, EX_USAGE,
 					    "bad address \"%.80s\": control "
 					    "character", operand[i]);

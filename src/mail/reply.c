@@ -31,8 +31,8 @@ void reply_release(struct reply *r)
 /* The code a line begins with; 0: none. */
 static int line_code(const char *line, size_t n)
 {
-	if (n < 3 || line[0] < '2' || line[0] > '5' || !scan_is_digit(line[1]) ||
-	    !scan_is_digit(line[2]))
+	if (n < 3 || line[0] < '2' || line[0] > '5' ||
+	    !scan_is_digit(line[1]) || !scan_is_digit(line[2]))
 		return 0;
 	if (n > 3 && line[3] != ' ' && line[3] != '-')
 		return 0;

@@ -17,15 +17,7 @@ enum { ORCPT_MAX = 500, SIZE_DIGITS = 18 };
 
 bool smtp_line_is_clean(const char *line, size_t n)
 {
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)line[i];
-
-		if ((c < ' ' && c != '\t') || c == 0x7f)
-			return false;
-	}
-	return utf8_valid(line, n);
+	return !line_has_controls(line, n) && utf8_valid(line, n);
 }
 
 const char *smtp_word(const char *line, const char *word)
@@ -128,7 +120,7 @@ static const char *read_parameters(const struct parameter *table, size_t n,
 	return reply;
 }
 
-static bool read_size(void *into, const char *value)
+static bool param_size(void *into, const char *value)
 {
 	struct smtp_mail *m = into;
 	size_t n = value ? strspn(value, "0123456789") : 0;
@@ -139,14 +131,14 @@ static bool read_size(void *into, const char *value)
 	return true;
 }
 
-static bool read_body(void *into, const char *value)
+static bool param_body(void *into, const char *value)
 {
 	struct smtp_mail *m = into;
 
 	return value && body_parse(value, &m->body);
 }
 
-static bool read_utf8(void *into, const char *value)
+static bool param_utf8(void *into, const char *value)
 {
 	struct smtp_mail *m = into;
 
@@ -154,14 +146,14 @@ static bool read_utf8(void *into, const char *value)
 	return !value;
 }
 
-static bool read_return(void *into, const char *value)
+static bool param_return(void *into, const char *value)
 {
 	struct smtp_mail *m = into;
 
 	return value && return_parse(value, &m->dsn_return);
 }
 
-static bool read_envid(void *into, const char *value)
+static bool param_envid(void *into, const char *value)
 {
 	struct smtp_mail *m = into;
 
@@ -169,7 +161,7 @@ static bool read_envid(void *into, const char *value)
 	       envid_is_valid(m->envid);
 }
 
-static bool read_notify(void *into, const char *value)
+static bool param_notify(void *into, const char *value)
 {
 	struct smtp_rcpt *r = into;
 
@@ -177,7 +169,7 @@ static bool read_notify(void *into, const char *value)
 }
 
 /* addr-type ";" xtext */
-static bool read_orcpt(void *into, const char *value)
+static bool param_orcpt(void *into, const char *value)
 {
 	struct smtp_rcpt *r = into;
 	const char *semicolon = value ? strchr(value, ';') : NULL;
@@ -198,16 +190,16 @@ static bool read_orcpt(void *into, const char *value)
 }
 
 static const struct parameter of_mail[] = {
-	{ "SIZE", read_size },
-	{ "BODY", read_body },
-	{ "SMTPUTF8", read_utf8 },
-	{ "RET", read_return },
-	{ "ENVID", read_envid },
+	{ "SIZE", param_size },
+	{ "BODY", param_body },
+	{ "SMTPUTF8", param_utf8 },
+	{ "RET", param_return },
+	{ "ENVID", param_envid },
 };
 
 static const struct parameter of_rcpt[] = {
-	{ "NOTIFY", read_notify },
-	{ "ORCPT", read_orcpt },
+	{ "NOTIFY", param_notify },
+	{ "ORCPT", param_orcpt },
 };
 
 /* --- the commands --- */

@@ -28,10 +28,10 @@ struct smtp_rcpt {
 };
 
 /* Whether a command line has nothing in it that no command may have: control
- * characters but a tab, or bytes that are no UTF-8. */
+ * characters but a tab, or bytes that are not UTF-8. */
 bool smtp_line_is_clean(const char *line, size_t n);
 /* If line begins with the word (without case, and alone or before a blank or,
- * where the word ends in one, anything), what is behind it and the blanks
+ * where the word ends in one, anything), what is after it and the blanks
  * there; else NULL. */
 const char *smtp_word(const char *line, const char *word);
 

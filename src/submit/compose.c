@@ -100,11 +100,8 @@ static const char *domain_for(const struct config *config,
 /* An address of ours with a domain; takes it over. */
 static char *qualified(char *address, const char *domain)
 {
-	char *whole;
+	char *whole = address_qualify(address, domain);
 
-	if (!*address || *address_domain(address))
-		return address;
-	whole = address_qualify(address, domain);
 	free(address);
 	return whole;
 }
@@ -117,13 +114,7 @@ static char *login_address(const char *login, const char *domain)
 	struct buf b = BUF(2 * strlen(login) + 2);
 	bool is_whole;
 
-	buf_addc(&b, '"');
-	for (; *login; login++) {
-		if (*login == '"' || *login == '\\')
-			buf_addc(&b, '\\');
-		buf_addc(&b, *login);
-	}
-	buf_addc(&b, '"');
+	quoted_add(&b, login, strlen(login));
 	quoted = buf_take(&b);
 	/* a local part with an "@" would read as qualified, were it bare */
 	if (!address_one(quoted, &address, &is_whole, &ignored) || !*address) {
