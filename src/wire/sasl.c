@@ -1,49 +1,219 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "wire/sasl_parts.h"
+#include "wire/sasl.h"
 
+#include <gnutls/crypto.h>
+#include <gsasl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "wire/sasl_scram.h"
 
 enum {
 	STEPS_MAX = 20,
 	CHALLENGE_MAX = 64 * 1024 + 1024
 };
 
-static bool is_any_of(const char *name, const char *const *list)
+/* What the server said before one of our messages. */
+struct sasl_challenge {
+	unsigned step;            /* 1 and up */
+	const char *data;         /* decoded, NULL where there is none */
+	size_t n;
+};
+
+/*
+ * Some are simpler made than asked for: PLAIN (RFC 4616) and LOGIN, so that
+ * nothing of them stays in memory; CRAM-MD5 (RFC 2195), since servers take a
+ * password's bytes as they are and the library only what SASLprep takes;
+ * OAUTHBEARER (RFC 7628) and XOAUTH2. The others are the library's.
+ */
+struct sasl_mechanism {
+	const char *name;         /* with "-" at its end: all that begin so */
+	bool scram;
+	bool server_first;
+	bool any_prompt;          /* challenges are not looked at, nor are they
+				   * always base64 */
+	unsigned char least;      /* the least byte that its challenges may
+				   * hold */
+	unsigned messages;        /* the client's, until the server answers;
+				   * 0: the library's mechanism */
+	/* What is missing or unfit in the parameters; NULL: nothing. */
+	const char *(*want)(const struct sasl_params *p);
+	/* False: a local inability. */
+	bool (*message)(const struct sasl_params *p,
+			const struct sasl_challenge *c, struct buf *out);
+	const char *error_answer; /* to the server's error; NULL: it has none */
+};
+
+struct sasl {
+	struct sasl_params params;
+	const struct sasl_mechanism *mechanism;
+	Gsasl *library;
+	Gsasl_session *session;
+	unsigned steps;
+	bool complete;
+	char refusal[128];  /* our own reason, where the library's word for it
+			     * would not help; "" none */
+	struct buf words;   /* what the server said inside the mechanism */
+};
+
+/* --- mechanisms --- */
+
+/* What is missing or unfit in the parameters; NULL: nothing. */
+static const char *password_want(const struct sasl_params *p)
 {
-	for (; *list; list++)
-		if (!strcmp(name, *list))
-			return true;
-	return false;
+	if (!p->username || !*p->username)
+		return "a user name";
+	return p->password && *p->password ? NULL : "a password";
 }
+
+static bool plain_message(const struct sasl_params *p,
+			  const struct sasl_challenge *c, struct buf *out)
+{
+	(void)c;
+	buf_addc(out, '\0');
+	buf_adds(out, p->username);
+	buf_addc(out, '\0');
+	buf_adds(out, p->password);
+	return true;
+}
+
+/* The prompts differ from server to server, and their order does not. */
+static bool login_message(const struct sasl_params *p,
+			  const struct sasl_challenge *c, struct buf *out)
+{
+	buf_adds(out, c->step == 1 ? p->username : p->password);
+	return true;
+}
+
+static bool cram_message(const struct sasl_params *p,
+			 const struct sasl_challenge *c, struct buf *out)
+{
+	unsigned char digest[16];
+	size_t i;
+
+	if (gnutls_hmac_fast(GNUTLS_MAC_MD5, p->password, strlen(p->password),
+			     c->data ? c->data : "", c->n, digest) < 0)
+		return false;
+	buf_addf(out, "%s ", p->username);
+	for (i = 0; i < sizeof(digest); i++)
+		buf_addf(out, "%02x", digest[i]);
+	mem_wipe(digest, sizeof(digest));
+	return true;
+}
+
+/* Both OAuth forms separate their parts by control characters. */
+static bool is_plain_text(const char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			return false;
+	return true;
+}
+
+static const char *bearer_want(const struct sasl_params *p)
+{
+	if (!p->token || !*p->token)
+		return "a token";
+	if (!is_plain_text(p->token))
+		return "a token without control characters";
+	if (p->username && !is_plain_text(p->username))
+		return "a user name without control characters";
+	return NULL;
+}
+
+static const char *xoauth2_want(const struct sasl_params *p)
+{
+	return p->username && *p->username ? bearer_want(p) : "a user name";
+}
+
+static bool xoauth2_message(const struct sasl_params *p,
+			    const struct sasl_challenge *c, struct buf *out)
+{
+	(void)c;
+	buf_adds(out, "user=");
+	buf_adds(out, p->username);
+	buf_adds(out, "\1auth=Bearer ");
+	buf_adds(out, p->token);
+	buf_adds(out, "\1\1");
+	return true;
+}
+
+/* RFC 5801 4: a saslname. */
+static void add_saslname(struct buf *out, const char *name)
+{
+	for (; *name; name++) {
+		if (*name == ',')
+			buf_adds(out, "=2C");
+		else if (*name == '=')
+			buf_adds(out, "=3D");
+		else
+			buf_addc(out, *name);
+	}
+}
+
+static bool oauthbearer_message(const struct sasl_params *p,
+				const struct sasl_challenge *c,
+				struct buf *out)
+{
+	(void)c;
+	buf_adds(out, "n,");
+	if (p->username && *p->username) {
+		buf_adds(out, "a=");
+		add_saslname(out, p->username);
+	}
+	buf_addc(out, ',');
+	if (p->host)
+		buf_addf(out, "\1host=%s", p->host);
+	if (p->port)
+		buf_addf(out, "\1port=%u", p->port);
+	buf_adds(out, "\1auth=Bearer ");
+	buf_adds(out, p->token);
+	buf_adds(out, "\1\1");
+	return true;
+}
+
+static const struct sasl_mechanism sasl_mechanisms[] = {
+	{ .name = "PLAIN", .messages = 1, .want = password_want,
+	  .message = plain_message },
+	/* could begin, but servers differ in what they make of it */
+	{ .name = "LOGIN", .messages = 2, .server_first = true,
+	  .any_prompt = true, .want = password_want,
+	  .message = login_message },
+	{ .name = "CRAM-MD5", .messages = 1, .server_first = true, .least = 1,
+	  .want = password_want, .message = cram_message },
+	{ .name = "OAUTHBEARER", .messages = 1, .want = bearer_want,
+	  .message = oauthbearer_message, .error_answer = "\1" },
+	{ .name = "XOAUTH2", .messages = 1, .want = xoauth2_want,
+	  .message = xoauth2_message, .error_answer = "" },
+	{ .name = "DIGEST-MD5", .server_first = true, .least = 1,
+	  .want = password_want },
+	{ .name = "NTLM", .want = password_want },
+	{ .name = "SCRAM-", .scram = true, .least = 0x20,
+	  .want = password_want },
+	{ .name = "-" },         /* any other, if the library has it */
+};
+
+static const struct sasl_mechanism *find_mechanism(const char *name)
+{
+	const struct sasl_mechanism *m = sasl_mechanisms;
+	size_t n;
+
+	for (;; m++) {
+		n = strlen(m->name);
+		if (!strcmp(m->name, name) || !strcmp(m->name, "-") ||
+		    (m->name[n - 1] == '-' && !strncmp(m->name, name, n)))
+			return m;
+	}
+}
+
+/* --- the library --- */
 
 static bool is_plus(const char *mechanism)
 {
 	size_t n = strlen(mechanism);
 
 	return n > 5 && !strcmp(mechanism + n - 5, "-PLUS");
-}
-
-static bool wants_password(const char *mechanism)
-{
-	static const char *const names[] = { "DIGEST-MD5", "NTLM", NULL };
-
-	return sasl_is_scram(mechanism) || is_any_of(mechanism, names);
-}
-
-/* Control characters where the mechanism's grammar has none. */
-static bool is_bad_text(const char *mechanism, const char *input, size_t n)
-{
-	static const char *const texts[] = { "CRAM-MD5", "DIGEST-MD5", NULL };
-	size_t i;
-
-	if (is_any_of(mechanism, texts))
-		return memchr(input, '\0', n) != NULL;
-	for (i = 0; sasl_is_scram(mechanism) && i < n; i++)
-		if ((unsigned char)input[i] < 0x20)
-			return true;
-	return false;
 }
 
 static int set_property(struct sasl *s, Gsasl_property property,
@@ -74,8 +244,28 @@ static int set_binding(struct sasl *s, Gsasl_property property,
 	return rc;
 }
 
-static int answer(Gsasl *library, Gsasl_session *session,
-		  Gsasl_property property)
+/* SCRAM's comes from the salt and the count that the server gave. */
+static int salted_password(struct sasl *s)
+{
+	const struct scram_challenge c = {
+		.mechanism = s->params.mechanism,
+		.iterations = gsasl_property_fast(s->session,
+						  GSASL_SCRAM_ITER),
+		.salt = gsasl_property_fast(s->session, GSASL_SCRAM_SALT),
+	};
+	char hex[SCRAM_HEX_MAX];
+	int rc = GSASL_NO_CALLBACK;
+
+	if (s->params.password &&
+	    scram_salted_password(&c, s->params.password, hex, s->refusal))
+		rc = gsasl_property_set(s->session,
+					GSASL_SCRAM_SALTED_PASSWORD, hex);
+	mem_wipe(hex, sizeof(hex));
+	return rc;
+}
+
+static int sasl_answer(Gsasl *library, Gsasl_session *session,
+		       Gsasl_property property)
 {
 	struct sasl *s = gsasl_callback_hook_get(library);
 	const struct sasl_params *p = &s->params;
@@ -89,11 +279,11 @@ static int answer(Gsasl *library, Gsasl_session *session,
 				    strcmp(p->mechanism, "EXTERNAL") ? NULL :
 				    p->username);
 	case GSASL_PASSWORD:
-		/* SCRAM's comes from sasl_scram_salted_password alone */
-		return set_property(s, property, sasl_is_scram(p->mechanism) ?
-				    NULL : p->password);
+		/* SCRAM's is derived */
+		return set_property(s, property, s->mechanism->scram ? NULL :
+				    p->password);
 	case GSASL_SCRAM_SALTED_PASSWORD:
-		return sasl_scram_salted_password(s);
+		return salted_password(s);
 	case GSASL_CB_TLS_EXPORTER:
 		return set_binding(s, property, "tls-exporter");
 	case GSASL_CB_TLS_UNIQUE:
@@ -120,7 +310,7 @@ static bool library_start(struct sasl *s, struct outcome *why)
 				    gsasl_strerror(rc));
 	}
 	gsasl_callback_hook_set(s->library, s);
-	gsasl_callback_set(s->library, answer);
+	gsasl_callback_set(s->library, sasl_answer);
 	rc = gsasl_client_start(s->library, name, &s->session);
 	if (rc == GSASL_OK)
 		return true;
@@ -133,19 +323,12 @@ static bool library_start(struct sasl *s, struct outcome *why)
 static const char *missing(const struct sasl *s)
 {
 	const struct sasl_params *p = &s->params;
+	const char *want = s->mechanism->want ? s->mechanism->want(p) : NULL;
 
-	if (s->simple)
-		return s->simple->want(p);
-	if (wants_password(p->mechanism)) {
-		if (!p->username || !*p->username)
-			return "a user name";
-		if (!p->password || !*p->password)
-			return "a password";
-	}
-	if (is_plus(p->mechanism) &&
+	if (!want && is_plus(p->mechanism) &&
 	    (!p->binding_kind || !p->binding || !p->binding_len))
 		return "channel binding data, which this connection lacks";
-	return NULL;
+	return want;
 }
 
 bool sasl_start(const struct sasl_params *params, struct sasl **out,
@@ -156,7 +339,7 @@ bool sasl_start(const struct sasl_params *params, struct sasl **out,
 
 	*out = NULL;
 	s->params = *params;
-	s->simple = sasl_simple_find(params->mechanism);
+	s->mechanism = find_mechanism(params->mechanism);
 	s->words = BUF(CHALLENGE_MAX);
 	want = missing(s);
 	if (want) {
@@ -165,7 +348,7 @@ bool sasl_start(const struct sasl_params *params, struct sasl **out,
 		sasl_free(s);
 		return false;
 	}
-	if (!s->simple && !library_start(s, why)) {
+	if (!s->mechanism->messages && !library_start(s, why)) {
 		sasl_free(s);
 		return false;
 	}
@@ -175,11 +358,10 @@ bool sasl_start(const struct sasl_params *params, struct sasl **out,
 
 bool sasl_client_first(const struct sasl *s)
 {
-	return s->simple ? !s->simple->server_first :
-			   strcmp(s->params.mechanism, "DIGEST-MD5") != 0;
+	return !s->mechanism->server_first;
 }
 
-static bool explain(struct sasl *s, int rc, struct outcome *why)
+static bool library_failed(struct sasl *s, int rc, struct outcome *why)
 {
 	const char *name = s->params.mechanism;
 
@@ -187,7 +369,7 @@ static bool explain(struct sasl *s, int rc, struct outcome *why)
 	if (s->refusal[0])
 		return outcome_fail(why, STAGE_AUTH, EX_NOPERM, "%s: %s", name,
 				    s->refusal);
-	if (rc == GSASL_AUTHENTICATION_ERROR && sasl_is_scram(name))
+	if (rc == GSASL_AUTHENTICATION_ERROR && s->mechanism->scram)
 		return outcome_fail(why, STAGE_AUTH, EX_NOPERM, "%s: the "
 				    "server did not prove that it knows the "
 				    "password", name);
@@ -204,37 +386,31 @@ static bool explain(struct sasl *s, int rc, struct outcome *why)
 			    gsasl_strerror(rc));
 }
 
-/* SCRAM's server-error (RFC 5802 7): it is answered with nothing, and the
- * refusal follows. */
-static bool take_error(struct sasl *s, const char *input, size_t n)
-{
-	const char *end = n > 2 ? memchr(input, ',', n) : NULL;
-
-	if (n < 3 || memcmp(input, "e=", 2))
-		return false;
-	if (end)
-		n = (size_t)(end - input);
-	return buf_add(&s->words, input + 2, n - 2);
-}
-
 static bool library_step(struct sasl *s, const char *input, size_t n,
 			 struct buf *out, struct outcome *why)
 {
 	char *data = NULL;
+	const char *end;
 	size_t len = 0;
 	int rc;
 
 	if (s->complete || s->words.len)
-		return explain(s, GSASL_MECHANISM_CALLED_TOO_MANY_TIMES, why);
-	if (sasl_is_scram(s->params.mechanism) && s->steps > 1 &&
-	    take_error(s, input, n))
-		return true;
+		return library_failed(s, GSASL_MECHANISM_CALLED_TOO_MANY_TIMES,
+				      why);
+	/* SCRAM's server-error (RFC 5802 7): it is answered with nothing, and
+	 * the refusal follows */
+	if (s->mechanism->scram && s->steps > 1 && n > 2 &&
+	    !memcmp(input, "e=", 2)) {
+		end = memchr(input, ',', n);
+		return buf_add(&s->words, input + 2,
+			       (end ? (size_t)(end - input) : n) - 2);
+	}
 	/* the library's DIGEST-MD5 reads through a NULL at its second step */
 	if (!input && s->steps > 1)
 		input = "";
 	rc = gsasl_step(s->session, input, n, &data, &len);
 	if (rc != GSASL_OK && rc != GSASL_NEEDS_MORE)
-		return explain(s, rc, why);
+		return library_failed(s, rc, why);
 	s->complete = rc == GSASL_OK;
 	if (len)
 		buf_add(out, data, len);
@@ -243,29 +419,38 @@ static bool library_step(struct sasl *s, const char *input, size_t n,
 	return true;
 }
 
-static bool step(struct sasl *s, const char *input, size_t n, struct buf *out,
-		 struct outcome *why)
+static bool own_step(struct sasl *s, const char *input, size_t n,
+		     struct buf *out, struct outcome *why)
 {
-	bool done;
+	const struct sasl_mechanism *m = s->mechanism;
+	const struct sasl_challenge c = {
+		.step = s->steps, .data = input, .n = n,
+	};
 
-	if (n && is_bad_text(s->params.mechanism, input, n))
-		return outcome_fail(why, STAGE_AUTH, EX_NOPERM, "%s: control "
-				    "characters in the server's challenge",
-				    s->params.mechanism);
-	done = s->simple ? sasl_simple_step(s, input, n, out, why) :
-			   library_step(s, input, n, out, why);
-	if (done && out->full)
-		return outcome_fail(why, STAGE_AUTH, EX_NOPERM,
-				    "%s: the response is too long",
-				    s->params.mechanism);
-	return done;
+	if (s->steps <= m->messages) {
+		if (!m->message(&s->params, &c, out))
+			return outcome_fail(why, STAGE_AUTH, EX_NOPERM,
+					    "%s cannot be computed here",
+					    m->name);
+		s->complete = s->steps == m->messages;
+		return true;
+	}
+	s->complete = false;
+	if (!m->error_answer || s->steps > m->messages + 1)
+		return outcome_fail(why, STAGE_AUTH, EX_NOPERM, "the server "
+				    "sent a challenge where %s has none",
+				    m->name);
+	if (n && input[0] == '{')
+		buf_add(&s->words, input, n);
+	buf_adds(out, m->error_answer);
+	return true;
 }
 
 /* The bytes of a challenge; *data is libgsasl's to free. */
-static bool decode(const struct sasl *s, const char *challenge, char **data,
-		   size_t *n, struct outcome *why)
+static bool challenge_decode(const struct sasl *s, const char *challenge,
+			     char **data, size_t *n, struct outcome *why)
 {
-	size_t len = challenge ? strlen(challenge) : 0;
+	size_t i, len = challenge ? strlen(challenge) : 0;
 
 	*data = NULL;
 	*n = 0;
@@ -273,22 +458,30 @@ static bool decode(const struct sasl *s, const char *challenge, char **data,
 		len--;
 	if (!len)
 		return true;
-	if (s->simple && s->simple->any_prompt)
+	if (s->mechanism->any_prompt)
 		return true;
 	if (len > CHALLENGE_MAX)
 		return outcome_fail(why, STAGE_AUTH, EX_NOPERM,
 				    "%s: the server's challenge is too long",
 				    s->params.mechanism);
-	if (gsasl_base64_from(challenge, len, data, n) == GSASL_OK)
-		return true;
-	*data = NULL;
-	return outcome_fail(why, STAGE_AUTH, EX_NOPERM,
-			    "%s: the server's challenge is no base64",
-			    s->params.mechanism);
+	if (gsasl_base64_from(challenge, len, data, n) != GSASL_OK) {
+		*data = NULL;
+		return outcome_fail(why, STAGE_AUTH, EX_NOPERM,
+				    "%s: the server's challenge is not base64",
+				    s->params.mechanism);
+	}
+	/* control characters where the mechanism's grammar has none */
+	for (i = 0; i < *n; i++)
+		if ((unsigned char)(*data)[i] < s->mechanism->least)
+			return outcome_fail(why, STAGE_AUTH, EX_NOPERM, "%s: "
+					    "control characters in the "
+					    "server's challenge",
+					    s->params.mechanism);
+	return true;
 }
 
-static bool encode(const struct buf *raw, struct buf *out,
-		   struct outcome *why)
+static bool response_encode(const struct buf *raw, struct buf *out,
+			    struct outcome *why)
 {
 	char *text = NULL;
 	size_t n = 0;
@@ -318,8 +511,15 @@ bool sasl_step(struct sasl *s, const char *challenge, struct buf *out,
 		return outcome_fail(why, STAGE_AUTH, EX_NOPERM,
 				    "%s: no end of challenges",
 				    s->params.mechanism);
-	done = decode(s, challenge, &data, &n, why) &&
-	       step(s, data, n, &raw, why) && encode(&raw, out, why);
+	done = challenge_decode(s, challenge, &data, &n, why) &&
+	       (s->mechanism->messages ?
+		own_step(s, data, n, &raw, why) :
+		library_step(s, data, n, &raw, why));
+	if (done && raw.full)
+		done = outcome_fail(why, STAGE_AUTH, EX_NOPERM,
+				    "%s: the response is too long",
+				    s->params.mechanism);
+	done = done && response_encode(&raw, out, why);
 	if (!done)
 		s->complete = false;
 	buf_release(&raw);
@@ -359,20 +559,6 @@ void sasl_free(struct sasl *s)
 		gsasl_done(s->library);
 	buf_release(&s->words);
 	free(s);
-}
-
-bool sasl_supported(const char *mechanism)
-{
-	Gsasl *library;
-	bool known;
-
-	if (sasl_simple_find(mechanism))
-		return true;
-	if (gsasl_init(&library) != GSASL_OK)
-		return false;
-	known = gsasl_client_support_p(library, mechanism);
-	gsasl_done(library);
-	return known;
 }
 
 bool sasl_has_ticket(const char *service, const char *host)

@@ -2,8 +2,8 @@
 /*
  * The client's side of a SASL exchange (RFC 4422) by libgsasl, with what it
  * lacks: OAUTHBEARER (RFC 7628), XOAUTH2, bounds on SCRAM's iteration count
- * and key derivation by GnuTLS, CRAM-MD5 of any bytes. It does not know SMTP: it takes and gives
- * base64 text.
+ * and key derivation by GnuTLS, CRAM-MD5 of any bytes. It does not know SMTP:
+ * it takes and gives base64 text.
  */
 #ifndef WIRE_SASL_H
 #define WIRE_SASL_H
@@ -53,8 +53,6 @@ const char *sasl_server_words(const struct sasl *s);
 /* Wipes and frees; NULL is fine. */
 void sasl_free(struct sasl *s);
 
-/* Whether the library (or this file) has a client for it. */
-bool sasl_supported(const char *mechanism);
 /* Whether Kerberos credentials are there for this service (tries one step,
  * which loads Kerberos: call it only where GSSAPI is offered). */
 bool sasl_has_ticket(const char *service, const char *host);

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * SCRAM's SaltedPassword (RFC 5802 3). libgsasl would derive it itself, but
- * takes any iteration count from the server and refuses passwords with
- * characters younger than Unicode 3.2.
- */
+#include "wire/sasl_scram.h"
+
 #include <gnutls/crypto.h>
+#include <gsasl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "wire/sasl_parts.h"
+#include "base/buf.h"
 
 enum {
 	ITERATIONS_MIN = 4096,    /* RFC 7677 4 */
@@ -26,11 +25,6 @@ static const struct scram_hash {
 	{ "SCRAM-SHA-512", GNUTLS_MAC_SHA512, 64 },
 };
 
-bool sasl_is_scram(const char *mechanism)
-{
-	return !strncmp(mechanism, "SCRAM-", 6);
-}
-
 static const struct scram_hash *find_hash(const char *mechanism)
 {
 	const char *rest;
@@ -46,9 +40,9 @@ static const struct scram_hash *find_hash(const char *mechanism)
 	return NULL;
 }
 
-static bool get_iterations(struct sasl *s, unsigned *iterations)
+static bool read_iterations(const char *text, unsigned *iterations,
+			    char refusal[128])
 {
-	const char *text = gsasl_property_fast(s->session, GSASL_SCRAM_ITER);
 	char *end;
 	long value;
 
@@ -57,9 +51,9 @@ static bool get_iterations(struct sasl *s, unsigned *iterations)
 	value = strtol(text, &end, 10);
 	if (*end || end == text || value < ITERATIONS_MIN ||
 	    value > ITERATIONS_MAX) {
-		snprintf(s->refusal, sizeof(s->refusal), "the server's "
-			 "iteration count %.20s is not within %d to %d",
-			 text, ITERATIONS_MIN, ITERATIONS_MAX);
+		snprintf(refusal, 128, "the server's iteration count %.20s is "
+			 "not within %d to %d", text, ITERATIONS_MIN,
+			 ITERATIONS_MAX);
 		return false;
 	}
 	*iterations = (unsigned)value;
@@ -88,52 +82,35 @@ static bool derive(const struct scram_hash *hash, const char *password,
 	char *prep = prepared(password);
 	gnutls_datum_t key = { (unsigned char *)prep,
 			       (unsigned)strlen(prep) };
-	gnutls_datum_t seed = { NULL, (unsigned)n };
-	int rc;
+	gnutls_datum_t seed = { (unsigned char *)(uintptr_t)salt,
+				(unsigned)n };
+	const int rc = gnutls_pbkdf2(hash->mac, &key, &seed, iterations, out,
+				     hash->size);
 
-	seed.data = mem_alloc(n);
-	memcpy(seed.data, salt, n);
-	rc = gnutls_pbkdf2(hash->mac, &key, &seed, iterations, out,
-			   hash->size);
-	free(seed.data);
 	mem_wipe_string(prep);
 	return rc == 0;
 }
 
-static bool derive_from_salt(struct sasl *s, const struct scram_hash *hash,
-			     unsigned iterations, unsigned char *out)
+bool scram_salted_password(const struct scram_challenge *c,
+			   const char *password, char hex[SCRAM_HEX_MAX],
+			   char refusal[128])
 {
-	const char *text = gsasl_property_fast(s->session, GSASL_SCRAM_SALT);
+	const struct scram_hash *hash = find_hash(c->mechanism);
+	unsigned char key[64] = { 0 };
+	unsigned iterations;
 	char *salt = NULL;
-	size_t n = 0;
+	size_t i, n = 0;
 	bool done;
 
-	if (!text || gsasl_base64_from(text, strlen(text), &salt, &n) !=
-	    GSASL_OK)
+	hex[0] = '\0';
+	if (!hash || !read_iterations(c->iterations, &iterations, refusal) ||
+	    !c->salt || gsasl_base64_from(c->salt, strlen(c->salt), &salt,
+					  &n) != GSASL_OK)
 		return false;
-	done = n && derive(hash, s->params.password, salt, n, iterations, out);
+	done = n && derive(hash, password, salt, n, iterations, key);
+	for (i = 0; done && i < hash->size; i++)
+		snprintf(hex + 2 * i, 3, "%02x", key[i]);
+	mem_wipe(key, sizeof(key));
 	gsasl_free(salt);
 	return done;
-}
-
-int sasl_scram_salted_password(struct sasl *s)
-{
-	const struct scram_hash *hash = find_hash(s->params.mechanism);
-	unsigned char key[64] = { 0 };
-	char hex[2 * sizeof(key) + 1] = "";
-	unsigned iterations;
-	size_t i;
-	int rc = GSASL_NO_CALLBACK;
-
-	if (!hash || !s->params.password || !get_iterations(s, &iterations))
-		return GSASL_NO_CALLBACK;
-	if (derive_from_salt(s, hash, iterations, key)) {
-		for (i = 0; i < hash->size; i++)
-			snprintf(hex + 2 * i, 3, "%02x", key[i]);
-		rc = gsasl_property_set(s->session,
-					GSASL_SCRAM_SALTED_PASSWORD, hex);
-	}
-	mem_wipe(key, sizeof(key));
-	mem_wipe(hex, sizeof(hex));
-	return rc;
 }

@@ -786,6 +786,23 @@ static void test_rounds(void **state)
 	buf_release(&out);
 }
 
+/* Whether there is a client for it. */
+static bool can_start(const char *mechanism)
+{
+	struct sasl_params p = params(mechanism);
+	struct outcome why;
+	struct sasl *s;
+	bool done;
+
+	p.token = "token";
+	p.binding_kind = "tls-exporter";
+	p.binding = (const unsigned char *)"0123456789abcdef";
+	p.binding_len = 16;
+	done = sasl_start(&p, &s, &why);
+	sasl_free(s);
+	return done;
+}
+
 static void test_library(void **state)
 {
 	static const char *const there[] = {
@@ -796,9 +813,9 @@ static void test_library(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(there); i++)
-		assert_true(sasl_supported(there[i]));
-	assert_false(sasl_supported("NO-SUCH-THING"));
-	assert_false(sasl_supported(""));
+		assert_true(can_start(there[i]));
+	assert_false(can_start("NO-SUCH-THING"));
+	assert_false(can_start(""));
 	assert_true(*sasl_library_version() != '\0');
 	sasl_free(NULL);
 }
@@ -814,7 +831,7 @@ static void test_no_ticket(void **state)
 	setenv("KRB5CCNAME", "FILE:/nonexistent/ccache", 1);
 	setenv("KRB5_CONFIG", "/nonexistent/krb5.conf", 1);
 	assert_false(sasl_has_ticket("smtp", "mail.example.org"));
-	if (!sasl_supported("GSSAPI"))
+	if (!can_start("GSSAPI"))
 		return;
 	p.password = NULL;
 	assert_true(sasl_start(&p, &s, &why));
