@@ -8,8 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "desk/desk.h"
+#include "mail/log_mail.h"
 #include "policy/policy.h"
 #include "submit/deliver.h"
 #include "submit/secret.h"
@@ -114,29 +114,19 @@ void desk_request(const struct desk *d, struct request *r)
 static void log_queued(const struct desk *d, const struct acceptance *a,
 		       struct message *m)
 {
-	char uid[24], bytes[24], *id = message_id(m);
-	size_t i;
+	char *id = message_id(m);
+	struct mail_event event = {
+		.id = a->id, .message_id = id, .uid = d->caller->uid,
+		.from = a->envelope.sender, .account = a->envelope.account,
+		.size = message_size(m),
+	};
+	const struct recipient *r = a->envelope.rcpt;
 
-	snprintf(uid, sizeof(uid), "%lu", (unsigned long)d->caller->uid);
-	snprintf(bytes, sizeof(bytes), "%lld", (long long)message_size(m));
-	for (i = 0; i < a->envelope.n; i++) {
-		const struct recipient *r = &a->envelope.rcpt[i];
-		const struct log_field fields[] = {
-			{ "id", a->id, LOG_WORD },
-			{ "message_id", id, LOG_ADDRESS },
-			{ "uid", uid, LOG_NUMBER },
-			{ "from", a->envelope.sender, LOG_ADDRESS },
-			{ "to", r->address, LOG_ADDRESS },
-			{ "account", a->envelope.account, LOG_WORD },
-			{ "size", bytes, LOG_NUMBER },
-			{ "status", "queued", LOG_WORD },
-			{ "text", r->last.text[0] ? r->last.text : NULL,
-			  LOG_WORD },
-		};
-
+	for (; r < a->envelope.rcpt + a->envelope.n; r++) {
+		event.to = r->address;
 		if (r->state == RCPT_PENDING)
-			log_event(LOG_AT_INFO, fields,
-				  sizeof(fields) / sizeof(*fields));
+			log_mail(LOG_AT_INFO, &event,
+				 r->last.text[0] ? &r->last : NULL, "queued");
 	}
 	free(id);
 }

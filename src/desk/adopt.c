@@ -42,7 +42,7 @@ static void end_recipient(struct entry *e, size_t i, enum rcpt_state state,
 	outcome_fail_status(&o, STAGE_LOCAL, exit, status, "%s", words);
 	if (entry_record(e, i, &o, state, r->attempts, &ignored) &&
 	    state == RCPT_FAILED)
-		entry_log(e, i, "failed", status);
+		entry_log(e, i, &o, "failed");
 }
 
 static void take_recipient(struct entry *e, size_t i)

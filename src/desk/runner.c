@@ -263,7 +263,7 @@ static void refuse(struct runner *r, struct entry *e,
 				  RCPT_PENDING, rcpt[i].attempts + 1,
 				  &ignored))
 			break;
-		entry_log(e, i, final ? "failed" : "deferred", why->status);
+		entry_log(e, i, why, final ? "failed" : "deferred");
 	}
 	if (e->foreign)
 		adopt_sender(r->d->config, e);
@@ -390,7 +390,8 @@ static void expire(struct runner *r, struct entry *e)
 		if (!entry_record(e, i, &last, RCPT_FAILED, rcpt->attempts,
 				  &why))
 			return;
-		entry_log(e, i, "failed", "4.4.7");
+		snprintf(last.status, sizeof(last.status), "4.4.7");
+		entry_log(e, i, &last, "failed");
 	}
 }
 

@@ -7,8 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "desk/desk.h"
+#include "mail/log_mail.h"
 
 void desk_complain(const char *format, ...)
 {
@@ -24,15 +24,9 @@ void desk_complain(const char *format, ...)
 
 void desk_log_failure(const struct desk *d, const struct outcome *why)
 {
-	char uid[24];
-	const struct log_field fields[] = {
-		{ "uid", uid, LOG_NUMBER },
-		{ "status", "failed", LOG_WORD },
-		{ "text", why->text, LOG_WORD },
-	};
+	const struct mail_event event = { .uid = d->caller->uid };
 
-	snprintf(uid, sizeof(uid), "%lu", (unsigned long)d->caller->uid);
-	log_event(LOG_AT_ERROR, fields, sizeof(fields) / sizeof(*fields));
+	log_mail(LOG_AT_ERROR, &event, why, "failed");
 }
 
 /* The log is about mail: that a question about it could not be answered is

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "mail/log_mail.h"
 #include "queue/queue_parts.h"
 #include "queue/format.h"
 
@@ -29,26 +30,37 @@ static bool append(struct entry *e, struct buf *lines, struct outcome *why)
 
 /* --- what a cut-short attempt leaves --- */
 
-void entry_log(const struct entry *e, size_t i, const char *status,
-	       const char *dsn)
+/* Read once, however many recipients there are. */
+static const char *entry_message_id(const struct entry *e)
+{
+	struct message *m;
+	struct outcome ignored;
+
+	if (!e->file || e->foreign)
+		return NULL;
+	if (!e->file->message_id &&
+	    message_open(e->file->fd, e->file->header, e->size, &m,
+			 &ignored)) {
+		e->file->message_id = message_id(m);
+		message_free(m);
+	}
+	return e->file->message_id;
+}
+
+void entry_log(const struct entry *e, size_t i, const struct outcome *o,
+	       const char *status)
 {
 	const struct recipient *r = &e->envelope.rcpt[i];
-	char attempt[16], uid[24];
-	const struct log_field field[] = {
-		{ "id", e->id, LOG_WORD }, { "uid", uid, LOG_NUMBER },
-		{ "from", e->envelope.sender, LOG_ADDRESS },
-		{ "to", r->address, LOG_ADDRESS },
-		{ "account", e->envelope.account, LOG_WORD },
-		{ "attempt", attempt, LOG_NUMBER },
-		{ "status", status, LOG_WORD },
-		{ "dsn", *dsn ? dsn : NULL, LOG_WORD },
-		{ "text", r->last.text, LOG_WORD },
+	const struct mail_event event = {
+		.id = e->id, .message_id = entry_message_id(e), .uid = e->uid,
+		.from = e->envelope.sender, .to = r->address,
+		.account = e->envelope.account, .size = e->size,
+		.attempt = r->attempts, .waited = true,
+		.delay = (int64_t)time(NULL) - e->queued,
 	};
 
-	snprintf(attempt, sizeof(attempt), "%u", r->attempts);
-	snprintf(uid, sizeof(uid), "%lu", (unsigned long)e->uid);
-	log_event(strcmp(status, "failed") ? LOG_AT_INFO : LOG_AT_ERROR,
-		  field, sizeof(field) / sizeof(*field));
+	log_mail(strcmp(status, "failed") ? LOG_AT_INFO : LOG_AT_ERROR, &event,
+		 o, status);
 }
 
 /* Ends the attempt that was begun for a recipient and has no outcome: it
@@ -70,7 +82,7 @@ static void end_attempt(struct entry *e, size_t i, struct buf *lines)
 		     dot ? ", perhaps after the message was taken" : "");
 	r->last.in_doubt = dot;
 	text_result(lines, time(NULL), i, r);
-	entry_log(e, i, dot ? "duplicate_possible" : "deferred", "");
+	entry_log(e, i, &r->last, dot ? "duplicate_possible" : "deferred");
 }
 
 static bool end_attempts(struct entry *e, const size_t *rcpt, size_t n,
@@ -327,8 +339,10 @@ void entry_release(struct entry *e)
 {
 	if (!e)
 		return;
-	if (e->file)
+	if (e->file) {
 		close(e->file->fd);
+		free(e->file->message_id);
+	}
 	free(e->file);
 	text_release(e);
 	free(e);

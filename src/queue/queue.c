@@ -311,8 +311,10 @@ static bool look_at(struct queue *q, const char *name, struct entry *e,
 
 static void look_end(struct entry *e)
 {
-	if (e->file)
+	if (e->file) {
 		close(e->file->fd);
+		free(e->file->message_id);
+	}
 	free(e->file);
 	text_release(e);
 }

@@ -207,10 +207,9 @@ void entry_dot(struct entry *e);
 bool entry_record(struct entry *e, size_t rcpt, const struct outcome *o,
 		  enum rcpt_state state, unsigned attempts,
 		  struct outcome *why) MUST_CHECK;
-/* A line in the log about a recipient that no session was tried for; dsn "":
- * none. */
-void entry_log(const struct entry *e, size_t rcpt, const char *status,
-	       const char *dsn);
+/* A line in the log about a recipient that no session was tried for. */
+void entry_log(const struct entry *e, size_t rcpt, const struct outcome *o,
+	       const char *status);
 /* The same for one that another process has recorded: sets the facts alone. */
 void entry_note(struct entry *e, size_t rcpt, const struct outcome *o,
 		enum rcpt_state state, unsigned attempts);

@@ -21,6 +21,7 @@ struct entry_file {
 	bool torn;         /* a line at its end was cut short */
 	bool synced;       /* nothing was appended since the last sync */
 	bool sync_failed;  /* never tried again */
+	char *message_id;  /* for the log, once it was needed */
 };
 
 /* The name of an entry by its id: where it was when queue_select last looked,
