@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* AUTH (RFC 4954). */
+#include "submit/smtp_auth.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -293,16 +295,14 @@ bool session_authenticate(struct session *s, struct outcome *why)
 	bool done;
 	size_t i;
 
-	if (!f->auth) {
-		outcome_fail(why, STAGE_AUTH, EX_NOPERM, "the server offers no "
-			     "AUTH%s, and credentials are set%s",
-			     s->facts.tls.version[0] ? "" : " without TLS",
-			     s->params->port == 25 ? " (port 25 is for mail "
-			     "between servers; logging in is for 587, kind "
-			     "submission, or 465, kind submissions)" : "");
-		snprintf(why->host, sizeof(why->host), "%s", s->params->host);
-		return false;
-	}
+	if (!f->auth)
+		return outcome_fail(why, STAGE_AUTH, EX_NOPERM, "the server "
+				    "offers no AUTH%s, and credentials are "
+				    "set%s", s->facts.tls.version[0] ? "" :
+				    " without TLS", s->params->port == 25 ?
+				    " (port 25 is for mail between servers; "
+				    "logging in is for 587, kind submission, "
+				    "or 465, kind submissions)" : "");
 	s->masked = true;
 	gather_facts(&a, &facts);
 	for (i = 0; i < f->mechanisms.n; i++)
@@ -311,7 +311,5 @@ bool session_authenticate(struct session *s, struct outcome *why)
 	list_release(&a.offered);
 	mem_wipe(a.binding, sizeof(a.binding));
 	s->masked = false;
-	if (!done)
-		snprintf(why->host, sizeof(why->host), "%s", s->params->host);
 	return done;
 }

@@ -201,9 +201,7 @@ static bool unfit(struct transaction *t, enum stage stage, const char *command,
 {
 	outcome_fail(why, stage, EX_PROTOCOL, "unexpected answer %d to %s",
 		     t->s->reply.code, command);
-	snprintf(why->host, sizeof(why->host), "%s", t->s->params->host);
-	t->s->broken = true;
-	return false;
+	return session_break(t->s, stage, why);
 }
 
 static bool on_rset(struct transaction *t, struct outcome *why)
@@ -213,9 +211,7 @@ static bool on_rset(struct transaction *t, struct outcome *why)
 	outcome_fail(why, STAGE_MAIL, EX_TEMPFAIL, "the server refused RSET: "
 		     "%d %.80s", t->s->reply.code,
 		     buf_text(&t->s->reply.text));
-	snprintf(why->host, sizeof(why->host), "%s", t->s->params->host);
-	t->s->broken = true;
-	return false;
+	return session_break(t->s, STAGE_MAIL, why);
 }
 
 static bool on_mail(struct transaction *t, struct outcome *why)
@@ -311,14 +307,6 @@ static bool on_chunk(struct transaction *t, struct outcome *why)
 	t->data_decided = true;
 	t->s->dirty = class != 2;
 	return true;
-}
-
-static bool hang_up(struct transaction *t, struct outcome *why)
-{
-	t->s->broken = true;
-	why->stage = STAGE_DATA;
-	snprintf(why->host, sizeof(why->host), "%s", t->s->params->host);
-	return false;
 }
 
 static bool read_answer(struct transaction *t, size_t i, struct outcome *why)
@@ -452,7 +440,7 @@ static bool last_words(struct transaction *t, struct outcome *why)
 
 	if (s->broken)
 		return false;
-	hang_up(t, why);
+	session_break(s, STAGE_DATA, why);
 	if (!conn_pending(s->conn))
 		return false;
 	if (!session_reply(s, STAGE_DATA, &said)) {
@@ -653,6 +641,8 @@ static bool transact(struct transaction *t, struct outcome *why)
 	t->rset = t->s->dirty;
 	t->ahead = policy_bdat_ahead(t->carried, t->rset);
 	done = negotiate(t, why) && (!t->go || send_data(t, why));
+	if (!done)
+		session_host(t->s, why);
 	learn(t);
 	if (is_spent(t, done, why)) {
 		if (done)
@@ -749,7 +739,7 @@ static bool permitted(struct session *s, const struct delivery *d,
 	if (!policy_lacks(&s->facts.features, &need, session_is_verified(s),
 			  why))
 		return true;
-	snprintf(why->host, sizeof(why->host), "%s", s->params->host);
+	session_host(s, why);
 	return false;
 }
 

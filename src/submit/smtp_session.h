@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What smtp.c, smtp_auth.c and smtp_send.c share, and nobody else sees. */
+/* An open session, for smtp.c, smtp_auth.c and smtp_send.c alone: commands,
+ * replies, and when it is of no further use. */
 #ifndef SUBMIT_SMTP_SESSION_H
 #define SUBMIT_SMTP_SESSION_H
 
@@ -53,9 +54,16 @@ void session_outcome(const struct session *s, enum stage stage,
 /* One command and its reply. */
 bool session_ask(struct session *s, enum stage stage, const char *command,
 		 struct outcome *why) MUST_CHECK;
+/* It is of no further use, for this reason, whose stage is this. False. */
+bool session_break(struct session *s, enum stage stage, struct outcome *why);
+/* Names its host in an outcome that no reply made. */
+void session_host(const struct session *s, struct outcome *why);
+/* When to give up waiting at a stage: monotonic. */
+int64_t session_deadline(const struct session *s, enum stage stage);
+/* Whether the port is by convention one where TLS begins at once and we wait
+ * for a greeting, or the other way round, and nothing proves it wrong yet. */
+bool session_is_other_kind(const struct session *s);
 /* Whether the server's certificate was verified. */
 bool session_is_verified(const struct session *s);
-/* The authentication (smtp_auth.c). */
-bool session_authenticate(struct session *s, struct outcome *why) MUST_CHECK;
 
 #endif
