@@ -49,7 +49,6 @@ CIRCLES = [
     "submit/mtasts.c submit/mtasts_cache.c",
     "submit/hosts.c submit/hosts_direct.c submit/hosts_mx.c "
     "submit/hosts_srv.c submit/hosts_tls.c",
-    "submit/smtp.c submit/smtp_auth.c",
     "submit/deliver.c submit/deliver_dispatch.c",
     "wire/tls_dane.c wire/tls_verify.c",
 ]

@@ -63,6 +63,13 @@ static inline size_t place_of(const struct part *p, const struct attempt *a)
  * entry's journal if it has one, and logged. Where the witness had enough,
  * parts may be left untouched. */
 void serve(struct run *run, struct share *share, const struct witness *w);
+/* --- deliver_part.c --- */
+
+/* Parts that are about to be served: nothing was tried. */
+void parts_open(struct destination *d);
+void part_release(struct part *p);
+/* Places of its recipients; the caller frees. */
+size_t *part_places(const struct part *p);
 /* One line about an attempt for a recipient. */
 void log_attempt(const struct run *run, struct part *p,
 		 const struct attempt *a);
@@ -81,11 +88,6 @@ struct worker {
 	bool ended;               /* by us */
 };
 
-/* Parts that are about to be served: nothing was tried. */
-void parts_open(struct destination *d);
-void part_release(struct part *p);
-/* Places of its recipients; the caller frees. */
-size_t *part_places(const struct part *p);
 /* Starts w->d. False: EX_OSERR. */
 bool worker_start(struct worker *w, struct run *run,
 		  struct outcome *why) MUST_CHECK;

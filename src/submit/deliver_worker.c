@@ -25,36 +25,6 @@ struct report {
 	struct outcome outcome;
 };
 
-/* --- parts --- */
-
-void parts_open(struct destination *d)
-{
-	const struct outcome untried = {
-		.exit = EX_TEMPFAIL, .text = "nothing was tried",
-	};
-	size_t i, j;
-
-	for (i = 0; i < d->n; i++)
-		for (j = 0; j < d->part[i].n; j++)
-			d->part[i].to[j].rcpt->last = untried;
-}
-
-void part_release(struct part *p)
-{
-	free(p->to);
-	free(p->prefix);
-	free(p->message_id);
-}
-
-size_t *part_places(const struct part *p)
-{
-	size_t *place = mem_alloc(p->n * sizeof(*place)), i;
-
-	for (i = 0; i < p->n; i++)
-		place[i] = place_of(p, &p->to[i]);
-	return place;
-}
-
 /* --- the child's side --- */
 
 static void tell(int fd, const struct report *r)

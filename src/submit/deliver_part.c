@@ -1,9 +1,39 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A part: its recipients, and the log line about each. */
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "mail/log_mail.h"
 #include "submit/deliver_parts.h"
+
+void parts_open(struct destination *d)
+{
+	const struct outcome untried = {
+		.exit = EX_TEMPFAIL, .text = "nothing was tried",
+	};
+	size_t i, j;
+
+	for (i = 0; i < d->n; i++)
+		for (j = 0; j < d->part[i].n; j++)
+			d->part[i].to[j].rcpt->last = untried;
+}
+
+void part_release(struct part *p)
+{
+	free(p->to);
+	free(p->prefix);
+	free(p->message_id);
+}
+
+size_t *part_places(const struct part *p)
+{
+	size_t *place = mem_alloc(p->n * sizeof(*place)), i;
+
+	for (i = 0; i < p->n; i++)
+		place[i] = place_of(p, &p->to[i]);
+	return place;
+}
 
 static const char *status_word(const struct run *run,
 			       const struct outcome *o)
