@@ -58,29 +58,30 @@ static int version(const struct desk *d)
 	return status;
 }
 
-/* What each command does, and whether it does so with a faulty (or without
- * any) configuration. */
+/* What each command does, and what it makes of the configuration. --check
+ * reads it for its own sake, --configure for a resolver and the like; neither
+ * is stopped by a fault. */
 static const struct {
 	int (*run)(const struct desk *d);
-	bool unconfigured;
+	enum { CONFIG_NEEDED, CONFIG_READ, CONFIG_IGNORED } config;
 } commands[] = {
-	[COMMAND_SEND] = { desk_send, false },
-	[COMMAND_SMTPD] = { desk_smtpd, false },
-	[COMMAND_LIST] = { desk_list, false },
-	[COMMAND_NEWALIASES] = { newaliases, true },
-	[COMMAND_RUN] = { desk_run, false },
-	[COMMAND_CHECK] = { desk_check, true },
-	[COMMAND_EXPLAIN] = { desk_explain, false },
-	[COMMAND_PROBE] = { desk_probe, false },
-	[COMMAND_DNSCHECK] = { desk_dnscheck, false },
-	[COMMAND_CONFIGURE] = { desk_configure, true },
-	[COMMAND_SHOW] = { desk_administer, false },
-	[COMMAND_HOLD] = { desk_administer, false },
-	[COMMAND_RELEASE] = { desk_administer, false },
-	[COMMAND_REMOVE] = { desk_administer, false },
-	[COMMAND_RETRY] = { desk_administer, false },
-	[COMMAND_HELP] = { help, true },
-	[COMMAND_VERSION] = { version, true },
+	[COMMAND_SEND] = { desk_send, CONFIG_NEEDED },
+	[COMMAND_SMTPD] = { desk_smtpd, CONFIG_NEEDED },
+	[COMMAND_LIST] = { desk_list, CONFIG_NEEDED },
+	[COMMAND_NEWALIASES] = { newaliases, CONFIG_IGNORED },
+	[COMMAND_RUN] = { desk_run, CONFIG_NEEDED },
+	[COMMAND_CHECK] = { desk_check, CONFIG_READ },
+	[COMMAND_EXPLAIN] = { desk_explain, CONFIG_NEEDED },
+	[COMMAND_PROBE] = { desk_probe, CONFIG_NEEDED },
+	[COMMAND_DNSCHECK] = { desk_dnscheck, CONFIG_NEEDED },
+	[COMMAND_CONFIGURE] = { desk_configure, CONFIG_READ },
+	[COMMAND_SHOW] = { desk_administer, CONFIG_NEEDED },
+	[COMMAND_HOLD] = { desk_administer, CONFIG_NEEDED },
+	[COMMAND_RELEASE] = { desk_administer, CONFIG_NEEDED },
+	[COMMAND_REMOVE] = { desk_administer, CONFIG_NEEDED },
+	[COMMAND_RETRY] = { desk_administer, CONFIG_NEEDED },
+	[COMMAND_HELP] = { help, CONFIG_IGNORED },
+	[COMMAND_VERSION] = { version, CONFIG_IGNORED },
 };
 
 /* Rights that the caller lacks are given up before anything is read. Whether
@@ -189,14 +190,6 @@ static int fail(const struct desk *d, const struct outcome *why)
 	return status;
 }
 
-/* --check reads it for its own sake, --configure for a resolver and the
- * like; neither is stopped by a fault. */
-static bool ignores_configuration(enum command command)
-{
-	return commands[command].unconfigured && command != COMMAND_CHECK &&
-	       command != COMMAND_CONFIGURE;
-}
-
 static int run_command(struct desk *d, bool set_id, int argc, char **argv,
 		       struct options *options, struct config *config)
 {
@@ -216,7 +209,7 @@ static int run_command(struct desk *d, bool set_id, int argc, char **argv,
 			     "set-user-id or set-group-id");
 		return fail(d, &why);
 	}
-	if (understood && ignores_configuration(options->command))
+	if (understood && commands[options->command].config == CONFIG_IGNORED)
 		return commands[options->command].run(d);
 	place.file = options->config;
 	configured = config_load(&place, config, &why);
@@ -228,7 +221,8 @@ static int run_command(struct desk *d, bool set_id, int argc, char **argv,
 	if (!understood)
 		return fail(d, &usage);
 	if (!configured && (why.exit != EX_CONFIG ||
-			    !commands[options->command].unconfigured))
+			    commands[options->command].config ==
+			    CONFIG_NEEDED))
 		return fail(d, &why);
 	if (!stepped)
 		return fail(d, &down);

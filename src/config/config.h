@@ -257,17 +257,6 @@ bool transport_proxy_dns(const struct transport *t);
 void config_print(const struct config *c, struct buf *out);
 void config_print_json(const struct config *c, struct buf *out);
 
-/* The table, for the manual pages' and the sample's test: section, key,
- * default (as written in the file; "" none) and help of row i; false behind
- * the last. */
-struct config_row {
-	const char *section;
-	const char *key;
-	const char *fallback;
-	const char *help;
-};
-bool config_row(size_t i, struct config_row *row);
-
 /* "1h30m" -> milliseconds; "25M" -> bytes. False: not of that form. */
 bool duration_parse(const char *text, int64_t *ms) MUST_CHECK;
 bool size_parse(const char *text, int64_t *bytes) MUST_CHECK;

@@ -23,10 +23,10 @@ struct parse {
 	struct outcome *why;    /* the first fault */
 };
 
-static void fault(struct parse *p, const char *format, ...)
+static void usage_fault(struct parse *p, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-static void fault(struct parse *p, const char *format, ...)
+static void usage_fault(struct parse *p, const char *format, ...)
 {
 	char words[sizeof(p->why->text)];
 	va_list ap;
@@ -62,7 +62,7 @@ static bool is_about(enum command command)
 
 /* The commands of -b replace each other as values of one option do, and -bm
  * stands for no command at all; any other two contradict each other. */
-static void choose(struct parse *p, const struct known_option *k,
+static void choose_command(struct parse *p, const struct known_option *k,
 		   const char *value)
 {
 	struct options *o = p->o;
@@ -78,14 +78,14 @@ static void choose(struct parse *p, const struct known_option *k,
 	}
 	if (p->chosen && p->chosen->command != k->command &&
 	    !is_about(k->command) && !(is_b(p->chosen) && is_b(k)))
-		fault(p, "%s cannot go together with %s", shown(k),
+		usage_fault(p, "%s cannot go together with %s", shown(k),
 		      shown(p->chosen));
 	o->command = k->command;
 	o->argument = k->read || is_b(k) ? NULL : value;
 	p->chosen = k;
 }
 
-static void apply(struct parse *p, const struct known_option *k,
+static void apply_option(struct parse *p, const struct known_option *k,
 		  const char *value)
 {
 	void *field = (char *)p->o + k->offset;
@@ -96,9 +96,9 @@ static void apply(struct parse *p, const struct known_option *k,
 	else if (k->act == ACT_STRING)
 		*(const char **)field = value;
 	else if (k->act == ACT_COMMAND)
-		choose(p, k, value);
+		choose_command(p, k, value);
 	if (k->read && !k->read(p->o, value, &found))
-		fault(p, "%s", found.text);
+		usage_fault(p, "%s", found.text);
 }
 
 /* --- the words, by getopt_long(3) --- */
@@ -159,10 +159,10 @@ static void short_option(struct parse *p, int letter)
 	struct selection *s = &p->o->selection;
 
 	if (!k) {
-		fault(p, "unknown option -%c%s", letter, optarg);
+		usage_fault(p, "unknown option -%c%s", letter, optarg);
 		return;
 	}
-	apply(p, k, k->value == VALUE_ATTACHED && !optarg ? "" : optarg);
+	apply_option(p, k, k->value == VALUE_ATTACHED && !optarg ? "" : optarg);
 	/* "-qI" is complete with the word behind it, as "-f" is */
 	if (k->command == COMMAND_RUN && s->field && !*s->substring &&
 	    optind < p->argc)
@@ -176,7 +176,7 @@ static void long_option(struct parse *p, const struct known_option *k)
 	if (!value && k->value == VALUE_OPTIONAL && optind < p->argc &&
 	    p->argv[optind][0] != '-')
 		value = next_word(p);
-	apply(p, k, value);
+	apply_option(p, k, value);
 }
 
 /* What getopt_long could not make sense of. */
@@ -188,16 +188,16 @@ static void bad_option(struct parse *p, bool lacks_value)
 	size_t i, n = strcspn(word, "="), like = 0;
 
 	if (k)
-		fault(p, lacks_value ? "option %s needs a value" :
+		usage_fault(p, lacks_value ? "option %s needs a value" :
 		      "option %s takes no value", k->word);
 	if (optopt) {
-		fault(p, lacks_value ? "option -%c needs a value" :
+		usage_fault(p, lacks_value ? "option -%c needs a value" :
 		      "unknown option -%c", optopt);
 		return;
 	}
 	for (i = 0; p->words[i].name; i++)
 		like += !strncmp(p->words[i].name, word + 2, n - 2);
-	fault(p, like ? "option %.*s is ambiguous" : "unknown option %.*s",
+	usage_fault(p, like ? "option %.*s is ambiguous" : "unknown option %.*s",
 	      (int)(n & 0xfff), word);
 }
 
@@ -236,7 +236,7 @@ static void take_operands(struct parse *p)
 		o->operands++;
 	for (i = 0; i < o->operands && !p->ended; i++)
 		if (o->operand[i][0] == '-')
-			fault(p, "%s: options go before the recipients (a "
+			usage_fault(p, "%s: options go before the recipients (a "
 			      "recipient that begins with \"-\" goes after "
 			      "\"--\")", o->operand[i]);
 }
@@ -261,67 +261,51 @@ static bool is_report(const struct options *o)
 	}
 }
 
-/* --probe --json WORD: the word need not follow at once. */
-static void take_word(struct options *o)
-{
-	if (o->command != COMMAND_PROBE || o->argument || o->operands != 1)
-		return;
-	o->argument = o->operand[0];
-	o->operands = 0;
-}
-
 static void check_combination(struct parse *p)
 {
-	const struct options *o = p->o;
 	const char *chosen = p->chosen ? shown(p->chosen) : "this command";
+	struct options *o = p->o;
 
 	if (is_about(o->command))
 		return;
-	take_word(p->o);
+	/* --probe --json WORD: the word need not follow at once */
+	if (o->command == COMMAND_PROBE && !o->argument && o->operands == 1) {
+		o->argument = o->operand[0];
+		o->operands = 0;
+	}
 	if (o->operands && !takes_operands(o->command))
-		fault(p, "%s takes no recipients", chosen);
+		usage_fault(p, "%s takes no recipients", chosen);
 	if (o->recipients_from_header && o->command != COMMAND_SEND)
-		fault(p, "-t cannot go together with %s", chosen);
+		usage_fault(p, "-t cannot go together with %s", chosen);
 	if (o->dry_run && o->command != COMMAND_SEND)
-		fault(p, "--dry-run cannot go together with %s", chosen);
+		usage_fault(p, "--dry-run cannot go together with %s", chosen);
 	if (o->json && !is_report(o))
-		fault(p, "--json needs a report to print");
+		usage_fault(p, "--json needs a report to print");
 	if (!o->operands && !o->recipients_from_header &&
 	    (o->command == COMMAND_SEND || o->command == COMMAND_EXPLAIN))
-		fault(p, "no recipients");
-}
-
-static enum command command_by_name(const char *name)
-{
-	const char *slash;
-
-	if (!name)
-		return COMMAND_SEND;
-	slash = strrchr(name, '/');
-	if (slash)
-		name = slash + 1;
-	if (!strcmp(name, "mailq"))
-		return COMMAND_LIST;
-	if (!strcmp(name, "newaliases"))
-		return COMMAND_NEWALIASES;
-	return COMMAND_SEND;
+		usage_fault(p, "no recipients");
 }
 
 bool options_parse(int argc, char **argv, struct options *o,
 		   struct outcome *why)
 {
 	struct parse p = { .o = o, .argc = argc, .argv = argv, .why = why };
-
-	*o = (struct options){ 0 };
-	o->command = command_by_name(argc > 0 ? argv[0] : NULL);
-	o->operand = argv;
 	/* exec permits an empty argv */
+	const char *name = argc > 0 && argv[0] ? argv[0] : "";
+
+	*o = (struct options){ .operand = argv };
+	if (strrchr(name, '/'))
+		name = strrchr(name, '/') + 1;
+	if (!strcmp(name, "mailq"))
+		o->command = COMMAND_LIST;
+	else if (!strcmp(name, "newaliases"))
+		o->command = COMMAND_NEWALIASES;
 	if (argc > 0) {
 		parse_words(&p);
 		take_operands(&p);
 	}
 	if (o->argument && !*o->argument)
-		fault(&p, "option %s: its value is empty", shown(p.chosen));
+		usage_fault(&p, "option %s: its value is empty", shown(p.chosen));
 	check_combination(&p);
 	return !p.failed;
 }
@@ -329,22 +313,4 @@ bool options_parse(int argc, char **argv, struct options *o,
 bool options_read_message(const struct options *o)
 {
 	return o->command == COMMAND_SEND;
-}
-
-bool options_row(size_t i, struct option_row *row)
-{
-	const struct known_option *k;
-	size_t at;
-
-	for (at = 0; (k = option_at(at)); at++) {
-		*row = (struct option_row){ .argument = k->argument,
-					    .help = k->help };
-		row->name = k->name;
-		if (k->name && !i--)
-			return true;
-		row->name = k->word;
-		if (k->word && !i--)
-			return true;
-	}
-	return false;
 }

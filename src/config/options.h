@@ -82,13 +82,4 @@ bool options_read_message(const struct options *o);
 /* The text of --help. */
 void options_help(struct buf *out);
 
-/* Row i of the table as a person writes it ("-f ADDRESS", "--account NAME"),
- * for the manual page's test; false behind the last. */
-struct option_row {
-	const char *name;     /* "-f", "--account" */
-	const char *argument; /* "ADDRESS"; NULL: none */
-	const char *help;     /* NULL: accepted and ignored */
-};
-bool options_row(size_t i, struct option_row *row);
-
 #endif

@@ -7,7 +7,9 @@
 
 #include "config/config.h"
 
-static bool usage(struct outcome *why, const char *option, const char *value,
+enum { HELP_COLUMN = 24, HELP_WIDTH = 79 };
+
+static bool bad_option_value(struct outcome *why, const char *option, const char *value,
 		  const char *wanted)
 {
 	return outcome_fail(why, STAGE_LOCAL, EX_USAGE,
@@ -15,41 +17,41 @@ static bool usage(struct outcome *why, const char *option, const char *value,
 			    wanted);
 }
 
-static bool read_notify(struct options *o, const char *value,
+static bool option_notify(struct options *o, const char *value,
 			struct outcome *why)
 {
 	if (notify_parse(value, &o->notify))
 		return true;
-	return usage(why, "-N", value,
+	return bad_option_value(why, "-N", value,
 		     "\"never\" or a list of success, failure, delay");
 }
 
-static bool read_return(struct options *o, const char *value,
+static bool option_return(struct options *o, const char *value,
 			struct outcome *why)
 {
 	if (return_parse(value, &o->dsn_return))
 		return true;
-	return usage(why, "-R", value, "\"full\" or \"hdrs\"");
+	return bad_option_value(why, "-R", value, "\"full\" or \"hdrs\"");
 }
 
-static bool read_envid(struct options *o, const char *value,
+static bool option_envid(struct options *o, const char *value,
 		       struct outcome *why)
 {
 	if (!envid_is_valid(value))
-		return usage(why, "-V", value, "1 to 100 printable characters");
+		return bad_option_value(why, "-V", value, "1 to 100 printable characters");
 	o->envid = value;
 	return true;
 }
 
-static bool read_body(struct options *o, const char *value,
+static bool option_body(struct options *o, const char *value,
 		      struct outcome *why)
 {
 	if (body_parse(value, &o->body))
 		return true;
-	return usage(why, "-B", value, "7BIT or 8BITMIME");
+	return bad_option_value(why, "-B", value, "7BIT or 8BITMIME");
 }
 
-static bool read_mode(struct options *o, const char *value,
+static bool option_mode(struct options *o, const char *value,
 		      struct outcome *why)
 {
 	(void)why;
@@ -66,7 +68,7 @@ static bool read_mode(struct options *o, const char *value,
 	return true;
 }
 
-static bool read_selection(struct options *o, const char *value,
+static bool option_selection(struct options *o, const char *value,
 			   struct outcome *why)
 {
 	bool negated = value[0] == '!';
@@ -79,7 +81,7 @@ static bool read_selection(struct options *o, const char *value,
 		return true;
 	}
 	if (!field || !strchr("IRS", field))
-		return usage(why, "-q", value,
+		return bad_option_value(why, "-q", value,
 			     "an interval or I, R, S and a substring");
 	o->selection.field = field;
 	o->selection.negated = negated;
@@ -112,7 +114,7 @@ static const struct known_option table[] = {
 	  .help = "envelope sender from the From field, where -f is absent" },
 	{ "-F", NEEDS("NAME"), .group = GROUP_SEND, STRING(full_name),
 	  .help = "full name for a From field that is added" },
-	{ "-B", NEEDS("TYPE"), .group = GROUP_SEND, READ(read_body),
+	{ "-B", NEEDS("TYPE"), .group = GROUP_SEND, READ(option_body),
 	  .help = "body type: 7BIT or 8BITMIME" },
 	{ "-bm", .group = GROUP_SEND, COMMAND(SEND),
 	  .help = "send one message from standard input (the default)" },
@@ -131,24 +133,24 @@ static const struct known_option table[] = {
 	  .help = "transcript of the session on standard error" },
 
 	/* delivery status notifications */
-	{ "-N", NEEDS("LIST"), .group = GROUP_DSN, READ(read_notify),
+	{ "-N", NEEDS("LIST"), .group = GROUP_DSN, READ(option_notify),
 	  .help = "when to report: never, or success, failure, delay" },
-	{ "-R", NEEDS("WHAT"), .group = GROUP_DSN, READ(read_return),
+	{ "-R", NEEDS("WHAT"), .group = GROUP_DSN, READ(option_return),
 	  .help = "what a report returns: full or hdrs" },
-	{ "-V", NEEDS("ENVID"), .group = GROUP_DSN, READ(read_envid),
+	{ "-V", NEEDS("ENVID"), .group = GROUP_DSN, READ(option_envid),
 	  .help = "envelope identifier that reports repeat" },
 
 	/* queue */
-	{ "-odi", .group = GROUP_QUEUE, READ(read_mode),
+	{ "-odi", .group = GROUP_QUEUE, READ(option_mode),
 	  .help = "deliver now and wait for the result" },
-	{ "-odb", .group = GROUP_QUEUE, READ(read_mode),
+	{ "-odb", .group = GROUP_QUEUE, READ(option_mode),
 	  .help = "queue, return, deliver in the background" },
-	{ "-odq", .group = GROUP_QUEUE, READ(read_mode),
+	{ "-odq", .group = GROUP_QUEUE, READ(option_mode),
 	  .help = "queue only" },
-	{ "-odd", .group = GROUP_QUEUE, READ(read_mode),
+	{ "-odd", .group = GROUP_QUEUE, READ(option_mode),
 	  .help = "the same as -odq" },
 	{ "-q", .value = VALUE_ATTACHED, .argument = "WHAT",
-	  .group = GROUP_QUEUE, COMMAND(RUN), .read = read_selection,
+	  .group = GROUP_QUEUE, COMMAND(RUN), .read = option_selection,
 	  .help = "run the queue once: what is due, or with ITEXT, RTEXT, "
 		  "STEXT entries whose id, recipient, sender has TEXT; "
 		  "with ! before the letter those without" },
@@ -216,4 +218,106 @@ static const struct known_option table[] = {
 const struct known_option *option_at(size_t i)
 {
 	return i < sizeof(table) / sizeof(*table) ? &table[i] : NULL;
+}
+
+/* --- the text of --help --- */
+
+static const char *const group_titles[] = {
+	[GROUP_SEND] = "Sending",
+	[GROUP_DSN] = "Delivery status notifications (RFC 3461)",
+	[GROUP_QUEUE] = "Queue",
+	[GROUP_REPORT] = "Reports",
+	[GROUP_GENERAL] = "General",
+	[GROUP_IGNORED] = "Accepted and ignored",
+};
+
+static void add_names(struct buf *out, const struct known_option *k)
+{
+	buf_addf(out, "%s%s%s", k->name ? k->name : "",
+		 k->name && k->word ? ", " : "", k->word ? k->word : "");
+	if (k->argument)
+		buf_addf(out, k->value == VALUE_ATTACHED ? "[%s]" :
+			 k->value == VALUE_OPTIONAL ? " [%s]" : " %s",
+			 k->argument);
+}
+
+/* Words from the given column on, broken where the line ends. */
+static void add_wrapped(struct buf *out, const char *text, size_t column)
+{
+	size_t n;
+
+	while (*text) {
+		n = strcspn(text, " ");
+		if (column > HELP_COLUMN && column + 1 + n > HELP_WIDTH) {
+			buf_addf(out, "\n%*s", HELP_COLUMN, "");
+			column = HELP_COLUMN;
+		} else if (column > HELP_COLUMN) {
+			buf_addc(out, ' ');
+			column++;
+		}
+		buf_add(out, text, n);
+		column += n;
+		text += n;
+		text += strspn(text, " ");
+	}
+	buf_addc(out, '\n');
+}
+
+static void add_row(struct buf *out, const struct known_option *k)
+{
+	size_t start = out->len, used;
+
+	buf_adds(out, "  ");
+	add_names(out, k);
+	used = out->len - start;
+	if (used + 2 > HELP_COLUMN) {
+		buf_addc(out, '\n');
+		used = 0;
+	}
+	buf_addf(out, "%*s", (int)(HELP_COLUMN - used), "");
+	add_wrapped(out, k->help, HELP_COLUMN);
+}
+
+static void add_ignored(struct buf *out)
+{
+	struct buf names = BUF(4096);
+	const struct known_option *k;
+	size_t i;
+
+	for (i = 0; (k = option_at(i)); i++) {
+		if (k->group != GROUP_IGNORED)
+			continue;
+		if (names.len)
+			buf_adds(&names, ", ");
+		add_names(&names, k);
+	}
+	buf_adds(out, "  ");
+	buf_addf(out, "%*s", HELP_COLUMN - 2, "");
+	add_wrapped(out, buf_text(&names), HELP_COLUMN);
+	buf_release(&names);
+}
+
+void options_help(struct buf *out)
+{
+	const struct known_option *k;
+	size_t group, i;
+
+	buf_adds(out,
+		 "Usage: posthaste [OPTION]... RECIPIENT... < MESSAGE\n"
+		 "       posthaste -t [OPTION]... < MESSAGE\n"
+		 "Sends the message on standard input, as sendmail does.\n");
+	for (group = 0; group < sizeof(group_titles) /
+			sizeof(*group_titles); group++) {
+		buf_addf(out, "\n%s:\n", group_titles[group]);
+		if (group == GROUP_IGNORED) {
+			add_ignored(out);
+			continue;
+		}
+		for (i = 0; (k = option_at(i)); i++)
+			if (k->group == group)
+				add_row(out, k);
+	}
+	buf_adds(out, "\nStatus 0: every recipient's server took the message, "
+		      "or it is held on disk.\n75: nothing was kept, try "
+		      "again. See posthaste(1).\n");
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The table of options: what options.c parses by and --help prints. */
+/* The table of options, which options.c parses by, and --help. */
 #ifndef CONFIG_OPTIONS_TABLE_H
 #define CONFIG_OPTIONS_TABLE_H
 

@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "config/config.h"
+#include "config/keys.h"
 #include "mail/complete.h"
 
 /* A directory of its own for each test, and the file in it. */
@@ -1130,14 +1130,14 @@ static void test_reads_back(void **state)
 /* What the manual page is held against. */
 static void test_table(void **state)
 {
-	struct config_row row;
+	const struct config_key *k;
 	size_t i;
 
 	(void)state;
-	for (i = 0; config_row(i, &row); i++) {
-		assert_true(row.section[0] && row.key[0]);
-		assert_true(row.help[0]);
-		assert_non_null(row.fallback);
+	for (i = 0; (k = key_at(i)); i++) {
+		assert_true(section_name(k->section)[0] && k->key[0]);
+		assert_true(k->help[0]);
+		assert_non_null(k->fallback);
 	}
 	assert_true(i > 70);
 }

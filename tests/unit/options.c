@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "config/config.h"
-#include "config/options.h"
+#include "config/options_table.h"
 
 /* One command line, in words separated by "|", and what must come of it in
  * the words of describe(); "64 ..." with the words of the failure. */
@@ -355,15 +355,18 @@ static void test_empty_argv(void **state)
 static void test_help(void **state)
 {
 	struct buf help = BUF(65536);
-	struct option_row row;
+	const struct known_option *k;
 	const char *line;
 	size_t i, n;
 
 	(void)state;
 	options_help(&help);
-	for (i = 0; options_row(i, &row); i++)
-		if (!strstr(buf_text(&help), row.name))
-			fail_msg("--help lacks %s", row.name);
+	for (i = 0; (k = option_at(i)); i++) {
+		if (k->name && !strstr(buf_text(&help), k->name))
+			fail_msg("--help lacks %s", k->name);
+		if (k->word && !strstr(buf_text(&help), k->word))
+			fail_msg("--help lacks %s", k->word);
+	}
 	assert_true(i > 50);
 	for (line = buf_text(&help); *line; line += n + 1) {
 		n = strcspn(line, "\n");

@@ -3,21 +3,29 @@
  * tabs, for tests/manual.py. No test by itself. */
 #include <stdio.h>
 
-#include "config/config.h"
-#include "config/options.h"
+#include "config/keys.h"
+#include "config/options_table.h"
+
+static void print_option(const char *name, const struct known_option *o)
+{
+	printf("option\t%s\t%s\t%s\n", name, o->argument ? o->argument : "",
+	       o->help ? o->help : "");
+}
 
 int main(void)
 {
-	struct option_row option;
-	struct config_row row;
+	const struct known_option *o;
+	const struct config_key *k;
 	size_t i;
 
-	for (i = 0; options_row(i, &option); i++)
-		printf("option\t%s\t%s\t%s\n", option.name,
-		       option.argument ? option.argument : "",
-		       option.help ? option.help : "");
-	for (i = 0; config_row(i, &row); i++)
-		printf("key\t%s\t%s\t%s\t%s\n", row.section, row.key,
-		       row.fallback, row.help);
+	for (i = 0; (o = option_at(i)); i++) {
+		if (o->name)
+			print_option(o->name, o);
+		if (o->word)
+			print_option(o->word, o);
+	}
+	for (i = 0; (k = key_at(i)); i++)
+		printf("key\t%s\t%s\t%s\t%s\n", section_name(k->section),
+		       k->key, k->fallback, k->help);
 	return 0;
 }
