@@ -140,6 +140,10 @@ bool adopt(const struct config *config, struct entry *e, struct message **m,
 	};
 	bool done;
 
+	if (e->envelope.account &&
+	    policy_is_users(config_account(config, e->envelope.account),
+			    caller_login(&caller)))
+		request.account = e->envelope.account;
 	done = compose(config, &request, m, &fresh, account, why);
 	if (done) {
 		take_over(&e->envelope.sender, &fresh.sender);

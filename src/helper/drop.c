@@ -98,10 +98,6 @@ static bool read_number(const char *text, int64_t most, int64_t *value)
 	return scan_number(&s, most, value);
 }
 
-/* What a caller writes has to come, and to come to its end: as long as it
- * comes it takes room from others. */
-enum { ALL_MS = 300 * 1000, SOME_MS = 60 * 1000 };
-
 /* What standard input has to give now; 0 or less: nothing more comes. */
 static ssize_t read_input(char *data, size_t n, int64_t deadline)
 {
@@ -111,7 +107,7 @@ static ssize_t read_input(char *data, size_t n, int64_t deadline)
 
 	do {
 		wait = clock_left(deadline);
-		ready = poll(&p, 1, wait < SOME_MS ? wait : SOME_MS);
+		ready = poll(&p, 1, wait < DROP_SOME_MS ? wait : DROP_SOME_MS);
 		got = ready > 0 ? read(STDIN_FILENO, data, n) : -1;
 	} while ((ready < 0 || got < 0) && errno == EINTR && ready != 0);
 	return got;
@@ -124,12 +120,14 @@ static bool read_intro(int64_t deadline, int64_t *total, struct outcome *why)
 	static const char intro[] = "posthaste-drop 1 ";
 	char line[64];
 	size_t n = 0;
+	bool whole = false;
 
-	while (n < sizeof(line) - 1 && read_input(&line[n], 1, deadline) == 1 &&
-	       line[n] != '\n')
-		n++;
-	line[n] = '\0';
-	if (strncmp(line, intro, sizeof(intro) - 1) != 0 ||
+	while (!whole && n < sizeof(line) &&
+	       read_input(&line[n], 1, deadline) == 1)
+		whole = line[n++] == '\n';
+	if (whole)
+		line[n - 1] = '\0';
+	if (!whole || strncmp(line, intro, sizeof(intro) - 1) != 0 ||
 	    !read_number(line + sizeof(intro) - 1, INT64_MAX / 2, total))
 		return outcome_fail(why, STAGE_LOCAL, EX_USAGE,
 				    "standard input is no queue entry");
@@ -141,9 +139,9 @@ static bool read_intro(int64_t deadline, int64_t *total, struct outcome *why)
 static bool take_room(struct qdir_writer *w, int64_t total,
 		      struct outcome *why)
 {
+	const int64_t all = total + QDIR_JOURNAL_ROOM;
 	struct statvfs v;
-	bool taken = fallocate(w->fd, FALLOC_FL_KEEP_SIZE, 0,
-			       total > 0 ? total : 1) == 0;
+	bool taken = fallocate(w->fd, FALLOC_FL_KEEP_SIZE, 0, all) == 0;
 
 	if (!taken && errno != EOPNOTSUPP && errno != ENOSYS &&
 	    errno != ENOSPC && errno != EDQUOT && errno != EFBIG)
@@ -156,7 +154,7 @@ static bool take_room(struct qdir_writer *w, int64_t total,
 		outcome_fail(why, STAGE_LOCAL, EX_CANTCREAT, "queue: %s",
 			     strerror(errno));
 	else if (drop_room(v.f_frsize, v.f_blocks, v.f_bavail,
-			   taken ? 0 : total) &&
+			   taken ? 0 : all) &&
 		 drop_room(1, v.f_files, v.f_files ? v.f_favail : 0, 0))
 		return true;
 	else
@@ -261,7 +259,7 @@ static bool tell_id(struct qdir_writer *w, struct outcome *why)
 
 static bool do_write(struct qdir *s, char **argv, struct outcome *why)
 {
-	const int64_t deadline = clock_in(ALL_MS);
+	const int64_t deadline = clock_in(DROP_ALL_MS);
 	char name[QUEUE_NAME_SIZE];
 	struct qdir_writer w;
 	bool held = !strcmp(argv[0], "h");

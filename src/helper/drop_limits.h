@@ -8,6 +8,13 @@
 
 #define DROP_ENTRY_MAX ((int64_t)1024 * 1024 * 1024)
 
+/* What a caller writes has to come, and to come to its end: as long as it
+ * comes it takes room from others. (A test is less patient.) */
+#ifndef DROP_ALL_MS
+#define DROP_ALL_MS (300 * 1000)
+#define DROP_SOME_MS (60 * 1000)
+#endif
+
 /* Whether a disk (or table of inodes) of all units, each of this size, of
  * which left are free, has room for size more: a twentieth stays free, but
  * no more than 1 GiB (or as many inodes) is asked for. all 0: nothing is

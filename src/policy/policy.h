@@ -39,6 +39,9 @@ policy_transports(const struct config *c,
 		  const char *recipient, unsigned attempts,
 		  const struct route **route);
 
+/* Whether an account is this user's by name, so that -a says no more than he
+ * may say in an entry that he wrote himself. */
+bool policy_is_users(const struct account *account, const char *user);
 /* Whether any mail of this account could go by a transport, whoever it is to
  * and however often it was tried. */
 bool policy_reaches(const struct config *c, const struct account *account,

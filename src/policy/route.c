@@ -74,6 +74,11 @@ const struct account *policy_account(const struct config *c, const char *user,
 	return NULL;
 }
 
+bool policy_is_users(const struct account *account, const char *user)
+{
+	return account && list_has(&account->user, user);
+}
+
 enum rank { RANK_ACCOUNT, RANK_DOMAIN, RANK_GLOBAL, RANKS };
 
 static enum rank route_rank(const struct route *r)

@@ -119,7 +119,7 @@ static bool cause_unsettled(struct queue *q, const struct entry *e)
 	size_t i;
 
 	/* a cause is older than its report, so whoever saw this saw that */
-	if (!e->cause || !queue_find(q, e->cause, true, name) ||
+	if (!e->cause || !queue_find(q, e->cause, name) ||
 	    !queue_look(q, name, &cause, &why))
 		return false;
 	for (i = 0; i < cause->envelope.n; i++)

@@ -146,16 +146,6 @@ static bool damaged(struct outcome *why, const char *what)
 			    "damaged queue entry: %s", what);
 }
 
-bool text_header_length(const char *text, size_t n, size_t *length)
-{
-	const char *end = memmem(text, n, "\n\n", 2);
-
-	if (!end)
-		return false;
-	*length = (size_t)(end - text) + 2;
-	return true;
-}
-
 static bool text_notify(struct scan *word, unsigned *notify)
 {
 	struct scan name;

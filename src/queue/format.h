@@ -64,9 +64,6 @@ void text_header(struct buf *b, const struct entry *e);
 void text_header_begin(struct buf *b, const struct entry *e);
 void text_header_rcpt(struct buf *b, const struct recipient *r);
 void text_header_end(struct buf *b, const struct entry *e);
-/* Whether n bytes hold a whole header; *length gets its length with the
- * empty line. */
-bool text_header_length(const char *text, size_t n, size_t *length);
 /* Reads a whole header into an empty *e (release it in either case). False:
  * EX_DATAERR, also for more than RECIPIENTS_MAX recipients. */
 bool text_read_header(const char *text, size_t n, struct entry *e,

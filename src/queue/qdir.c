@@ -20,8 +20,6 @@
 enum { OPEN_DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
 /* O_NONBLOCK: a FIFO that somebody put here must not stop us. */
 enum { OPEN_FILE = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC };
-/* Some attempts for a few recipients. */
-enum { JOURNAL_ROOM = 4096 };
 
 static bool failed(struct outcome *why, int exit, const char *what)
 {
@@ -199,7 +197,7 @@ static bool writer_sync(struct qdir_writer *w, struct outcome *why)
 
 	/* a queue that fills its disk could not be drained without room for
 	 * the journals */
-	if (!qdir_reserve(w->fd, JOURNAL_ROOM, why)) {
+	if (!qdir_reserve(w->fd, QDIR_JOURNAL_ROOM, why)) {
 		qdir_abandon(w);
 		return false;
 	}

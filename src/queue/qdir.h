@@ -30,6 +30,10 @@ void qdir_close(struct qdir *s);
 
 /* --- an entry that is being written --- */
 
+/* What is reserved after it for its journal: some attempts for a few
+ * recipients. */
+enum { QDIR_JOURNAL_ROOM = 4096 };
+
 struct qdir_writer {
 	struct qdir *dir;
 	char id[QUEUE_ID_SIZE];

@@ -97,25 +97,8 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Reads the directory once for all that is asked until the next time. */
-static bool look_around(struct queue *q, struct outcome *why)
-{
-	list_release(&q->names);
-	q->listed = qdir_names(&q->dir, &q->names, why);
-	if (q->names.n)
-		qsort(q->names.item, q->names.n, sizeof(*q->names.item),
-		      by_name);
-	return q->listed;
-}
-
-/* Whether a name found is that of this id: ids have no comma. */
-static bool name_is(const char *name, const char *id, size_t n)
-{
-	return !strncmp(name, id, n) && name[n] == ',';
-}
-
-/* The first of the sorted names that is not before "ID,". */
-static size_t lower_bound(const struct list *names, const char *id, size_t n)
+/* Where "ID," would be among the sorted names. Ids have no comma. */
+static size_t name_place(const struct list *names, const char *id, size_t n)
 {
 	size_t low = 0, high = names->n, middle;
 	int order;
@@ -131,21 +114,31 @@ static size_t lower_bound(const struct list *names, const char *id, size_t n)
 	return low;
 }
 
-bool queue_find(struct queue *q, const char *id, bool known,
-		char name[QUEUE_NAME_SIZE])
+static bool read_names(struct queue *q)
+{
+	struct outcome ignored;
+
+	list_release(&q->names);
+	q->listed = qdir_names(&q->dir, &q->names, &ignored);
+	if (q->names.n)
+		qsort(q->names.item, q->names.n, sizeof(*q->names.item),
+		      by_name);
+	return q->listed;
+}
+
+bool queue_find(struct queue *q, const char *id, char name[QUEUE_NAME_SIZE])
 {
 	size_t n = strlen(id), at;
 
-	if (!q->listed)
+	if (!q->selected || (!q->listed && !read_names(q)))
 		return qdir_find(&q->dir, id, name);
-	at = lower_bound(&q->names, id, n);
-	if (at < q->names.n && name_is(q->names.item[at], id, n)) {
-		snprintf(name, QUEUE_NAME_SIZE, "%s", q->names.item[at]);
-		/* renamed since then, or gone */
-		return qdir_has(&q->dir, name) ||
-		       qdir_find(&q->dir, id, name);
-	}
-	return !known && qdir_find(&q->dir, id, name);
+	at = name_place(&q->names, id, n);
+	if (at == q->names.n || strncmp(q->names.item[at], id, n) != 0 ||
+	    q->names.item[at][n] != ',')
+		return false;
+	snprintf(name, QUEUE_NAME_SIZE, "%s", q->names.item[at]);
+	/* renamed since then, or gone */
+	return qdir_has(&q->dir, name) || qdir_find(&q->dir, id, name);
 }
 
 /* Whether the report of this id is there. One whose cause is not settled is
@@ -158,7 +151,7 @@ static bool has_report(struct queue *q, const char *id)
 	if (qdir_has(&q->dir, name) || qdir_is_corrupt(&q->dir, id))
 		return true;
 	text_name(name, id, 0, true);
-	return qdir_has(&q->dir, name) || queue_find(q, id, true, name);
+	return qdir_has(&q->dir, name) || queue_find(q, id, name);
 }
 
 /* --- accepting --- */
@@ -387,41 +380,48 @@ static int by_time(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-/* Keeps of all names those that are wanted, in the order wanted. */
-static void choose(struct queue *q, const struct selection *s,
-		   int64_t longest_wait, const struct list *all,
-		   struct list *names)
-{
-	struct candidate *c = mem_alloc((all->n + 1) * sizeof(*c));
-	int64_t now = time(NULL), next;
-	char id[QUEUE_ID_SIZE];
-	size_t i, n = 0;
-	bool held;
-
-	for (i = 0; i < all->n; i++) {
-		if (!text_read_name(all->item[i], id, &next, &held) || held)
-			continue;
-		if (s && s->field ? !is_selected(q, all->item[i], id, s) :
-		    next > now && (!longest_wait ||
-				   next <= now + longest_wait))
-			continue;
-		c[n++] = (struct candidate){ next, all->item[i] };
-	}
-	qsort(c, n, sizeof(*c), by_time);
-	for (i = 0; i < n; i++)
-		list_add(names, c[i].name);
-	free(c);
-}
-
 bool queue_select(struct queue *q, const struct selection *s,
 		  int64_t longest_wait, struct list *names,
 		  struct outcome *why)
 {
+	int64_t now = time(NULL), next;
+	struct list all = { 0 };
+	struct candidate *c;
+	char id[QUEUE_ID_SIZE];
+	size_t i, n = 0;
+	bool held;
+
 	if (q->helper)
 		return not_permitted(why);
-	if (!look_around(q, why))
+	list_release(&q->names);
+	q->listed = false;
+	q->selected = true;
+	if (!qdir_names(&q->dir, &all, why)) {
+		list_release(&all);
 		return false;
-	choose(q, s, longest_wait, &q->names, names);
+	}
+	c = mem_alloc((all.n + 1) * sizeof(*c));
+	for (i = 0; i < all.n; i++) {
+		if (!text_read_name(all.item[i], id, &next, &held) || held)
+			continue;
+		if (s && s->field ? !is_selected(q, all.item[i], id, s) :
+		    next > now && (!longest_wait ||
+				   next <= now + longest_wait))
+			continue;
+		c[n++] = (struct candidate){ next, all.item[i] };
+		all.item[i] = NULL;
+	}
+	if (n)
+		qsort(c, n, sizeof(*c), by_time);
+	/* the list has room for all that were found; the names move */
+	for (i = 0; i < all.n; i++)
+		free(all.item[i]);
+	for (i = 0; i < n; i++)
+		all.item[i] = c[i].name;
+	free(c);
+	all.n = n;
+	list_release(names);
+	*names = all;
 	return true;
 }
 

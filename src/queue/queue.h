@@ -141,11 +141,11 @@ struct entry {
 	struct entry_file *file;    /* NULL: facts alone, as for queue_list */
 };
 
-/* Adds the names of entries to visit, first due first: those due (not held,
- * and their time has come, or lies more than longest_wait seconds ahead,
- * which only a changed clock explains; 0: no such limit) for s NULL or
- * s->field 0; else those that s selects, due or not, but none held. Opens
- * no file unless s wants recipients or senders.
+/* The names of entries to visit, first due first, in place of what was in
+ * names: those due (not held, and their time has come, or lies more than
+ * longest_wait seconds ahead, which only a changed clock explains; 0: no such
+ * limit) for s NULL or s->field 0; else those that s selects, due or not, but
+ * none held. Opens no file unless s wants recipients or senders.
  * False: EX_IOERR, EX_NOPERM. */
 bool queue_select(struct queue *q, const struct selection *s,
 		  int64_t longest_wait, struct list *names,

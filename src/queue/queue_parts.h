@@ -9,8 +9,10 @@
 struct queue {
 	struct qdir dir;
 	char *helper;      /* posthaste-drop, if the queue is used through it */
-	struct list names; /* what queue_select found, sorted */
-	bool listed;       /* and that it did */
+	bool selected;     /* queue_select has looked */
+	struct list names; /* all of them, sorted: read when first needed
+			    * after that look */
+	bool listed;       /* and that they were */
 };
 
 struct entry_file {
@@ -24,11 +26,9 @@ struct entry_file {
 	char *message_id;  /* for the log, once it was needed */
 };
 
-/* The name of an entry by its id: where it was when queue_select last looked,
- * else by a search through the directory. known: one that came after that
- * look does not count, so that nothing is searched. */
-bool queue_find(struct queue *q, const char *id, bool known,
-		char name[QUEUE_NAME_SIZE]);
+/* The name of an entry by its id. After a queue_select the directory is read
+ * once for all of these questions, and one that came later does not count. */
+bool queue_find(struct queue *q, const char *id, char name[QUEUE_NAME_SIZE]);
 /* Reads the entry behind fd, called name, into an empty *e, which gets
  * e->file (with fd, which it closes) where this is true; else fd stays open.
  * whole: the message's checksum is held against it. torn gets the length of

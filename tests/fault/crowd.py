@@ -255,6 +255,29 @@ def million(folder):
         return [f"{run.lasting:.1f} s, {run.memory} KiB"]
 
 
+def names(folder):
+    """a directory of very many names: memory, and bob's mail goes"""
+    many = 1000000 if LONG else 200000
+    with Sink() as sink:
+        lab = quiet(folder, sink.up().port)
+        first = None
+        later = int(time.time()) + 3000
+        for number in range(many):
+            # a file takes so many names; what has several is no entry
+            if number % 20000 == 0:
+                first = lab.queue / "mess" / f"n{number:012},{later}"
+                first.write_bytes(b"x")
+            else:
+                os.link(first, lab.queue / "mess" /
+                        f"n{number:012},{later if number % 50 else 0}")
+        lab.put(1, entry_bytes(["good@example.net"], message_bytes("bob")))
+        lab.put(2, entry_bytes(["no@example.net"], message_bytes("fails")))
+        run = Run(lab)
+        equal(sink.counts(), {("bob", "good@example.net"): 1}, "bob's")
+        equal(len(sink.reports()), 1, "reports")
+        return [f"{many}: {run.lasting:.1f} s, {run.memory} KiB"]
+
+
 def large_entries(folder):
     """120 entries of 5000 recipients or 2 MB: bob's mail is not last"""
     with Sink() as sink:
@@ -284,5 +307,5 @@ def large_entries(folder):
 
 
 if __name__ == "__main__":
-    sys.exit(tap([whole_schedule, domains, million, large_entries],
+    sys.exit(tap([whole_schedule, domains, million, names, large_entries],
                  workers=1))

@@ -70,13 +70,13 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 	struct entry e = { 0 };
 	struct outcome why;
 	char id[QUEUE_ID_SIZE];
-	size_t length, whole;
+	const char *end = memmem(text, n, "\n\n", 2);
+	size_t length = end ? (size_t)(end - text) + 2 : 0, whole;
 	int64_t next;
 	bool held;
 
 	text_read_name(text, id, &next, &held);
-	if (text_header_length(text, n, &length) &&
-	    text_read_header(text, length, &e, &why)) {
+	if (end && text_read_header(text, length, &e, &why)) {
 		make_journal(&journal, text + length, n - length);
 		if (text_read_journal(buf_text(&journal), journal.len, &e,
 				      &whole, &why) && whole > journal.len)

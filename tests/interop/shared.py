@@ -229,6 +229,25 @@ def owner_decides_not_the_entry(folder, certificates):
              f"uid={IDS['alice']} " in line for line in sent), sent)
 
 
+def ones_own_account_by_name(folder, certificates):
+    """-a means the same with the queue and without, where the account is
+    the caller's; any other one's name does not count."""
+    mine = ("[account work]\nuser = alice\nfrom = work@example.test\n"
+            "force_from = yes\n[account open]\nfrom = open@example.test")
+    with Machine(folder, certificates, general=mine) as machine:
+        # after all others, so that only its name leads to it
+        text = CONFIG.read_text()
+        text = text.replace(mine, "").replace("[route all]",
+                                              mine + "\n[route all]")
+        CONFIG.write_text(text)
+        for name in ("work", "open", "bob", "alice"):
+            submitted("alice", "-a", name, "-f", "x@example.test")
+        machine.drain()
+        want([m["from"] for m in machine.messages()] ==
+             ["work@example.test"] + ["alice@example.test"] * 3,
+             machine.messages())
+
+
 def hostile_entries_do_no_harm(folder, certificates):
     with Machine(folder, certificates) as machine:
         taken = 0
@@ -875,7 +894,8 @@ TESTS = [setup_rights, setup_follows_no_link, nobody_reads_anothers_mail,
          mailq_shows_ones_own,
          only_ones_own_is_administered, root_steps_down,
          root_submits_as_the_owner, callers_run_no_queue,
-         owner_decides_not_the_entry, hostile_entries_do_no_harm,
+         owner_decides_not_the_entry, ones_own_account_by_name,
+         hostile_entries_do_no_harm,
          size_is_judged_once, what_cannot_be_sent_is_reported, giant_claims,
          environment_does_not_reach_it, limits_do_not_reach_it,
          stopped_in_the_middle, killed_in_the_middle, full_disk,

@@ -24,6 +24,9 @@
 static const char *beside_me(void);
 #undef QUEUE_DIRECTORY
 #define QUEUE_DIRECTORY beside_me()
+/* less patient than it is with callers */
+#define DROP_ALL_MS 1500
+#define DROP_SOME_MS 400
 int drop_main(int argc, char **argv);
 #define main drop_main
 #include "helper/drop.c"
@@ -312,6 +315,51 @@ static void bad_orders_are_refused(void **state)
 				 cases[i].exit);
 }
 
+/* The helper's status where its input says this much and never ends; drip:
+ * goes on a byte at a time. */
+static int status_of_unended(struct room *r, const char *said, bool drip)
+{
+	int input[2], status, null = open("/dev/null", O_WRONLY);
+	pid_t pid;
+
+	assert_int_equal(pipe(input), 0);
+	pid = fork();
+	if (!pid) {
+		dup2(input[0], STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+		dup2(null, STDERR_FILENO);
+		close(input[1]);
+		execl(r->helper, r->helper, "write", "0", NULL);
+		_exit(99);
+	}
+	close(null);
+	close(input[0]);
+	assert_int_equal(write(input[1], said, strlen(said)), strlen(said));
+	while (drip && !waitpid(pid, &status, WNOHANG)) {
+		if (write(input[1], "x", 1) != 1)
+			drip = false;
+		usleep(20000);
+	}
+	if (!drip)
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+	close(input[1]);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void input_has_a_deadline(void **state)
+{
+	struct room *r = *state;
+
+	assert_int_equal(status_of_unended(r, "", false), EX_USAGE);
+	assert_int_equal(status_of_unended(r, "posthaste-drop 1 999", false),
+			 EX_USAGE);
+	assert_int_equal(status_of_unended(r, "posthaste-drop 1 999\npost",
+					   false), EX_DATAERR);
+	assert_int_equal(status_of_unended(r, "posthaste-drop 1 99999\n",
+					   true), EX_DATAERR);
+	assert_int_equal(listed(r->local).n, 0);
+}
+
 static void helper_that_fails(void **state)
 {
 	struct room *r = *state;
@@ -533,6 +581,7 @@ int main(int argc, char **argv)
 		ROOM_TEST(large_message),
 		ROOM_TEST(bad_input_leaves_nothing),
 		ROOM_TEST(bad_orders_are_refused),
+		ROOM_TEST(input_has_a_deadline),
 		ROOM_TEST(helper_that_fails),
 		cmocka_unit_test(room_on_the_disk),
 		ROOM_TEST(users_do_not_see_each_other),
