@@ -101,32 +101,62 @@ static int sink_stream(const char *to)
 	return -1;
 }
 
+/* Where nobody takes syslog's lines, as in a container, standard error gets
+ * them if that is where the first process's goes, which an engine collects: a
+ * caller's pipe, who takes any word for a failure, and a terminal stay
+ * silent. */
+static bool sink_is_collected(void)
+{
+	struct stat ours, first;
+
+	if (!access("/dev/log", F_OK) || isatty(STDERR_FILENO) ||
+	    fstat(STDERR_FILENO, &ours) || S_ISDIR(ours.st_mode))
+		return false;
+	return getpid() == 1 || (!stat("/proc/1/fd/2", &first) &&
+				 ours.st_dev == first.st_dev &&
+				 ours.st_ino == first.st_ino);
+}
+
+/* Syslog, or what stands for it. */
+static void sink_system(void)
+{
+	sink.kind = SINK_SYSLOG;
+	sink.fd = -1;
+	if (!sink_is_collected())
+		return;
+	sink.kind = SINK_DESCRIPTOR;
+	sink.fd = STDERR_FILENO;
+}
+
 void log_open(const struct log_settings *settings)
 {
 	struct outcome why;
+	int fd;
 
 	if (sink.own)
 		close(sink.fd);
 	sink.own = false;
 	sink.json = settings->json;
 	sink.level = settings->level;
-	sink.kind = SINK_SYSLOG;
 	sink.fault[0] = '\0';
+	sink_system();
 	if (!strcmp(settings->to, "syslog"))
 		return;
 	if (!strcmp(settings->to, "none")) {
 		sink.kind = SINK_NONE;
 		return;
 	}
-	sink.fd = sink_stream(settings->to);
-	if (sink.fd < 0) {
-		sink.fd = sink_open(settings->to, &why);
-		sink.own = sink.fd >= 0;
+	fd = sink_stream(settings->to);
+	if (fd < 0) {
+		fd = sink_open(settings->to, &why);
+		sink.own = fd >= 0;
 	}
-	if (sink.fd >= 0)
+	if (fd >= 0) {
 		sink.kind = SINK_DESCRIPTOR;
-	else
+		sink.fd = fd;
+	} else {
 		snprintf(sink.fault, sizeof(sink.fault), "%s", why.text);
+	}
 }
 
 const char *log_fault(void)

@@ -32,7 +32,9 @@ struct log_field {
 };
 
 /* Before the first call, events go to syslog as text, and so they do where a
- * file cannot be opened, or a line not be written to it. A file is only opened
+ * file cannot be opened, or a line not be written to it. Where there is no
+ * /dev/log, standard error stands for syslog if it is the first process's
+ * too (a container's). A file is only opened
  * where no third user could put another in its place. */
 void log_open(const struct log_settings *settings);
 /* Why the file of the last log_open is not written; NULL: it is, or there is
