@@ -184,12 +184,34 @@ static bool goes_on(const struct dispatcher *x, const struct job *job,
 	       other_way(x, job, r, r->attempts, d);
 }
 
+/* What is used for a job whatever the routes say; an entry's own for one
+ * attempt. A queued one may name a transport that is gone from the
+ * configuration since. */
+static bool find_override(const struct dispatcher *x, struct job *job,
+			  struct outcome *why)
+{
+	const char *name = job->entry ? job->entry->transport : NULL;
+
+	if (!name)
+		name = job->envelope->transport;
+	job->way[0] = x->run->transport[0];
+	if (job->way[0] || !name)
+		return true;
+	job->way[0] = config_transport(x->run->config, name);
+	return job->way[0] || outcome_fail(why, STAGE_LOCAL, EX_CONFIG,
+					   "there is no transport \"%s\"",
+					   name);
+}
+
 void part_settle(struct dispatcher *x, const struct destination *d,
 		 struct part *p)
 {
 	struct job *job = p->job;
+	struct outcome why;
 	size_t i;
 
+	if (d && !find_override(x, job, &why))
+		d = NULL;
 	job->since = clock_now();
 	/* a transport asked for by hand was for this attempt alone */
 	if (!p->untried && job->entry && !job->entry->transport &&
@@ -217,24 +239,6 @@ void part_settle(struct dispatcher *x, const struct destination *d,
 }
 
 /* --- taking up --- */
-
-/* What is used for a job whatever the routes say. A queued one may name a
- * transport that is gone from the configuration since. */
-static bool find_override(const struct dispatcher *x, struct job *job,
-			  struct outcome *why)
-{
-	const char *name = job->entry ? job->entry->transport : NULL;
-
-	if (!name)
-		name = job->envelope->transport;
-	job->way[0] = x->run->transport[0];
-	if (job->way[0] || !name)
-		return true;
-	job->way[0] = config_transport(x->run->config, name);
-	return job->way[0] || outcome_fail(why, STAGE_LOCAL, EX_CONFIG,
-					   "there is no transport \"%s\"",
-					   name);
-}
 
 void dispatcher_add(struct dispatcher *x, struct job *job)
 {
