@@ -213,10 +213,6 @@ void part_settle(struct dispatcher *x, const struct destination *d,
 	if (d && !find_override(x, job, &why))
 		d = NULL;
 	job->since = clock_now();
-	/* a transport asked for by hand was for this attempt alone */
-	if (!p->untried && job->entry && !job->entry->transport &&
-	    !job->envelope->transport && !x->run->transport[0])
-		job->way[0] = NULL;
 	for (i = 0; i < p->n && !p->untried; i++) {
 		struct recipient *r = p->to[i].rcpt;
 
