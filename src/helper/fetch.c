@@ -13,7 +13,7 @@
  * status:
  *   0   the policy was printed
  *   64  wrong use
- *   65  an answer that is no policy: status, type or size
+ *   65  an answer that is not a policy: status, type or size
  *   70  the library failed
  *   75  no connection, or no answer in time
  *   77  the certificate is not valid for HOST
@@ -63,7 +63,7 @@ struct body {
 	char data[BODY_MAX];
 };
 
-static bool read_number(const char *text, long most, long *value)
+static bool option_number(const char *text, long most, long *value)
 {
 	char *end;
 
@@ -79,23 +79,25 @@ static bool read_option(int c, char *value, struct request *r)
 		r->ca_file = value;
 		return true;
 	case 'p':
-		return read_number(value, 65535, &r->port);
+		return option_number(value, 65535, &r->port);
 	case 't':
-		return read_number(value, TIME_MAX, &r->time);
+		return option_number(value, TIME_MAX, &r->time);
 	case 'x':
 		r->proxy.host = value;
 		return true;
 	case 'q':
-		return read_number(value, 65535, &r->proxy.port);
+		return option_number(value, 65535, &r->proxy.port);
 	case 'a':
 		if (r->proxy.addresses == ADDRESSES_MAX)
 			return false;
 		r->proxy.address[r->proxy.addresses++] = value;
 		return true;
 	case 'n':
-		return r->proxy.names = true;
+		r->proxy.names = true;
+		return true;
 	case 'u':
-		return r->proxy.authenticates = true;
+		r->proxy.authenticates = true;
+		return true;
 	}
 	return false;
 }
@@ -131,7 +133,7 @@ static bool read_arguments(int argc, char **argv, struct request *r)
 		is_host(r->proxy.host, ":ABCDEFGHIJKLMNOPQRSTUVWXYZ"));
 }
 
-static bool read_line(char line[CREDENTIAL_MAX])
+static bool read_credential(char line[CREDENTIAL_MAX])
 {
 	if (!fgets(line, CREDENTIAL_MAX, stdin))
 		return false;
@@ -142,8 +144,8 @@ static bool read_line(char line[CREDENTIAL_MAX])
 /* A user name without a password is what separates streams in Tor. */
 static bool read_credentials(struct request *r)
 {
-	return read_line(r->proxy.username) && r->proxy.username[0] &&
-	       read_line(r->proxy.password);
+	return read_credential(r->proxy.username) && r->proxy.username[0] &&
+	       read_credential(r->proxy.password);
 }
 
 static size_t take_body(char *data, size_t size, size_t n, void *context)
@@ -179,7 +181,7 @@ static struct curl_slist *add_resolve(struct curl_slist *list,
 	return curl_slist_append(list, line);
 }
 
-static bool is_plain_text(CURL *c)
+static bool is_type_text(CURL *c)
 {
 	static const char wanted[] = "text/plain";
 	const size_t n = sizeof(wanted) - 1;
@@ -199,7 +201,7 @@ struct der {
 	const unsigned char *p, *end;
 };
 
-/* The next element of in, which is left behind it. */
+/* The next element of in, which goes on after it. */
 static bool der_next(struct der *in, struct der *out)
 {
 	size_t n, octets;
@@ -294,7 +296,7 @@ static bool certificate_names_hosts(CURL *c)
 	return false;
 }
 
-static int conclude(CURL *c, CURLcode rc, const struct body *b)
+static int fetch_status(CURL *c, CURLcode rc, const struct body *b)
 {
 	long status = 0;
 
@@ -306,7 +308,7 @@ static int conclude(CURL *c, CURLcode rc, const struct body *b)
 	if (!certificate_names_hosts(c))
 		return EX_NOPERM;
 	if (curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status) ||
-	    status != 200 || b->full || !is_plain_text(c))
+	    status != 200 || b->full || !is_type_text(c))
 		return EX_DATAERR;
 	if (fwrite(b->data, 1, b->n, stdout) != b->n || fflush(stdout))
 		return EX_IOERR;
@@ -389,7 +391,7 @@ static CURLcode perform(CURL *c, const struct request *r, long time,
 	return rc;
 }
 
-/* Behind a proxy the library would try one address alone. */
+/* Through a proxy the library would try one address alone. */
 static CURLcode perform_each(CURL *c, const struct request *r,
 			     struct body *b)
 {
@@ -411,7 +413,7 @@ static CURLcode perform_each(CURL *c, const struct request *r,
 	return rc;
 }
 
-static int fetch(const struct request *r)
+static int fetch_policy(const struct request *r)
 {
 	static struct body body;
 	CURL *c = curl_easy_init();
@@ -423,7 +425,7 @@ static int fetch(const struct request *r)
 		rc = r->proxy.host && !r->proxy.names ?
 		     perform_each(c, r, &body) :
 		     perform(c, r, r->time, r->address, r->addresses, &body);
-		status = conclude(c, rc, &body);
+		status = fetch_status(c, rc, &body);
 	}
 	curl_easy_cleanup(c);
 	return status;
@@ -450,7 +452,7 @@ int main(int argc, char **argv)
 		return EX_USAGE;
 	if (curl_global_init(CURL_GLOBAL_DEFAULT))
 		return EX_SOFTWARE;
-	status = fetch(&r);
+	status = fetch_policy(&r);
 	curl_global_cleanup();
 	return status;
 }

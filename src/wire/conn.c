@@ -60,12 +60,12 @@ static bool conn_fail(struct outcome *why, const char *words)
 	return outcome_fail(why, STAGE_CONNECT, EX_TEMPFAIL, "%s", words);
 }
 
-static bool closed(struct outcome *why)
+static bool conn_closed(struct outcome *why)
 {
 	return conn_fail(why, "the server closed the connection");
 }
 
-static bool broken(const struct conn *c, int error, struct outcome *why)
+static bool conn_broke(const struct conn *c, int error, struct outcome *why)
 {
 	switch (error) {
 	case ECONNABORTED:
@@ -88,7 +88,7 @@ static bool broken(const struct conn *c, int error, struct outcome *why)
 	}
 }
 
-static bool silent(const struct conn *c, struct outcome *why)
+static bool conn_silent(const struct conn *c, struct outcome *why)
 {
 	long long waited = (long long)(clock_now() - c->asked + 500) / 1000;
 
@@ -111,7 +111,7 @@ static bool is_later(int error)
 	return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
 }
 
-/* Room for at least one byte behind end; false: the line is too long. */
+/* Room for at least one byte after end; false: the line is too long. */
 static bool make_room(struct conn *c)
 {
 	if (c->start == c->end)
@@ -134,7 +134,7 @@ static bool make_room(struct conn *c)
 }
 
 /* As read(2), into the buffer. */
-static long fill(struct conn *c)
+static long fill_room(struct conn *c)
 {
 	long got = raw_read(c, c->in + c->end, c->room - c->end);
 
@@ -154,23 +154,23 @@ static bool wait_readable(struct conn *c, int64_t deadline,
 		p.events = POLLOUT;
 	do {
 		if (!clock_left(deadline))
-			return silent(c, why);
+			return conn_silent(c, why);
 	} while (poll(&p, 1, clock_left(deadline)) <= 0);
 	return true;
 }
 
-static bool receive(struct conn *c, int64_t deadline, struct outcome *why)
+static bool conn_receive(struct conn *c, int64_t deadline, struct outcome *why)
 {
 	long got;
 
 	for (;;) {
-		got = fill(c);
+		got = fill_room(c);
 		if (got > 0)
 			return true;
 		if (!got)
-			return closed(why);
+			return conn_closed(why);
 		if (!is_later(errno))
-			return broken(c, errno, why);
+			return conn_broke(c, errno, why);
 		if (!wait_readable(c, deadline, why))
 			return false;
 	}
@@ -208,8 +208,8 @@ bool conn_line(struct conn *c, const char **line, size_t *n,
 			break;
 		/* a drip may always have one more byte in time */
 		if (!clock_left(deadline))
-			return silent(c, why);
-		if (!receive(c, deadline, why))
+			return conn_silent(c, why);
+		if (!conn_receive(c, deadline, why))
 			return false;
 	}
 	return outcome_fail(why, STAGE_CONNECT, EX_PROTOCOL,
@@ -228,7 +228,7 @@ bool conn_pending(struct conn *c)
 	if (tls_pending(c->tls))
 		return true;
 	/* what lies in the socket may be a ticket: only reading tells */
-	return make_room(c) && fill(c) > 0;
+	return make_room(c) && fill_room(c) > 0;
 }
 
 bool conn_ended(struct conn *c)
@@ -241,7 +241,7 @@ bool conn_ended(struct conn *c)
 	if (!c->tls)
 		got = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 	else if (make_room(c))
-		got = fill(c);
+		got = fill_room(c);
 	else
 		return false;
 	return !got || (got < 0 && !is_later(errno));
@@ -335,7 +335,7 @@ static bool wait_writable(struct conn *c, int64_t deadline,
 					 "in time");
 	} while (poll(&p, 1, clock_left(deadline)) <= 0);
 	if (!(p.revents & POLLOUT) && (p.revents & POLLRDHUP))
-		return closed(why);
+		return conn_closed(why);
 	return true;
 }
 
@@ -364,7 +364,7 @@ static bool write_flight(struct conn *c, struct flight *f, int64_t progress,
 			continue;
 		}
 		if (sent < 0 && !is_later(errno))
-			return broken(c, errno, why);
+			return conn_broke(c, errno, why);
 		if (!wait_writable(c, until, why))
 			return false;
 	}
@@ -431,7 +431,7 @@ bool conn_tls(struct conn *c, const struct tls_params *params,
 	 * for a server that speaks first */
 	if (c->heard && conn_pending(c))
 		return outcome_fail(why, STAGE_TLS, EX_TEMPFAIL,
-				    "bytes came in clear behind the answer to "
+				    "bytes came in clear after the answer to "
 				    "STARTTLS: somebody may be tampering with "
 				    "the connection");
 	if (!tls_open(c->fd, c->heard, params, facts, deadline, &c->tls, why))

@@ -492,7 +492,7 @@ static void send_query(struct pending *p, bool plain)
 	ares_send(p->dns->channel, query, (int)n, dns_finish, c);
 }
 
-/* A fresh turn: the name as it is now. False: it is no DNS name. */
+/* A fresh turn: the name as it is now. False: it is not a DNS name. */
 static bool ask_again(struct pending *p)
 {
 	p->turn++;
@@ -540,7 +540,7 @@ static void follow_cname(struct pending *p, struct dns_answer *a)
 		fail_question(p, "a malformed CNAME in the answer", false);
 }
 
-static void take_answer(struct pending *p, bool plain,
+static void dns_take_answer(struct pending *p, bool plain,
 			const unsigned char *data, size_t n)
 {
 	struct dns_answer a;
@@ -578,7 +578,7 @@ static void dns_finish(void *context, int status, int timeouts,
 		return;
 	p->copies--;
 	if (status == ARES_SUCCESS && data && n > 0) {
-		take_answer(p, plain, data, (size_t)n);
+		dns_take_answer(p, plain, data, (size_t)n);
 		return;
 	}
 	p->status = status;
@@ -653,7 +653,7 @@ static void dns_attend(struct dns *d, struct pollfd *p, int64_t deadline)
 					ARES_SOCKET_BAD);
 }
 
-static bool any_pending(const struct dns *d)
+static bool any_question(const struct dns *d)
 {
 	size_t i;
 
@@ -668,7 +668,7 @@ static void wait_for_answers(struct dns *d, int64_t deadline)
 	struct pollfd *poll_set = NULL;
 	size_t i;
 
-	while (any_pending(d) && clock_left(deadline)) {
+	while (any_question(d) && clock_left(deadline)) {
 		poll_set = mem_resize(poll_set, d->watching + 1,
 				      sizeof(*poll_set));
 		dns_attend(d, poll_set, deadline);

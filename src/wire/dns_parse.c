@@ -34,7 +34,7 @@ static bool label_is_valid(const char *label, size_t n)
 	return true;
 }
 
-/* RFC 1035 3.1; 0 where it is no name. The root is not asked for. */
+/* RFC 1035 3.1; 0 where it is not a name. The root is not asked for. */
 static size_t put_name(const char *name, unsigned char *out)
 {
 	size_t n, used = 0;
@@ -188,7 +188,7 @@ static bool name_at(struct dns_reading *r, size_t skip, bool host,
 	       name_normalise(out, host);
 }
 
-static bool read_name(struct dns_reading *r, size_t skip, bool host,
+static bool rdata_name(struct dns_reading *r, size_t skip, bool host,
 		      struct dns_record *record)
 {
 	char name[NS_MAXDNAME];
@@ -199,7 +199,7 @@ static bool read_name(struct dns_reading *r, size_t skip, bool host,
 	return true;
 }
 
-static bool read_txt(const unsigned char *data, size_t n,
+static bool rdata_txt(const unsigned char *data, size_t n,
 		     struct dns_record *record)
 {
 	struct buf text = BUF(NS_MAXMSG);
@@ -219,7 +219,7 @@ static bool read_txt(const unsigned char *data, size_t n,
 	return true;
 }
 
-static bool read_tlsa(const unsigned char *data, size_t n,
+static bool rdata_tlsa(const unsigned char *data, size_t n,
 		      struct dns_record *record)
 {
 	if (n < 4)
@@ -233,7 +233,7 @@ static bool read_tlsa(const unsigned char *data, size_t n,
 	return true;
 }
 
-static bool read_address(const unsigned char *data, size_t n, int family,
+static bool rdata_address(const unsigned char *data, size_t n, int family,
 			 struct net_address *out)
 {
 	out->sa.ss_family = (sa_family_t)family;
@@ -250,36 +250,36 @@ static bool read_address(const unsigned char *data, size_t n, int family,
 	return false;
 }
 
-static bool read_record(struct dns_reading *r, struct dns_record *record)
+static bool rdata_record(struct dns_reading *r, struct dns_record *record)
 {
 	const unsigned char *data = ns_rr_rdata(r->rr);
 	size_t n = ns_rr_rdlen(r->rr);
 
 	switch (r->type) {
 	case DNS_A:
-		return read_address(data, n, AF_INET, &record->address);
+		return rdata_address(data, n, AF_INET, &record->address);
 	case DNS_AAAA:
-		return read_address(data, n, AF_INET6, &record->address);
+		return rdata_address(data, n, AF_INET6, &record->address);
 	case DNS_CNAME:
-		return read_name(r, 0, false, record);
+		return rdata_name(r, 0, false, record);
 	case DNS_PTR:
-		return read_name(r, 0, true, record);
+		return rdata_name(r, 0, true, record);
 	case DNS_MX:
 		if (n < 3)
 			return false;
 		record->preference = ns_get16(data);
-		return read_name(r, 2, true, record);
+		return rdata_name(r, 2, true, record);
 	case DNS_SRV:
 		if (n < 7)
 			return false;
 		record->preference = ns_get16(data);
 		record->weight = ns_get16(data + 2);
 		record->port = ns_get16(data + 4);
-		return read_name(r, 6, true, record);
+		return rdata_name(r, 6, true, record);
 	case DNS_TXT:
-		return read_txt(data, n, record);
+		return rdata_txt(data, n, record);
 	case DNS_TLSA:
-		return read_tlsa(data, n, record);
+		return rdata_tlsa(data, n, record);
 	default:
 		return false;
 	}
@@ -341,7 +341,7 @@ static bool take_records(struct dns_reading *r)
 
 		if (!is_mine(r, i, r->type, &bad))
 			continue;
-		if (!read_record(r, &record)) {
+		if (!rdata_record(r, &record)) {
 			dropped = true;
 			continue;
 		}

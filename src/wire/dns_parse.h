@@ -18,8 +18,8 @@ enum {
 };
 
 /* A recursive query with AD (RFC 6840 5.7) and EDNS: header, question, and
- * DNS_OPT octets of an OPT record. Its length, or 0 where the name is no DNS
- * name. */
+ * DNS_OPT octets of an OPT record. Its length, or 0 where the name is not a
+ * DNS name. */
 size_t dns_query_build(const char *name, enum dns_type type, uint16_t id,
 		       unsigned char out[DNS_QUERY_MAX]);
 /* The same without EDNS; its length. */

@@ -53,7 +53,7 @@ bool interfaces_have_ipv6(void)
 
 /* Connecting a datagram socket sends nothing and fails where there is no
  * route; a source address that nobody beyond the link could answer to, as an
- * interface without a lease has it, is no way out either. */
+ * interface without a lease has it, is not a way out either. */
 static bool has_route(const char *text)
 {
 	struct net_address there, here = { .len = sizeof(here.sa) };

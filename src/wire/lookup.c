@@ -197,8 +197,9 @@ static bool lookup_numeric(const char *host, const struct net_address *a,
 {
 	if (!net_address_is_of(a, family))
 		return outcome_fail(why, STAGE_CONNECT, EX_TEMPFAIL,
-				    "%s is no %s, and ip_family allows no "
-				    "other", host, family_words(family));
+				    "%s is not an %s, and the address family "
+				    "allows no other", host,
+				    family_words(family));
 	net_addresses_add(out, a);
 	return true;
 }

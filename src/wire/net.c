@@ -61,7 +61,7 @@ static void race_lost(struct race *r, size_t i, int error)
 		r->unreachable++;
 	net_address_text(&r->list->item[i], text);
 	buf_addf(&r->words, "%s%s: %s", r->words.len ? "; " : "", text,
-		 r->source_missing ? "source_address is not here" :
+		 r->source_missing ? "the source address is not here" :
 				     strerror(error));
 }
 
@@ -257,8 +257,8 @@ static bool addresses_of(const struct net_dial *dial,
 		return true;
 	net_addresses_release(out);
 	return outcome_fail(why, STAGE_CONNECT, EX_TEMPFAIL,
-			    "%s has no address that ip_family and "
-			    "source_address allow", dial->host);
+			    "%s has no address that the address family and "
+			    "the source address allow", dial->host);
 }
 
 static bool source_parse(const struct net_dial *dial, struct net_address *a,
@@ -270,7 +270,7 @@ static bool source_parse(const struct net_dial *dial, struct net_address *a,
 		return true;
 	if (!net_address_parse(dial->source_address, 0, a))
 		return outcome_fail(why, STAGE_CONNECT, EX_CONFIG,
-				    "source_address %s is no address",
+				    "the source address %s is not an address",
 				    dial->source_address);
 	*source = a;
 	return true;

@@ -46,7 +46,7 @@ struct net_peer {
 
 /* A connected non-blocking descriptor with TCP_NODELAY, or false: EX_TEMPFAIL
  * (no answer, no address for now, any failure of a proxy), EX_NOHOST (the
- * name does not exist), EX_CONFIG (a source_address or path that can never
+ * name does not exist), EX_CONFIG (a source address or path that can never
  * work), EX_OSERR (no memory, process or descriptor for a look-up).
  * why->no_route is set where there is no route to any of the addresses, and
  * why->no_network where this host has no way out in any family besides. The

@@ -103,7 +103,7 @@ static bool cram_message(const struct sasl_params *p,
 }
 
 /* Both OAuth forms separate their parts by control characters. */
-static bool is_plain_text(const char *s)
+static bool is_bearer_text(const char *s)
 {
 	for (; *s; s++)
 		if ((unsigned char)*s < 0x20 || *s == 0x7f)
@@ -115,9 +115,9 @@ static const char *bearer_want(const struct sasl_params *p)
 {
 	if (!p->token || !*p->token)
 		return "a token";
-	if (!is_plain_text(p->token))
+	if (!is_bearer_text(p->token))
 		return "a token without control characters";
-	if (p->username && !is_plain_text(p->username))
+	if (p->username && !is_bearer_text(p->username))
 		return "a user name without control characters";
 	return NULL;
 }

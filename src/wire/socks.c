@@ -41,38 +41,38 @@ struct socks {
 	struct outcome *why;
 };
 
-static bool failed(struct socks *s, const char *words)
+static bool socks_fail(struct socks *s, const char *words)
 {
 	return outcome_fail(s->why, STAGE_CONNECT, EX_TEMPFAIL,
 			    "SOCKS proxy %s port %u: %s", s->proxy->host,
 			    s->proxy->port, words);
 }
 
-static bool ready(struct socks *s, short events)
+static bool socks_ready(struct socks *s, short events)
 {
 	struct pollfd p = { .fd = s->fd, .events = events };
 	int n;
 
 	do {
 		if (!clock_left(s->deadline))
-			return failed(s, "did not answer in time");
+			return socks_fail(s, "did not answer in time");
 		n = poll(&p, 1, clock_left(s->deadline));
 	} while (n <= 0);
 	return true;
 }
 
-static bool send_all(struct socks *s, const unsigned char *data, size_t n)
+static bool socks_send(struct socks *s, const unsigned char *data, size_t n)
 {
 	ssize_t sent;
 
 	while (n) {
-		if (!ready(s, POLLOUT))
+		if (!socks_ready(s, POLLOUT))
 			return false;
 		sent = send(s->fd, data, n, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (sent < 0) {
 			if (errno == EAGAIN || errno == EINTR)
 				continue;
-			return failed(s, "closed the connection");
+			return socks_fail(s, "closed the connection");
 		}
 		data += sent;
 		n -= (size_t)sent;
@@ -80,20 +80,20 @@ static bool send_all(struct socks *s, const unsigned char *data, size_t n)
 	return true;
 }
 
-/* Exactly n bytes: what stands behind belongs to the server. */
-static bool receive(struct socks *s, unsigned char *data, size_t n)
+/* Exactly n bytes: what comes after them is the server's. */
+static bool socks_receive(struct socks *s, unsigned char *data, size_t n)
 {
 	ssize_t got;
 
 	while (n) {
-		if (!ready(s, POLLIN))
+		if (!socks_ready(s, POLLIN))
 			return false;
 		got = recv(s->fd, data, n, MSG_DONTWAIT);
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
 		if (got <= 0)
-			return failed(s, "closed the connection within its "
-				      "answer");
+			return socks_fail(s, "closed the connection within its "
+					  "answer");
 		data += got;
 		n -= (size_t)got;
 	}
@@ -101,7 +101,7 @@ static bool receive(struct socks *s, unsigned char *data, size_t n)
 }
 
 /* RFC 1929 */
-static bool authenticate(struct socks *s)
+static bool socks_authenticate(struct socks *s)
 {
 	const char *password = s->proxy->password ? s->proxy->password : "";
 	size_t user_len = strlen(s->proxy->username);
@@ -111,8 +111,8 @@ static bool authenticate(struct socks *s)
 	bool sent;
 
 	if (!user_len || user_len > 255 || password_len > 255)
-		return failed(s, "proxy_username and proxy_password have at "
-			      "most 255 bytes, and a name is needed");
+		return socks_fail(s, "user name and password have at most 255 "
+				  "bytes, and a name is needed");
 	message[n++] = AUTH_VERSION;
 	message[n++] = (unsigned char)user_len;
 	memcpy(message + n, s->proxy->username, user_len);
@@ -120,39 +120,40 @@ static bool authenticate(struct socks *s)
 	message[n++] = (unsigned char)password_len;
 	memcpy(message + n, password, password_len);
 	n += password_len;
-	sent = send_all(s, message, n);
+	sent = socks_send(s, message, n);
 	mem_wipe(message, sizeof(message));
-	if (!sent || !receive(s, answer, sizeof(answer)))
+	if (!sent || !socks_receive(s, answer, sizeof(answer)))
 		return false;
 	if (answer[0] != AUTH_VERSION)
-		return failed(s, "its answer to the password is no SOCKS5");
+		return socks_fail(s, "its answer to the password is not "
+				  "SOCKS5's");
 	if (answer[1])
-		return failed(s, "refused proxy_username and proxy_password");
+		return socks_fail(s, "refused user name and password");
 	return true;
 }
 
-static bool greet(struct socks *s)
+static bool socks_greet(struct socks *s)
 {
 	unsigned char hello[4] = { VERSION, 1, METHOD_NONE, METHOD_PASSWORD };
 	unsigned char answer[2];
 
 	if (s->proxy->username)
 		hello[1] = 2;
-	if (!send_all(s, hello, 2u + hello[1]) ||
-	    !receive(s, answer, sizeof(answer)))
+	if (!socks_send(s, hello, 2u + hello[1]) ||
+	    !socks_receive(s, answer, sizeof(answer)))
 		return false;
 	if (answer[0] != VERSION)
-		return failed(s, "does not speak SOCKS5");
+		return socks_fail(s, "does not speak SOCKS5");
 	if (answer[1] == METHOD_NONE)
 		return true;
 	if (answer[1] == METHOD_PASSWORD && s->proxy->username)
-		return authenticate(s);
+		return socks_authenticate(s);
 	if (answer[1] != METHOD_REFUSED)
-		return failed(s, "chose a way to authenticate that was not "
-			      "offered");
-	return failed(s, s->proxy->username ?
-		      "accepts neither a password nor none" :
-		      "wants proxy_username and proxy_password");
+		return socks_fail(s, "chose a way to authenticate that was not "
+				  "offered");
+	return socks_fail(s, s->proxy->username ?
+			  "accepts neither a password nor none" :
+			  "wants a user name and a password");
 }
 
 static size_t put_address(unsigned char *at, const struct net_address *a)
@@ -167,7 +168,7 @@ static size_t put_address(unsigned char *at, const struct net_address *a)
 	return 17;
 }
 
-static bool request(struct socks *s, const char *host,
+static bool socks_request(struct socks *s, const char *host,
 		    const struct net_address *address, unsigned port)
 {
 	unsigned char message[3 + 2 + 255 + 2] = {
@@ -180,7 +181,8 @@ static bool request(struct socks *s, const char *host,
 	} else {
 		len = strlen(host);
 		if (!len || len > 255)
-			return failed(s, "a host name has at most 255 bytes");
+			return socks_fail(s, "a host name has at most 255 "
+					  "bytes");
 		message[n++] = TYPE_NAME;
 		message[n++] = (unsigned char)len;
 		memcpy(message + n, host, len);
@@ -188,7 +190,7 @@ static bool request(struct socks *s, const char *host,
 	}
 	message[n++] = (unsigned char)(port >> 8 & 0xff);
 	message[n++] = (unsigned char)(port & 0xff);
-	return send_all(s, message, n);
+	return socks_send(s, message, n);
 }
 
 /* The bound address is of no use, but its length must be known. */
@@ -205,25 +207,25 @@ static bool skip_bound(struct socks *s, unsigned type)
 		n = 16;
 		break;
 	case TYPE_NAME:
-		if (!receive(s, rest, 1))
+		if (!socks_receive(s, rest, 1))
 			return false;
 		n = rest[0];
 		break;
 	default:
-		return failed(s, "its answer is no SOCKS5");
+		return socks_fail(s, "its answer is not SOCKS5's");
 	}
-	return receive(s, rest, n + 2);
+	return socks_receive(s, rest, n + 2);
 }
 
-static bool answered(struct socks *s, const char *target, unsigned port)
+static bool socks_answered(struct socks *s, const char *target, unsigned port)
 {
 	unsigned char answer[4];
 	const char *words = "an unknown error code";
 
-	if (!receive(s, answer, sizeof(answer)))
+	if (!socks_receive(s, answer, sizeof(answer)))
 		return false;
 	if (answer[0] != VERSION)
-		return failed(s, "its answer is no SOCKS5");
+		return socks_fail(s, "its answer is not SOCKS5's");
 	if (!answer[1])
 		return skip_bound(s, answer[3]);
 	if (answer[1] < sizeof(replies) / sizeof(*replies))
@@ -244,6 +246,6 @@ bool socks_connect(int fd, const struct net_proxy *proxy, const char *host,
 
 	if (address)
 		net_address_text(address, text);
-	return greet(&s) && request(&s, host, address, port) &&
-	       answered(&s, address ? text : host, port);
+	return socks_greet(&s) && socks_request(&s, host, address, port) &&
+	       socks_answered(&s, address ? text : host, port);
 }

@@ -138,7 +138,7 @@ static int tls_pull_ready(gnutls_transport_ptr_t from, unsigned ms)
 	return poll(&p, 1, (int)ms);
 }
 
-static bool prepare(struct tls *t, int fd, struct outcome *why)
+static bool tls_prepare(struct tls *t, int fd, struct outcome *why)
 {
 	const char *name = t->params->server_name;
 
@@ -228,7 +228,7 @@ static bool handshake_failed(const struct tls *t, int error,
 	}
 }
 
-static bool wait_for(const struct tls *t, short events, int64_t deadline,
+static bool tls_wait(const struct tls *t, short events, int64_t deadline,
 		     struct outcome *why)
 {
 	struct pollfd p = { .fd = t->fd, .events = events };
@@ -272,7 +272,7 @@ static bool shake_hands(struct tls *t, int64_t deadline, struct outcome *why)
 		if (error != GNUTLS_E_AGAIN)
 			continue;
 		writes = gnutls_record_get_direction(t->session) == 1;
-		if (!wait_for(t, writes ? POLLOUT : POLLIN, deadline, why))
+		if (!tls_wait(t, writes ? POLLOUT : POLLIN, deadline, why))
 			return false;
 		if (!writes && !heard && !first_record(t, why))
 			return false;
@@ -313,7 +313,7 @@ bool tls_open(int fd, bool starttls, const struct tls_params *params,
 	t->facts = facts;
 	facts->fault = TLS_FAULT_NONE;
 	*tls = NULL;
-	if (!prepare(t, fd, why) || !shake_hands(t, deadline, why)) {
+	if (!tls_prepare(t, fd, why) || !shake_hands(t, deadline, why)) {
 		facts->verified = false;
 		tls_close(t);
 		return false;

@@ -49,7 +49,7 @@ static void search_names(struct search *s, const struct tls_chain *c)
 	}
 }
 
-static void search_release(struct search *s)
+static void search_end(struct search *s)
 {
 	while (s->names)
 		gnutls_free(s->name[--s->names].data);
@@ -270,7 +270,7 @@ bool tls_trust(struct tls *t, const struct tls_chain *c, bool all,
 		done = search_own(&s, t->params->ca_file, why);
 	else
 		t->no_authorities = !search_system(&s);
-	search_release(&s);
+	search_end(&s);
 	if (!done || !add_crls(s.list, t->params->crl_file, why)) {
 		gnutls_x509_trust_list_deinit(s.list, 1);
 		return false;
@@ -282,7 +282,7 @@ bool tls_trust(struct tls *t, const struct tls_chain *c, bool all,
 
 /* --- files, before a server waits for them --- */
 
-static bool unfit(struct outcome *why, const char *words)
+static bool file_unfit(struct outcome *why, const char *words)
 {
 	return outcome_fail(why, STAGE_TLS, EX_CONFIG, "%s", words);
 }
@@ -295,9 +295,9 @@ static bool load_file(const char *path, gnutls_datum_t *data,
 	errno = 0;
 	error = gnutls_load_file(path, data);
 	if (error == GNUTLS_E_FILE_ERROR)
-		return unfit(why, strerror(errno ? errno : EIO));
+		return file_unfit(why, strerror(errno ? errno : EIO));
 	if (error < 0)
-		return unfit(why, gnutls_strerror(error));
+		return file_unfit(why, gnutls_strerror(error));
 	return true;
 }
 
@@ -325,7 +325,7 @@ bool tls_ca_file_valid(const char *path, struct outcome *why)
 	good = trusted_from(&data, NULL, GNUTLS_X509_FMT_PEM) > 0 ||
 	       trusted_from(&data, NULL, GNUTLS_X509_FMT_DER) > 0;
 	gnutls_free(data.data);
-	return good || unfit(why, "holds no certificate");
+	return good || file_unfit(why, "holds no certificate");
 }
 
 bool tls_crl_file_valid(const char *path, struct outcome *why)
@@ -337,7 +337,7 @@ bool tls_crl_file_valid(const char *path, struct outcome *why)
 		return false;
 	good = trusted_from(NULL, &data, GNUTLS_X509_FMT_PEM) > 0;
 	gnutls_free(data.data);
-	return good || unfit(why, "holds no CRL (PEM)");
+	return good || file_unfit(why, "holds no CRL (PEM)");
 }
 
 bool tls_is_uri(const char *path)
@@ -364,15 +364,15 @@ bool tls_certificate_valid(const char *certificate, const char *key,
 	good = trusted_from(&data, NULL, GNUTLS_X509_FMT_PEM) > 0;
 	gnutls_free(data.data);
 	if (!good)
-		return unfit(why, "holds no certificate (PEM)");
+		return file_unfit(why, "holds no certificate (PEM)");
 	/* both are readable, and go together */
 	if (gnutls_certificate_allocate_credentials(&credentials) < 0)
-		return unfit(why, "no memory");
+		return file_unfit(why, "no memory");
 	error = gnutls_certificate_set_x509_key_file(credentials, certificate,
 						     key,
 						     GNUTLS_X509_FMT_PEM);
 	gnutls_certificate_free_credentials(credentials);
-	return error >= 0 || unfit(why, gnutls_strerror(error));
+	return error >= 0 || file_unfit(why, gnutls_strerror(error));
 }
 
 bool tls_system_has_trust(void)

@@ -165,10 +165,10 @@ static void facts_chain(struct tls_facts *f, const struct tls_chain *c)
 	}
 }
 
-static bool refuse(struct outcome *why, const char *format, ...)
+static bool cert_bad(struct outcome *why, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-static bool refuse(struct outcome *why, const char *format, ...)
+static bool cert_bad(struct outcome *why, const char *format, ...)
 {
 	char text[480];
 	va_list ap;
@@ -249,7 +249,7 @@ static bool verify_name(struct tls *t, const struct tls_chain *c,
 	size_t i;
 
 	if (!p->verify_name)
-		return refuse(why, "cannot be checked: no name to expect");
+		return cert_bad(why, "cannot be checked: no name to expect");
 	if (is_for(c->crt[0], p->verify_name))
 		return true;
 	for (i = 0; p->more_names && i < p->more_names->n; i++)
@@ -258,13 +258,13 @@ static bool verify_name(struct tls *t, const struct tls_chain *c,
 	any_name(c->crt[0], san_list, &names);
 	if (!names.n) {
 		t->facts->fault = TLS_FAULT_NO_NAME;
-		return refuse(why, "has no subject alternative name; a common "
-			      "name alone does not count");
+		return cert_bad(why, "has no subject alternative name; a "
+				"common name alone does not count");
 	}
 	t->facts->fault = TLS_FAULT_NAME;
 	text = list_join(&names, ", ");
 	list_release(&names);
-	refuse(why, "is not for %s but for %.300s", p->verify_name, text);
+	cert_bad(why, "is not for %s but for %.300s", p->verify_name, text);
 	free(text);
 	return false;
 }
@@ -364,8 +364,8 @@ static bool verify_peers(struct tls *t, const struct tls_chain *c,
 	int error = ask_library(t, status);
 
 	if (error < 0)
-		return refuse(why, "cannot be verified: %s",
-			      gnutls_strerror(error));
+		return cert_bad(why, "cannot be verified: %s",
+				gnutls_strerror(error));
 	second_look(t, c, status);
 	return true;
 }
@@ -393,13 +393,14 @@ static bool date_words(const struct tls_chain *c, struct outcome *why)
 			continue;
 		day_text(from > now ? from : until, when);
 		subject_of(c->crt[i], subject, sizeof(subject));
-		return refuse(why, "%s%s%s%s %s (or the clock here is "
-			      "wrong)", i ? "has an issuer, " : "",
-			      i ? subject : "", i ? ", which " : "",
-			      from > now ? "is not valid before" :
-					   "expired on", when);
+		return cert_bad(why, "%s%s%s%s %s (or the clock here is "
+				"wrong)", i ? "has an issuer, " : "",
+				i ? subject : "", i ? ", which " : "",
+				from > now ? "is not valid before" :
+				"expired on", when);
 	}
-	return refuse(why, "has an issuer that expired or is not yet valid");
+	return cert_bad(why, "has an issuer that expired or is not yet "
+			"valid");
 }
 
 /* GnuTLS's flags in words: false. */
@@ -428,26 +429,26 @@ static bool status_words(struct tls *t, const struct tls_chain *c,
 	size_t i;
 
 	if (status & GNUTLS_CERT_REVOKED)
-		return refuse(why, "was revoked by its issuer");
+		return cert_bad(why, "was revoked by its issuer");
 	if (status & (GNUTLS_CERT_EXPIRED | GNUTLS_CERT_NOT_ACTIVATED))
 		return date_words(c, why);
 	if (status & GNUTLS_CERT_SIGNER_NOT_FOUND) {
 		if (gnutls_x509_crt_check_issuer(c->crt[0], c->crt[0])) {
 			t->facts->fault = TLS_FAULT_SELF_SIGNED;
-			return refuse(why, "is self-signed");
+			return cert_bad(why, "is self-signed");
 		}
 		t->facts->fault = TLS_FAULT_ISSUER;
 		issuer_of(c->crt[c->n - 1], issuer, sizeof(issuer));
-		return refuse(why, "comes from an unknown issuer: %s",
-			      issuer);
+		return cert_bad(why, "comes from an unknown issuer: %s",
+				issuer);
 	}
 	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		if (status & rows[i].flags)
-			return refuse(why, "%s", rows[i].words);
+			return cert_bad(why, "%s", rows[i].words);
 	if (gnutls_certificate_verification_status_print(
 		    status, GNUTLS_CRT_X509, &text, 0) < 0)
-		return refuse(why, "is not trusted (%#x)", status);
-	refuse(why, "is not trusted: %s", (const char *)text.data);
+		return cert_bad(why, "is not trusted (%#x)", status);
+	cert_bad(why, "is not trusted: %s", (const char *)text.data);
 	gnutls_free(text.data);
 	return false;
 }
@@ -470,8 +471,8 @@ static bool verify_chain(struct tls *t, const struct tls_chain *c,
 	if (status & GNUTLS_CERT_SIGNER_NOT_FOUND && t->no_authorities &&
 	    !gnutls_x509_crt_check_issuer(c->crt[0], c->crt[0])) {
 		t->facts->fault = TLS_FAULT_NO_AUTHORITIES;
-		return refuse(why, "cannot be verified: there are no CA "
-			      "certificates on this system");
+		return cert_bad(why, "cannot be verified: there are no CA "
+				"certificates on this system");
 	}
 	return !status || status_words(t, c, status, why);
 }
@@ -563,7 +564,7 @@ static void add_anchor(gnutls_x509_trust_list_t list, const void *der,
 		++*anchors;
 }
 
-/* The leaf is no anchor: usage 3 is for that (RFC 7671 5.2). */
+/* The leaf is not an anchor: usage 3 is for that (RFC 7671 5.2). */
 static void add_matching(gnutls_x509_trust_list_t list,
 			 const struct tlsa *record, const struct tls_chain *c,
 			 unsigned *anchors)
@@ -670,7 +671,7 @@ static bool verify_pin(struct tls *t, struct outcome *why)
 		if (is_pin(pins->item[i], t->facts->pin))
 			return true;
 	t->facts->fault = TLS_FAULT_PIN;
-	return refuse(why, "has another fingerprint than configured");
+	return cert_bad(why, "has another fingerprint than configured");
 }
 
 /* --- the verdict --- */
@@ -732,7 +733,7 @@ int tls_verify(gnutls_session_t session)
 		chain_import(&c, raw, n);
 	facts_chain(t->facts, &c);
 	good = c.n ? judge_chain(t, &c, &t->verdict) :
-		     refuse(&t->verdict, "is missing or cannot be parsed");
+		     cert_bad(&t->verdict, "is missing or cannot be parsed");
 	while (c.n)
 		gnutls_x509_crt_deinit(c.crt[--c.n]);
 	return good ? 0 : GNUTLS_E_CERTIFICATE_ERROR;

@@ -282,11 +282,11 @@ def source_address(folder, _certificates):
         client = Client(folder, to("four.test",
                                    "source_address = 192.0.3.3"))
         status, _, err = client.send()
-        want(status == 75 and "source_address" in err, (status, err))
+        want(status == 75 and "source address" in err, (status, err))
         client = Client(folder, to("four.test",
                                    "source_address = 2001:db8::7"))
         status, _, err = client.send()
-        want(status == 75 and "source_address" in err, (status, err))
+        want(status == 75 and "source address" in err, (status, err))
         client = Client(folder, to("four.test", "source_address = here"))
         want(client.send()[0] == 78, "a bad address is no configuration")
         want(not four.peers, four.peers)
