@@ -42,18 +42,16 @@ BELOW["fetch"] = {"base"}
 # What is not mended yet. Nothing is added here: a circle that is gone goes
 # from the list, and the numbers only fall.
 CIRCLES = [
-    "config/check.c config/config.c config/identity.c config/read.c",
     "desk/accept.c desk/handover.c desk/runner.c",
-    "mail/message.c mail/message_fields.c",
     "queue/drop.c queue/order.c queue/queue.c",
     "submit/mtasts.c submit/mtasts_cache.c",
     "submit/hosts.c submit/hosts_direct.c submit/hosts_mx.c "
     "submit/hosts_srv.c submit/hosts_tls.c",
     "submit/deliver.c submit/deliver_dispatch.c",
-    "wire/tls_dane.c wire/tls_verify.c",
 ]
-NAMES_TWICE = 108        # private names that stand in several files
+NAMES_TWICE = 70         # private names that stand in several files
 KEYS_BELOW = 26          # lines that name a key, outside of KEYS_KNOWN
+KEYS_KNOWN
 KEYS_KNOWN = r"(config|desk|dnscheck)/.*|main\.c"
 COUNT = 0
 FAILED = 0
