@@ -190,29 +190,22 @@ void check_spf(struct dnscheck *c)
  * those of the host itself are a hint. */
 static bool host_passes(struct dnscheck *c, const char *host)
 {
-	struct dns_question q[2] = {
-		{ .name = host, .type = DNS_A },
-		{ .name = host, .type = DNS_AAAA },
-	};
 	char *sender = mem_printf("postmaster@%s", c->domain);
 	struct spf_query query = { .domain = c->domain, .sender = sender,
 				   .helo = host };
-	bool any = false, pass = true;
-	char words[WORDS];
-	size_t i, j;
+	struct net_addresses at;
+	char words[WORDS], unheard[128];
+	bool pass = dns_addresses(c->dns, host, 0, FAMILY_PREFER_V4, &at,
+				  unheard) == DNS_OK;
+	size_t i;
 
-	dns_ask(c->dns, q, 2);
-	for (i = 0; i < 2; i++) {
-		for (j = 0; pass && q[i].answer.status == DNS_OK &&
-		     j < q[i].answer.n; j++) {
-			query.ip = &q[i].answer.record[j].address;
-			pass = spf_check(c->dns, &query, words) == SPF_PASS;
-			any = true;
-		}
-		dns_answer_release(&q[i].answer);
+	for (i = 0; pass && i < at.n; i++) {
+		query.ip = &at.item[i];
+		pass = spf_check(c->dns, &query, words) == SPF_PASS;
 	}
+	net_addresses_release(&at);
 	free(sender);
-	return any && pass;
+	return pass;
 }
 
 static void check_smarthost(struct dnscheck *c, const struct transport *t)

@@ -123,26 +123,21 @@ static void no_address(struct dnscheck *c, const char *hostname,
 }
 
 static void take_answers(struct dnscheck *c, const char *hostname,
-			 const struct dns_question q[2],
+			 const struct net_addresses *at,
 			 const struct net_addresses *own)
 {
 	struct buf words = BUF(4096);
 	bool public = false;
 	char text[64], *publish;
-	size_t i, j;
+	size_t i;
 
-	for (i = 0; i < 2; i++)
-		for (j = 0; q[i].answer.status == DNS_OK &&
-		     j < q[i].answer.n; j++) {
-			const struct net_address *ip =
-				&q[i].answer.record[j].address;
-
-			net_address_text(ip, text);
-			buf_addf(&words, "%s%s", words.len ? ", " : "", text);
-			public = public || net_address_is_public(ip) ||
-				 c->d->config->dns.allow_loopback_mx;
-			add(c, ip, hostname, true);
-		}
+	for (i = 0; i < at->n; i++) {
+		net_address_text(&at->item[i], text);
+		buf_addf(&words, "%s%s", words.len ? ", " : "", text);
+		public = public || net_address_is_public(&at->item[i]) ||
+			 c->d->config->dns.allow_loopback_mx;
+		add(c, &at->item[i], hostname, true);
+	}
 	publish = public ? NULL : suggested_address(hostname, own);
 	report(c, public ? GRADE_OK : GRADE_WARN, "hostname", hostname,
 	       publish, "%s%s", buf_text(&words), public ? "" :
@@ -162,20 +157,21 @@ static void cannot_look_up(struct dnscheck *c, const char *hostname,
 static void by_hostname(struct dnscheck *c, const char *hostname,
 			const struct net_addresses *own)
 {
-	struct dns_question q[2] = {
-		{ .name = hostname, .type = DNS_A },
-		{ .name = hostname, .type = DNS_AAAA },
-	};
+	struct net_addresses at;
+	char words[128];
 
-	dns_ask(c->dns, q, 2);
-	if (q[0].answer.status == DNS_OK || q[1].answer.status == DNS_OK)
-		take_answers(c, hostname, q, own);
-	else if (q[0].answer.status == DNS_FAILED)
-		cannot_look_up(c, hostname, q[0].answer.words);
-	else
+	switch (dns_addresses(c->dns, hostname, 0, FAMILY_PREFER_V4, &at,
+			      words)) {
+	case DNS_OK:
+		take_answers(c, hostname, &at, own);
+		break;
+	case DNS_FAILED:
+		cannot_look_up(c, hostname, words);
+		break;
+	default:
 		no_address(c, hostname, own);
-	dns_answer_release(&q[0].answer);
-	dns_answer_release(&q[1].answer);
+	}
+	net_addresses_release(&at);
 }
 
 /* A direct transport may say another name, and leave from another address. */

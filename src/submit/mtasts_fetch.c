@@ -76,36 +76,22 @@ static bool take_proxy(struct fetch *f, struct outcome *why)
 
 /* --- the host --- */
 
-static void add_addresses(const struct run *run, const struct dns_answer *a,
-			  struct list *out)
-{
-	char text[64];
-	size_t i;
-
-	for (i = 0; i < a->n && out->n < POLICY_ADDRESSES; i++) {
-		if (net_address_is_local(&a->record[i].address) &&
-		    !run->config->dns.allow_loopback_mx)
-			continue;
-		net_address_text(&a->record[i].address, text);
-		list_add(out, text);
-	}
-}
-
 static void find_addresses(struct run *run, const char *host,
 			   struct list *out)
 {
-	struct dns_question q[2] = {
-		{ .name = host, .type = DNS_AAAA },
-		{ .name = host, .type = DNS_A },
-	};
+	struct net_addresses found;
+	char text[64], words[128];
 	size_t i;
 
-	dns_ask(run_dns(run), q, 2);
-	for (i = 0; i < 2; i++) {
-		if (q[i].answer.status == DNS_OK)
-			add_addresses(run, &q[i].answer, out);
-		dns_answer_release(&q[i].answer);
+	(void)dns_addresses(run_dns(run), host, 0, FAMILY_ANY, &found, words);
+	for (i = 0; i < found.n && out->n < POLICY_ADDRESSES; i++) {
+		if (net_address_is_local(&found.item[i]) &&
+		    !run->config->dns.allow_loopback_mx)
+			continue;
+		net_address_text(&found.item[i], text);
+		list_add(out, text);
 	}
+	net_addresses_release(&found);
 }
 
 static void add_number(struct list *argv, long long value)

@@ -138,41 +138,20 @@ static void fill_session(struct link *link)
 
 /* --- addresses --- */
 
-static void take_answer(struct net_addresses *out, const struct dns_answer *a,
-			unsigned port)
-{
-	struct net_address address;
-	size_t i;
-
-	for (i = 0; i < a->n && i < ADDRESSES_MOST; i++) {
-		address = a->record[i].address;
-		net_address_set_port(&address, port);
-		net_addresses_add(out, &address);
-	}
-}
-
 /* Resolvers that the configuration names are asked for a relay's name, too.
  * What they do not know, and a name without a dot, is for the system to find
  * (/etc/hosts). */
 static void ask_resolvers(struct run *run, const struct host *host,
 			  struct net_addresses *out)
 {
-	struct dns_question question[] = {
-		{ .name = host->name, .type = DNS_AAAA },
-		{ .name = host->name, .type = DNS_A },
-	};
 	struct net_address numeric;
-	size_t i;
+	char words[128];
 
-	if (!run->config->dns.resolver.n || !strchr(host->name, '.') ||
-	    net_is_localhost(host->name) ||
-	    net_address_parse(host->name, 0, &numeric))
-		return;
-	dns_ask(run_dns(run), question, 2);
-	for (i = 0; i < 2; i++) {
-		take_answer(out, &question[i].answer, host->port);
-		dns_answer_release(&question[i].answer);
-	}
+	if (run->config->dns.resolver.n && strchr(host->name, '.') &&
+	    !net_is_localhost(host->name) &&
+	    !net_address_parse(host->name, 0, &numeric))
+		(void)dns_addresses(run_dns(run), host->name, host->port,
+				    FAMILY_ANY, out, words);
 }
 
 static bool look_up(struct run *run, const struct transport *t,

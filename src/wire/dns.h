@@ -89,6 +89,12 @@ void dns_ask(struct dns *d, struct dns_question *question, size_t n);
 /* One question. */
 void dns_query(struct dns *d, const char *name, enum dns_type type,
 	       struct dns_answer *answer);
+/* The addresses of a name, A and AAAA asked at once: IPv6 first, or IPv4 where
+ * the family says so; of each 32 at most. The caller releases. Where there are
+ * none, the worse of both answers; words are those of DNS_FAILED. */
+enum dns_status dns_addresses(struct dns *d, const char *name, unsigned port,
+			      enum family family, struct net_addresses *out,
+			      char words[128]);
 /* The name asked for an address's PTR ("4.3.2.1.in-addr.arpa"). */
 void dns_reverse_name(const struct net_address *a, char out[80]);
 const char *dns_library_version(void);

@@ -601,11 +601,16 @@ static struct buf answer_to(const unsigned char *query, size_t n, bool tcp)
 	struct buf b = BUF(70000), text = BUF(70000);
 	unsigned id = (unsigned)query[0] << 8 | query[1];
 	unsigned flags = 0x81a0;
+	static const unsigned char v6[16] = { 0x20, 1, 0x0d, 0xb8, [15] = 1 };
 	char name[256], big[256];
-	unsigned i;
+	unsigned i, type;
 	size_t end;
+	bool has_address;
 
 	question_name(query, name);
+	type = query[12 + strlen(name) + 3];
+	has_address = (is(query, "both") && type == DNS_AAAA) ||
+		((is(query, "both") || is(query, "four")) && type == DNS_A);
 	if (is(query, "servfail"))
 		flags |= 2;
 	if (is(query, "nx"))
@@ -613,12 +618,14 @@ static struct buf answer_to(const unsigned char *query, size_t n, bool tcp)
 	if (!tcp && (is(query, "tc") || is(query, "tcsilent")))
 		flags |= 0x200;
 	put_header(&b, id, flags, is(query, "mx") || is(query, "flags") ||
-		   (tcp && is(query, "tc")));
+		   has_address || (tcp && is(query, "tc")));
 	put_name(&b, name);
 	end = b.len;
 	buf_add(&b, query + end, 4);
 	if (is(query, "mx")) {
 		put_mx(&b, name, 10, "mail.t");
+	} else if (has_address) {
+		put_record(&b, name, type, v6, type == DNS_A ? 4 : 16);
 	} else if (is(query, "flags")) {
 		buf_addc(&text, (char)(n - end - 4));
 		buf_add(&text, query + end + 4, n - end - 4);
@@ -825,6 +832,51 @@ static void test_asking(void **state)
 	dns_close(NULL);
 }
 
+static void test_addresses(void **state)
+{
+	static const struct {
+		const char *name;
+		enum family family;
+		enum dns_status status;
+		const char *text[2];
+	} cases[] = {
+		{ "both.t", FAMILY_ANY, DNS_OK,
+		  { "2001:db8::1", "32.1.13.184" } },
+		{ "both.t", FAMILY_PREFER_V4, DNS_OK,
+		  { "32.1.13.184", "2001:db8::1" } },
+		{ "both.t", FAMILY_V4, DNS_OK, { "32.1.13.184" } },
+		{ "both.t", FAMILY_V6, DNS_OK, { "2001:db8::1" } },
+		{ "four.t", FAMILY_ANY, DNS_OK, { "32.1.13.184" } },
+		{ "four.t", FAMILY_V6, DNS_NODATA, { NULL } },
+		{ "nodata.t", FAMILY_ANY, DNS_NODATA, { NULL } },
+		{ "nx.t", FAMILY_ANY, DNS_NXDOMAIN, { NULL } },
+		{ "servfail.t", FAMILY_ANY, DNS_FAILED, { NULL } },
+	};
+	struct dns *d = open_at("127.0.0.1", here.port, 3000, 0);
+	struct net_addresses found;
+	char words[128], text[64];
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		if (dns_addresses(d, cases[i].name, 25, cases[i].family,
+				  &found, words) != cases[i].status)
+			fail_msg("row %zu: %s", i, words);
+		assert_int_equal(words[0] != '\0',
+				 cases[i].status == DNS_FAILED);
+		for (j = 0; j < 2 && cases[i].text[j]; j++) {
+			assert_true(j < found.n);
+			net_address_text(&found.item[j], text);
+			assert_string_equal(text, cases[i].text[j]);
+		}
+		assert_int_equal(found.n, j);
+		if (found.n)
+			assert_int_equal(ntohs(found.item[0].v4.sin_port), 25);
+		net_addresses_release(&found);
+	}
+	dns_close(d);
+}
+
 static void test_on_the_wire(void **state)
 {
 	struct dns *d = open_at("127.0.0.1", here.port, 5000, 0);
@@ -1016,6 +1068,7 @@ int main(void)
 		cmocka_unit_test(test_reverse),
 		cmocka_unit_test(test_resolv_conf),
 		cmocka_unit_test(test_asking),
+		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_on_the_wire),
 		cmocka_unit_test(test_trust),
 		cmocka_unit_test(test_trust_of_several),
