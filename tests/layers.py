@@ -51,7 +51,6 @@ CIRCLES = [
 ]
 NAMES_TWICE = 70         # private names that stand in several files
 KEYS_BELOW = 26          # lines that name a key, outside of KEYS_KNOWN
-KEYS_KNOWN
 KEYS_KNOWN = r"(config|desk|dnscheck)/.*|main\.c"
 COUNT = 0
 FAILED = 0
