@@ -16,9 +16,9 @@
 
 struct aliases;
 
-/* Is told of what is wrong in a line: it is none, a part of it is no address,
- * or (foreign) it is what other systems do and we do not: pipes, files,
- * included lists. */
+/* Is told of what is wrong in a line: it is not an alias, a part of it is not
+ * an address, or (foreign) it is what other systems do and we do not: pipes,
+ * files, included lists. */
 struct alias_faults {
 	void (*tell)(void *context, size_t line, bool foreign,
 		     const char *words);
@@ -27,7 +27,7 @@ struct alias_faults {
 
 /* Reads the file, whose keys, and what they yield, lose a domain that is one
  * of local_names. A missing file is an error (EX_CONFIG) if named, else an
- * empty set. A line that is no alias is passed over, and told to faults, or
+ * empty set. A line that is not an alias is passed over, and told to faults, or
  * logged where that is NULL. */
 bool aliases_load(const char *path, bool named, const struct list *local_names,
 		  const struct alias_faults *faults, struct aliases **out,
@@ -41,7 +41,7 @@ void aliases_free(struct aliases *a);
  * More than most addresses are not followed. */
 bool aliases_expand(struct aliases *a, const char *address, size_t most,
 		    struct list *out);
-/* Tells of all parts of values that are no addresses. */
+/* Tells of all parts of values that are not addresses. */
 void aliases_check(const struct aliases *a, const struct alias_faults *faults);
 
 /* The address, without its domain where that is one of the names of this

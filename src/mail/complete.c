@@ -218,7 +218,7 @@ static void wrap(struct wrapper *w, const char *data, size_t n)
 /* What is done to the body's bytes. */
 enum treatment { BODY_STAYS, BODY_QUOTED, BODY_WRAPPED, BODY_NULS_LEFT_OUT };
 
-struct completing {
+struct completer {
 	struct message *m;
 	const struct completion *c;
 	const struct present *has;
@@ -246,8 +246,8 @@ static enum treatment choose_treatment(const struct message *m)
 	return m->body_nul ? BODY_NULS_LEFT_OUT : BODY_STAYS;
 }
 
-struct authoring {
-	struct completing *s;
+struct author_walk {
+	struct completer *s;
 	const char *text;
 	unsigned authors, own;  /* all of them, the account's own address */
 };
@@ -256,7 +256,7 @@ struct authoring {
  * those before it, unless it is the address that From will have. */
 static bool visit_replaced(struct mailbox *b, void *context)
 {
-	struct authoring *a = context;
+	struct author_walk *a = context;
 	struct buf *out = &a->s->authors;
 	const char *domain = a->s->c->domain;
 	size_t end = b->end;
@@ -282,9 +282,9 @@ static bool visit_replaced(struct mailbox *b, void *context)
 
 /* Who wrote it, according to one From field. Gives whether that is the
  * account's own address and nobody else. */
-static bool note_authors(struct completing *s, const struct field *f)
+static bool note_authors(struct completer *s, const struct field *f)
 {
-	struct authoring a = { .s = s };
+	struct author_walk a = { .s = s };
 	struct outcome ignored;
 	bool known;
 	char *text;
@@ -300,7 +300,7 @@ static bool note_authors(struct completing *s, const struct field *f)
 
 static bool note_from(const struct field *f, void *context)
 {
-	struct completing *s = context;
+	struct completer *s = context;
 	char *name;
 
 	if (!field_is(f, "From"))
@@ -316,7 +316,7 @@ static bool note_from(const struct field *f, void *context)
 
 /* --- fields of ours --- */
 
-static void put_from(struct completing *s)
+static void put_from(struct completer *s)
 {
 	enum { MOST = 64 * 1024 };
 	const char *name = s->c->full_name;
@@ -357,7 +357,7 @@ static void put_formatted(struct spool *out, const char *format, ...)
 	buf_release(&b);
 }
 
-static void put_message_id(struct completing *s)
+static void put_message_id(struct completer *s)
 {
 	unsigned char raw[8];
 	uint64_t random = 0;
@@ -371,14 +371,14 @@ static void put_message_id(struct completing *s)
 		      (unsigned long long)random, s->c->id_domain);
 }
 
-static void put_undisclosed(struct completing *s)
+static void put_undisclosed(struct completer *s)
 {
 	if (!s->to_done)
 		put_formatted(s->out, "To: undisclosed-recipients:;");
 	s->to_done = true;
 }
 
-static void put_encoding(struct completing *s)
+static void put_encoding(struct completer *s)
 {
 	if (!s->encoding_done)
 		put_formatted(s->out,
@@ -387,7 +387,7 @@ static void put_encoding(struct completing *s)
 }
 
 /* Who wrote it is still to be reached. */
-static void put_reply_to(struct completing *s)
+static void put_reply_to(struct completer *s)
 {
 	struct buf b = BUF(4 * (size_t)ADDRESS_FIELD_MAX);
 
@@ -399,7 +399,7 @@ static void put_reply_to(struct completing *s)
 	buf_release(&b);
 }
 
-static void put_missing(struct completing *s)
+static void put_missing(struct completer *s)
 {
 	char date[CLOCK_DATE_SIZE];
 
@@ -430,7 +430,7 @@ static void put_missing(struct completing *s)
 
 /* A field into which "@domain" is put after every local part that stands
  * alone. */
-struct qualifying {
+struct qualifier {
 	const struct field *f;
 	const char *domain;
 	struct buf b;
@@ -439,7 +439,7 @@ struct qualifying {
 
 static bool visit_unqualified(struct mailbox *b, void *context)
 {
-	struct qualifying *q = context;
+	struct qualifier *q = context;
 
 	if (b->qualified || b->at < q->from || b->at > q->f->value_len)
 		return true;
@@ -449,9 +449,9 @@ static bool visit_unqualified(struct mailbox *b, void *context)
 	return true;
 }
 
-static void put_addresses(struct completing *s, const struct field *f)
+static void put_addresses(struct completer *s, const struct field *f)
 {
-	struct qualifying q = { .f = f, .domain = s->c->domain,
+	struct qualifier q = { .f = f, .domain = s->c->domain,
 				.b = BUF(4 * (size_t)FIELD_MAX) };
 	size_t lead = (size_t)(f->value - f->raw);
 	char *text = field_flatten(f);
@@ -474,7 +474,7 @@ static void put_addresses(struct completing *s, const struct field *f)
 }
 
 /* A field too long to be held is refolded as it streams by. */
-static bool put_huge(struct completing *s, int64_t start, int64_t end)
+static bool put_huge(struct completer *s, int64_t start, int64_t end)
 {
 	struct refolder r = { .out = s->out, .width = LINE_LONGEST };
 	struct part p = s->m->header;
@@ -490,7 +490,7 @@ static bool put_huge(struct completing *s, int64_t start, int64_t end)
 }
 
 /* Fields that say nothing and of which a better one is there. */
-static bool is_void(struct completing *s, const struct field *f)
+static bool is_void(struct completer *s, const struct field *f)
 {
 	char *name;
 	bool from;
@@ -510,7 +510,7 @@ static bool is_void(struct completing *s, const struct field *f)
 }
 
 /* From becomes the account's. */
-static bool is_author_replaced(struct completing *s, const struct field *f)
+static bool is_author_replaced(struct completer *s, const struct field *f)
 {
 	if (s->c->from_header != FROM_REPLACE)
 		return false;
@@ -531,7 +531,7 @@ static bool is_author_replaced(struct completing *s, const struct field *f)
 }
 
 /* Whether another field stands in the place of this one, or none. */
-static bool is_replaced(struct completing *s, const struct field *f)
+static bool is_replaced(struct completer *s, const struct field *f)
 {
 	if (field_is(f, "Bcc") || field_is(f, "Resent-Bcc") ||
 	    field_is(f, "Return-Path") || field_is(f, "Content-Length") ||
@@ -550,7 +550,7 @@ static bool is_replaced(struct completing *s, const struct field *f)
 	return false;
 }
 
-static bool put_fields(struct completing *s)
+static bool put_fields(struct completer *s)
 {
 	const char *domain = s->c->domain;
 	struct field_walk w = { .m = s->m };
@@ -573,7 +573,7 @@ static bool put_fields(struct completing *s)
 
 /* --- the whole --- */
 
-static bool put_body(struct completing *s)
+static bool put_body(struct completer *s)
 {
 	struct qp q = { .out = s->out };
 	struct wrapper w = { .out = s->out };
@@ -604,7 +604,7 @@ static bool put_body(struct completing *s)
 }
 
 /* The completed message; a body that stays still lies where it was. */
-static bool assemble(struct completing *s, struct message *done,
+static bool assemble(struct completer *s, struct message *done,
 		     struct outcome *why)
 {
 	struct spool *out = s->out;
@@ -635,7 +635,7 @@ static bool assemble(struct completing *s, struct message *done,
 bool message_complete(struct message **m, const struct completion *c,
 		      struct outcome *why)
 {
-	struct completing s = {
+	struct completer s = {
 		.m = *m, .c = c, .has = &(*m)->has,
 		.body = choose_treatment(*m),
 		.authors = BUF(2 * (size_t)ADDRESS_FIELD_MAX),

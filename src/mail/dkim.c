@@ -169,7 +169,7 @@ static bool hash_body(struct message *m, unsigned char out[DKIM_HASH],
 
 /* --- which fields --- */
 
-struct signing {
+struct signature {
 	const struct dkim_signer *signer;
 	unsigned count[NAMES];
 	int64_t at[NAMES][REPEATS_MAX];  /* where they are */
@@ -182,7 +182,7 @@ struct signing {
 
 static bool note_signed(const struct field *f, void *context)
 {
-	struct signing *s = context;
+	struct signature *s = context;
 	size_t i;
 
 	for (i = 0; i < NAMES; i++)
@@ -199,21 +199,21 @@ static bool note_signed(const struct field *f, void *context)
 	return true;
 }
 
-static bool is_signable(const struct signing *s, size_t i)
+static bool is_signable(const struct signature *s, size_t i)
 {
 	return s->count[i] <= REPEATS_MAX && !s->cut[i];
 }
 
 static bool visit_signed(const struct field *f, void *context)
 {
-	struct signing *s = context;
+	struct signature *s = context;
 
 	hash_field(&s->hash, f, true);
 	return true;
 }
 
 /* All fields of a name, the last first. */
-static bool hash_name(struct signing *s, size_t i, struct message *m,
+static bool hash_name(struct signature *s, size_t i, struct message *m,
 		      struct outcome *why)
 {
 	size_t k;
@@ -228,7 +228,7 @@ static bool hash_name(struct signing *s, size_t i, struct message *m,
 }
 
 /* Those that are there once in the message's order, then the others. */
-static bool hash_fields(struct signing *s, struct message *m,
+static bool hash_fields(struct signature *s, struct message *m,
 			struct outcome *why)
 {
 	size_t i;
@@ -278,7 +278,7 @@ static void add_h(struct buf *b, const struct list *h)
 }
 
 /* The field's value with nothing after "b=". */
-static void add_tags(struct buf *b, const struct signing *s,
+static void add_tags(struct buf *b, const struct signature *s,
 		     const unsigned char body[DKIM_HASH])
 {
 	const struct dkim_signer *g = s->signer;
@@ -295,7 +295,7 @@ static void add_tags(struct buf *b, const struct signing *s,
 bool dkim_sign(struct message *m, const struct dkim_signer *signer,
 	       struct buf *out, struct outcome *why)
 {
-	struct signing s = { .signer = signer };
+	struct signature s = { .signer = signer };
 	unsigned char body[DKIM_HASH], hash[DKIM_HASH];
 	struct field own = { .name = field_name,
 			     .name_len = strlen(field_name) };

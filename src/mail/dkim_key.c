@@ -68,7 +68,7 @@ bool dkim_key_read(const char *path, struct dkim_key **out,
 	if (!b.len || gnutls_privkey_init(&key->key) < 0 ||
 	    gnutls_privkey_import_x509_raw(key->key, &pem,
 					   GNUTLS_X509_FMT_PEM, NULL, 0) < 0)
-		(void)unusable(why, path, "is no private key in PEM");
+		(void)unusable(why, path, "is not a private key in PEM");
 	else
 		ok = check_kind(key, path, why);
 out:

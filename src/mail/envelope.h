@@ -49,7 +49,7 @@ void envelope_release(struct envelope *e);
 
 /* Text as xtext (RFC 3461 4); the caller frees. */
 char *xtext(const char *text);
-/* And back; the caller frees. False where it is none, or holds a NUL. */
+/* And back; the caller frees. False where it is not xtext, or holds a NUL. */
 bool xtext_decode(const char *text, char **out) MUST_CHECK;
 
 #endif

@@ -23,7 +23,7 @@ enum { LINE_LONGEST = 998 };
  * A run of CRs before an LF, or before the end of the input, belongs to the
  * line end. Another CR becomes a blank in the header and a line end in the
  * body. A byte order mark before the header and leading "From " and ">From "
- * lines are dropped. A line that is no field ends the header, an empty line
+ * lines are dropped. A line that is not a field ends the header, an empty line
  * put before it. With dot_ends, a line of the input (not one that a bare CR
  * made) with a lone dot ends it all. A NUL in a field ends it, too, for good;
  * one in the body goes on and is noted.

@@ -98,7 +98,7 @@ static void add_needle(struct mask *m, const char *text, size_t n)
 }
 
 /* What stays the same of a secret's base64 with skip bytes before it,
- * whatever they and those behind it are. */
+ * whatever they and those after it are. */
 static void add_base64(struct mask *m, const char *secret, size_t n,
 		       size_t skip)
 {
@@ -111,7 +111,7 @@ static void add_base64(struct mask *m, const char *secret, size_t n,
 	buf_add_base64(&text, plain.data, plain.len);
 	while (text.len && text.data[text.len - 1] == '=')
 		text.len--;
-	/* without bytes behind it the last digit is known, too */
+	/* without bytes after it the last digit is known, too */
 	if (skip)
 		text.len -= text.len && (n + skip) % 3;
 	if (text.len > first + 1)
@@ -299,7 +299,7 @@ static void find_short(struct view *v, const char *needle, size_t n)
 			hit(v, i, n);
 }
 
-/* What was left of a needle where a line was cut, before or behind. */
+/* What was left of a needle where a line was cut, before or after. */
 static void find_ends(struct view *v, const char *needle, size_t n)
 {
 	size_t i, len;

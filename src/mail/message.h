@@ -25,9 +25,8 @@ struct message_limits {
 };
 
 /* Reads all of fd. False: EX_DATAERR (NUL in the header; 5.3.4 too large),
- * EX_UNAVAILABLE
- * (5.4.6, more than 50 Received), EX_NOINPUT (not readable at the first
- * read), EX_IOERR. After EX_DATAERR the rest of fd is not read: drain it;
+ * EX_UNAVAILABLE (5.4.6, more than 50 Received), EX_NOINPUT (not readable at
+ * the first read), EX_IOERR. After EX_DATAERR the rest of fd is not read: drain it;
  * after a dot that ended the message, this drains it. */
 bool message_read(int fd, const struct message_limits *limits,
 		  struct message **out, struct outcome *why) MUST_CHECK;
@@ -44,8 +43,8 @@ void message_abandon(struct message_reader *r);
 /* Reads on and throws away, so that a writer gets no SIGPIPE: at most 64 MiB
  * and 10 s, nothing from a terminal. */
 void message_drain(int fd);
-/* As message_read, from size bytes at an offset of a file, parsed anew (a queue
- * entry of another owner). */
+/* As message_read, from size bytes at an offset of a file, parsed again (a
+ * queue entry of another owner). */
 bool message_parse(int fd, int64_t offset, int64_t size,
 		   const struct message_limits *limits, struct message **out,
 		   struct outcome *why) MUST_CHECK;

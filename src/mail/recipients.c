@@ -68,7 +68,7 @@ static void sip_round(uint64_t v[4])
 }
 
 /* SipHash-1-3 (Aumasson, Bernstein) of an address, its domain without case.
- * Addresses come from whoever sends: without a key he could choose them so
+ * Addresses come from the sender: without a key he could choose them so
  * that all fall into one slot. */
 static uint64_t address_hash(const uint64_t key[2], const char *address)
 {

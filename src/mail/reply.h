@@ -20,8 +20,8 @@ enum { REPLY_LINES = 100, REPLY_BYTES = 64 * 1024 };
 struct reply {
 	int code;            /* 200 to 599 once complete */
 	struct buf text;     /* the lines after their codes, joined by LF: for
-			      * whoever parses it */
-	struct buf words;    /* the same for whoever reads it */
+			      * parsers */
+	struct buf words;    /* the same for people and logs */
 	bool masked;         /* words holds (else text is fit to be read) */
 	unsigned lines;
 	size_t bytes;

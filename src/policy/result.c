@@ -154,7 +154,7 @@ int tally_exit(const struct tally *t)
 		return t->worst;
 	if (!t->any_sent && !t->any_queued)
 		return t->deferred ? t->deferred : EX_TEMPFAIL;
-	/* whoever tried again would send it twice to somebody */
+	/* to try again would send it twice to somebody */
 	return rank_of(t->worst) > rank_of(EX_UNAVAILABLE) ? t->worst :
 	       EX_UNAVAILABLE;
 }
