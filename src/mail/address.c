@@ -354,32 +354,11 @@ static void mailbox_release(struct mailbox *b)
 	*b = (struct mailbox){0};
 }
 
-/* Takes name over. */
-static void mailbox_set(struct address_scan *s, const struct words *w,
-			char *name, const char *domain)
-{
-	const char *local = buf_text(&w->local);
-	struct buf address = BUF(4 * LOCAL_MAX);
-
-	if (is_dot_atom(local, w->local.len))
-		buf_add(&address, local, w->local.len);
-	else
-		quoted_add(&address, local, w->local.len);
-	if (domain)
-		buf_addf(&address, "@%s", domain);
-	mailbox_release(&s->box);
-	s->box = (struct mailbox){
-		.name = name,
-		.address = buf_take(&address),
-		.qualified = domain != NULL,
-		.at = w->end,
-	};
-}
-
 /* The rest of an addr-spec whose local part was read; takes name over. */
 static bool spec_read(struct address_scan *s, const struct words *w, char *name)
 {
-	struct buf raw = BUF(s->n);
+	struct buf raw = BUF(s->n), address = BUF(4 * LOCAL_MAX);
+	const char *local = buf_text(&w->local);
 	struct outcome bad;
 	char *domain = NULL;
 	bool ok = false;
@@ -400,7 +379,19 @@ static bool spec_read(struct address_scan *s, const struct words *w, char *name)
 		address_fault(s, "a name without an address");
 		goto out;
 	}
-	mailbox_set(s, w, name, domain);
+	if (is_dot_atom(local, w->local.len))
+		buf_add(&address, local, w->local.len);
+	else
+		quoted_add(&address, local, w->local.len);
+	if (domain)
+		buf_addf(&address, "@%s", domain);
+	mailbox_release(&s->box);
+	s->box = (struct mailbox){
+		.name = name,
+		.address = buf_take(&address),
+		.qualified = domain != NULL,
+		.at = w->end,
+	};
 	name = NULL;
 	ok = true;
 out:
@@ -550,29 +541,24 @@ static struct extent element_extent(const struct address_scan *scan)
 	return e;
 }
 
-/* What stands before an address in angle brackets, as it is. */
-static char *loose_name(const struct address_scan *s, size_t end)
-{
-	size_t from = s->start;
-
-	while (end > from && (s->text[end - 1] == ' ' ||
-			      s->text[end - 1] == '<'))
-		end--;
-	return end > from ? mem_stringn(s->text + from, end - from) : NULL;
-}
-
 /* An element that ends in "<address>" is that address, whatever is written
  * before it as a name. */
 static bool element_loose(struct address_scan *s, const struct extent *e)
 {
-	size_t n = s->n;
+	size_t n = s->n, end = e->open;
+	char *name = NULL;
 	bool ok;
 
 	if (e->open == e->end || e->quote || e->several)
 		return false;
+	/* what stands before it, as it is */
+	while (end > s->start && strchr(" <", s->text[end - 1]))
+		end--;
+	if (end > s->start)
+		name = mem_stringn(s->text + s->start, end - s->start);
 	s->n = e->end;
 	s->pos = e->open;
-	ok = angle_read(s, loose_name(s, e->open));
+	ok = angle_read(s, name);
 	while (ok && peek(s) == '>') {
 		s->pos++;
 		ok = cfws_skip(s);
@@ -640,9 +626,7 @@ static bool add_mailbox(struct mailbox *b, void *context)
 {
 	struct mailboxes *m = context;
 
-	if (!(m->n & (m->n - 1)))
-		m->box = mem_resize(m->box, m->n ? 2 * m->n : 1,
-				    sizeof(*m->box));
+	m->box = mem_grow(m->box, m->n, sizeof(*m->box));
 	m->box[m->n++] = *b;
 	*b = (struct mailbox){0};
 	return true;

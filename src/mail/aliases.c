@@ -132,9 +132,7 @@ static void alias_add(struct aliases *a, const char *s, size_t n, size_t line,
 		alias_tell(a, faults, line, false, words);
 		return;
 	}
-	if (!(a->n & (a->n - 1)))
-		a->item = mem_resize(a->item, a->n ? 2 * a->n : 1,
-				     sizeof(*a->item));
+	a->item = mem_grow(a->item, a->n, sizeof(*a->item));
 	a->item[a->n++] = (struct alias){
 		.name = name,
 		.value = mem_stringn(s + colon + 1, n - colon - 1),

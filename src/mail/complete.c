@@ -176,13 +176,6 @@ static void qp_encode(struct qp *q, const char *data, size_t n)
 	}
 }
 
-static void qp_end(struct qp *q)
-{
-	qp_blank(q, true);
-	if (q->line)
-		qp_line(q, "");
-}
-
 /* --- base64 (RFC 2045 6.8) on lines of their proper length --- */
 
 /* Only white space and NULs, which no decoder counts, are changed. */
@@ -597,7 +590,9 @@ static bool put_body(struct completer *s)
 		}
 		spool_add(s->out, data, (size_t)len);
 	}
-	qp_end(&q);
+	qp_blank(&q, true);
+	if (q.line)
+		qp_line(&q, "");
 	if (w.line)
 		wrap_line(&w);
 	return n == 0;

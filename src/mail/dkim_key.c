@@ -23,54 +23,46 @@ static bool unusable(struct outcome *why, const char *path, const char *what)
 			    "the DKIM key %s %s", path, what);
 }
 
-/* A key that others could write is not ours; who may read it, its group
- * say, is the administrator's choice. */
-static bool read_key(const char *path, struct buf *b, struct outcome *why)
-{
-	struct outcome failed;
-
-	if (file_read(path, FILE_TRUSTED, b, NULL, &failed))
-		return true;
-	if (b->full)
-		return unusable(why, path, "is too long");
-	return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
-			    "the DKIM key %s cannot be read: %s", path,
-			    file_reason(&failed, path));
-}
-
-static bool check_kind(struct dkim_key *key, const char *path,
-		       struct outcome *why)
-{
-	unsigned bits = 0;
-	const int kind = gnutls_privkey_get_pk_algorithm(key->key, &bits);
-
-	key->rsa = kind == GNUTLS_PK_RSA;
-	if (key->rsa && bits < RSA_MIN)
-		return unusable(why, path, "has less than 2048 bits");
-	if (!key->rsa && kind != GNUTLS_PK_EDDSA_ED25519)
-		return unusable(why, path, "is neither RSA nor Ed25519");
-	return true;
-}
-
 bool dkim_key_read(const char *path, struct dkim_key **out,
 		   struct outcome *why)
 {
 	struct buf b = BUF_SECRET(FILE_MAX);
 	struct dkim_key *key = mem_alloc(sizeof(*key));
+	struct outcome failed;
 	gnutls_datum_t pem;
+	unsigned bits = 0;
 	bool ok = false;
+	int kind;
 
 	*out = NULL;
-	if (!read_key(path, &b, why))
+	/* a key that others could write is not ours; who may read it, its
+	 * group say, is the administrator's choice */
+	if (!file_read(path, FILE_TRUSTED, &b, NULL, &failed)) {
+		if (b.full)
+			(void)unusable(why, path, "is too long");
+		else
+			(void)outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
+					   "the DKIM key %s cannot be read: "
+					   "%s", path,
+					   file_reason(&failed, path));
 		goto out;
+	}
 	pem.data = (unsigned char *)b.data;
 	pem.size = (unsigned)b.len;
 	if (!b.len || gnutls_privkey_init(&key->key) < 0 ||
 	    gnutls_privkey_import_x509_raw(key->key, &pem,
-					   GNUTLS_X509_FMT_PEM, NULL, 0) < 0)
+					   GNUTLS_X509_FMT_PEM, NULL, 0) < 0) {
 		(void)unusable(why, path, "is not a private key in PEM");
+		goto out;
+	}
+	kind = gnutls_privkey_get_pk_algorithm(key->key, &bits);
+	key->rsa = kind == GNUTLS_PK_RSA;
+	if (key->rsa && bits < RSA_MIN)
+		(void)unusable(why, path, "has less than 2048 bits");
+	else if (!key->rsa && kind != GNUTLS_PK_EDDSA_ED25519)
+		(void)unusable(why, path, "is neither RSA nor Ed25519");
 	else
-		ok = check_kind(key, path, why);
+		ok = true;
 out:
 	buf_release(&b);
 	if (ok)

@@ -179,16 +179,6 @@ static void not_a_field(struct normaliser *s)
 	s->state = NORMAL_TEXT;
 }
 
-static void a_field(struct normaliser *s)
-{
-	s->name[s->held] = '\0';
-	s->fields = true;
-	normal_line(s, s->name, s->held);
-	bare_crs(s, s->crs);
-	s->crs = 0;
-	s->state = NORMAL_TEXT;
-}
-
 /* CRs within what is held are blanks if it is a field's name, and line ends
  * if it is not, so they are held as they are. */
 static bool hold_crs(struct normaliser *s)
@@ -209,7 +199,12 @@ static size_t take_name(struct normaliser *s, char c)
 		return 1;
 	}
 	if (c == ':' && s->held) {
-		a_field(s);
+		s->name[s->held] = '\0';
+		s->fields = true;
+		normal_line(s, s->name, s->held);
+		bare_crs(s, s->crs);
+		s->crs = 0;
+		s->state = NORMAL_TEXT;
 		return 0;
 	}
 	if (c == '\n' || !hold_crs(s) || s->held == FIELD_NAME_MAX ||

@@ -120,27 +120,20 @@ static void add_base64(struct mask *m, const char *secret, size_t n,
 	buf_release(&plain);
 }
 
-static void add_hex(struct mask *m, const char *secret, size_t n)
-{
-	struct buf text = BUF_SECRET(2 * n);
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		buf_addf(&text, "%02x", (unsigned char)secret[i]);
-	add_needle(m, text.data, text.len);
-	buf_release(&text);
-}
-
 void mask_add_secret(struct mask *m, const char *secret)
 {
-	size_t n = secret ? strlen(secret) : 0, skip;
+	size_t n = secret ? strlen(secret) : 0, i;
+	struct buf hex = BUF_SECRET(2 * n);
 
 	if (!n)
 		return;
 	add_needle(m, secret, n);
-	for (skip = 0; skip < 3; skip++)
-		add_base64(m, secret, n, skip);
-	add_hex(m, secret, n);
+	for (i = 0; i < 3; i++)
+		add_base64(m, secret, n, i);
+	for (i = 0; i < n; i++)
+		buf_addf(&hex, "%02x", (unsigned char)secret[i]);
+	add_needle(m, hex.data, hex.len);
+	buf_release(&hex);
 }
 
 /* A digest made of the password: it can be guessed by who sees it. */
@@ -239,14 +232,6 @@ static void view_make(struct view *v, const char *text, size_t n)
 	}
 }
 
-static void view_release(struct view *v)
-{
-	mem_wipe(v->folded, v->n);
-	free(v->folded);
-	free(v->at);
-	free(v->hit);
-}
-
 static bool is_word(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
@@ -273,15 +258,6 @@ static bool is_there(const struct view *v, size_t i, const char *s, size_t n)
 static void hit(struct view *v, size_t i, size_t n)
 {
 	memset(v->hit + i, true, n * sizeof(*v->hit));
-}
-
-static void find_pieces(struct view *v, const struct mask *m)
-{
-	size_t i;
-
-	for (i = 0; m->size && i + PIECE <= v->n; i++)
-		if (*piece_slot(m, piece_of(v->folded + i)))
-			hit(v, i, PIECE);
 }
 
 /* A needle shorter than a piece; one that is hardly more than a letter only
@@ -338,7 +314,9 @@ static void find(struct view *v, const struct mask *m)
 	const char *needle;
 	size_t i, n;
 
-	find_pieces(v, m);
+	for (i = 0; m->size && i + PIECE <= v->n; i++)
+		if (*piece_slot(m, piece_of(v->folded + i)))
+			hit(v, i, PIECE);
 	for (i = 0; i < m->needle.n; i++) {
 		needle = m->needle.item[i];
 		n = strlen(needle);
@@ -372,5 +350,8 @@ void mask_apply(const struct mask *m, const char *text, size_t n,
 		from = v.at[i] + 1;
 	}
 	buf_add(out, text + from, n - from);
-	view_release(&v);
+	mem_wipe(v.folded, v.n);
+	free(v.folded);
+	free(v.at);
+	free(v.hit);
 }

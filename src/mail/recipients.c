@@ -41,9 +41,7 @@ struct gather {
 
 static void rcpt_append(struct envelope *e, const char *address)
 {
-	if (!(e->n & (e->n - 1)))
-		e->rcpt = mem_resize(e->rcpt, e->n ? 2 * e->n : 1,
-				     sizeof(*e->rcpt));
+	e->rcpt = mem_grow(e->rcpt, e->n, sizeof(*e->rcpt));
 	e->rcpt[e->n++] = (struct recipient){
 		.address = mem_string(address),
 	};
@@ -271,19 +269,15 @@ static bool gather_operands(struct gather *g, char *const *operand, size_t n)
 	return true;
 }
 
-static bool names_recipients(const struct field *f, bool resent)
-{
-	if (resent)
-		return field_is(f, "Resent-To") || field_is(f, "Resent-Cc") ||
-		       field_is(f, "Resent-Bcc");
-	return field_is(f, "To") || field_is(f, "Cc") || field_is(f, "Bcc");
-}
-
 static bool visit_field(const struct field *f, void *context)
 {
 	struct gather *g = context;
+	bool wanted = g->resent ?
+		field_is(f, "Resent-To") || field_is(f, "Resent-Cc") ||
+		field_is(f, "Resent-Bcc") :
+		field_is(f, "To") || field_is(f, "Cc") || field_is(f, "Bcc");
 
-	if (!names_recipients(f, g->resent))
+	if (!wanted)
 		return true;
 	if (f->cut)
 		g->failed = !outcome_fail(g->why, STAGE_LOCAL, EX_DATAERR,
@@ -295,12 +289,6 @@ static bool visit_field(const struct field *f, void *context)
 	return !g->failed;
 }
 
-static bool gather_fields(struct gather *g, struct message *m)
-{
-	g->resent = message_facts(m)->resent;
-	return message_fields(m, visit_field, g, g->why) && !g->failed;
-}
-
 bool envelope_recipients(struct envelope *e, const struct recipient_rules *r,
 			 char *const *operand, size_t operands,
 			 bool from_header, struct message *m,
@@ -309,8 +297,11 @@ bool envelope_recipients(struct envelope *e, const struct recipient_rules *r,
 	struct gather g = { .e = e, .rules = r, .why = why };
 	bool ok;
 
-	ok = gather_operands(&g, operand, operands) &&
-	     (!from_header || gather_fields(&g, m));
+	ok = gather_operands(&g, operand, operands);
+	if (ok && from_header) {
+		g.resent = message_facts(m)->resent;
+		ok = message_fields(m, visit_field, &g, why) && !g.failed;
+	}
 	if (ok && !e->n && !g.discarded)
 		ok = outcome_fail(why, STAGE_LOCAL, EX_USAGE,
 				  "no recipient");

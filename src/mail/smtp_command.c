@@ -78,44 +78,35 @@ static char *path_read(const char **text)
 
 /* --- the parameters --- */
 
-static const char bad_parameter[] = "501 5.5.4 bad parameter";
-
 /* value is NULL without "=". */
 struct parameter {
 	const char *name;
 	bool (*read)(void *into, const char *value);
 };
 
-static const char *read_parameter(const struct parameter *table, size_t n,
-				  unsigned *seen, void *into, char *word)
-{
-	char *value = strchr(word, '=');
-	size_t i;
-
-	if (value)
-		*value++ = '\0';
-	for (i = 0; i < n; i++) {
-		if (strcasecmp(table[i].name, word))
-			continue;
-		if (*seen & 1u << i || !table[i].read(into, value))
-			return bad_parameter;
-		*seen |= 1u << i;
-		return NULL;
-	}
-	return "555 5.5.4 unknown parameter";
-}
-
 static const char *read_parameters(const struct parameter *table, size_t n,
 				   void *into, const char *text)
 {
-	struct list words = { 0 };
 	const char *reply = NULL;
+	struct list words = { 0 };
 	unsigned seen = 0;
-	size_t i;
+	char *value;
+	size_t i, k;
 
 	list_split(&words, text, " \t");
-	for (i = 0; i < words.n && !reply; i++)
-		reply = read_parameter(table, n, &seen, into, words.item[i]);
+	for (i = 0; i < words.n && !reply; i++) {
+		value = strchr(words.item[i], '=');
+		if (value)
+			*value++ = '\0';
+		for (k = 0; k < n; k++)
+			if (!strcasecmp(table[k].name, words.item[i]))
+				break;
+		if (k == n)
+			reply = "555 5.5.4 unknown parameter";
+		else if (seen & 1u << k || !table[k].read(into, value))
+			reply = "501 5.5.4 bad parameter";
+		seen |= 1u << k;
+	}
 	list_release(&words);
 	return reply;
 }
