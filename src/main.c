@@ -158,7 +158,7 @@ static bool step_down(const struct config *c, struct outcome *why)
 	return done;
 }
 
-static bool prepare(struct desk *d, struct outcome *why)
+static bool check_names(struct desk *d, struct outcome *why)
 {
 	const char *transport = d->options->transport;
 
@@ -175,7 +175,7 @@ static bool prepare(struct desk *d, struct outcome *why)
 	return true;
 }
 
-static int fail(const struct desk *d, const struct outcome *why)
+static int main_fail(const struct desk *d, const struct outcome *why)
 {
 	int status = desk_fail(d, why);
 	char words[2048];
@@ -207,7 +207,7 @@ static int run_command(struct desk *d, bool set_id, int argc, char **argv,
 	if (set_id) {
 		outcome_fail(&why, STAGE_LOCAL, EX_NOPERM, "refuses to run "
 			     "set-user-id or set-group-id");
-		return fail(d, &why);
+		return main_fail(d, &why);
 	}
 	if (understood && commands[options->command].config == CONFIG_IGNORED)
 		return commands[options->command].run(d);
@@ -219,15 +219,15 @@ static int run_command(struct desk *d, bool set_id, int argc, char **argv,
 		desk_complain("POSTHASTE_URL is not used: root sends as the "
 			      "owner of the system's queue");
 	if (!understood)
-		return fail(d, &usage);
+		return main_fail(d, &usage);
 	if (!configured && (why.exit != EX_CONFIG ||
 			    commands[options->command].config ==
 			    CONFIG_NEEDED))
-		return fail(d, &why);
+		return main_fail(d, &why);
 	if (!stepped)
-		return fail(d, &down);
-	if (configured && !prepare(d, &why))
-		return fail(d, &why);
+		return main_fail(d, &down);
+	if (configured && !check_names(d, &why))
+		return main_fail(d, &why);
 	return commands[options->command].run(d);
 }
 

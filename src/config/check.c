@@ -117,7 +117,7 @@ void config_defaults(struct config *c, const struct config_place *place)
 
 /* --- checks --- */
 
-static void check_aliases(struct config *c)
+static void check_aliases_there(struct config *c)
 {
 	if (!c->general.aliases_named || !access(c->general.aliases, F_OK) ||
 	    (errno != ENOENT && errno != ENOTDIR))
@@ -318,7 +318,7 @@ void config_check(struct config *c, unsigned mode)
 {
 	size_t i;
 
-	check_aliases(c);
+	check_aliases_there(c);
 	for (i = 0; i < c->set->n; i++)
 		if (c->set->item[i].key->section == SECTION_TRANSPORT)
 			check_setting(c, &c->set->item[i], mode);

@@ -25,7 +25,7 @@ const struct transport *const *config_direct_way(void)
 	return direct_way;
 }
 
-static void add_words(struct config_error **list, size_t *n, const char *file,
+static void add_fault(struct config_error **list, size_t *n, const char *file,
 		      unsigned line, const char *raw)
 {
 	char words[1024];
@@ -35,8 +35,7 @@ static void add_words(struct config_error **list, size_t *n, const char *file,
 	if (*n == ERRORS_MAX)
 		raw = "further faults are not shown";
 	text_printable(words, sizeof(words), raw, strlen(raw));
-	if (!(*n & (*n - 1)))
-		*list = mem_resize(*list, *n ? 2 * *n : 1, sizeof(**list));
+	*list = mem_grow(*list, *n, sizeof(**list));
 	(*list)[(*n)++] = (struct config_error){
 		.file = mem_string(file ? file : "configuration"),
 		.line = line, .message = mem_string(words) };
@@ -45,13 +44,13 @@ static void add_words(struct config_error **list, size_t *n, const char *file,
 void config_fault_in(struct config *c, const char *file, unsigned line,
 		     const char *words)
 {
-	add_words(&c->error, &c->errors, file, line, words);
+	add_fault(&c->error, &c->errors, file, line, words);
 }
 
 void config_warn_in(struct config *c, const char *file, unsigned line,
 		    const char *words)
 {
-	add_words(&c->warning, &c->warnings, file, line, words);
+	add_fault(&c->warning, &c->warnings, file, line, words);
 }
 
 void config_fault(struct config *c, unsigned line, const char *format, ...)
@@ -144,6 +143,22 @@ void *section_at(const struct config *c, enum section section, size_t i)
 		return &c->transport[i];
 	default:
 		return (void *)c;
+	}
+}
+
+char **section_title(const struct config *c, enum section section, size_t i)
+{
+	switch (section) {
+	case SECTION_ACCOUNT:
+		return &c->account[i].name;
+	case SECTION_DOMAIN:
+		return &c->domain[i].name;
+	case SECTION_ROUTE:
+		return &c->route[i].name;
+	case SECTION_TRANSPORT:
+		return &c->transport[i].name;
+	default:
+		return NULL;
 	}
 }
 
@@ -302,7 +317,7 @@ void config_release(struct config *config)
 							 n) + key->offset);
 	for (section = SECTION_ACCOUNT; section < SECTIONS; section++)
 		for (n = 0; n < section_count(config, section); n++)
-			free(*(char **)section_at(config, section, n));
+			free(*section_title(config, section, n));
 	for (n = 0; n < config->routes; n++)
 		free(config->route[n].way);
 	free(config->account);

@@ -75,6 +75,8 @@ bool key_fits(const struct config_key *key, int kind);
 const char *section_name(enum section section);
 /* Section i of that sort (one of those without a name counts as one). */
 void *section_at(const struct config *c, enum section section, size_t i);
+/* Its name, a member of its struct; NULL for a section without one. */
+char **section_title(const struct config *c, enum section section, size_t i);
 size_t section_count(const struct config *c, enum section section);
 
 extern const struct value_type type_text, type_path, type_directory,

@@ -23,10 +23,10 @@ struct parse {
 	struct outcome *why;    /* the first fault */
 };
 
-static void usage_fault(struct parse *p, const char *format, ...)
+static void misuse(struct parse *p, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-static void usage_fault(struct parse *p, const char *format, ...)
+static void misuse(struct parse *p, const char *format, ...)
 {
 	char words[sizeof(p->why->text)];
 	va_list ap;
@@ -55,7 +55,7 @@ static bool is_b(const struct known_option *k)
 	return k && k->name && k->name[1] == 'b';
 }
 
-static bool is_about(enum command command)
+static bool tells_of_itself(enum command command)
 {
 	return command == COMMAND_HELP || command == COMMAND_VERSION;
 }
@@ -63,11 +63,11 @@ static bool is_about(enum command command)
 /* The commands of -b replace each other as values of one option do, and -bm
  * stands for no command at all; any other two contradict each other. */
 static void choose_command(struct parse *p, const struct known_option *k,
-		   const char *value)
+			   const char *value)
 {
 	struct options *o = p->o;
 
-	if (is_about(o->command))
+	if (tells_of_itself(o->command))
 		return;
 	if (k->command == COMMAND_SEND) {
 		if (p->chosen && !is_b(p->chosen))
@@ -77,16 +77,16 @@ static void choose_command(struct parse *p, const struct known_option *k,
 		return;
 	}
 	if (p->chosen && p->chosen->command != k->command &&
-	    !is_about(k->command) && !(is_b(p->chosen) && is_b(k)))
-		usage_fault(p, "%s cannot go together with %s", shown(k),
-		      shown(p->chosen));
+	    !tells_of_itself(k->command) && !(is_b(p->chosen) && is_b(k)))
+		misuse(p, "%s cannot go together with %s", shown(k),
+		       shown(p->chosen));
 	o->command = k->command;
 	o->argument = k->read || is_b(k) ? NULL : value;
 	p->chosen = k;
 }
 
 static void apply_option(struct parse *p, const struct known_option *k,
-		  const char *value)
+			 const char *value)
 {
 	void *field = (char *)p->o + k->offset;
 	struct outcome found;
@@ -98,7 +98,7 @@ static void apply_option(struct parse *p, const struct known_option *k,
 	else if (k->act == ACT_COMMAND)
 		choose_command(p, k, value);
 	if (k->read && !k->read(p->o, value, &found))
-		usage_fault(p, "%s", found.text);
+		misuse(p, "%s", found.text);
 }
 
 /* --- the words, by getopt_long(3) --- */
@@ -159,7 +159,7 @@ static void short_option(struct parse *p, int letter)
 	struct selection *s = &p->o->selection;
 
 	if (!k) {
-		usage_fault(p, "unknown option -%c%s", letter, optarg);
+		misuse(p, "unknown option -%c%s", letter, optarg);
 		return;
 	}
 	apply_option(p, k, k->value == VALUE_ATTACHED && !optarg ? "" : optarg);
@@ -188,17 +188,17 @@ static void bad_option(struct parse *p, bool lacks_value)
 	size_t i, n = strcspn(word, "="), like = 0;
 
 	if (k)
-		usage_fault(p, lacks_value ? "option %s needs a value" :
-		      "option %s takes no value", k->word);
+		misuse(p, lacks_value ? "option %s needs a value" :
+		       "option %s takes no value", k->word);
 	if (optopt) {
-		usage_fault(p, lacks_value ? "option -%c needs a value" :
-		      "unknown option -%c", optopt);
+		misuse(p, lacks_value ? "option -%c needs a value" :
+		       "unknown option -%c", optopt);
 		return;
 	}
 	for (i = 0; p->words[i].name; i++)
 		like += !strncmp(p->words[i].name, word + 2, n - 2);
-	usage_fault(p, like ? "option %.*s is ambiguous" : "unknown option %.*s",
-	      (int)(n & 0xfff), word);
+	misuse(p, like ? "option %.*s is ambiguous" : "unknown option %.*s",
+	       (int)(n & 0xfff), word);
 }
 
 static void parse_words(struct parse *p)
@@ -236,9 +236,9 @@ static void take_operands(struct parse *p)
 		o->operands++;
 	for (i = 0; i < o->operands && !p->ended; i++)
 		if (o->operand[i][0] == '-')
-			usage_fault(p, "%s: options go before the recipients (a "
-			      "recipient that begins with \"-\" goes after "
-			      "\"--\")", o->operand[i]);
+			misuse(p, "%s: options go before the recipients (a "
+			       "recipient that begins with \"-\" goes after "
+			       "\"--\")", o->operand[i]);
 }
 
 static bool takes_operands(enum command command)
@@ -266,7 +266,7 @@ static void check_combination(struct parse *p)
 	const char *chosen = p->chosen ? shown(p->chosen) : "this command";
 	struct options *o = p->o;
 
-	if (is_about(o->command))
+	if (tells_of_itself(o->command))
 		return;
 	/* --probe --json WORD: the word need not follow at once */
 	if (o->command == COMMAND_PROBE && !o->argument && o->operands == 1) {
@@ -274,16 +274,16 @@ static void check_combination(struct parse *p)
 		o->operands = 0;
 	}
 	if (o->operands && !takes_operands(o->command))
-		usage_fault(p, "%s takes no recipients", chosen);
+		misuse(p, "%s takes no recipients", chosen);
 	if (o->recipients_from_header && o->command != COMMAND_SEND)
-		usage_fault(p, "-t cannot go together with %s", chosen);
+		misuse(p, "-t cannot go together with %s", chosen);
 	if (o->dry_run && o->command != COMMAND_SEND)
-		usage_fault(p, "--dry-run cannot go together with %s", chosen);
+		misuse(p, "--dry-run cannot go together with %s", chosen);
 	if (o->json && !is_report(o))
-		usage_fault(p, "--json needs a report to print");
+		misuse(p, "--json needs a report to print");
 	if (!o->operands && !o->recipients_from_header &&
 	    (o->command == COMMAND_SEND || o->command == COMMAND_EXPLAIN))
-		usage_fault(p, "no recipients");
+		misuse(p, "no recipients");
 }
 
 bool options_parse(int argc, char **argv, struct options *o,
@@ -305,7 +305,7 @@ bool options_parse(int argc, char **argv, struct options *o,
 		take_operands(&p);
 	}
 	if (o->argument && !*o->argument)
-		usage_fault(&p, "option %s: its value is empty", shown(p.chosen));
+		misuse(&p, "option %s: its value is empty", shown(p.chosen));
 	check_combination(&p);
 	return !p.failed;
 }

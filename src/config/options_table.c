@@ -9,8 +9,8 @@
 
 enum { HELP_COLUMN = 24, HELP_WIDTH = 79 };
 
-static bool bad_option_value(struct outcome *why, const char *option, const char *value,
-		  const char *wanted)
+static bool bad_value(struct outcome *why, const char *option, const char *value,
+		      const char *wanted)
 {
 	return outcome_fail(why, STAGE_LOCAL, EX_USAGE,
 			    "option %s: \"%s\" is not %s", option, value,
@@ -18,41 +18,41 @@ static bool bad_option_value(struct outcome *why, const char *option, const char
 }
 
 static bool option_notify(struct options *o, const char *value,
-			struct outcome *why)
+			  struct outcome *why)
 {
 	if (notify_parse(value, &o->notify))
 		return true;
-	return bad_option_value(why, "-N", value,
-		     "\"never\" or a list of success, failure, delay");
+	return bad_value(why, "-N", value,
+			 "\"never\" or a list of success, failure, delay");
 }
 
 static bool option_return(struct options *o, const char *value,
-			struct outcome *why)
+			  struct outcome *why)
 {
 	if (return_parse(value, &o->dsn_return))
 		return true;
-	return bad_option_value(why, "-R", value, "\"full\" or \"hdrs\"");
+	return bad_value(why, "-R", value, "\"full\" or \"hdrs\"");
 }
 
 static bool option_envid(struct options *o, const char *value,
-		       struct outcome *why)
+			 struct outcome *why)
 {
 	if (!envid_is_valid(value))
-		return bad_option_value(why, "-V", value, "1 to 100 printable characters");
+		return bad_value(why, "-V", value, "1 to 100 printable characters");
 	o->envid = value;
 	return true;
 }
 
 static bool option_body(struct options *o, const char *value,
-		      struct outcome *why)
+			struct outcome *why)
 {
 	if (body_parse(value, &o->body))
 		return true;
-	return bad_option_value(why, "-B", value, "7BIT or 8BITMIME");
+	return bad_value(why, "-B", value, "7BIT or 8BITMIME");
 }
 
 static bool option_mode(struct options *o, const char *value,
-		      struct outcome *why)
+			struct outcome *why)
 {
 	(void)why;
 	switch (value[1]) {
@@ -69,7 +69,7 @@ static bool option_mode(struct options *o, const char *value,
 }
 
 static bool option_selection(struct options *o, const char *value,
-			   struct outcome *why)
+			     struct outcome *why)
 {
 	bool negated = value[0] == '!';
 	char field = value[negated];
@@ -81,8 +81,8 @@ static bool option_selection(struct options *o, const char *value,
 		return true;
 	}
 	if (!field || !strchr("IRS", field))
-		return bad_option_value(why, "-q", value,
-			     "an interval or I, R, S and a substring");
+		return bad_value(why, "-q", value,
+				 "an interval or I, R, S and a substring");
 	o->selection.field = field;
 	o->selection.negated = negated;
 	o->selection.substring = value + negated + 1;
@@ -231,7 +231,7 @@ static const char *const group_titles[] = {
 	[GROUP_IGNORED] = "Accepted and ignored",
 };
 
-static void add_names(struct buf *out, const struct known_option *k)
+static void help_names(struct buf *out, const struct known_option *k)
 {
 	buf_addf(out, "%s%s%s", k->name ? k->name : "",
 		 k->name && k->word ? ", " : "", k->word ? k->word : "");
@@ -242,7 +242,7 @@ static void add_names(struct buf *out, const struct known_option *k)
 }
 
 /* Words from the given column on, broken where the line ends. */
-static void add_wrapped(struct buf *out, const char *text, size_t column)
+static void help_wrapped(struct buf *out, const char *text, size_t column)
 {
 	size_t n;
 
@@ -263,22 +263,22 @@ static void add_wrapped(struct buf *out, const char *text, size_t column)
 	buf_addc(out, '\n');
 }
 
-static void add_row(struct buf *out, const struct known_option *k)
+static void help_row(struct buf *out, const struct known_option *k)
 {
 	size_t start = out->len, used;
 
 	buf_adds(out, "  ");
-	add_names(out, k);
+	help_names(out, k);
 	used = out->len - start;
 	if (used + 2 > HELP_COLUMN) {
 		buf_addc(out, '\n');
 		used = 0;
 	}
 	buf_addf(out, "%*s", (int)(HELP_COLUMN - used), "");
-	add_wrapped(out, k->help, HELP_COLUMN);
+	help_wrapped(out, k->help, HELP_COLUMN);
 }
 
-static void add_ignored(struct buf *out)
+static void help_ignored(struct buf *out)
 {
 	struct buf names = BUF(4096);
 	const struct known_option *k;
@@ -289,11 +289,11 @@ static void add_ignored(struct buf *out)
 			continue;
 		if (names.len)
 			buf_adds(&names, ", ");
-		add_names(&names, k);
+		help_names(&names, k);
 	}
 	buf_adds(out, "  ");
 	buf_addf(out, "%*s", HELP_COLUMN - 2, "");
-	add_wrapped(out, buf_text(&names), HELP_COLUMN);
+	help_wrapped(out, buf_text(&names), HELP_COLUMN);
 	buf_release(&names);
 }
 
@@ -310,12 +310,12 @@ void options_help(struct buf *out)
 			sizeof(*group_titles); group++) {
 		buf_addf(out, "\n%s:\n", group_titles[group]);
 		if (group == GROUP_IGNORED) {
-			add_ignored(out);
+			help_ignored(out);
 			continue;
 		}
 		for (i = 0; (k = option_at(i)); i++)
 			if (k->group == group)
-				add_row(out, k);
+				help_row(out, k);
 	}
 	buf_adds(out, "\nStatus 0: every recipient's server took the message, "
 		      "or it is held on disk.\n75: nothing was kept, try "

@@ -116,7 +116,7 @@ static void print_section(const struct config *c, enum section section,
 		buf_addf(out, "[%s]\n", section_name(section));
 	else
 		buf_addf(out, "[%s %s]\n", section_name(section),
-			 *(char **)section_at(c, section, index));
+			 *section_title(c, section, index));
 	for (i = 0; (key = key_at(i)); i++) {
 		if (key->section != section || !is_shown(c, key, index))
 			continue;
@@ -174,7 +174,7 @@ static void json_section(const struct config *c, enum section section,
 		title = mem_string(section_name(section));
 	else
 		title = mem_printf("%s %s", section_name(section),
-				   *(char **)section_at(c, section, index));
+				   *section_title(c, section, index));
 	json_object(j, title);
 	for (i = 0; (key = key_at(i)); i++)
 		if (key->section == section && is_shown(c, key, index))

@@ -32,14 +32,14 @@ struct reader {
 	char *value;               /* of the line in hand */
 };
 
-static const char *skip_blanks(const char *s, const char *end)
+static const char *after_blanks(const char *s, const char *end)
 {
 	while (s < end && (*s == ' ' || *s == '\t'))
 		s++;
 	return s;
 }
 
-static const char *trim(const char *s, const char *end)
+static const char *before_blanks(const char *s, const char *end)
 {
 	while (end > s && (end[-1] == ' ' || end[-1] == '\t' ||
 			   end[-1] == '\r'))
@@ -64,39 +64,30 @@ static bool is_clean(struct reader *r, const char *s, const char *end)
 	return false;
 }
 
-/* Room for one more of an array whose length is n. */
-static void *grow(void *array, size_t n, size_t size)
-{
-	if (n & (n - 1))
-		return array;
-	return mem_resize(array, n ? 2 * n : 1, size);
-}
-
-static void *new_named(struct reader *r, enum section section)
+static void add_section(struct reader *r, enum section section)
 {
 	struct config *c = r->c;
 
 	switch (section) {
 	case SECTION_ACCOUNT:
-		c->account = grow(c->account, c->accounts,
-				  sizeof(*c->account));
-		c->account[c->accounts] = (struct account){
+		c->account = mem_grow(c->account, c->accounts,
+				      sizeof(*c->account));
+		c->account[c->accounts++] = (struct account){
 			.line = r->line };
-		return &c->account[c->accounts++];
+		break;
 	case SECTION_DOMAIN:
-		c->domain = grow(c->domain, c->domains, sizeof(*c->domain));
-		c->domain[c->domains] = (struct domain){ .line = r->line };
-		return &c->domain[c->domains++];
+		c->domain = mem_grow(c->domain, c->domains, sizeof(*c->domain));
+		c->domain[c->domains++] = (struct domain){ .line = r->line };
+		break;
 	case SECTION_ROUTE:
-		c->route = grow(c->route, c->routes, sizeof(*c->route));
-		c->route[c->routes] = (struct route){ .line = r->line };
-		return &c->route[c->routes++];
+		c->route = mem_grow(c->route, c->routes, sizeof(*c->route));
+		c->route[c->routes++] = (struct route){ .line = r->line };
+		break;
 	default:
-		c->transport = grow(c->transport, c->transports,
-				    sizeof(*c->transport));
+		c->transport = mem_grow(c->transport, c->transports,
+				      sizeof(*c->transport));
 		c->transport[c->transports] = *config_direct();
-		c->transport[c->transports].line = r->line;
-		return &c->transport[c->transports++];
+		c->transport[c->transports++].line = r->line;
 	}
 }
 
@@ -106,15 +97,15 @@ static void enter_named(struct reader *r, enum section section, char *name)
 	size_t i, n = section_count(r->c, section);
 
 	for (i = 0; i < n; i++)
-		/* the name is the first member of each of them */
-		if (!strcmp(*(char **)section_at(r->c, section, i), name))
+		if (!strcmp(*section_title(r->c, section, i), name))
 			break;
 	if (i < n) {
 		free(name);
 	} else {
-		*(char **)new_named(r, section) = name;
-		r->seen[section] = grow(r->seen[section], n,
-					sizeof(**r->seen));
+		add_section(r, section);
+		*section_title(r->c, section, n) = name;
+		r->seen[section] = mem_grow(r->seen[section], n,
+					    sizeof(**r->seen));
 		r->seen[section][n] = 0;
 	}
 	r->section = section;
@@ -177,7 +168,7 @@ static void enter_section(struct reader *r, const char *s, const char *end)
 	while (s < end && *s != ' ' && *s != '\t')
 		s++;
 	n = (size_t)(s - word);
-	name = skip_blanks(s, end);
+	name = after_blanks(s, end);
 	for (section = 0; section < SECTIONS; section++)
 		if (strlen(section_name(section)) == n &&
 		    !memcmp(section_name(section), word, n))
@@ -206,8 +197,8 @@ static bool section_line(struct reader *r, const char *s, const char *end)
 			     "\"]\" and nothing behind it");
 		return false;
 	}
-	s = skip_blanks(s + 1, end - 1);
-	enter_section(r, s, trim(s, end - 1));
+	s = after_blanks(s + 1, end - 1);
+	enter_section(r, s, before_blanks(s, end - 1));
 	return r->section != SECTIONS;
 }
 
@@ -240,7 +231,7 @@ static void unknown_key(struct reader *r, const char *s, size_t n)
 static bool key_line(struct reader *r, const char *s, const char *end)
 {
 	const char *equals = memchr(s, '=', (size_t)(end - s));
-	const char *key_end = trim(s, equals ? equals : end);
+	const char *key_end = before_blanks(s, equals ? equals : end);
 	size_t n = (size_t)(key_end - s);
 
 	if (!equals || !n) {
@@ -260,7 +251,7 @@ static bool key_line(struct reader *r, const char *s, const char *end)
 	}
 	memcpy(r->key, s, n);
 	r->key[n] = '\0';
-	s = skip_blanks(equals + 1, end);
+	s = after_blanks(equals + 1, end);
 	r->value = mem_stringn(s, (size_t)(end - s));
 	return true;
 }
@@ -273,9 +264,9 @@ static bool one_line(struct reader *r, char *out, size_t size)
 
 	end = memchr(s, '\n', (size_t)(r->end - s));
 	r->at = end ? end + 1 : r->end;
-	end = trim(s, end ? end : r->end);
+	end = before_blanks(s, end ? end : r->end);
 	r->line++;
-	s = skip_blanks(s, end);
+	s = after_blanks(s, end);
 	if (s == end || *s == ';' || *s == '#' || !is_clean(r, s, end))
 		return false;
 	if (*s == '[') {
@@ -336,7 +327,7 @@ static void set_key(struct reader *r, const struct config_key *key)
 		config_fault(r->c, r->line, "%s is set again", key->key);
 		return;
 	}
-	set->item = grow(set->item, set->n, sizeof(*set->item));
+	set->item = mem_grow(set->item, set->n, sizeof(*set->item));
 	set->item[set->n++] = (struct setting){
 		.key = key, .index = r->index, .line = r->line };
 	if (quoted && key->type->free_text)
@@ -361,7 +352,7 @@ static void set_key(struct reader *r, const struct config_key *key)
 	set->item[set->n - 1].faulty = true;
 }
 
-static int take(struct reader *r, const char *name)
+static int take_key(struct reader *r, const char *name)
 {
 	const struct config_key *key = key_named(r->section, name);
 
@@ -387,7 +378,7 @@ static int on_key(void *user, const char *section, const char *name,
 #endif
 	(void)section;
 	(void)value;
-	return take(user, name);
+	return take_key(user, name);
 }
 
 void config_read(struct config *c, const char *text, size_t n)

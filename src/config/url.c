@@ -13,7 +13,7 @@ static bool bad_url(struct outcome *why, const char *words)
 	return outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s", words);
 }
 
-static int hex_digit(char c)
+static int url_hex_digit(char c)
 {
 	const char *at = c ? strchr("0123456789abcdef",
 				    tolower((unsigned char)c)) : NULL;
@@ -31,11 +31,11 @@ static bool decode_part(const char *s, size_t n, char out[PART_MAX])
 	for (i = 0; i < n && len + 1 < PART_MAX; i++) {
 		c = s[i];
 		if (c == '%') {
-			if (i + 2 >= n || hex_digit(s[i + 1]) < 0 ||
-			    hex_digit(s[i + 2]) < 0)
+			if (i + 2 >= n || url_hex_digit(s[i + 1]) < 0 ||
+			    url_hex_digit(s[i + 2]) < 0)
 				return false;
-			c = (char)(hex_digit(s[i + 1]) * 16 +
-				   hex_digit(s[i + 2]));
+			c = (char)(url_hex_digit(s[i + 1]) * 16 +
+				   url_hex_digit(s[i + 2]));
 			i += 2;
 		}
 		if ((unsigned char)c < ' ' || c == 0x7f)
@@ -64,7 +64,7 @@ static const char *scheme_of(const char *url, const char **rest)
 	return NULL;
 }
 
-static bool add_user(const char *s, size_t n, struct buf *text,
+static bool url_user(const char *s, size_t n, struct buf *text,
 		     struct outcome *why)
 {
 	char user[PART_MAX];
@@ -80,7 +80,7 @@ static bool add_user(const char *s, size_t n, struct buf *text,
 }
 
 /* "host", "host:port", "[v6]:port" */
-static bool add_host(const char *s, size_t n, struct buf *text,
+static bool url_host(const char *s, size_t n, struct buf *text,
 		     struct outcome *why)
 {
 	const char *bracket = n && *s == '[' ? memchr(s, ']', n) : NULL;
@@ -129,7 +129,7 @@ bool config_of_url(const char *url, const char *password_file,
 		 "[route url]\ntransport = url\n[transport url]\nkind = %s\n",
 		 kind);
 	at = memrchr(rest, '@', n);
-	if (at && !add_user(rest, (size_t)(at - rest), text, why))
+	if (at && !url_user(rest, (size_t)(at - rest), text, why))
 		return false;
 	if (at) {
 		n -= (size_t)(at + 1 - rest);
@@ -137,5 +137,5 @@ bool config_of_url(const char *url, const char *password_file,
 	}
 	if (password_file)
 		buf_addf(text, "password_file = %s\n", password_file);
-	return add_host(rest, n, text, why);
+	return url_host(rest, n, text, why);
 }

@@ -36,7 +36,8 @@ static const struct unit sizes[] = {
 };
 
 /* Digits and a unit from *text on, added to *sum. */
-static bool add_part(const char **text, const struct unit *unit, int64_t *sum)
+static bool add_quantity(const char **text, const struct unit *unit,
+			 int64_t *sum)
 {
 	int64_t n = 0;
 	size_t len;
@@ -71,7 +72,7 @@ bool duration_parse(const char *text, int64_t *ms)
 		return true;
 	}
 	do {
-		if (!add_part(&text, durations, &sum))
+		if (!add_quantity(&text, durations, &sum))
 			return false;
 	} while (*text);
 	*ms = sum;
@@ -82,7 +83,7 @@ bool size_parse(const char *text, int64_t *bytes)
 {
 	int64_t sum = 0;
 
-	if (!add_part(&text, sizes, &sum) || *text)
+	if (!add_quantity(&text, sizes, &sum) || *text)
 		return false;
 	*bytes = sum;
 	return true;
@@ -342,8 +343,8 @@ static bool selector_item(const char *text, char **out, struct outcome *why)
 
 /* --- values that are no strings --- */
 
-static bool read_switch(const struct config_key *key, const char *text,
-			void *field, struct outcome *why)
+static bool value_switch(const struct config_key *key, const char *text,
+			 void *field, struct outcome *why)
 {
 	static const char *const words[] = { "no", "yes", "false", "true",
 					     "off", "on", "0", "1", NULL };
@@ -358,8 +359,8 @@ static bool read_switch(const struct config_key *key, const char *text,
 	return true;
 }
 
-static bool read_word(const struct config_key *key, const char *text,
-		      void *field, struct outcome *why)
+static bool value_word(const struct config_key *key, const char *text,
+		       void *field, struct outcome *why)
 {
 	int i = *text ? word_index(key->words, text, strlen(text)) : -1;
 	struct buf known = BUF(512);
@@ -378,8 +379,8 @@ static bool read_word(const struct config_key *key, const char *text,
 	return false;
 }
 
-static bool read_notify(const struct config_key *key, const char *text,
-			void *field, struct outcome *why)
+static bool value_notify(const struct config_key *key, const char *text,
+			 void *field, struct outcome *why)
 {
 	(void)key;
 	if (notify_parse(text, field))
@@ -405,8 +406,8 @@ static bool within(const struct config_key *key, int64_t value,
 			    (long long)(key->most / factor), unit);
 }
 
-static bool read_number(const struct config_key *key, const char *text,
-			void *field, struct outcome *why)
+static bool value_number(const struct config_key *key, const char *text,
+			 void *field, struct outcome *why)
 {
 	int64_t value = 0;
 	const char *s = text;
@@ -421,8 +422,8 @@ static bool read_number(const struct config_key *key, const char *text,
 	return true;
 }
 
-static bool read_size(const struct config_key *key, const char *text,
-		      void *field, struct outcome *why)
+static bool value_size(const struct config_key *key, const char *text,
+		       void *field, struct outcome *why)
 {
 	(void)key;
 	if (size_parse(text, field))
@@ -442,8 +443,8 @@ static void print_size(const void *field, struct buf *out)
 	buf_addf(out, "%lld%.1s", (long long)value, unit);
 }
 
-static bool read_duration(const struct config_key *key, const char *text,
-			  void *field, struct outcome *why)
+static bool value_duration(const struct config_key *key, const char *text,
+			   void *field, struct outcome *why)
 {
 	int64_t value;
 
@@ -478,8 +479,8 @@ static void print_duration(const void *field, struct buf *out)
 }
 
 /* The schedule, whose words stay as they were written. */
-static bool read_durations(const struct config_key *key, const char *text,
-			   void *field, struct outcome *why)
+static bool value_durations(const struct config_key *key, const char *text,
+			    void *field, struct outcome *why)
 {
 	struct list words = { 0 };
 	bool good = true;
@@ -488,7 +489,7 @@ static bool read_durations(const struct config_key *key, const char *text,
 
 	list_split(&words, text, ", \t");
 	for (i = 0; good && i < words.n; i++) {
-		good = read_duration(key, words.item[i], &value, why);
+		good = value_duration(key, words.item[i], &value, why);
 		if (good)
 			list_add(field, words.item[i]);
 	}
@@ -497,8 +498,8 @@ static bool read_durations(const struct config_key *key, const char *text,
 }
 
 /* The host becomes what a host's name is normally. */
-static bool read_endpoint(const struct config_key *key, const char *text,
-			  void *field, struct outcome *why)
+static bool value_endpoint(const struct config_key *key, const char *text,
+			   void *field, struct outcome *why)
 {
 	struct endpoint e, *out = field;
 	char *name;
@@ -597,15 +598,15 @@ const struct value_type
 	type_mechanisms = LIST(.item = mechanism_item),
 	type_extensions = LIST(.item = extension_item),
 	type_selectors = LIST(.item = selector_item),
-	type_durations = LIST(.read = read_durations),
-	type_bool = { .store = STORE_BOOL, .read = read_switch },
-	type_tristate = { .store = STORE_CHOICE, .read = read_switch },
-	type_word = { .store = STORE_CHOICE, .read = read_word },
-	type_bits_notify = { .store = STORE_BITS, .read = read_notify,
+	type_durations = LIST(.read = value_durations),
+	type_bool = { .store = STORE_BOOL, .read = value_switch },
+	type_tristate = { .store = STORE_CHOICE, .read = value_switch },
+	type_word = { .store = STORE_CHOICE, .read = value_word },
+	type_bits_notify = { .store = STORE_BITS, .read = value_notify,
 			     .print = print_notify },
-	type_number = NUMBER(.read = read_number),
-	type_size = NUMBER(.read = read_size, .print = print_size),
-	type_duration = NUMBER(.read = read_duration,
+	type_number = NUMBER(.read = value_number),
+	type_size = NUMBER(.read = value_size, .print = print_size),
+	type_duration = NUMBER(.read = value_duration,
 			       .print = print_duration),
-	type_endpoint = { .store = STORE_ENDPOINT, .read = read_endpoint,
+	type_endpoint = { .store = STORE_ENDPOINT, .read = value_endpoint,
 			  .print = print_endpoint };

@@ -40,14 +40,6 @@ static uid_t queue_owner(const struct config *c)
 	return st.st_uid;
 }
 
-/* What only the queue's owner can read is no fault because somebody else
- * asks. */
-static bool is_the_owners(const struct check *k, const char *path)
-{
-	return k->sender != (uid_t)-1 && k->sender != geteuid() &&
-	       faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) && errno == EACCES;
-}
-
 /* Whether a file can be read; otherwise that is said. */
 static bool readable(struct check *k, unsigned line, const char *key,
 		     const char *path)
@@ -60,7 +52,10 @@ static bool readable(struct check *k, unsigned line, const char *key,
 		close(fd);
 		return true;
 	}
-	if (is_the_owners(k, path)) {
+	/* what only the queue's owner can read is not a fault because
+	 * somebody else asks */
+	if (k->sender != (uid_t)-1 && k->sender != geteuid() &&
+	    faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) && errno == EACCES) {
 		owner = getpwuid(k->sender);
 		config_warn(&k->shown, line, "%s: %.300s cannot be read by "
 			    "you, so it was not looked at: %.60s, who owns the "
@@ -72,8 +67,8 @@ static bool readable(struct check *k, unsigned line, const char *key,
 	return false;
 }
 
-static void unfit(struct check *k, unsigned line, const char *key,
-		  const char *path, const struct outcome *why)
+static void tell_unfit(struct check *k, unsigned line, const char *key,
+		       const char *path, const struct outcome *why)
 {
 	/* some words have the file's name, others go on from it */
 	if (strstr(why->text, path))
@@ -83,26 +78,16 @@ static void unfit(struct check *k, unsigned line, const char *key,
 			     why->text);
 }
 
-static bool is_faulty(const struct check *k, unsigned line)
-{
-	size_t i;
-
-	for (i = 0; i < k->shown.errors; i++)
-		if (line && k->shown.error[i].line == line)
-			return true;
-	return false;
-}
-
 typedef bool validator(const char *path, struct outcome *why);
 
 static void check_file(struct check *k, const char *section, size_t i,
-		       const char *key, const char *path, validator *judge)
+		       const char *key, const char *path, validator *valid)
 {
 	unsigned line = config_line(&k->shown, section, key, i);
 	struct outcome why;
 
-	if (path && readable(k, line, key, path) && !judge(path, &why))
-		unfit(k, line, key, path, &why);
+	if (path && readable(k, line, key, path) && !valid(path, &why))
+		tell_unfit(k, line, key, path, &why);
 }
 
 static bool dkim_key_valid(const char *path, struct outcome *why)
@@ -134,7 +119,7 @@ static void check_certificate(struct check *k, size_t i)
 	if (t->key && !is_uri(t->key))
 		there = readable(k, key_line, "key", t->key) && there;
 	if (there && !tls_certificate_valid(t->certificate, t->key, &why))
-		unfit(k, line, "certificate", t->certificate, &why);
+		tell_unfit(k, line, "certificate", t->certificate, &why);
 }
 
 /* A maildir, or what is there of the way to it: whoever delivers has to be able
@@ -164,24 +149,10 @@ static void check_maildir(struct check *k, size_t i)
 	free(at);
 }
 
-static void check_transport_files(struct check *k, size_t i)
-{
-	const struct transport *t = &k->shown.transport[i];
-
-	check_maildir(k, i);
-	/* that others can read it was said by the loader */
-	if (!is_faulty(k, config_line(&k->shown, "transport",
-				      "password_file", i)))
-		check_file(k, "transport", i, "password_file",
-			   t->password_file, secret_file_valid);
-	check_file(k, "transport", i, "ca_file", t->ca_file,
-		   tls_ca_file_valid);
-	check_certificate(k, i);
-}
-
 static void check_files(struct check *k)
 {
-	struct config *c = &k->shown;
+	const struct config *c = &k->shown;
+	const struct transport *t;
 	const struct domain *d;
 	size_t i, n;
 
@@ -194,8 +165,17 @@ static void check_files(struct check *k)
 			check_file(k, "domain", i, "dkim_key",
 				   d->dkim_key.item[n], dkim_key_valid);
 	}
-	for (i = 0; i < c->transports; i++)
-		check_transport_files(k, i);
+	for (i = 0; i < c->transports; i++) {
+		t = &c->transport[i];
+		check_maildir(k, i);
+		/* that others can read it was said by the loader */
+		if (!config_faulty(c, "transport", "password_file", i))
+			check_file(k, "transport", i, "password_file",
+				   t->password_file, secret_file_valid);
+		check_file(k, "transport", i, "ca_file", t->ca_file,
+			   tls_ca_file_valid);
+		check_certificate(k, i);
+	}
 }
 
 static void tell_alias(void *context, size_t line, bool foreign,
@@ -220,7 +200,8 @@ static void check_aliases(struct check *k)
 	struct outcome why;
 
 	/* that it is missing was said by the loader */
-	if (!c->general.aliases || is_faulty(k, line))
+	if (!c->general.aliases ||
+	    config_faulty(c, "general", "aliases", 0))
 		return;
 	if (!aliases_load(c->general.aliases, c->general.aliases_named,
 			  &c->general.local_names, &faults, &a, &why))
@@ -231,17 +212,6 @@ static void check_aliases(struct check *k)
 }
 
 /* --- what is valid and hardly meant --- */
-
-/* The log has been opened by whoever we are now. */
-static void check_log(struct check *k)
-{
-	const char *fault = log_fault();
-
-	if (fault)
-		config_warn(&k->shown, config_line(&k->shown, "log", "to", 0),
-			    "to: cannot be written, and syslog takes its "
-			    "place: %s", fault);
-}
 
 /* A queue that was asked for, and where it would be. */
 static void check_queue(struct check *k)
@@ -266,20 +236,26 @@ static void check_queue(struct check *k)
 static void check_credentials(struct check *k, size_t i)
 {
 	const struct transport *t = &k->shown.transport[i];
+	const struct {
+		bool wrong;
+		const char *key, *words;
+	} rows[] = {
+		{ t->username && !secret_foreseen(t), "username",
+		  "username without a password: none of the password keys, "
+		  "no entry in ~/.netrc" },
+		{ !t->username && t->password, "password",
+		  "password without a username" },
+		{ !t->username && t->password_file, "password_file",
+		  "password_file without a username" },
+	};
+	size_t n;
 
-	if (t->username && !secret_foreseen(t))
-		config_warn(&k->shown, config_line(&k->shown, "transport",
-						   "username", i),
-			    "username without a password: none of the "
-			    "password keys, no entry in ~/.netrc");
-	if (!t->username && t->password)
-		config_warn(&k->shown, config_line(&k->shown, "transport",
-						   "password", i),
-			    "password without a username");
-	if (!t->username && t->password_file)
-		config_warn(&k->shown, config_line(&k->shown, "transport",
-						   "password_file", i),
-			    "password_file without a username");
+	for (n = 0; n < sizeof(rows) / sizeof(*rows); n++)
+		if (rows[n].wrong)
+			config_warn(&k->shown, config_line(&k->shown,
+							   "transport",
+							   rows[n].key, i),
+				    "%s", rows[n].words);
 }
 
 /* Whether a certificate is held against the system's authorities. */
@@ -313,6 +289,7 @@ static void check_trust(struct check *k)
 static void check_meaning(struct check *k)
 {
 	struct config *c = &k->shown;
+	const char *fault = log_fault();
 	size_t i;
 
 	if (c->user_file && !config_sets_anything(c))
@@ -321,7 +298,10 @@ static void check_meaning(struct check *k)
 	for (i = 0; i < c->transports; i++)
 		check_credentials(k, i);
 	check_queue(k);
-	check_log(k);
+	/* the log has been opened by whom we are now */
+	if (fault)
+		config_warn(c, config_line(c, "log", "to", 0), "to: cannot be "
+			    "written, and syslog takes its place: %s", fault);
 	check_trust(k);
 }
 

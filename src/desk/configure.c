@@ -34,8 +34,8 @@ static struct transport a_transport(enum kind kind, char **host)
 	return t;
 }
 
-static void take(struct search *s, const char *host, unsigned port,
-		 enum kind kind)
+static void take_server(struct search *s, const char *host, unsigned port,
+			enum kind kind)
 {
 	s->found.host = mem_string(host);
 	s->found.port = port;
@@ -69,7 +69,7 @@ static bool by_srv_of(struct search *s, enum kind kind)
 		return false;
 	}
 	h = &hosts.item[0];
-	take(s, h->name, h->port, kind);
+	take_server(s, h->name, h->port, kind);
 	/* where no further name is acceptable, DNS led elsewhere and nothing
 	 * but DNS says so */
 	s->found.foreign = !h->more_names.n && !is_known(s, h->name) &&
@@ -115,13 +115,13 @@ static bool by_provider(struct search *s)
 	}
 	if (!p)
 		return false;
-	take(s, p->host, p->port, p->kind);
+	take_server(s, p->host, p->port, p->kind);
 	return true;
 }
 
 /* --- what answers --- */
 
-static void add_addresses(const struct dns_answer *a, struct host *h)
+static void guess_addresses(const struct dns_answer *a, struct host *h)
 {
 	size_t i;
 
@@ -151,7 +151,7 @@ static void guess_hosts(struct search *s, struct host guess[GUESSES])
 	}
 	dns_ask(run_dns(&s->run), q, 2 * GUESSES);
 	for (i = 0; i < 2 * GUESSES; i++) {
-		add_addresses(&q[i].answer, &guess[i / 2]);
+		guess_addresses(&q[i].answer, &guess[i / 2]);
 		dns_answer_release(&q[i].answer);
 	}
 }
@@ -187,7 +187,7 @@ static bool answers(struct search *s, struct host *h, enum kind kind)
 	h->implicit_tls = policy_tls_implicit(&t);
 	open = link_open(&s->run, &t, h, &o, &link, &why);
 	if (open) {
-		take(s, h->name, h->port, kind);
+		take_server(s, h->name, h->port, kind);
 		s->found.token = s->found.token || wants_token(&link);
 		snprintf(s->found.how, sizeof(s->found.how),
 			 "Found by trying: %.160s answers on port %u, "
@@ -222,8 +222,8 @@ static bool by_guess(struct search *s)
 
 /* --- the command --- */
 
-static bool read_address(const char *text, char **address,
-			 struct outcome *why)
+static bool provider_address(const char *text, char **address,
+			     struct outcome *why)
 {
 	bool qualified;
 
@@ -243,7 +243,7 @@ static bool read_address(const char *text, char **address,
 	return true;
 }
 
-static bool search(struct search *s, struct outcome *why)
+static bool find_provider(struct search *s, struct outcome *why)
 {
 	s->found.provider = provider_of_domain(s->domain);
 	if (by_srv(s) || by_provider(s) || by_guess(s))
@@ -256,7 +256,7 @@ static bool search(struct search *s, struct outcome *why)
 			    s->domain, s->near);
 }
 
-static int show(const struct finding *f)
+static int show_finding(const struct finding *f)
 {
 	struct buf out = BUF(OUTPUT_MAX);
 	int status;
@@ -275,7 +275,7 @@ int desk_configure(const struct desk *d)
 	char *address;
 	int status;
 
-	if (!read_address(d->options->argument, &address, &why)) {
+	if (!provider_address(d->options->argument, &address, &why)) {
 		free(address);
 		return desk_fail(d, &why);
 	}
@@ -285,7 +285,8 @@ int desk_configure(const struct desk *d)
 	s.found.address = address;
 	s.domain = address_domain(address);
 	desk_run_init(&hurried, &s.run);
-	status = search(&s, &why) ? show(&s.found) : desk_fail(d, &why);
+	status = find_provider(&s, &why) ? show_finding(&s.found) :
+		 desk_fail(d, &why);
 	desk_run_release(&s.run);
 	free(s.found.host);
 	free(address);
