@@ -150,7 +150,7 @@ static bool step_down(const struct config *c, struct outcome *why)
 			     "cannot become the queue's owner: %s",
 			     strerror(errno));
 	/* commands and libraries look for his files, not for root's, nor for
-	 * those of whoever HOME was kept of */
+	 * those of the one whose HOME was kept */
 	if (done)
 		environment_become(owner.name, owner.home);
 	user_release(&owner);

@@ -119,7 +119,7 @@ struct config {
 
 	struct {
 		char *hostname;
-		bool nameless;        /* this host's name is no domain:
+		bool nameless;        /* this host's name is not one:
 				       * hostname is but a word for it */
 		char *domain;
 		struct list local_names; /* domains that this host is */

@@ -65,7 +65,7 @@ struct config_key {
 	const char *help;
 };
 
-/* Key i of the table, NULL behind the last. Offsets of keys of sections
+/* Key i of the table, NULL after the last. Offsets of keys of sections
  * without a name count from struct config, those of others from struct
  * account, domain, route or transport. */
 const struct config_key *key_at(size_t i);

@@ -77,7 +77,7 @@ const struct kind_facts *kind_facts(int kind);
 const char *kind_name(enum kind kind);
 /* Whether it has any of these traits. */
 bool kind_has(int kind, unsigned traits);
-/* The names by enum kind, NULL behind the last. */
+/* The names by enum kind, NULL after the last. */
 extern const char *const kind_choices[];
 
 #endif

@@ -170,7 +170,7 @@ static void place_own(struct config *c)
 					      "posthaste");
 }
 
-/* Only a TLS library knows, and there is none on this floor. */
+/* Only a TLS library knows, and there is none in this room. */
 static void check_priorities(const struct config_place *place,
 			     struct config *c)
 {

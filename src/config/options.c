@@ -120,7 +120,7 @@ static const struct known_option *by_letter(int letter, const char *value)
 }
 
 /* What getopt_long must know of the table: "-bs" is the letter b with a
- * value. A word's row is told by its number behind those of all letters. */
+ * value. A word's row is told by its number after those of all letters. */
 static void describe_options(struct parse *p)
 {
 	const struct known_option *k;
@@ -147,7 +147,7 @@ static void describe_options(struct parse *p)
 	}
 }
 
-/* The word behind the option in hand, which is then used up. */
+/* The word after the option in hand, which is then used up. */
 static const char *next_word(struct parse *p)
 {
 	return optind < p->argc ? p->argv[optind++] : NULL;
@@ -163,7 +163,7 @@ static void short_option(struct parse *p, int letter)
 		return;
 	}
 	apply_option(p, k, k->value == VALUE_ATTACHED && !optarg ? "" : optarg);
-	/* "-qI" is complete with the word behind it, as "-f" is */
+	/* "-qI" is complete with the word after it, as "-f" is */
 	if (k->command == COMMAND_RUN && s->field && !*s->substring &&
 	    optind < p->argc)
 		s->substring = next_word(p);
@@ -225,7 +225,7 @@ static void parse_words(struct parse *p)
 	p->ended = optind > before;
 }
 
-/* An option forgotten behind a recipient must not become one. */
+/* An option forgotten after a recipient must not become one. */
 static void take_operands(struct parse *p)
 {
 	struct options *o = p->o;

@@ -9,8 +9,8 @@
 
 enum { HELP_COLUMN = 24, HELP_WIDTH = 79 };
 
-static bool bad_value(struct outcome *why, const char *option, const char *value,
-		      const char *wanted)
+static bool bad_value(struct outcome *why, const char *option,
+		      const char *value, const char *wanted)
 {
 	return outcome_fail(why, STAGE_LOCAL, EX_USAGE,
 			    "option %s: \"%s\" is not %s", option, value,
@@ -38,7 +38,8 @@ static bool option_envid(struct options *o, const char *value,
 			 struct outcome *why)
 {
 	if (!envid_is_valid(value))
-		return bad_value(why, "-V", value, "1 to 100 printable characters");
+		return bad_value(why, "-V", value,
+				 "1 to 100 printable characters");
 	o->envid = value;
 	return true;
 }

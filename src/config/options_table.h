@@ -40,7 +40,7 @@ struct known_option {
 	const char *help;      /* NULL: ignored */
 };
 
-/* Row i, NULL behind the last. Rows with a value of their own ("-oi")
+/* Row i, NULL after the last. Rows with a value of their own ("-oi")
  * come before the row of the same letter without one. */
 const struct known_option *option_at(size_t i);
 

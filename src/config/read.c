@@ -194,7 +194,7 @@ static bool section_line(struct reader *r, const char *s, const char *end)
 	r->section = SECTIONS;
 	if (end[-1] != ']' || memchr(s, ']', (size_t)(end - 1 - s))) {
 		config_fault(r->c, r->line, "not a section: it ends with one "
-			     "\"]\" and nothing behind it");
+			     "\"]\" and nothing after it");
 		return false;
 	}
 	s = after_blanks(s + 1, end - 1);

@@ -46,7 +46,7 @@ static bool decode_part(const char *s, size_t n, char out[PART_MAX])
 	return i == n;
 }
 
-/* The kind, and *rest behind "://". */
+/* The kind, and *rest after "://". */
 static const char *scheme_of(const char *url, const char **rest)
 {
 	static const char *const schemes[] = { "submissions", "submission",

@@ -14,7 +14,7 @@
 #include "submit/transport.h"
 
 enum { OUTPUT_MAX = 256 * 1024, GUESSES = 3 };
-/* A server that does not answer at once is none that was guessed right. */
+/* A server that does not answer at once is not the one that was meant. */
 enum { CONNECT_MS = 4000, ANSWER_MS = 5000 };
 
 struct search {
@@ -234,8 +234,8 @@ static bool provider_address(const char *text, char **address,
 	}
 	if (!**address || !qualified)
 		return outcome_fail(why, STAGE_LOCAL, EX_USAGE,
-				    "--configure: \"%s\" is no address with a "
-				    "domain", text);
+				    "--configure: \"%s\" is not an address "
+				    "with a domain", text);
 	if (domain_is_literal(address_domain(*address)))
 		return outcome_fail(why, STAGE_LOCAL, EX_USAGE,
 				    "--configure: %s names a host, not a "

@@ -368,9 +368,9 @@ static void test_all_faults_at_once(void **state)
 		"[route r]\naccount = who\ntransport = gone direct\n"
 		"[route q]\n[queue]\nlifetime =\ndirectory = ./queue\n",
 		"1: a key before any section\n"
-		"2: not a section: it ends with one \"]\" and nothing behind "
+		"2: not a section: it ends with one \"]\" and nothing after "
 		"it\n"
-		"4: not a section: it ends with one \"]\" and nothing behind "
+		"4: not a section: it ends with one \"]\" and nothing after "
 		"it\n"
 		"5: unknown section [nope]\n"
 		"7: [general] has no name\n"
