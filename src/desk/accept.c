@@ -26,9 +26,12 @@ static bool is_compiled_in(const struct config *c)
 bool desk_open_queue(const struct desk *d, bool create, struct queue **out,
 		     struct outcome *why)
 {
-	/* the helper knows no other directory than the compiled-in one */
+	/* helper and socket know no other directory than the compiled-in one */
+	bool served = is_compiled_in(d->config);
+
 	return queue_open(d->config->queue.directory, create,
-			  is_compiled_in(d->config) ? DROP_PROGRAM : NULL, out,
+			  served ? DROP_PROGRAM : NULL,
+			  served ? RUNSTATEDIR "/posthaste/smtp" : NULL, out,
 			  why);
 }
 
@@ -202,10 +205,7 @@ static void queue_first(const struct desk *d, struct queue *q,
 			struct acceptance *a, struct message *m, bool run)
 {
 	if (unheld(a, hold(d, q, a, m, &a->why))) {
-		if (queue_is_remote(q) && desk_hand_over(d, a, m))
-			a->status = EX_OK;
-		else
-			refuse_unheld(a);
+		refuse_unheld(a);
 		return;
 	}
 	a->status = EX_OK;
@@ -254,8 +254,7 @@ static void deliver_first(const struct desk *d, struct queue *q,
 	if (!any_pending(&a->envelope))
 		a->unheld = false;
 	else if (q)
-		a->unheld = unheld(a, hold(d, q, a, m, &a->why)) &&
-			    !(queue_is_remote(q) && desk_hand_over(d, a, m));
+		a->unheld = unheld(a, hold(d, q, a, m, &a->why));
 	judge(a);
 	run.queue = NULL;
 	desk_run_release(&run);
@@ -336,11 +335,6 @@ void desk_accept(const struct desk *d, const struct request *request,
 	/* a queue that cannot be used does not stop what can go now, where
 	 * queueing was only wished for */
 	a->unheld = unheld(a, desk_queue(d, first, &q, &a->why));
-	if (a->unheld && first && a->why.exit != EX_CONFIG &&
-	    desk_hand_over(d, a, *m)) {
-		a->unheld = false;
-		return;
-	}
 	if (a->unheld && first && d->options->mode == MODE_UNSET) {
 		refuse_unheld(a);
 		return;

@@ -171,7 +171,9 @@ int desk_administer(const struct desk *d)
 	struct queue *q;
 	int status = EX_OK;
 
-	if (!directory || access(directory, F_OK)) {
+	if (!directory || !desk_open_queue(d, false, &q, &why)) {
+		if (directory && !access(directory, F_OK))
+			return desk_fail(d, &why);
 		if (all)
 			return EX_OK;
 		outcome_fail(&why, STAGE_LOCAL, EX_NOINPUT,
@@ -180,8 +182,6 @@ int desk_administer(const struct desk *d)
 			     "no directory)", directory ? directory : "");
 		return desk_fail(d, &why);
 	}
-	if (!desk_open_queue(d, false, &q, &why))
-		return desk_fail(d, &why);
 	if (shown && all)
 		status = show_all(d, q);
 	else if (!(shown ? show(q, d->options->argument, &why) :

@@ -105,11 +105,6 @@ struct acceptance {
 void desk_accept(const struct desk *d, const struct request *request,
 		 struct message **m, struct acceptance *a);
 void acceptance_release(struct acceptance *a);
-/* Gives what is pending to the queue's owner by his socket, where there is
- * one. True: he has taken all of it; else recipients are as he answered.
- * (handover.c) */
-bool desk_hand_over(const struct desk *d, struct acceptance *a,
-		    struct message *m);
 /* The request that the command line makes. */
 void desk_request(const struct desk *d, struct request *r);
 /* For reading: wide enough for what is judged when it is complete. */

@@ -5,11 +5,14 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "desk/smtpd_parts.h"
 #include "mail/lines.h"
 #include "mail/smtp_command.h"
+#include "queue/drop_limits.h"
+#include "queue/serve.h"
 
 enum {
 	RECIPIENTS_MOST = 10000,
@@ -20,6 +23,7 @@ enum {
 struct session {
 	const struct desk *desk;
 	struct client client;
+	bool known;             /* the kernel says who the client is */
 	bool crlf;              /* the command at hand ended in CRLF */
 	bool over;
 	bool accepted;          /* a message was, in this session */
@@ -326,8 +330,52 @@ static void command(struct session *s, const char *line, size_t n)
 		refuse(s, "500 5.5.1 unknown command");
 }
 
+/* A caller who speaks posthaste-drop's words and not SMTP: one thing, and the
+ * end. */
+static void serve_drop(struct session *s, char *line)
+{
+	enum { WORDS_MOST = 5 };
+	const struct timeval silence = { .tv_sec = 60 };
+	struct client *c = &s->client;
+	struct drop_caller caller = {
+		.uid = s->desk->caller->uid, .all_ms = DROP_ALL_MS,
+		.some_ms = DROP_SOME_MS,
+	};
+	struct queue *q = NULL;
+	struct outcome why = { .exit = EX_OK };
+	char *argv[WORDS_MOST + 1] = { NULL }, *rest;
+	int argc = 0;
+	bool done;
+
+	for (line = strtok_r(line, " ", &rest); line && argc < WORDS_MOST;
+	     line = strtok_r(NULL, " ", &rest))
+		argv[argc++] = line;
+	client_reply(c, "posthaste-drop 1 %lu", (unsigned long)caller.uid);
+	client_flush(c);
+	/* who does not read gets no more */
+	setsockopt(STDOUT_FILENO, SOL_SOCKET, SO_SNDTIMEO, &silence,
+		   sizeof(silence));
+	caller.input = c->input + c->at;
+	caller.n = c->n - c->at;
+	done = desk_queue(s->desk, true, &q, &why);
+	if (done && !q)
+		done = outcome_fail(&why, STAGE_LOCAL, EX_CANTCREAT,
+				    "there is no queue here");
+	done = done && queue_serve(q, &caller, argc, argv, &why);
+	if (!done && argc && !strcmp(argv[0], "write"))
+		desk_log_failure(s->desk, &why);
+	client_reply(c, "posthaste-drop %d %s", done ? EX_OK : why.exit,
+		     done ? "" : why.text);
+	client_flush(c);
+	if (q)
+		queue_close(q);
+	s->over = true;
+}
+
 static void converse(struct session *s)
 {
+	static const char drop[] = "posthaste-drop 1 ";
+	bool first = true;
 	enum client_line kind;
 	char *line;
 	size_t n;
@@ -340,8 +388,12 @@ static void converse(struct session *s)
 			break;
 		if (kind == LINE_TOO_LONG)
 			refuse(s, "500 5.5.2 line too long");
+		else if (first && s->known &&
+			 !strncmp(line, drop, sizeof(drop) - 1))
+			serve_drop(s, line + sizeof(drop) - 1);
 		else
 			command(s, line, n);
+		first = false;
 	}
 	if (s->client.silent)
 		client_reply(&s->client, "421 4.4.2 nothing came for five "
@@ -371,22 +423,23 @@ static int broken_status(const struct session *s)
 
 /* On a UNIX socket the caller is who the kernel says he is; nothing that our
  * own environment says is his. */
-static bool take_peer(const struct desk *d)
+static bool take_peer(struct session *s)
 {
+	struct caller *caller = s->desk->caller;
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
 	int domain = 0;
 
-	if (getsockopt(STDIN_FILENO, SOL_SOCKET, SO_DOMAIN, &domain,
-		       &(socklen_t){ sizeof(domain) }) ||
-	    domain != AF_UNIX ||
-	    getsockopt(STDIN_FILENO, SOL_SOCKET, SO_PEERCRED, &peer, &size) ||
-	    size != sizeof(peer) || peer.uid == (uid_t)-1)
+	s->known = getsockopt(STDIN_FILENO, SOL_SOCKET, SO_DOMAIN, &domain,
+			      &(socklen_t){ sizeof(domain) }) == 0 &&
+		   domain == AF_UNIX &&
+		   getsockopt(STDIN_FILENO, SOL_SOCKET, SO_PEERCRED, &peer,
+			      &size) == 0 &&
+		   size == sizeof(peer) && peer.uid != (uid_t)-1;
+	if (!s->known || peer.uid == caller->uid)
 		return false;
-	if (peer.uid == d->caller->uid)
-		return false;
-	caller_release(d->caller);
-	*d->caller = (struct caller){ .uid = peer.uid };
+	caller_release(caller);
+	*caller = (struct caller){ .uid = peer.uid };
 	return true;
 }
 
@@ -425,7 +478,7 @@ int desk_smtpd(const struct desk *d)
 	s = mem_alloc(sizeof(*s));
 	s->desk = d;
 	s->client.replies = BUF(CLIENT_REPLIES);
-	if (take_peer(d) && !is_welcome(d)) {
+	if (take_peer(s) && !is_welcome(d)) {
 		status = turn_away(s);
 	} else {
 		converse(s);

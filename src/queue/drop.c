@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "queue/drop.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/child.h"
+#include "base/file.h"
 #include "base/scan.h"
 #include "queue/format.h"
+#include "queue/queue_parts.h"
 
-enum { WORDS_MAX = 4096, LIST_MAX = 256 * 1024 * 1024 };
+enum { WORDS_MAX = 4096, LIST_MAX = 256 * 1024 * 1024, BLOCK = 64 * 1024 };
 
 /* Runs the helper to its end; output is the caller's to release. What the
  * helper calls its status is ours, with the first line of its words. */
@@ -49,6 +55,197 @@ static bool helper_run(const char *const argv[], child_source *more,
 	return good;
 }
 
+/* --- the socket --- */
+
+enum { REPLY_MS = 300 * 1000, BUSY_MS = 60 * 1000, BUSY_STEP_MS = 100 };
+
+static bool socket_lost(const char *what, struct outcome *why)
+{
+	return outcome_fail(why, STAGE_LOCAL, EX_CANTCREAT,
+			    "the queue's socket: %s", what);
+}
+
+static bool socket_read(int fd, char *data, size_t *n)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	ssize_t got;
+
+	do
+		got = poll(&p, 1, REPLY_MS) > 0 ? read(fd, data, *n) : -1;
+	while (got < 0 && errno == EINTR);
+	*n = got > 0 ? (size_t)got : 0;
+	return got >= 0;
+}
+
+/* A short line, without its end, and nothing after it. */
+static bool socket_line(int fd, char *line, size_t size)
+{
+	size_t at = 0, n = 1;
+
+	while (at < size - 1 && socket_read(fd, &line[at], &n) && n) {
+		if (line[at] == '\n') {
+			at -= at && line[at - 1] == '\r';
+			line[at] = '\0';
+			return true;
+		}
+		at++;
+	}
+	return false;
+}
+
+/* A server that greets us; one that has too many sessions of ours is asked
+ * again for a while. -1: none. */
+static int socket_dial(const char *path, struct outcome *why)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	const int64_t deadline = clock_in(BUSY_MS);
+	char line[512] = "";
+	int fd;
+
+	if (strlen(path) >= sizeof(name.sun_path)) {
+		socket_lost("its path is too long", why);
+		return -1;
+	}
+	strcpy(name.sun_path, path);
+	for (;;) {
+		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (fd < 0 || connect(fd, (struct sockaddr *)&name,
+				      sizeof(name)) < 0)
+			socket_lost(strerror(errno), why);
+		else if (!socket_line(fd, line, sizeof(line)))
+			socket_lost("it says nothing", why);
+		else if (!strncmp(line, "220 ", 4))
+			return fd;
+		else
+			socket_lost(line, why);
+		if (fd >= 0)
+			close(fd);
+		if (strncmp(line, "421 ", 4) != 0 || !clock_left(deadline))
+			return -1;
+		poll(NULL, 0, BUSY_STEP_MS);
+	}
+}
+
+/* Says what is wanted; who we are there is the answer. */
+static bool socket_ask(int fd, const char *const argv[], uid_t *uid,
+		       struct outcome *why)
+{
+	struct buf line = BUF(WORDS_MAX);
+	char answer[512];
+	struct scan s;
+	int64_t number = 0;
+	bool good;
+
+	buf_adds(&line, "posthaste-drop 1");
+	for (; *argv && !(*argv)[strcspn(*argv, " \t\r\n")]; argv++)
+		buf_addf(&line, " %s", *argv);
+	if (*argv) {
+		buf_release(&line);
+		return outcome_fail(why, STAGE_LOCAL, EX_NOINPUT,
+				    "%s: no such entry", *argv);
+	}
+	buf_adds(&line, "\r\n");
+	good = !line.full && file_write_all(fd, line.data, line.len) &&
+	       socket_line(fd, answer, sizeof(answer));
+	buf_release(&line);
+	if (!good)
+		return socket_lost("it does not answer", why);
+	s = scan_text(answer);
+	if (!scan_skip(&s, "posthaste-drop 1 ") ||
+	    !scan_number(&s, UINT32_MAX, &number))
+		return socket_lost(answer, why);
+	*uid = (uid_t)number;
+	return true;
+}
+
+/* Splits off the last line: status, and words. */
+static bool socket_result(struct buf *output, struct outcome *why)
+{
+	size_t at = output->len;
+	struct scan s, status;
+	int64_t exit = 0;
+	char *said;
+
+	if (output->full || !at || output->data[at - 1] != '\n')
+		return socket_lost("its answer was cut short", why);
+	for (at--; at && output->data[at - 1] != '\n'; )
+		at--;
+	s = scan_bytes(output->data + at, output->len - at);
+	output->len = at;
+	scan_trim(&s);
+	if (!scan_skip(&s, "posthaste-drop ") ||
+	    !scan_until(&s, ' ', &status) || !scan_number(&status, 255, &exit))
+		return socket_lost("its answer was cut short", why);
+	if (exit == EX_OK)
+		return true;
+	said = scan_copy(&s);
+	outcome_fail(why, STAGE_LOCAL, (int)exit, "%s", said);
+	free(said);
+	return false;
+}
+
+/* What a caller sends: the pieces of what more gives, once uid is known. */
+struct drop_call {
+	const char *const *argv;        /* after the program's name */
+	child_source *more;             /* NULL: nothing */
+	void *context;
+	/* The server knows this number of ours; NULL: no matter. */
+	void (*known)(void *context, uid_t uid);
+};
+
+static bool socket_run(const char *path, const struct drop_call *call,
+		       struct buf *output, struct outcome *why)
+{
+	int fd = socket_dial(path, why);
+	const char *data;
+	uid_t uid = 0;
+	char *block;
+	size_t n;
+	bool good;
+	long piece = 0;
+
+	if (fd < 0)
+		return false;
+	good = socket_ask(fd, call->argv, &uid, why);
+	if (good && call->known)
+		call->known(call->context, uid);
+	/* where it stops listening it has said why */
+	while (good && call->more &&
+	       (piece = call->more(call->context, &data)) > 0 &&
+	       file_write_all(fd, data, (size_t)piece))
+		;
+	if (good && piece < 0)
+		good = outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+				    "cannot read the message");
+	if (good) {
+		shutdown(fd, SHUT_WR);
+		block = mem_resize(NULL, BLOCK, 1);
+		for (n = BLOCK; socket_read(fd, block, &n) && n; n = BLOCK)
+			buf_add(output, block, n);
+		free(block);
+		good = socket_result(output, why);
+	}
+	close(fd);
+	return good;
+}
+
+/* By the helper; by the socket where that gains no rights. */
+static bool drop_run(const struct queue *q, const struct drop_call *call,
+		     struct buf *output, struct outcome *why)
+{
+	const char *argv[5] = { q->helper };
+	size_t i;
+
+	for (i = 0; call->argv[i] && i < 3; i++)
+		argv[i + 1] = call->argv[i];
+	if (q->helper && helper_run(argv, call->more, call->context, output,
+				    why))
+		return true;
+	if (!q->socket || (q->helper && why->exit != EX_NOPERM))
+		return false;
+	return socket_run(q->socket, call, output, why);
+}
+
 /* --- write --- */
 
 enum { PIECE_INTRO, PIECE_HEADER, PIECE_MESSAGE, PIECE_SUM, PIECE_JOURNAL,
@@ -56,8 +253,8 @@ enum { PIECE_INTRO, PIECE_HEADER, PIECE_MESSAGE, PIECE_SUM, PIECE_JOURNAL,
 
 struct pieces {
 	int piece;
-	struct buf intro, sum_line;
-	const struct buf *header, *journal;
+	struct buf intro, sum_line, header;
+	const struct buf *journal;
 	struct message *message;
 	int64_t offset;          /* in the message */
 	uint64_t sum;
@@ -92,9 +289,9 @@ static long next_piece(void *context, const char **data)
 		return (long)p->intro.len;
 	case PIECE_HEADER:
 		p->piece++;
-		p->sum = text_sum(0, p->header->data, p->header->len);
-		*data = p->header->data;
-		return (long)p->header->len;
+		p->sum = text_sum(0, p->header.data, p->header.len);
+		*data = p->header.data;
+		return (long)p->header.len;
 	case PIECE_MESSAGE:
 		return piece_message(p, data);
 	case PIECE_SUM:
@@ -121,33 +318,66 @@ static bool read_id(const struct buf *output, char id[QUEUE_ID_SIZE],
 			    "posthaste-drop gave no id");
 }
 
-bool drop_write(const char *helper, const struct queue_item *item,
+static void begin_intro(struct pieces *p)
+{
+	buf_reset(&p->intro);
+	buf_addf(&p->intro, "posthaste-drop 1 %" PRId64 "\n",
+		 (int64_t)(p->header.len + p->journal->len) +
+		 TEXT_CHECKSUM_SIZE + message_size(p->message));
+}
+
+/* Puts in the number by which the other side knows us (in a container's user
+ * namespace we have another one), and that we wrote it. */
+static void write_known(void *context, uid_t uid)
+{
+	struct pieces *p = context;
+	struct buf header = BUF(TEXT_HEADER_MAX);
+	const char *text = buf_text(&p->header), *line, *end;
+
+	/* the helper may have had some of it */
+	p->piece = PIECE_INTRO;
+	p->offset = 0;
+	buf_reset(&p->sum_line);
+	line = strstr(text, "\nuid ");
+	end = line ? strchr(line + 1, '\n') : NULL;
+	if (!end)
+		return;
+	buf_add(&header, text, (size_t)(line - text));
+	buf_addf(&header, "\nuid %lu\nforeign", (unsigned long)uid);
+	buf_add(&header, end, p->header.len - (size_t)(end - text));
+	buf_release(&p->header);
+	p->header = header;
+	begin_intro(p);
+}
+
+bool drop_write(const struct queue *q, const struct queue_item *item,
 		const struct buf *header, const struct buf *journal,
 		char id[QUEUE_ID_SIZE], struct outcome *why)
 {
 	struct pieces p = {
 		.intro = BUF(128), .sum_line = BUF(TEXT_CHECKSUM_SIZE),
-		.header = header, .journal = journal,
+		.header = BUF(TEXT_HEADER_MAX), .journal = journal,
 		.message = item->message,
 	};
 	char name[QUEUE_NAME_SIZE];
-	const char *argv[] = { helper, "write", name, NULL };
-	struct buf output = BUF(LIST_MAX);
+	const char *argv[] = { "write", name, NULL };
+	const struct drop_call call = { argv, next_piece, &p, write_known };
+	struct buf output = BUF(WORDS_MAX);
 	bool good;
 
-	/* an entry's name, of which only the part behind the id counts */
+	/* an entry's name, of which only the part after the id counts */
 	text_name(name, "x", item->next, item->held);
-	argv[2] = name + 2;
-	buf_addf(&p.intro, "posthaste-drop 1 %" PRId64 "\n",
-		 (int64_t)(header->len + journal->len) + TEXT_CHECKSUM_SIZE +
-		 message_size(item->message));
-	good = helper_run(argv, next_piece, &p, &output, why) &&
+	argv[1] = name + 2;
+	buf_add(&p.header, header->data, header->len);
+	begin_intro(&p);
+	good = drop_run(q, &call, &output, why) &&
 	       read_id(&output, id, why);
-	/* whatever kept the helper from it, the queue could not be written */
+	/* whatever kept it from that, the queue could not be written */
 	if (!good && (why->exit == EX_NOPERM || why->exit == EX_USAGE))
 		why->exit = EX_CANTCREAT;
 	buf_release(&output);
 	buf_release(&p.intro);
+	buf_release(&p.header);
 	buf_release(&p.sum_line);
 	return good;
 }
@@ -197,15 +427,16 @@ static bool read_listed(struct scan *s, entry_visit *visit, void *context,
 	return true;
 }
 
-bool drop_list(const char *helper, entry_visit *visit, void *context,
+bool drop_list(const struct queue *q, entry_visit *visit, void *context,
 	       struct outcome *why)
 {
-	const char *argv[] = { helper, "list", NULL };
+	const char *const argv[] = { "list", NULL };
+	const struct drop_call call = { .argv = argv };
 	struct buf output = BUF(LIST_MAX);
 	bool good, more = true;
 	struct scan s;
 
-	good = helper_run(argv, NULL, NULL, &output, why);
+	good = drop_run(q, &call, &output, why);
 	s = scan_bytes(buf_text(&output), output.len);
 	while (good && more && s.p < s.end)
 		good = read_listed(&s, visit, context, &more) ||
@@ -217,17 +448,18 @@ bool drop_list(const char *helper, entry_visit *visit, void *context,
 
 /* --- the rest --- */
 
-bool drop_order(const char *helper, enum queue_order order, const char *id,
+bool drop_order(const struct queue *q, enum queue_order order, const char *id,
 		const char *transport, struct outcome *why)
 {
 	static const char *const names[] = {
 		[QUEUE_HOLD] = "hold", [QUEUE_RELEASE] = "release",
 		[QUEUE_REMOVE] = "withdraw", [QUEUE_RETRY] = "retry",
 	};
-	const char *argv[] = { helper, names[order], id ? id : "ALL",
-			       transport, NULL };
+	const char *const argv[] = { names[order], id ? id : "ALL",
+				     transport, NULL };
+	const struct drop_call call = { .argv = argv };
 	struct buf output = BUF(WORDS_MAX);
-	bool good = helper_run(argv, NULL, NULL, &output, why);
+	bool good = drop_run(q, &call, &output, why);
 
 	buf_release(&output);
 	return good;

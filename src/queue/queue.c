@@ -16,28 +16,36 @@
 #include "queue/order.h"
 #include "queue/queue_parts.h"
 #include "queue/format.h"
+#include "queue/serve.h"
 
 static const char run_file[] = "last-run";
 enum { DAY = 24 * 60 * 60, WEEK = 7 * DAY };
 
 /* --- the directory --- */
 
+/* Nobody makes a queue where the machine's is at the end of a socket. */
 bool queue_open(const char *directory, bool create, const char *helper,
-		struct queue **out, struct outcome *why)
+		const char *socket, struct queue **out, struct outcome *why)
 {
 	struct queue *q = mem_alloc(sizeof(*q));
 
-	*out = NULL;
-	if (!qdir_open(directory, create, &q->dir, why)) {
-		if (why->exit != EX_NOPERM || !helper ||
-		    access(helper, X_OK) < 0) {
-			queue_close(q);
-			return false;
-		}
-		q->helper = mem_string(helper);
-	}
 	*out = q;
-	return true;
+	if (qdir_open(directory, false, &q->dir, why))
+		return true;
+	if (socket && access(socket, W_OK) == 0) {
+		q->socket = mem_string(socket);
+	} else if (create) {
+		qdir_close(&q->dir);
+		if (qdir_open(directory, true, &q->dir, why))
+			return true;
+	}
+	if (why->exit == EX_NOPERM && helper && access(helper, X_OK) == 0)
+		q->helper = mem_string(helper);
+	if (queue_is_remote(q))
+		return true;
+	queue_close(q);
+	*out = NULL;
+	return false;
 }
 
 void queue_close(struct queue *q)
@@ -47,12 +55,13 @@ void queue_close(struct queue *q)
 	qdir_close(&q->dir);
 	list_release(&q->names);
 	free(q->helper);
+	free(q->socket);
 	free(q);
 }
 
 bool queue_is_remote(const struct queue *q)
 {
-	return q->helper;
+	return q->helper || q->socket;
 }
 
 /* A time of the future was written under another clock; it tells nothing
@@ -82,7 +91,7 @@ void queue_mark_run(struct queue *q)
 
 void queue_sweep(struct queue *q)
 {
-	if (!q->helper)
+	if (!queue_is_remote(q))
 		qdir_sweep(&q->dir);
 }
 
@@ -265,7 +274,7 @@ bool queue_add(struct queue *q, const struct queue_item *item,
 	struct parts p;
 	bool good;
 
-	if (item->id && q->helper)
+	if (item->id && queue_is_remote(q))
 		return not_permitted(why);
 	if (item->id && has_report(q, item->id)) {
 		if (id != item->id)
@@ -275,8 +284,8 @@ bool queue_add(struct queue *q, const struct queue_item *item,
 	}
 	if (!parts_make(&p, item, why))
 		return false;
-	if (q->helper)
-		good = drop_write(q->helper, item, &p.header, &p.journal, id,
+	if (queue_is_remote(q))
+		good = drop_write(q, item, &p.header, &p.journal, id,
 				  why);
 	else
 		good = add_local(q, item, &p, id, why);
@@ -321,7 +330,7 @@ bool queue_look(struct queue *q, const char *id, struct entry **out,
 	bool held;
 
 	*out = NULL;
-	if (q->helper)
+	if (queue_is_remote(q))
 		return not_permitted(why);
 	if (text_read_name(id, found, &next, &held))
 		snprintf(name, sizeof(name), "%s", id);
@@ -391,7 +400,7 @@ bool queue_select(struct queue *q, const struct selection *s,
 	size_t i, n = 0;
 	bool held;
 
-	if (q->helper)
+	if (queue_is_remote(q))
 		return not_permitted(why);
 	list_release(&q->names);
 	q->listed = false;
@@ -448,8 +457,8 @@ bool queue_list(struct queue *q, entry_visit *visit, void *context,
 	bool more = true;
 	size_t i;
 
-	if (q->helper)
-		return drop_list(q->helper, visit, context, why);
+	if (queue_is_remote(q))
+		return drop_list(q, visit, context, why);
 	if (!qdir_names(&q->dir, &names, why)) {
 		list_release(&names);
 		return false;
@@ -474,15 +483,24 @@ bool queue_list(struct queue *q, entry_visit *visit, void *context,
 bool queue_order(struct queue *q, enum queue_order order, const char *id,
 		 const char *transport, struct outcome *why)
 {
-	if (q->helper)
-		return drop_order(q->helper, order, id, transport, why);
+	if (queue_is_remote(q))
+		return drop_order(q, order, id, transport, why);
 	return qdir_order(&q->dir, order, id, QDIR_ANY, transport, why);
+}
+
+bool queue_serve(struct queue *q, struct drop_caller *c, int argc,
+		 char **argv, struct outcome *why)
+{
+	if (queue_is_remote(q) || geteuid() != q->dir.owner)
+		return not_permitted(why);
+	c->by_owner = true;
+	return drop_serve(&q->dir, c, argc, argv, why);
 }
 
 bool queue_order_all(struct queue *q, enum queue_order order,
 		     const char *transport, struct outcome *why)
 {
-	if (q->helper)
-		return drop_order(q->helper, order, NULL, transport, why);
+	if (queue_is_remote(q))
+		return drop_order(q, order, NULL, transport, why);
 	return qdir_order_all(&q->dir, order, QDIR_ANY, transport, why);
 }

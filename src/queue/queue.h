@@ -61,20 +61,28 @@ struct queue;
 /* --- the directory --- */
 
 /* Opens it; create: makes it and what is in it where that is missing (0700).
- * helper is the path of posthaste-drop where directory is the compiled-in
- * one, else NULL: if we may not write in the directory and the helper is
- * there, the queue is used through it (queue_add, queue_list, queue_hold,
- * _release, _remove, _retry work as ever on the caller's own entries;
- * everything else fails with EX_NOPERM).
+ * helper and socket, where directory is the compiled-in one, are the paths of
+ * posthaste-drop and of the owner's socket, else NULL. If we may not write in
+ * the directory (or it is not there, but the socket is) the queue is used
+ * through the helper, or where that gains no rights through the socket:
+ * queue_add, queue_list, queue_order and _order_all work as ever on the
+ * caller's own entries; everything else fails with EX_NOPERM.
  * False: EX_CANTCREAT (not there, not a queue), EX_NOPERM (no right to
- * write, no helper). */
+ * write, and neither of the two). */
 bool queue_open(const char *directory, bool create, const char *helper,
-		struct queue **out, struct outcome *why) MUST_CHECK;
+		const char *socket, struct queue **out,
+		struct outcome *why) MUST_CHECK;
 void queue_close(struct queue *q);
-/* Whether it is used through posthaste-drop. */
+/* Whether it is used through posthaste-drop or the owner's socket. */
 bool queue_is_remote(const struct queue *q);
 /* Whether a -q ran within the last week; works for a remote one too. */
 bool queue_tended(const struct queue *q);
+/* Serves a user who is not the queue's owner, as posthaste-drop would, where
+ * we are: standard input and output are his (queue/serve.h). False also:
+ * EX_NOPERM, it is not ours. */
+struct drop_caller;
+bool queue_serve(struct queue *q, struct drop_caller *c, int argc,
+		 char **argv, struct outcome *why) MUST_CHECK;
 /* A -q runs now. Failure is logged. */
 void queue_mark_run(struct queue *q);
 /* Removes what dead writers left in tmp. Never blocks, never fails. */

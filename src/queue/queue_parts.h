@@ -8,7 +8,9 @@
 
 struct queue {
 	struct qdir dir;
-	char *helper;      /* posthaste-drop, if the queue is used through it */
+	/* By these it is used if it is not ours; else both are NULL. */
+	char *helper;      /* posthaste-drop */
+	char *socket;      /* the owner's */
 	bool selected;     /* queue_select has looked */
 	struct list names; /* all of them, sorted: read when first needed
 			    * after that look */

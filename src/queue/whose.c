@@ -50,7 +50,7 @@ bool queue_session(struct queue *q, uid_t uid, unsigned most)
 	unsigned i;
 	int fd;
 
-	fd = q->helper ? -1 :
+	fd = queue_is_remote(q) ? -1 :
 	     openat(q->dir.root, "sessions", O_RDWR | O_CREAT | O_NOFOLLOW |
 		    O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
 	if (fd < 0)

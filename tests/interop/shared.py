@@ -9,6 +9,8 @@ arguments: names of tests.
 TOP_SRCDIR, POSTHASTE, WIRE_SERVER  as for tests/wire/run.py
 """
 
+import concurrent.futures
+import json
 import os
 import pathlib
 import re
@@ -738,26 +740,205 @@ class Session:
         self.socket.close()
 
 
+class Listening:
+    """The queue's owner on the socket that is asked by itself. A context."""
+
+    def __enter__(self):
+        self.path = str(RUNSTATE / "posthaste/smtp")
+        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        self.unit = SocketUnit(self.path)
+        return self.path
+
+    def __exit__(self, *_):
+        ended = self.unit.stop()
+        os.unlink(self.path)
+        want(all(status == 0 and not err for err, status in ended), ended)
+
+
+def as_unprivileged(user, *argv):
+    return run_as(user, [PROGRAM, *argv], before=no_new_privileges)
+
+
 def hands_over_by_itself(folder, certificates):
-    """A caller that may gain no privileges gets his mail into the queue all
-    the same, where systemd listens for him."""
-    path = RUNSTATE / "posthaste/smtp"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unit = SocketUnit(str(path))
-    try:
-        with Machine(folder, certificates) as machine:
-            for user in ("alice", "bob"):
-                done = submit(user, before=no_new_privileges)
-                want(done == (0, "", ""), done)
-            want(len(entries()) == 2, entries())
-            for user in ("alice", "bob"):
-                want(f"uid={IDS[user]} " in log_text(), log_text())
-            machine.drain()
-            froms = sorted(m["from"] for m in machine.messages())
-            want(froms == ["alice@example.test", "bob@example.test"], froms)
-    finally:
-        unit.stop()
-        os.unlink(path)
+    """A caller that may gain no privileges has the queue all the same, where
+    systemd listens for him: options are kept, what he sees and administers is
+    his."""
+    with Listening(), Machine(folder, certificates) as machine:
+        for user in ("alice", "bob"):
+            done = submit(user, "-a", user, "-N", "never", "-V", f"of{user}",
+                          before=no_new_privileges)
+            want(done == (0, "", ""), done)
+        want(len(entries()) == 2, entries())
+        texts = [entry(name.partition(",")[0]).read_text()
+                 for name in entries()]
+        for user, text in zip(("alice", "bob"), texts):
+            for word in (f"uid {IDS[user]}", "foreign", f"account {user}",
+                         f"envid of{user}"):
+                want(f"\n{word}\n" in text, (word, text))
+            want(" notify=never" in text, text)
+        ids = [name.partition(",")[0] for name in entries()]
+        want(entry(ids[0]).stat().st_uid == IDS["posthaste"], "whose file")
+        for user, mine, other in (("alice", *ids), ("bob", *ids[::-1])):
+            status, out, err = as_unprivileged(user, "-bp", "--json")
+            want(status == 0 and [e["id"] for e in json.loads(out)] == [mine],
+                 (status, out, err))
+            status, out, err = as_unprivileged(user, "-bp")
+            want(status == 0 and "in 1 Request." in out, (out, err))
+            status, out, err = as_unprivileged(user, "--show", mine)
+            want(status == 0 and f"<{user}@example.test>" in out, (out, err))
+            for order in ("--show", "--hold", "--release", "--retry",
+                          "--remove"):
+                done = as_unprivileged(user, order, other)
+                want(done[0] == 66 and "no such entry" in done[2], done)
+            done = as_unprivileged(user, "--hold", mine)
+            want(done == (0, "", "") and entry(mine).name.endswith(",h"),
+                 (done, entries()))
+            for order, name in (("--release", ",0"), ("--retry", ",0")):
+                done = as_unprivileged(user, order, mine)
+                want(done == (0, "", "") and
+                     entry(mine).name.endswith(name), (done, entries()))
+        want(as_unprivileged("bob", "--remove", "ALL") == (0, "", ""), "ALL")
+        want(len(entries()) == 1, entries())
+        machine.drain()
+        froms = [m["from"] for m in machine.messages()]
+        want(froms == ["alice@example.test"] and not entries(), froms)
+
+
+def only_the_socket_is_mounted(folder, certificates):
+    """In a container that has nothing of the queue but the owner's socket."""
+    jail = ROOT / "jail"
+    with Listening(), Machine(folder, certificates) as machine:
+        for name in ("usr", "lib", "lib64", "bin"):
+            source = pathlib.Path("/", name)
+            if source.is_symlink():
+                (jail / name).parent.mkdir(exist_ok=True)
+                (jail / name).symlink_to(os.readlink(source))
+            elif source.is_dir():
+                (jail / name).mkdir(parents=True)
+                house.command("mount", "--bind", source, jail / name)
+        for path in (PROGRAM, CONFIG):
+            there = jail / str(path)[1:]
+            there.parent.mkdir(parents=True)
+            shutil.copy(path, there)
+        (jail / "etc").mkdir(exist_ok=True)
+        shutil.copy("/etc/passwd", jail / "etc/passwd")
+        (jail / "dev").mkdir()
+        house.command("mount", "--bind", "/dev", jail / "dev")
+        run = jail / str(RUNSTATE)[1:]
+        run.mkdir(parents=True)
+        house.command("mount", "--bind", RUNSTATE, run)
+        for parent in [run, *run.parents]:
+            if parent != jail and jail in parent.parents:
+                parent.chmod(0o755)
+
+        def inside_as(user, *argv, stdin=b""):
+            return run_as("root", ["chroot", f"--userspec={IDS[user]}:"
+                                   f"{GIDS[user]}", "--groups=", jail,
+                                   PROGRAM, *argv], stdin)
+
+        done = inside_as("alice", "-i", "b@example.org", stdin=MESSAGE)
+        want(done[0] == 0 and not done[1], done)
+        done = inside_as("root", "-i", "b@example.org", stdin=MESSAGE)
+        want(done[0] == 0, done)
+        want(len(entries()) == 2, entries())
+        mine, roots = (name.partition(",")[0] for name in entries())
+        status, out, err = inside_as("alice", "-bp", "--json")
+        want(status == 0 and [e["id"] for e in json.loads(out)] == [mine],
+             (out, err))
+        want(inside_as("alice", "--hold", roots)[0] == 66, "root's")
+        done = inside_as("root", "--remove", roots)
+        want(done[0] == 0, done)
+        machine.drain()
+        froms = [m["from"] for m in machine.messages()]
+        want(froms == ["alice@example.test"], froms)
+        want(not list(jail.rglob("mess")), "a queue was made in there")
+
+
+def the_socket_believes_the_kernel_alone(folder, certificates):
+    """Whose an entry is, and that one of the queue's owner's files holds what
+    he did not write."""
+    def ask(session, words, data=b""):
+        session.socket.sendall(words.encode() + b"\r\n")
+        told = session.lines.readline().decode().split()
+        want(told[:2] == ["posthaste-drop", "1"], told)
+        if data is not None:
+            session.socket.sendall(data)
+        session.socket.shutdown(socket.SHUT_WR)
+        answer = b""
+        try:
+            while part := session.lines.read1():
+                answer += part
+        except ConnectionResetError:
+            pass                # what it did not want to read was left
+        session.end()
+        last = answer.decode().splitlines()[-1].split(" ", 2)
+        want(last[0] == "posthaste-drop", answer)
+        return int(told[2]), int(last[1]), answer
+
+    def write(data, size=None):
+        return b"posthaste-drop 1 %d\n" % (size or len(data)) + data
+
+    verb = "posthaste-drop 1 "
+    alice, bob = IDS["alice"], IDS["bob"]
+    with Listening() as path, Machine(folder, certificates) as machine:
+        good = made(head(alice, more=b"foreign\n"), BODY)
+        for bad in (made(head(bob, more=b"foreign\n"), BODY),
+                    made(head(0, more=b"foreign\n"), BODY),
+                    made(head(IDS["posthaste"], more=b"foreign\n"), BODY),
+                    made(head(alice), BODY),
+                    made(head(alice, more=b"foreign\n" b"uid %d\n" % bob),
+                         BODY),
+                    made(head(alice, more=b"cause x\nforeign\n"), BODY),
+                    good[:-30] + b"checksum 0123456789abcdef\n"):
+            uid, status, answer = ask(Session(path, "alice"),
+                                      verb + "write 0", write(bad))
+            want(uid == alice and status == 65, (bad, status, answer))
+        want(not entries() and not entries("tmp"), "refused, and kept")
+        # gone before all of it came
+        status = ask(Session(path, "alice"), verb + "write 0",
+                     write(good[:-9], len(good)))[1]
+        want(status == 65 and not entries(), status)
+        gone = Session(path, "alice")
+        gone.socket.sendall(f"{verb}write 0\r\n".encode())
+        gone.end()
+        # what comes after the one thing asked is not served
+        uid, status, answer = ask(
+            Session(path, "alice"), verb + "write 0",
+            write(good) + f"{verb}write 0\r\n".encode() + write(good) +
+            b"MAIL FROM:<ceo@example.test>\r\n")
+        want(status == 0 and len(entries()) == 1, (status, entries()))
+        mine = entries()[0].partition(",")[0]
+        want(answer.decode().split()[0] == mine, answer)
+        # nor is it after SMTP
+        session = Session(path, "bob")
+        answer = session.say("HELO x", f"{verb}list")
+        want(answer.startswith("500 "), answer)
+        session.end()
+        for words in ("list", f"hold {mine}", f"withdraw {mine}",
+                      f"retry {mine}"):
+            uid, status, answer = ask(Session(path, "bob"), verb + words)
+            want(uid == bob and mine.encode() not in
+                 answer.replace(b"posthaste-drop 66 " + mine.encode(), b""),
+                 (words, answer))
+        for words in ("", "eat", "write", "hold", "list me", "hold a b c d",
+                      "write x", "write " + "9" * 300):
+            status = ask(Session(path, "bob"), verb + words)[1]
+            want(status in (64, 65), (words, status))
+        want(len(entries()) == 1 and not entries("tmp"), entries())
+        machine.drain()
+        froms = [m["from"] for m in machine.messages()]
+        want(froms == ["alice@example.test"], froms)
+
+
+def many_at_once_by_the_socket(folder, certificates):
+    """More callers than a user may have sessions: they wait for each other,
+    and all of them are served."""
+    with Listening(), Machine(folder, certificates):
+        with concurrent.futures.ThreadPoolExecutor(20) as pool:
+            done = list(pool.map(lambda _: submit(
+                "alice", before=no_new_privileges), range(20)))
+        want(done == [(0, "", "")] * 20, done)
+        want(len(entries()) == 20, entries())
 
 
 def the_peer_is_the_caller(folder, certificates):
@@ -902,7 +1083,9 @@ TESTS = [setup_rights, setup_follows_no_link, nobody_reads_anothers_mail,
          room_is_taken_first, status_and_queue_agree,
          what_the_runner_refuses_is_not_taken, an_entry_stays_its_users,
          no_new_privileges_drop, no_new_privileges_socket,
-         hands_over_by_itself, the_peer_is_the_caller,
+         hands_over_by_itself, only_the_socket_is_mounted,
+         the_socket_believes_the_kernel_alone, many_at_once_by_the_socket,
+         the_peer_is_the_caller,
          transports_stay_within_the_routes,
          what_only_the_owner_can_send_is_his, never_set_id,
          own_queues]

@@ -34,6 +34,9 @@ int drop_main(int argc, char **argv);
 
 #include "base/log.h"
 #include "queue/drop.h"
+#include "queue/drop_limits.h"
+#include "queue/format.h"
+#include "queue/queue_parts.h"
 
 /* The leak checker cannot work in a set-group-id program. */
 #ifdef __SANITIZE_ADDRESS__
@@ -108,7 +111,7 @@ static int setup(void **state)
 	copy_myself(r->helper);
 	r->remote = (struct queue){ .dir = { -1, -1, -1, -1, 0, 0 },
 				    .helper = r->helper };
-	if (!queue_open(r->dir, true, NULL, &r->local, &why) ||
+	if (!queue_open(r->dir, true, NULL, NULL, &r->local, &why) ||
 	    !message_from_text(text, strlen(text), &r->m, &why))
 		return -1;
 	r->rcpt[0].address = (char *)(uintptr_t)"b@example.net";
@@ -437,10 +440,10 @@ static int user_adds(struct room *r)
 	FILE *f;
 	char path[160];
 
-	if (queue_open(r->dir, false, NULL, &q, &why) ||
+	if (queue_open(r->dir, false, NULL, NULL, &q, &why) ||
 	    why.exit != EX_NOPERM)
 		return 1;
-	if (!queue_open(r->dir, false, r->helper, &q, &why))
+	if (!queue_open(r->dir, false, r->helper, NULL, &q, &why))
 		return 2;
 	if (!queue_is_remote(q) || !queue_add(q, &item, id, &why))
 		return 3;
@@ -460,7 +463,7 @@ static int other_sees_nothing(struct room *r)
 	struct outcome why;
 	struct queue *q;
 
-	if (!queue_open(r->dir, false, r->helper, &q, &why))
+	if (!queue_open(r->dir, false, r->helper, NULL, &q, &why))
 		return 1;
 	if (listed(q).n != 0)
 		return 2;
@@ -484,7 +487,7 @@ static int owner_takes(struct room *r)
 	struct queue *q;
 	struct entry *e;
 
-	if (!queue_open(r->dir, false, NULL, &q, &why) ||
+	if (!queue_open(r->dir, false, NULL, NULL, &q, &why) ||
 	    !queue_take(q, shared_id, &e, &why))
 		return 1;
 	if (!e->foreign || e->uid != ALICE || e->cause)
@@ -503,7 +506,7 @@ static int user_manages(struct room *r)
 	struct outcome why;
 	struct queue *q;
 
-	if (!queue_open(r->dir, false, r->helper, &q, &why))
+	if (!queue_open(r->dir, false, r->helper, NULL, &q, &why))
 		return 1;
 	if (listed(q).attempts != 1 || listed(q).next != 5)
 		return 2;
@@ -519,7 +522,7 @@ static int helper_without_group(struct room *r)
 	struct queue *q;
 	char id[QUEUE_ID_SIZE];
 
-	if (!queue_open(r->dir, false, r->helper, &q, &why))
+	if (!queue_open(r->dir, false, r->helper, NULL, &q, &why))
 		return 1;
 	if (queue_add(q, &item, id, &why) || why.exit != EX_CANTCREAT)
 		return 2;

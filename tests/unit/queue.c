@@ -524,13 +524,13 @@ static void not_there(void **state)
 	struct outcome why;
 	struct queue *q;
 
-	assert_false(queue_open("/nonexistent/queue", false, NULL, &q, &why));
+	assert_false(queue_open("/nonexistent/queue", false, NULL, NULL, &q, &why));
 	assert_int_equal(why.exit, EX_CANTCREAT);
-	assert_false(queue_open("", true, NULL, &q, &why));
-	assert_false(queue_open("/dev/null", true, NULL, &q, &why));
+	assert_false(queue_open("", true, NULL, NULL, &q, &why));
+	assert_false(queue_open("/dev/null", true, NULL, NULL, &q, &why));
 	assert_int_equal(why.exit, EX_CANTCREAT);
 	/* a directory that is no queue is not made one by chance */
-	assert_false(queue_open(r->base, false, NULL, &q, &why));
+	assert_false(queue_open(r->base, false, NULL, NULL, &q, &why));
 	assert_int_equal(why.exit, EX_CANTCREAT);
 }
 

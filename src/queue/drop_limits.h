@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* How much a caller may put into the system's queue. */
-#ifndef HELPER_DROP_LIMITS_H
-#define HELPER_DROP_LIMITS_H
+#ifndef QUEUE_DROP_LIMITS_H
+#define QUEUE_DROP_LIMITS_H
 
 #include <stdbool.h>
 #include <stdint.h>
