@@ -861,14 +861,14 @@ def the_socket_believes_the_kernel_alone(folder, certificates):
         session.socket.sendall(words.encode() + b"\r\n")
         told = session.lines.readline().decode().split()
         want(told[:2] == ["posthaste-drop", "1"], told)
-        if data is not None:
-            session.socket.sendall(data)
-        session.socket.shutdown(socket.SHUT_WR)
         answer = b""
         try:
+            if data:
+                session.socket.sendall(data)
+                session.socket.shutdown(socket.SHUT_WR)
             while part := session.lines.read1():
                 answer += part
-        except ConnectionResetError:
+        except (BrokenPipeError, ConnectionResetError):
             pass                # what it did not want to read was left
         session.end()
         last = answer.decode().splitlines()[-1].split(" ", 2)

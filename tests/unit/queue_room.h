@@ -60,7 +60,7 @@ static inline int setup(void **state)
 	if (!mkdtemp(r->base))
 		return -1;
 	snprintf(r->dir, sizeof(r->dir), "%s/state/queue", r->base);
-	if (!queue_open(r->dir, true, NULL, &r->q, &why) ||
+	if (!queue_open(r->dir, true, NULL, NULL, &r->q, &why) ||
 	    !message_from_text(text, strlen(text), &r->m, &why))
 		return -1;
 	r->rcpt[0].address = (char *)(uintptr_t)"b@example.net";
