@@ -153,7 +153,7 @@ static bool administer(const struct desk *d, struct queue *q, bool all,
 		       struct outcome *why)
 {
 	const struct options *o = d->options;
-	enum queue_order order = o->command == COMMAND_HOLD ? QUEUE_HOLD :
+	enum entry_order order = o->command == COMMAND_HOLD ? QUEUE_HOLD :
 		o->command == COMMAND_RELEASE ? QUEUE_RELEASE :
 		o->command == COMMAND_REMOVE ? QUEUE_REMOVE : QUEUE_RETRY;
 

@@ -448,7 +448,7 @@ bool drop_list(const struct queue *q, entry_visit *visit, void *context,
 
 /* --- the rest --- */
 
-bool drop_order(const struct queue *q, enum queue_order order, const char *id,
+bool drop_order(const struct queue *q, enum entry_order order, const char *id,
 		const char *transport, struct outcome *why)
 {
 	static const char *const names[] = {

@@ -92,7 +92,7 @@ static bool target_retry(struct qdir *s, struct target *t,
 }
 
 /* Not synced. */
-static bool order_one(struct qdir *s, enum queue_order order,
+static bool order_one(struct qdir *s, enum entry_order order,
 		      const char *name, uid_t uid, const char *transport,
 		      struct outcome *why)
 {
@@ -119,7 +119,7 @@ static bool order_one(struct qdir *s, enum queue_order order,
 	return good;
 }
 
-static bool order_sync(struct qdir *s, enum queue_order order,
+static bool order_sync(struct qdir *s, enum entry_order order,
 		       struct outcome *why)
 {
 	if (!qdir_sync(s, why))
@@ -129,7 +129,7 @@ static bool order_sync(struct qdir *s, enum queue_order order,
 	return true;
 }
 
-bool qdir_order(struct qdir *s, enum queue_order order, const char *id,
+bool qdir_order(struct qdir *s, enum entry_order order, const char *id,
 		uid_t uid, const char *transport, struct outcome *why)
 {
 	enum { TRIES = 5 };
@@ -148,7 +148,7 @@ bool qdir_order(struct qdir *s, enum queue_order order, const char *id,
 	return good ? order_sync(s, order, why) : no_entry(id, why);
 }
 
-bool qdir_order_all(struct qdir *s, enum queue_order order, uid_t uid,
+bool qdir_order_all(struct qdir *s, enum entry_order order, uid_t uid,
 		    const char *transport, struct outcome *why)
 {
 	struct list names = { 0 };

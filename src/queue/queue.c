@@ -480,7 +480,7 @@ bool queue_list(struct queue *q, entry_visit *visit, void *context,
 
 /* --- administration --- */
 
-bool queue_order(struct queue *q, enum queue_order order, const char *id,
+bool queue_order(struct queue *q, enum entry_order order, const char *id,
 		 const char *transport, struct outcome *why)
 {
 	if (queue_is_remote(q))
@@ -497,7 +497,7 @@ bool queue_serve(struct queue *q, struct drop_caller *c, int argc,
 	return drop_serve(&q->dir, c, argc, argv, why);
 }
 
-bool queue_order_all(struct queue *q, enum queue_order order,
+bool queue_order_all(struct queue *q, enum entry_order order,
 		     const char *transport, struct outcome *why)
 {
 	if (queue_is_remote(q))

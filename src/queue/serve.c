@@ -307,7 +307,7 @@ static bool do_list(struct qdir *s, struct drop_caller *c, char **argv,
 /* --- orders --- */
 
 static bool do_order(struct qdir *s, const struct drop_caller *c,
-		     enum queue_order order, char **argv, struct outcome *why)
+		     enum entry_order order, char **argv, struct outcome *why)
 {
 	if (!strcmp(argv[0], "ALL"))
 		return qdir_order_all(s, order, c->uid, argv[1], why);
@@ -320,7 +320,7 @@ static const struct drop_verb {
 	/* NULL: order */
 	bool (*run)(struct qdir *s, struct drop_caller *c, char **argv,
 		    struct outcome *why);
-	enum queue_order order;
+	enum entry_order order;
 } drop_verbs[] = {
 	{ "write", 1, 1, do_write, 0 },
 	{ "list", 0, 0, do_list, 0 },
