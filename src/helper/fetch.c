@@ -413,7 +413,7 @@ static CURLcode perform_each(CURL *c, const struct request *r,
 	return rc;
 }
 
-static int fetch_policy(const struct request *r)
+static int fetch_by_https(const struct request *r)
 {
 	static struct body body;
 	CURL *c = curl_easy_init();
@@ -452,7 +452,7 @@ int main(int argc, char **argv)
 		return EX_USAGE;
 	if (curl_global_init(CURL_GLOBAL_DEFAULT))
 		return EX_SOFTWARE;
-	status = fetch_policy(&r);
+	status = fetch_by_https(&r);
 	curl_global_cleanup();
 	return status;
 }

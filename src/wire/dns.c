@@ -376,7 +376,7 @@ struct dns *dns_open(const struct dns_settings *settings)
 	if (!ours)
 		read_resolv_conf(&conf);
 	take_resolvers(d, ours ? settings->resolver : &conf.nameserver,
-		       ours ? "[dns] resolver" : "/etc/resolv.conf");
+		       ours ? "the configuration" : "/etc/resolv.conf");
 	if (!d->server.n || !set_servers(d))
 		close_channel(d);
 	d->trusted = settings->trust == DNS_TRUST_ALWAYS ||

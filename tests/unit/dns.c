@@ -580,7 +580,8 @@ static bool is(const unsigned char *query, const char *label)
 {
 	size_t n = strlen(label);
 
-	return query[12] == n && !strncasecmp((const char *)query + 13, label, n);
+	return query[12] == n &&
+	       !strncasecmp((const char *)query + 13, label, n);
 }
 
 static void question_name(const unsigned char *query, char name[256])
