@@ -244,7 +244,7 @@ static bool use_link(struct serving *v, const struct host *host,
 		     size_t *next, struct outcome *why)
 {
 	struct link link;
-	const struct trace *trace;
+	const struct trace *trace = NULL;
 	bool linked = link_open(v->run, v->t, host, o, &link, why);
 	bool usable = linked;
 
