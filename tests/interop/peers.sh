@@ -16,7 +16,7 @@
 set -eu
 
 peers=${POSTHASTE_PEERS:-/var/cache/posthaste-peers}
-names="postfix dovecot exim callers"
+names="postfix dovecot exim callers machine"
 
 # The system's PHP, whatever its version is; what is unpacked already counts
 # where apt knows nothing.
@@ -40,6 +40,9 @@ packages() {
 	callers)
 		echo "$(php)" cron s-nail mutt git git-email \
 			libmailtools-perl ;;
+	machine)
+		echo mailutils smartmontools unattended-upgrades procmail \
+			maildrop s-nail mutt cron ;;
 	esac
 }
 

@@ -1,0 +1,212 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a machine has to say, by the programs that say it: mail to root or
+root@localhost reaches the administrator. And delivery agents run as commands,
+which take their messages. TAP."""
+
+import email
+import os
+import pathlib
+import shutil
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "support"))
+import interop  # noqa: E402
+from interop import harness, want  # noqa: E402
+
+ADMIN = "admin@example.org"
+CONFIG = """[general]
+hostname = host.example.test
+domain = example.test
+aliases =
+default_recipient = admin@example.org
+[log]
+to = {folder}/log
+[queue]
+queue = never
+[route all]
+transport = box
+[transport box]
+{box}
+"""
+MAILDIR = "kind = maildir\npath = {folder}/box\n"
+
+MAILUTILS = """
+echo hi | mail.mailutils -s one root
+echo hi | mail.mailutils -s two root@localhost
+"""
+S_NAIL = """
+echo hi | s-nail -:/ -s one root
+echo hi | s-nail -:/ -s two root@localhost
+"""
+# what smartd runs for -m root -M test
+SMARTD = """
+export SMARTD_MAILER=mail SMARTD_ADDRESS=root SMARTD_FAILTYPE=EmailTest
+export SMARTD_MESSAGE='TEST EMAIL from smartd for device: /dev/sda'
+export SMARTD_TFIRST=now SMARTD_PREVCNT=0 SMARTD_NEXTDAYS= SMARTD_SUBJECT=
+export SMARTD_DEVICE=/dev/sda SMARTD_DEVICETYPE=ata SMARTD_FULLMESSAGE=
+export SMARTD_DEVICESTRING=/dev/sda SMARTD_DEVICEINFO=disk
+sh /usr/share/smartmontools/smartd_warning.sh
+"""
+# its own two ways to mail, called as it calls them
+UPGRADES = """
+/usr/bin/python3 -c '
+import importlib.machinery, importlib.util
+loader = importlib.machinery.SourceFileLoader(
+    "uu", "/usr/bin/unattended-upgrade")
+module = importlib.util.module_from_spec(
+    importlib.util.spec_from_loader("uu", loader))
+loader.exec_module(module)
+for send in (module._send_mail_using_sendmail, module._send_mail_using_mailx):
+    if send("root", "root", "unattended-upgrades result", "all is fine"):
+        raise SystemExit(1)
+'
+"""
+CRON = """
+install -d -m 1730 /var/spool/cron/crontabs
+printf 'MAILTO=root@localhost\\nHOME=%s\\n@reboot echo said\\n' "$HOME" >crontab
+install -m 600 crontab /var/spool/cron/crontabs/root
+mkdir none
+for place in /etc/cron.d /etc/cron.daily /etc/cron.hourly; do
+	[ ! -d $place ] || mount --bind none $place
+done
+[ ! -e /etc/crontab ] || mount --bind /dev/null /etc/crontab
+cron -f -L 15 &
+n=0
+while ! grep -q said box/new/* 2>/dev/null && [ $n -lt 300 ]; do
+	sleep 0.1
+	n=$((n + 1))
+done
+kill $!
+"""
+LETTER = b"Subject: hello\n\ngr\xc3\xbcn\n.\nFrom here\n"
+
+
+def place(folder, box):
+    folder = pathlib.Path(folder)
+    for name in ("usr/sbin", "usr/bin", "usr/lib", "home/.config"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    shutil.copy(harness.POSTHASTE, folder / "usr/sbin/sendmail")
+    os.symlink("../sbin/sendmail", folder / "usr/lib/sendmail")
+    os.symlink("mail.mailutils", folder / "usr/bin/mail")
+    config = folder / "home/.config/posthaste.conf"
+    config.write_text(CONFIG.format(folder=folder,
+                                    box=box.format(folder=folder)))
+    config.chmod(0o600)
+    return config
+
+
+def run(folder, script, peer="machine", stdin=b""):
+    script = ("cd \"$PEER_SCRATCH\"\nexport HOME=$PEER_SCRATCH/home\n"
+              + script)
+    env = interop.peer_environment(folder, "")
+    env.pop("XDG_CONFIG_HOME")
+    child = interop.subprocess.run(
+        [interop.PEERS, "run", peer, "sh", "-ec", script], input=stdin,
+        env=env, timeout=120, capture_output=True, cwd=folder)
+    said = (child.stdout + child.stderr).decode("latin-1")
+    want(child.returncode == 0, f"status {child.returncode}: {said}\n"
+         f"{interop.log(folder)}")
+    return said
+
+
+def arrives(name, script, subjects):
+    def test(_, folder):
+        place(folder, MAILDIR)
+        said = run(folder, script)
+        found = [email.message_from_bytes(path.read_bytes()) for path in
+                 sorted(pathlib.Path(folder, "box/new").glob("*"))]
+        want(sorted(m["Subject"] for m in found) == sorted(subjects) or
+             (len(found) == len(subjects) and
+              all(any(s in m["Subject"] for s in subjects) for m in found)),
+             f"{[m['Subject'] for m in found]} {said}")
+        want(all(m["Delivered-To"] == ADMIN for m in found),
+             [m["Delivered-To"] for m in found])
+    test.__doc__ = f"{name}: to the administrator"
+    return test
+
+
+def takes(name, peer, prepare, command, box):
+    """A delivery agent as a command: the message is in its maildir."""
+    def test(_, folder):
+        config = place(folder, f"kind = command\ncommand = {command}\n")
+        pathlib.Path(folder, "letter").write_bytes(LETTER)
+        run(folder, prepare + f"\nsendmail -C {config} -i -f s@x.example "
+            "a@y.example <letter\n", peer)
+        found = list(pathlib.Path(folder, box, "new").glob("*"))
+        want(len(found) == 1, f"{found} {interop.log(folder)}")
+        text = found[0].read_bytes()
+        want(text.endswith(b"\n\n" + LETTER.partition(b"\n\n")[2]), text)
+        want(text.startswith(b"Return-Path: <s@x.example>\n"), text)
+    test.__doc__ = f"{name} takes a message"
+    return test
+
+
+MAILDROP = """
+mkdir -p Got/new Got/cur Got/tmp
+printf 'to "%s/Got"\\n' "$PWD" >filter
+chmod 600 filter
+"""
+PROCMAIL = """
+printf 'DEFAULT=%s/Got/\\n' "$PWD" >rc
+"""
+# by itself it delivers to the user it is run as, who must not be root
+DOVECOT = """
+cat >lda.conf <<END
+log_path = /dev/stderr
+mail_location = maildir:$PWD/home/Got
+postmaster_address = p@example.test
+hostname = host.example.test
+ssl = no
+END
+chmod 755 .
+chown 7003:7003 home
+"""
+
+
+def reads(_, folder):
+    """mutt reads the maildir"""
+    place(folder, MAILDIR)
+    said = run(folder, """
+echo hello | sendmail -i root
+printf 'Subject: second\\n\\nhi\\n' | sendmail -i root
+printf 'set folder=%s\\nset quit=yes\\nset mbox_type=maildir\\n' "$PWD" >rc
+printf 'set header_cache=\\nset wait_key=no\\npush <quit>\\n' >>rc
+export TERM=vt100
+timeout 30 script -qec "mutt -n -F rc -R -f box" /dev/null </dev/null
+""")
+    want("second" in said, said)
+    want("Msgs:2" in said.replace(" ", ""), said)
+
+
+TESTS = [
+    arrives("mailutils", MAILUTILS, ["one", "two"]),
+    arrives("s-nail", S_NAIL, ["one", "two"]),
+    arrives("smartd -M test", SMARTD, ["SMART error (EmailTest)"]),
+    arrives("unattended-upgrades", UPGRADES,
+            ["unattended-upgrades result"] * 2),
+    arrives("cron with MAILTO=root@localhost", CRON, ["Cron <root@"]),
+    takes("maildrop", "machine", MAILDROP, "maildrop {folder}/filter", "Got"),
+    takes("procmail", "machine", PROCMAIL, "procmail -m {folder}/rc", "Got"),
+    takes("Dovecot's LDA", "dovecot", DOVECOT,
+          "setpriv --reuid 7003 --regid 7003 --clear-groups "
+          "/usr/lib/dovecot/dovecot-lda -c {folder}/lda.conf "
+          '-f "$SENDER" -a "$RECIPIENT"', "home/Got"),
+    reads,
+]
+
+
+class Nothing:
+    def __init__(self, _, certificates):
+        self.folder = certificates
+
+    def __fspath__(self):
+        return self.folder
+
+    def stop(self):
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(interop.run(TESTS, Nothing, workers=3))
