@@ -248,8 +248,8 @@ static bool drop_run(const struct queue *q, const struct drop_call *call,
 
 /* --- write --- */
 
-enum { PIECE_INTRO, PIECE_HEADER, PIECE_MESSAGE, PIECE_SUM, PIECE_JOURNAL,
-       PIECE_END };
+/* The next one to be sent. */
+enum { PIECE_INTRO, PIECE_HEADER, PIECE_MESSAGE, PIECE_JOURNAL, PIECE_END };
 
 struct pieces {
 	int piece;
@@ -294,7 +294,7 @@ static long next_piece(void *context, const char **data)
 		return (long)p->header.len;
 	case PIECE_MESSAGE:
 		return piece_message(p, data);
-	case PIECE_SUM:
+	case PIECE_JOURNAL:
 		p->piece = PIECE_END;
 		*data = p->journal->data;
 		return (long)p->journal->len;
