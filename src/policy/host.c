@@ -2,6 +2,7 @@
 /* The walk over hosts and their addresses (RFC 5321 5.1): what an answer
  * means for the next one. */
 #include <stdio.h>
+#include <string.h>
 
 #include "policy/policy.h"
 
@@ -24,8 +25,21 @@ static bool is_final(const struct outcome *o)
 	return !o->lacking && policy_verdict(o, true) == RCPT_FAILED;
 }
 
+/* A host spoke at one of its addresses, and nobody listens at another. */
+static bool is_heard_elsewhere(const struct outcome *unheard,
+			       const struct outcome *heard)
+{
+	return unheard->stage == STAGE_CONNECT &&
+	       heard->stage > STAGE_CONNECT && heard->host[0] &&
+	       !strcmp(unheard->host, heard->host);
+}
+
 bool policy_replaces(const struct outcome *old, const struct outcome *new)
 {
+	if (is_heard_elsewhere(new, old))
+		return false;
+	if (is_heard_elsewhere(old, new))
+		return true;
 	if (new->exit == EX_OK || new->in_doubt || speaks_of_message(new))
 		return true;
 	if (is_final(old))
