@@ -43,10 +43,6 @@ BELOW["fetch"] = {"base"}
 # from the list, and the numbers only fall.
 CIRCLES = [
     "desk/accept.c desk/runner.c",
-    "submit/mtasts.c submit/mtasts_cache.c",
-    "submit/hosts.c submit/hosts_direct.c submit/hosts_mx.c "
-    "submit/hosts_srv.c submit/hosts_tls.c",
-    "submit/deliver.c submit/deliver_dispatch.c",
 ]
 NAMES_TWICE = 70         # private names that stand in several files
 KEYS_BELOW = 26          # lines that name a key, outside of KEYS_KNOWN

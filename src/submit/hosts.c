@@ -7,53 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/random.h>
 
 #include "base/buf.h"
-#include "submit/hosts_parts.h"
-
-void host_release(struct host *h)
-{
-	size_t i;
-
-	free(h->name);
-	free(h->tls_name);
-	list_release(&h->more_names);
-	net_addresses_release(&h->addresses);
-	for (i = 0; i < h->tlsas; i++)
-		free(h->tlsa[i].data);
-	free(h->tlsa);
-	*h = (struct host){ 0 };
-}
-
-void hosts_release(struct hosts *h)
-{
-	size_t i;
-
-	for (i = 0; i < h->n; i++)
-		host_release(&h->item[i]);
-	free(h->item);
-	*h = (struct hosts){ 0 };
-}
-
-struct host *hosts_add(struct hosts *h, const char *name, unsigned port)
-{
-	struct host *host;
-
-	h->item = mem_resize(h->item, h->n + 1, sizeof(*h->item));
-	host = &h->item[h->n++];
-	*host = (struct host){ .name = mem_string(name), .port = port };
-	return host;
-}
-
-unsigned hosts_random(unsigned most)
-{
-	unsigned value = 0;
-
-	if (getrandom(&value, sizeof(value), GRND_NONBLOCK) < 0)
-		return 0;
-	return most == (unsigned)-1 ? value : value % (most + 1);
-}
+#include "submit/hosts_direct.h"
+#include "submit/hosts_list.h"
 
 /* "[::1]" and "[IPv6:::1]" without what belongs to the notation alone, so
  * that it can be held against a certificate's addresses; a final dot is no
@@ -94,6 +51,151 @@ static void add_smarthost(const struct hosts_query *query, const char *text,
 		 kind_name((enum kind)t->kind));
 	free(name);
 }
+
+/* --- servers of a domain for submission (RFC 6186, RFC 8314) by SRV records
+ * (RFC 2782) --- */
+
+static int by_priority(const void *a, const void *b)
+{
+	const struct dns_record *x = a, *y = b;
+
+	if (x->preference != y->preference)
+		return x->preference < y->preference ? -1 : 1;
+	/* RFC 2782 wants those without weight first, so that they have a
+	 * chance at all */
+	return (x->weight != 0) - (y->weight != 0);
+}
+
+/* Brings one of the n records to the front, each with a chance by its
+ * weight. */
+static void draw(struct dns_record *r, size_t n)
+{
+	struct dns_record chosen;
+	unsigned sum = 0, mark;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		sum += r[i].weight;
+	mark = hosts_random(sum);
+	for (i = 0, sum = 0; i + 1 < n; i++) {
+		sum += r[i].weight;
+		if (sum >= mark)
+			break;
+	}
+	chosen = r[i];
+	memmove(r + 1, r, i * sizeof(*r));
+	r[0] = chosen;
+}
+
+static void arrange_by_weight(struct dns_record *r, size_t n)
+{
+	size_t i, same;
+
+	qsort(r, n, sizeof(*r), by_priority);
+	for (i = 0; i < n; i++) {
+		for (same = 1; i + same < n &&
+		     r[i + same].preference == r[i].preference; same++)
+			;
+		draw(r + i, same);
+	}
+}
+
+static bool is_below(const char *name, const char *domain)
+{
+	size_t n = strlen(name), d = strlen(domain);
+
+	return n > d && name[n - d - 1] == '.' &&
+	       !strcasecmp(name + n - d, domain);
+}
+
+/*
+ * Whose certificate counts. SRV answers without DNSSEC may come from anyone
+ * on the way, so that a target's own certificate proves nothing: RFC 6186
+ * section 6 wants the domain that the user named in it, and asks the user
+ * where a server has another one. Nobody is there to be asked, therefore a
+ * target is believed only below that domain, or where the answer is
+ * authentic; for all others tls_name is the user's word.
+ */
+static void fill_names(struct host *h, const struct transport *t,
+		       const char *domain, bool authentic)
+{
+	if (t->tls_name) {
+		h->tls_name = mem_string(t->tls_name);
+		return;
+	}
+	h->tls_name = mem_string(domain);
+	if (authentic || is_below(h->name, domain))
+		list_add(&h->more_names, h->name);
+	else if (strcasecmp(h->name, domain))
+		snprintf(h->why, sizeof(h->why), "SRV records of %.50s "
+			 "without DNSSEC lead elsewhere: the certificate must "
+			 "name the domain, or set tls_name", domain);
+}
+
+static void add_target(const struct hosts_query *query, const char *domain,
+		       const struct dns_record *r, bool authentic,
+		       struct hosts *out)
+{
+	const struct transport *t = query->transport;
+	struct host *h = hosts_add(out, r->name, r->port);
+
+	h->implicit_tls = policy_tls_implicit(t);
+	h->demand = policy_tls(t, false, NULL, query->relaxed);
+	snprintf(h->why, sizeof(h->why), "SRV records of %.80s, kind %s",
+		 domain, kind_name((enum kind)t->kind));
+	fill_names(h, t, domain, authentic);
+}
+
+/* A port of 0 cannot be connected to; "." says: no such service here. */
+static bool is_server(const struct dns_record *r)
+{
+	return r->name && r->name[0] && r->port > 0 && r->port <= 65535;
+}
+
+static bool take_answer(const struct hosts_query *query, const char *domain,
+			const char *owner, struct dns_answer *a,
+			struct hosts *out, struct outcome *why)
+{
+	const size_t before = out->n;
+	size_t i;
+
+	if (a->status == DNS_FAILED)
+		return outcome_fail(why, STAGE_DNS, EX_TEMPFAIL,
+				    "SRV records of %s cannot be looked up: "
+				    "%s", owner, a->words);
+	if (a->status != DNS_OK)
+		return outcome_fail(why, STAGE_DNS, EX_TEMPFAIL,
+				    "%s has no SRV record: name the "
+				    "provider's server in \"host\" instead",
+				    owner);
+	arrange_by_weight(a->record, a->n);
+	for (i = 0; i < a->n && out->n < HOSTS_MOST; i++)
+		if (is_server(&a->record[i]))
+			add_target(query, domain, &a->record[i],
+				   a->authentic, out);
+	if (out->n > before)
+		return true;
+	return outcome_fail(why, STAGE_DNS, EX_TEMPFAIL,
+			    "by its SRV record %s offers no such service",
+			    owner);
+}
+
+static bool hosts_by_srv(struct run *run, const struct hosts_query *query,
+		  const char *domain, struct hosts *out, struct outcome *why)
+{
+	const char *service = kind_name((enum kind)query->transport->kind);
+	char *owner = mem_printf("_%s._tcp.%s", service, domain);
+	struct dns_answer answer = { 0 };
+	bool ok;
+
+	dns_query(run_dns(run), owner, DNS_SRV, &answer);
+	ok = take_answer(query, domain, owner, &answer, out, why);
+	dns_answer_release(&answer);
+	free(owner);
+	return ok;
+}
+
+/* --- all of them --- */
 
 /* Several domains stand for each other as several hosts do: one that cannot
  * be looked up matters only if none can. */

@@ -8,7 +8,7 @@
 
 #include "base/child.h"
 #include "base/clock.h"
-#include "submit/mtasts_parts.h"
+#include "submit/mtasts_fetch.h"
 #include "wire/lookup.h"
 
 #ifndef FETCH_PROGRAM
