@@ -58,10 +58,23 @@ enum tls_demand {
 };
 /* What DNS and MTA-STS said about one host of a direct delivery. */
 struct tls_evidence {
+	bool dane_failed;      /* the TLSA records cannot be had */
 	bool dane_records;     /* authenticated TLSA records exist */
 	bool dane_usable;      /* one of them has usage 2 or 3 */
+	bool sts_failed;       /* there is a policy, which cannot be had */
 	bool sts_enforce;      /* MTA-STS policy in mode enforce lists it */
+	bool sts_unlisted;     /* one in mode enforce does not */
 };
+/* Whether such a host may be used. DANE goes before MTA-STS (RFC 8461 section
+ * 2); REQUIRETLS is worth nothing towards a host whose name nothing vouches
+ * for (RFC 8689 section 4.2.1). */
+enum host_use {
+	HOST_USED,
+	HOST_NOT_NOW,          /* what is known may be an attack: for now */
+	HOST_NOT_PROVED        /* require_tls, and neither: for good */
+};
+enum host_use policy_host(const struct tls_evidence *evidence,
+			  bool require_tls);
 /* Whether TLS starts with the connection. */
 bool policy_tls_implicit(const struct transport *t);
 /* socket: the host is a UNIX socket. evidence may be NULL. relaxed:

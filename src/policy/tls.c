@@ -73,6 +73,17 @@ enum tls_demand policy_tls(const struct transport *t, bool socket,
 	return DEMAND_NONE;
 }
 
+enum host_use policy_host(const struct tls_evidence *e, bool require_tls)
+{
+	if (e->dane_failed)
+		return HOST_NOT_NOW;
+	if (e->dane_usable)
+		return HOST_USED;
+	if (e->sts_failed || e->sts_unlisted)
+		return HOST_NOT_NOW;
+	return require_tls && !e->sts_enforce ? HOST_NOT_PROVED : HOST_USED;
+}
+
 const char *demand_name(enum tls_demand demand)
 {
 	static const char *const name[] = {

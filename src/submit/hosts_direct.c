@@ -140,19 +140,13 @@ struct assurance {
 	char *cname;           /* where CNAMEs of it led; NULL: nowhere */
 };
 
-/* What is known of one host while the demand is found. */
-struct finding {
-	struct tls_evidence evidence;
-	bool dropped;
-};
-
 struct judging {
 	struct run *run;
 	const struct hosts_query *query;
 	const char *canonical;
 	struct assurance *assurance;
 	struct hosts *out;
-	struct finding finding[HOSTS_MOST];
+	struct tls_evidence evidence[HOSTS_MOST];
 	char temporary[280];       /* words for a host that was dropped */
 	char permanent[280];
 };
@@ -205,10 +199,10 @@ static void take_tlsa(struct judging *j, size_t i, const char *base,
 		      const struct dns_answer *a)
 {
 	struct host *h = &j->out->item[i];
-	struct tls_evidence *e = &j->finding[i].evidence;
+	struct tls_evidence *e = &j->evidence[i];
 
 	if (a->status == DNS_FAILED) {
-		j->finding[i].dropped = true;
+		e->dane_failed = true;
 		snprintf(j->temporary, sizeof(j->temporary), "the TLSA "
 			 "records of %.100s cannot be looked up: %.50s", base,
 			 a->words);
@@ -237,8 +231,8 @@ static void ask_tlsa(struct judging *j, bool by_alias)
 		base = by_alias ? j->assurance[i].cname :
 		       j->out->item[i].name;
 		if (!j->assurance[i].authentic || !base ||
-		    j->finding[i].dropped ||
-		    j->finding[i].evidence.dane_records)
+		    j->evidence[i].dane_failed ||
+		    j->evidence[i].dane_records)
 			continue;
 		place[n] = i;
 		q[n].type = DNS_TLSA;
@@ -273,7 +267,7 @@ static bool wants_policy(const struct judging *j)
 	    domain_is_literal(j->query->domain))
 		return false;
 	for (i = 0; i < j->out->n; i++)
-		if (!j->finding[i].evidence.dane_usable)
+		if (!j->evidence[i].dane_usable)
 			return true;
 	return false;
 }
@@ -284,7 +278,7 @@ static void hold_against(struct judging *j, size_t i,
 	struct host *h = &j->out->item[i];
 
 	if (sts_lists(p, h->name)) {
-		j->finding[i].evidence.sts_enforce = p->mode == STS_ENFORCE;
+		j->evidence[i].sts_enforce = p->mode == STS_ENFORCE;
 		h->sts_testing = p->mode == STS_TESTING;
 		snprintf(h->why, sizeof(h->why), p->mode == STS_ENFORCE ?
 			 "MTA-STS policy, enforced" :
@@ -296,7 +290,7 @@ static void hold_against(struct judging *j, size_t i,
 		"enforced" : "mode testing: used even so");
 	if (p->mode == STS_TESTING)
 		return;
-	j->finding[i].dropped = true;
+	j->evidence[i].sts_unlisted = true;
 	snprintf(j->temporary, sizeof(j->temporary),
 		 "the MTA-STS policy of %.80s does not list its mail host "
 		 "%.80s", j->query->domain, h->name);
@@ -310,8 +304,7 @@ static void policy_unknown(struct judging *j, const struct outcome *why)
 	snprintf(j->temporary, sizeof(j->temporary), "MTA-STS: %.250s",
 		 why->text);
 	for (i = 0; i < j->out->n; i++)
-		if (!j->finding[i].evidence.dane_usable)
-			j->finding[i].dropped = true;
+		j->evidence[i].sts_failed = true;
 }
 
 static void apply_policy(struct judging *j)
@@ -328,46 +321,33 @@ static void apply_policy(struct judging *j)
 		return;
 	}
 	for (i = 0; p.mode != STS_NONE && i < j->out->n; i++)
-		if (!j->finding[i].evidence.dane_usable &&
-		    !j->finding[i].dropped)
+		if (!j->evidence[i].dane_usable &&
+		    !j->evidence[i].dane_failed)
 			hold_against(j, i, &p);
 	sts_policy_release(&p);
 }
 
 /* --- which of them may be used --- */
 
-/* REQUIRETLS (RFC 8689 section 4.2.1) is worth nothing towards a host whose
- * name nothing vouches for. */
-static void apply_require_tls(struct judging *j)
-{
-	size_t i;
-
-	if (!j->query->require_tls)
-		return;
-	for (i = 0; i < j->out->n; i++) {
-		if (j->finding[i].dropped ||
-		    j->finding[i].evidence.dane_usable ||
-		    j->finding[i].evidence.sts_enforce)
-			continue;
-		j->finding[i].dropped = true;
-		snprintf(j->permanent, sizeof(j->permanent), "REQUIRETLS was "
-			 "asked for, but %.80s has neither DANE nor an "
-			 "enforced MTA-STS policy", j->out->item[i].name);
-	}
-}
-
-static void settle(struct judging *j)
+static void drop_unusable(struct judging *j)
 {
 	struct hosts *h = j->out;
 	size_t i, kept = 0;
+	enum host_use use;
 
 	for (i = 0; i < h->n; i++) {
-		if (j->finding[i].dropped) {
+		use = policy_host(&j->evidence[i], j->query->require_tls);
+		if (use == HOST_NOT_PROVED)
+			snprintf(j->permanent, sizeof(j->permanent),
+				 "REQUIRETLS was asked for, but %.80s has "
+				 "neither DANE nor an enforced MTA-STS policy",
+				 h->item[i].name);
+		if (use != HOST_USED) {
 			host_release(&h->item[i]);
 			continue;
 		}
 		h->item[i].demand = policy_tls(j->query->transport, false,
-					       &j->finding[i].evidence,
+					       &j->evidence[i],
 					       is_relaxed(j));
 		if (kept != i)
 			h->item[kept] = h->item[i];
@@ -391,8 +371,7 @@ static bool hosts_secure(struct run *run, const struct hosts_query *query,
 
 	apply_dane(&j);
 	apply_policy(&j);
-	apply_require_tls(&j);
-	settle(&j);
+	drop_unusable(&j);
 	if (out->n)
 		return true;
 	if (j.temporary[0])

@@ -196,7 +196,9 @@ static void test_tls_relays(void **state)
 		{ KIND_LMTP, { 'O', 'E', 'N' }, { 'N', 'N', 'N' } },
 		{ KIND_FAIL, { 'N', 'N', 'N' }, { 'N', 'N', 'N' } },
 	};
-	struct tls_evidence all = { true, true, true };
+	struct tls_evidence all = {
+		.dane_records = true, .dane_usable = true, .sts_enforce = true,
+	};
 	char name[] = "mx.x";
 	size_t i, k, relaxed;
 
@@ -614,6 +616,44 @@ static void test_verdict(void **state)
 			fail_msg("row %zu", i);
 }
 
+/* Which hosts of a direct delivery may be used. */
+static void test_host(void **state)
+{
+	static const struct {
+		struct tls_evidence e;
+		bool require_tls;
+		enum host_use want;
+	} row[] = {
+		{ { 0 }, false, HOST_USED },
+		{ { 0 }, true, HOST_NOT_PROVED },
+		{ { .dane_failed = true }, false, HOST_NOT_NOW },
+		{ { .dane_failed = true }, true, HOST_NOT_NOW },
+		{ { .dane_failed = true, .sts_enforce = true }, false,
+		  HOST_NOT_NOW },
+		{ { .dane_records = true }, false, HOST_USED },
+		{ { .dane_records = true }, true, HOST_NOT_PROVED },
+		{ { .dane_usable = true }, true, HOST_USED },
+		{ { .dane_usable = true, .sts_failed = true }, true,
+		  HOST_USED },
+		{ { .dane_usable = true, .sts_unlisted = true }, false,
+		  HOST_USED },
+		{ { .sts_failed = true }, false, HOST_NOT_NOW },
+		{ { .sts_failed = true }, true, HOST_NOT_NOW },
+		{ { .dane_records = true, .sts_failed = true }, false,
+		  HOST_NOT_NOW },
+		{ { .sts_unlisted = true }, false, HOST_NOT_NOW },
+		{ { .sts_unlisted = true }, true, HOST_NOT_NOW },
+		{ { .sts_enforce = true }, false, HOST_USED },
+		{ { .sts_enforce = true }, true, HOST_USED },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++)
+		if (policy_host(&row[i].e, row[i].require_tls) != row[i].want)
+			fail_msg("row %zu", i);
+}
+
 /* Where mail of an account can get at all, by the ranks of routes. */
 static void test_reaches(void **state)
 {
@@ -790,6 +830,7 @@ int main(void)
 		cmocka_unit_test(test_verdict),
 		cmocka_unit_test(test_attempts),
 		cmocka_unit_test(test_reaches),
+		cmocka_unit_test(test_host),
 		cmocka_unit_test(test_claims),
 		cmocka_unit_test(test_tally),
 		cmocka_unit_test(test_schedule),
