@@ -318,7 +318,9 @@ def units_are_complete(_folder, _certificates):
                 program = value.lstrip("-").split()[0]
                 want(os.access(program, os.X_OK), f"{unit}: {program}")
             if key in ("ReadWritePaths", "PathChanged"):
-                want(value.startswith(f"{House.prefix}/var/spool/posthaste"),
+                # "-": where it is there
+                want(re.match(rf"-?{re.escape(str(House.prefix))}/var/"
+                              r"(spool|lib)/posthaste", value),
                      f"{unit}: {value}")
             if key == "Unit":
                 want(value in UNITS, f"{unit}: {value}")
