@@ -68,7 +68,8 @@ struct tls_facts {
 	char cipher[96];
 	bool verified;
 	enum tls_fault fault;      /* why the handshake failed */
-	char pin[65];              /* of the server's certificate; "" none */
+	char pin[65];              /* of the server's certificate, where pins
+				    * or a fault have to do with it */
 	bool client_certificate;   /* one was asked for and sent */
 	struct tls_certificate *certificate; /* only if wanted; leaf first */
 	size_t certificates;

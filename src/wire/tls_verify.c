@@ -147,10 +147,7 @@ static void facts_chain(struct tls_facts *f, const struct tls_chain *c)
 	char text[512];
 	unsigned i;
 
-	if (!c->n)
-		return;
-	pin_of(c->crt[0], f->pin);
-	if (!f->want_certificates || f->certificate)
+	if (!f->want_certificates || f->certificate || !c->n)
 		return;
 	f->certificate = mem_alloc(c->n * sizeof(*f->certificate));
 	for (i = 0; i < c->n; i++) {
@@ -433,6 +430,7 @@ static bool status_words(struct tls *t, const struct tls_chain *c,
 	if (status & (GNUTLS_CERT_EXPIRED | GNUTLS_CERT_NOT_ACTIVATED))
 		return date_words(c, why);
 	if (status & GNUTLS_CERT_SIGNER_NOT_FOUND) {
+		pin_of(c->crt[0], t->facts->pin);
 		if (gnutls_x509_crt_check_issuer(c->crt[0], c->crt[0])) {
 			t->facts->fault = TLS_FAULT_SELF_SIGNED;
 			return cert_bad(why, "is self-signed");
@@ -662,11 +660,13 @@ static bool is_pin(const char *configured, const char *pin)
 	return !*pin;
 }
 
-static bool verify_pin(struct tls *t, struct outcome *why)
+static bool verify_pin(struct tls *t, const struct tls_chain *c,
+		       struct outcome *why)
 {
 	const struct list *pins = t->params->pins;
 	size_t i;
 
+	pin_of(c->crt[0], t->facts->pin);
 	for (i = 0; t->facts->pin[0] && i < pins->n; i++)
 		if (is_pin(pins->item[i], t->facts->pin))
 			return true;
@@ -685,7 +685,7 @@ static bool judge_chain(struct tls *t, const struct tls_chain *c,
 	if (p->tlsas && !dane_verify(t, c, why))
 		return false;
 	t->facts->verified = false;
-	if (pinned && !verify_pin(t, why))
+	if (pinned && !verify_pin(t, c, why))
 		return false;
 	if (p->tlsas && !p->hold_ca) {
 		t->facts->verified = true;
