@@ -273,24 +273,6 @@ static bool use_link(struct serving *v, const struct host *host,
 	return linked;
 }
 
-/* All that is open goes to one of these addresses. A session that breaks
- * over one message, or has carried its share, is opened again for the others.
- * False: no link could be had, for this reason. */
-static bool use_address(struct serving *v, const struct host *host,
-			const struct link_options *o, struct net_peer *peer,
-			struct outcome *why)
-{
-	bool linked = true;
-	size_t next;
-
-	heed(v);
-	next_address(v);
-	next = find_part(v, v->share->first, ATTEMPT_OPEN);
-	while (linked && next < v->share->last)
-		linked = use_link(v, host, o, peer, &next, why);
-	return linked;
-}
-
 /* --- one host --- */
 
 /* What is left of a host's addresses. */
@@ -397,7 +379,8 @@ static void use_host(struct serving *v, const struct host *host,
 	struct link_options o = { .addresses = &w.now };
 	struct outcome why = { 0 };
 	struct net_peer peer = { 0 };
-	bool on;
+	bool on, linked;
+	size_t next;
 
 	if (!link_addresses(v->run, v->t, host, &w.left, &why)) {
 		if (!why.host[0])
@@ -413,8 +396,14 @@ static void use_host(struct serving *v, const struct host *host,
 	v->addresses -= w.left.n < v->addresses ? w.left.n : v->addresses;
 	do {
 		choose_addresses(&w);
-		on = use_address(v, host, &o, &peer, &why) ||
-		     policy_next_address(&why);
+		heed(v);
+		next_address(v);
+		next = find_part(v, v->share->first, ATTEMPT_OPEN);
+		/* a session that breaks over one message, or has carried its
+		 * share, is opened again for the others */
+		for (linked = true; linked && next < v->share->last;)
+			linked = use_link(v, host, &o, &peer, &next, &why);
+		on = linked || policy_next_address(&why);
 		drop_asked(&w, &peer);
 		if (on && peer.address[0])
 			switch_family(v, &w, peer.ipv6 ? AF_INET : AF_INET6);
@@ -497,19 +486,6 @@ static void explain_silence(struct serving *v)
 	}
 }
 
-static void use_hosts(struct serving *v, const struct hosts *hosts)
-{
-	size_t n = hosts->n < HOSTS_MOST ? hosts->n : HOSTS_MOST, i;
-
-	v->addresses = ADDRESSES_MOST;
-	v->answered = false;
-	for (i = 0; i < n && any_left(v); i++)
-		use_host(v, &hosts->item[i], n - i - 1);
-	if (hosts->direct && !kind_has(v->t->kind, IS_PROXIED) && !v->answered &&
-	    transport_port(v->t) == 25)
-		explain_silence(v);
-}
-
 static void use_transport(struct serving *v)
 {
 	const struct destination *d = v->share->d;
@@ -519,14 +495,23 @@ static void use_transport(struct serving *v)
 	};
 	struct hosts hosts = { 0 };
 	struct outcome why;
+	size_t n, i;
 
 	next_address(v);
-	if (local_kind(v->t->kind))
+	if (local_kind(v->t->kind)) {
 		keep_all(v, local_kind(v->t->kind));
-	else if (hosts_find(v->run, &query, &hosts, &why))
-		use_hosts(v, &hosts);
-	else
+	} else if (hosts_find(v->run, &query, &hosts, &why)) {
+		n = hosts.n < HOSTS_MOST ? hosts.n : HOSTS_MOST;
+		v->addresses = ADDRESSES_MOST;
+		v->answered = false;
+		for (i = 0; i < n && any_left(v); i++)
+			use_host(v, &hosts.item[i], n - i - 1);
+		if (hosts.direct && !kind_has(v->t->kind, IS_PROXIED) &&
+		    !v->answered && transport_port(v->t) == 25)
+			explain_silence(v);
+	} else {
 		answer_all(v, v->share->first, &why, NULL);
+	}
 	hosts_release(&hosts);
 }
 
