@@ -76,7 +76,7 @@ static const char *hostname(const struct session *s)
 static void do_helo(struct session *s, const char *text)
 {
 	if (!*text) {
-		refuse(s, "501 5.5.4 say who you are");
+		refuse(s, "501 5.5.4 a domain is required");
 		return;
 	}
 	transaction_reset(s);
@@ -90,7 +90,7 @@ static void do_ehlo(struct session *s, const char *text)
 	struct client *c = &s->client;
 
 	if (!*text) {
-		refuse(s, "501 5.5.4 say who you are");
+		refuse(s, "501 5.5.4 a domain is required");
 		return;
 	}
 	transaction_reset(s);
@@ -110,21 +110,21 @@ static void do_rset(struct session *s, const char *text)
 {
 	(void)text;
 	transaction_reset(s);
-	take(s, "250 2.0.0 forgotten");
+	take(s, "250 2.0.0 OK");
 }
 
 static void do_noop(struct session *s, const char *text)
 {
 	(void)text;
-	take(s, "250 2.0.0 nothing done");
+	take(s, "250 2.0.0 OK");
 }
 
 static void do_vrfy(struct session *s, const char *text)
 {
 	if (*text)
-		take(s, "252 2.0.0 send some mail, and see");
+		take(s, "252 2.0.0 cannot verify, but will take mail for it");
 	else
-		refuse(s, "501 5.5.4 VRFY whom?");
+		refuse(s, "501 5.5.4 VRFY needs an argument");
 }
 
 static void do_help(struct session *s, const char *text)
@@ -136,7 +136,7 @@ static void do_help(struct session *s, const char *text)
 static void do_quit(struct session *s, const char *text)
 {
 	(void)text;
-	client_reply(&s->client, "221 2.0.0 goodbye");
+	client_reply(&s->client, "221 2.0.0 closing connection");
 	s->over = true;
 }
 
@@ -161,7 +161,7 @@ static void do_mail(struct session *s, const char *text)
 		return;
 	}
 	s->mail = mail;
-	take(s, "250 2.1.0 sender taken");
+	take(s, "250 2.1.0 sender OK");
 }
 
 static void add_recipient(struct session *s, struct smtp_rcpt *r)
@@ -196,7 +196,7 @@ static void do_rcpt(struct session *s, const char *text)
 		return;
 	}
 	add_recipient(s, &rcpt);
-	take(s, "250 2.1.5 recipient taken");
+	take(s, "250 2.1.5 recipient OK");
 }
 
 /* --- the message --- */
@@ -313,8 +313,8 @@ static void command(struct session *s, const char *line, size_t n)
 	size_t i;
 
 	if (!smtp_line_is_clean(line, n)) {
-		refuse(s, "500 5.5.2 control characters or bytes that are no "
-			  "UTF-8");
+		refuse(s, "500 5.5.2 control characters or bytes that are "
+			  "not UTF-8");
 		return;
 	}
 	for (i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {

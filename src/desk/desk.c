@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "desk/desk.h"
+
+#include <string.h>
+
+#include "submit/secret.h"
+
+/* --- the queue --- */
+
+static bool is_compiled_in(const struct config *c)
+{
+	return c->queue.directory &&
+	       !strcmp(c->queue.directory, QUEUE_DIRECTORY);
+}
+
+bool desk_open_queue(const struct desk *d, bool create, struct queue **out,
+		     struct outcome *why)
+{
+	/* helper and socket know no other directory than the compiled-in one */
+	bool served = is_compiled_in(d->config);
+
+	return queue_open(d->config->queue.directory, create,
+			  served ? DROP_PROGRAM : NULL,
+			  served ? RUNSTATEDIR "/posthaste/smtp" : NULL, out,
+			  why);
+}
+
+bool desk_queue(const struct desk *d, bool explicit, struct queue **out,
+		struct outcome *why)
+{
+	const struct config *c = d->config;
+	bool promised = c->queue.queue == QUEUE_ON_FAILURE ||
+			c->queue.queue == QUEUE_ALWAYS;
+
+	*out = NULL;
+	if (c->queue.queue == QUEUE_NEVER || !c->queue.directory)
+		return true;
+	/* -odb alone does not make a machine's queue, which nobody would run */
+	if (!desk_open_queue(d, promised || (explicit && !is_compiled_in(c)),
+			     out, why)) {
+		*out = NULL;
+		return !promised;
+	}
+	if (!promised && !explicit && !queue_tended(*out)) {
+		queue_close(*out);
+		*out = NULL;
+	}
+	return true;
+}
+
+void desk_run_init(const struct desk *d, struct run *run)
+{
+	*run = (struct run){
+		.config = d->config,
+		.secrets = secrets_new(),
+		.transport = { d->transport[0] },
+		.watch = d->options->verbose ? &desk_watch : NULL,
+	};
+}
+
+void desk_run_release(struct run *run)
+{
+	secrets_free(run->secrets);
+	list_release(&run->no_chunking);
+	list_release(&run->no_policy);
+	if (run->dns)
+		dns_close(run->dns);
+	if (run->queue)
+		queue_close(run->queue);
+}
+
+/* What counts is the completed message, which compose() judges; what goes
+ * before that (Bcc, for one) may make it smaller. */
+struct message_limits desk_limits(const struct desk *d)
+{
+	enum { REMOVED_MAX = 16 * 1024 * 1024 };
+	int64_t most = d->config->general.max_message_size;
+
+	if (most && most < INT64_MAX - REMOVED_MAX)
+		most += REMOVED_MAX;
+	return (struct message_limits){
+		.dot_ends = d->config->general.dot_ends_message &&
+			    !d->options->ignore_dots,
+		.max_size = most,
+	};
+}
+
+void desk_request(const struct desk *d, struct request *r)
+{
+	const struct options *o = d->options;
+
+	*r = (struct request){
+		.caller = d->caller, .account = o->account,
+		.sender = o->sender,
+		.sender_from_header = o->sender_from_header,
+		.full_name = o->full_name,
+		.from_header = o->recipients_from_header,
+		.operand = o->operand, .operands = o->operands,
+		.notify = o->notify, .dsn_return = o->dsn_return,
+		.envid = o->envid, .body = o->body,
+		.require_tls = o->require_tls,
+	};
+}
