@@ -43,7 +43,7 @@ BELOW["fetch"] = {"base"}
 # from the list, and the numbers only fall.
 CIRCLES = []
 NAMES_TWICE = 40         # private names that stand in several files
-KEYS_BELOW = 26          # lines that name a key, outside of KEYS_KNOWN
+KEYS_BELOW = 11          # lines that name a key, outside of KEYS_KNOWN
 KEYS_KNOWN = r"(config|desk|dnscheck)/.*|main\.c"
 COUNT = 0
 FAILED = 0
@@ -269,7 +269,8 @@ def check_sources():
     ok(circles(files), "the files of a room stand in no circle")
     ok(no_more_than(NAMES_TWICE, names_twice(files)),
        "a private name is one function's")
-    ok(no_more_than(KEYS_BELOW, keys_below(files)),
+    found = keys_below(files)
+    ok(found if "no keys" in found else no_more_than(KEYS_BELOW, found),
        "keys of the configuration are named above submit")
     ok(named_elsewhere(), "nothing points at a text that is not here")
 

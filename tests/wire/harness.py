@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import traceback
 
 POSTHASTE = os.path.abspath(os.environ.get("POSTHASTE", "./posthaste"))
 SERVER = os.path.abspath(os.environ.get("WIRE_SERVER", "./tests/wire/server"))
@@ -163,6 +164,9 @@ def tap(tests, workers=4):
             return why
         except Failure as why:
             return str(why)
+        except Exception:  # pylint: disable=broad-except
+            # a fault of the test: it fails, and the others go on
+            return traceback.format_exc()
         finally:
             if not keep:
                 shutil.rmtree(folder, ignore_errors=True)
