@@ -665,7 +665,9 @@ static bool work_off(struct runner *r, struct outcome *why)
 
 	while (done) {
 		take_all(r);
-		dispatcher_wait(r->x, r->signals, LOOK_MS);
+		/* with nothing under way there is nothing to wait for */
+		dispatcher_wait(r->x, r->signals,
+				dispatcher_jobs(r->x) ? LOOK_MS : 0);
 		settle_all(r);
 		if (is_told(r) || clock_now() > longest)
 			run_end(r);

@@ -831,6 +831,9 @@ def ten_thousand(folder):
             check(len(calls) < 700, f"{len(calls)} system calls for nothing")
             opened = [c for c in calls if "made0" in c]
             equal(opened[:3], [], "entries opened for nothing")
+            waited = [c for c in calls if re.search(
+                r"poll\(.*, [1-9]\d*\) += 0 \(Timeout", c)]
+            equal(waited, [], "waited for nothing")
             words.append(f"{len(calls)} system calls with nothing due")
         equal(sink.connections, 0, "connections")
         return words
