@@ -59,9 +59,11 @@ bool policy_session_is_spent(unsigned carried, size_t accepted,
 	if (!carried || accepted || o->exit == EX_OK || o->in_doubt ||
 	    o->stage == STAGE_LOCAL)
 		return false;
-	/* an answer for good is about the message, but for one about the
-	 * order of commands */
-	return o->code < 500 || o->code == 503;
+	/* an answer for good is about the message, but for one about commands
+	 * and their order (RFC 3463: 5.5.0, 5.5.1), whatever its code */
+	return o->code < 500 || o->code == 500 || o->code == 502 ||
+	       o->code == 503 || status_ends(o, ".5.0") ||
+	       status_ends(o, ".5.1");
 }
 
 bool policy_doubts_answer(const struct outcome *o, bool lmtp)
