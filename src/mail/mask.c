@@ -120,10 +120,17 @@ static void add_base64(struct mask *m, const char *secret, size_t n,
 	buf_release(&plain);
 }
 
+/* RFC 3986 section 2.3: what no address of the web encodes. */
+static bool is_unreserved(char c)
+{
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+	       (c >= '0' && c <= '9') || (c && strchr("-._~", c));
+}
+
 void mask_add_secret(struct mask *m, const char *secret)
 {
 	size_t n = secret ? strlen(secret) : 0, i;
-	struct buf hex = BUF_SECRET(2 * n);
+	struct buf hex = BUF_SECRET(2 * n), percent = BUF_SECRET(3 * n);
 
 	if (!n)
 		return;
@@ -133,6 +140,12 @@ void mask_add_secret(struct mask *m, const char *secret)
 	for (i = 0; i < n; i++)
 		buf_addf(&hex, "%02x", (unsigned char)secret[i]);
 	add_needle(m, hex.data, hex.len);
+	for (i = 0; i < n; i++)
+		buf_addf(&percent, is_unreserved(secret[i]) ? "%c" : "%%%02x",
+			 (unsigned char)secret[i]);
+	if (percent.len > n)
+		add_needle(m, percent.data, percent.len);
+	buf_release(&percent);
 	buf_release(&hex);
 }
 

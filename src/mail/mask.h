@@ -21,8 +21,8 @@ struct mask {
 	size_t size, used;
 };
 
-/* A password or token: in clear, in base64 however it is aligned, in hex.
- * NULL and "" are passed over. */
+/* A password or token: in clear, in base64 however it is aligned, in hex, with
+ * the percent signs of a URL. NULL and "" are passed over. */
 void mask_add_secret(struct mask *m, const char *secret);
 /* A response in base64 as it was sent, and the proof that it holds. */
 void mask_add_response(struct mask *m, const char *base64, size_t n);

@@ -59,6 +59,9 @@ static void test_password(void **state)
 		{ "eFA0JSR3b3JkLTQ3MTE=", "eF********E=" },
 		{ "eHhQNCUkd29yZC00NzEx", "eHh********" },
 		{ "50342524776f72642d34373131", "********" },
+		{ "P4%25%24word-4711 ", "******** " },
+		{ "p4%25%24word-47", "********" },
+		{ "?p=%25%24word", "?p=********" },
 		/* as others escape it */
 		{ "P4%\\$word-4711", "********" },
 		{ "in\nthree\nlines", "in\nthree\nlines" },
