@@ -147,6 +147,11 @@ static void file_parse(struct aliases *a, const char *text, size_t len,
 	struct buf entry = BUF(FILE_MAX);
 	size_t line = 0, first = 0, n;
 
+	/* a byte order mark would be part of the first name */
+	if (len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) {
+		text += 3;
+		len -= 3;
+	}
 	for (; len; text += n, len -= n) {
 		const char *end = memchr(text, '\n', len);
 		size_t used;

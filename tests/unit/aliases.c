@@ -66,6 +66,8 @@ static void test_expand(void **state)
 		{ "", "root", "-" },
 		{ "root: a@x\n", "root", "a@x" },
 		{ "root: a@x\n", "ROOT", "a@x" },
+		{ "\xef\xbb\xbfroot: a@x\n", "root", "a@x" },
+		{ "\xef\xbb\xbf", "root", "-" },
 		{ "root: a@x\n", "other", "-" },
 		{ "root : a@x", "root", "a@x" },
 		{ "root: a@x, b@y\n", "root", "a@x b@y" },
