@@ -295,10 +295,12 @@ char *message_id(struct message *m)
 }
 
 /* What stands alone where an address should be: a quoted local part that does
- * not look like one is a name, as is all that does not read as an address. */
+ * not look like one is a name, as are a word with letters beyond ASCII and all
+ * that does not read as an address. */
 static bool is_author(const struct mailbox *b)
 {
-	return b->qualified || b->name || *b->address != '"';
+	return b->qualified || b->name ||
+	       (*b->address != '"' && !address_is_utf8(b->address));
 }
 
 static bool visit_author(struct mailbox *b, void *context)

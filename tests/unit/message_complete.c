@@ -297,6 +297,7 @@ static void test_name_alone(void **state)
 		  "=?UTF-8?Q?J=C3=BC?= Foo <f@x.example>" },
 		{ "J\xc3\xbc\xc3\xbc Foo",
 		  "=?UTF-8?Q?J=C3=BC=C3=BC_Foo?= <f@x.example>" },
+		{ "J\xc3\xbcrgen", "=?UTF-8?Q?J=C3=BCrgen?= <f@x.example>" },
 		{ "Al\x1b[31m ice", "\"Al [31m ice\" <f@x.example>" },
 		/* an address, in one way or another */
 		{ "root", "root@d.example" },
