@@ -394,7 +394,8 @@ bool qdir_lock(struct qdir *s, const char *name, int *fd, struct stat *st,
 	if (flock(*fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno == EWOULDBLOCK)
 			outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
-				     "%s: is being delivered", name);
+				     "%.*s: is being delivered",
+				     (int)strcspn(name, ","), name);
 		else
 			failed(why, EX_IOERR, name);
 	} else if (is_at(s->mess, name, *fd, st)) {

@@ -97,6 +97,7 @@ static void one_at_a_time(void **state)
 	take_fails(r, e->name, EX_TEMPFAIL);
 	assert_false(queue_order(r->q, QUEUE_HOLD, id, NULL, &why));
 	assert_int_equal(why.exit, EX_TEMPFAIL);
+	assert_null(strchr(why.text, ','));    /* by its id, as mailq does */
 	assert_false(queue_order(r->q, QUEUE_REMOVE, id, NULL, &why));
 	assert_int_equal(why.exit, EX_TEMPFAIL);
 	entry_release(e);
