@@ -319,9 +319,10 @@ def units_are_complete(_folder, _certificates):
                 want(os.access(program, os.X_OK), f"{unit}: {program}")
             if key in ("ReadWritePaths", "PathChanged"):
                 # "-": where it is there
-                want(re.match(rf"-?{re.escape(str(House.prefix))}/var/"
-                              r"(spool|lib)/posthaste", value),
-                     f"{unit}: {value}")
+                ours = rf"-?({re.escape(str(House.prefix))}/var/" \
+                    r"(spool|lib)|/var/log)/posthaste\S*"
+                want(all(re.fullmatch(ours, path)
+                         for path in value.split()), f"{unit}: {value}")
             if key == "Unit":
                 want(value in UNITS, f"{unit}: {value}")
             # systemd then wants a template of the socket's name
