@@ -147,8 +147,9 @@ static void take_terminal_back(const struct running *r)
 	sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
-/* From now on a signal that would end us waits until the child has ended. */
-static void hold_signals(struct running *r)
+/* From now on a signal that would end us waits until the child has ended:
+ * added to mask, which is to be set before one can arrive. */
+static void hold_signals(struct running *r, sigset_t *mask)
 {
 	static const int ends[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
 	struct sigaction now;
@@ -163,12 +164,12 @@ static void hold_signals(struct running *r)
 			sigaddset(&held, ends[i]);
 	r->signals = signalfd(-1, &held, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (r->signals >= 0)
-		sigprocmask(SIG_BLOCK, &held, NULL);
+		sigorset(mask, mask, &held);
 }
 
 static bool child_start(struct running *r, struct outcome *why)
 {
-	sigset_t all;
+	sigset_t all, mask;
 	int i;
 
 	if (!child_pipes(r))
@@ -182,16 +183,17 @@ static bool child_start(struct running *r, struct outcome *why)
 	r->pid = fork();
 	if (!r->pid)
 		child_begin(r, &r->before);
+	mask = r->before;
 	if (r->pid > 0) {
 		setpgid(r->pid, r->pid);
 		lend_terminal(r);
+		if (r->c->alone)
+			hold_signals(r, &mask);
 	}
-	sigprocmask(SIG_SETMASK, &r->before, NULL);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
 	if (r->pid < 0)
 		return outcome_fail(why, STAGE_LOCAL, EX_OSERR, "fork: %s",
 				    strerror(errno));
-	if (r->c->alone)
-		hold_signals(r);
 	r->watch = pidfd_open(r->pid, 0);
 	for (i = 0; i < 3; i++)
 		shut(&r->theirs[i]);

@@ -19,7 +19,9 @@ TOP = pathlib.Path(os.environ.get(
     "TOP_SRCDIR", pathlib.Path(__file__).resolve().parents[2]))
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(TOP / "tests/wire"))
+sys.path.insert(0, str(TOP / "tests/interop/support"))
 import harness  # noqa: E402
+import interop  # noqa: E402
 from harness import want  # noqa: E402
 
 CONFIG = """[general]
@@ -141,12 +143,18 @@ def into_maildir(place):
     want(len(box) == 3 and all(m.get_subdir() == "new" for m in box), box)
 
 
+def memory(mebibytes):
+    """A limit, where the program's memory is its own."""
+    if interop.sanitized():
+        return []
+    return [(resource.RLIMIT_DATA, mebibytes << 20)]
+
+
 def maildir_large(place):
     """20 MiB in few megabytes of memory"""
     place.config("box")
     text = b"Subject: x\n\n" + b"0123456789abcdef\n" * 1200000
-    found = place.mail("a@y.example", stdin=text,
-                       limits=[(resource.RLIMIT_DATA, 24 << 20)])
+    found = place.mail("a@y.example", stdin=text, limits=memory(24))
     silent(found)
     path, = place.files(BOX)
     want(head_and_body(path)[1] == text.partition(b"\n\n")[2], "other bytes")
@@ -309,7 +317,7 @@ def command_talks(place):
     place.config("cmd", command="head -c 1000000000 /dev/zero; "
                  "echo; echo the last words; exit 69")
     status, out, err = place.mail(
-        "a@y.example", limits=[(resource.RLIMIT_DATA, 64 << 20)], wait=300)
+        "a@y.example", limits=memory(64), wait=300)
     want(status == 69 and "the last words" in err and len(err) < 2000 and
          not out, f"{status} {err[:300]}")
     place.config("cmd", command="printf 'a\\033[2Jb\\n'; exit 69")
