@@ -8,7 +8,7 @@ become commands. In clear and over TLS, by DATA, BDAT and LMTP.
     random_dialogues.py [SEED] [N]
 
 SEED repeats a run, N is the number of a single dialogue of it.
-DIALOGUE_SECONDS is how long it goes on (40; 600 with POSTHASTE_LONG=1)."""
+DIALOGUE_SECONDS is how long it goes on (40; make check-long: 600)."""
 
 import concurrent.futures
 import itertools
@@ -30,8 +30,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 from harness import Failure, want  # noqa: E402
 
-LONG = os.environ.get("POSTHASTE_LONG") == "1"
-SECONDS = float(os.environ.get("DIALOGUE_SECONDS", "600" if LONG else "40"))
+SECONDS = float(os.environ.get("DIALOGUE_SECONDS", "40"))
 WORKERS = 6
 TIMEOUT = 3
 CONFIG = """[general]
