@@ -442,13 +442,15 @@ def no_room_for_a_temporary_file(place):
     shutil.copytree(place.folder, "/var/tmp/rights-test",
                     dirs_exist_ok=True, ignore=lambda *_: ["bin"])
     try:
+        # the build folder may be below /tmp
+        program = shutil.copy(harness.POSTHASTE, "/var/tmp/rights-test/")
         config = pathlib.Path("/var/tmp/rights-test/config")
         config.write_text(re.sub(r"(?m)^to = .*$", "to = none",
                                  config.read_text()))
         env = {name: value for name, value in place.env.items()
                if name != "TMPDIR"}
         done = subprocess.run(
-            ["unshare", "-m", "sh", "-c", script, harness.POSTHASTE, "-C",
+            ["unshare", "-m", "sh", "-c", script, program, "-C",
              str(config), "-i", "b@example.org"],
             input=HELLO + b"line\n" * (MIB // 2),
             env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
