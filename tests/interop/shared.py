@@ -549,7 +549,7 @@ def full_disk(folder, certificates):
             st = os.statvfs(QUEUE / "mess")
             want(st.f_favail >= 5, f"{st.f_favail} inodes left")
     finally:
-        house.command("umount", QUEUE)
+        house.command("umount", "--lazy", QUEUE)
 
 
 def room_is_taken_first(folder, certificates):
@@ -588,7 +588,7 @@ def room_is_taken_first(folder, certificates):
             want([h.returncode for h in helpers].count(0) == 3, "the rest")
             want(len(entries()) == 4 and not entries("tmp"), "entries")
     finally:
-        house.command("umount", QUEUE)
+        house.command("umount", "--lazy", QUEUE)
 
 
 def status_and_queue_agree(folder, certificates):
