@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What message.c and complete.c share, and nobody else sees. */
+/* What message*.c and complete.c share, and nobody else sees. */
 #ifndef MAIL_MESSAGE_PARTS_H
 #define MAIL_MESSAGE_PARTS_H
 
