@@ -350,20 +350,6 @@ static void put_formatted(struct spool *out, const char *format, ...)
 	buf_release(&b);
 }
 
-static void put_message_id(struct completer *s)
-{
-	unsigned char raw[8];
-	uint64_t random = 0;
-
-	if (getrandom(raw, sizeof(raw), GRND_NONBLOCK) == sizeof(raw))
-		memcpy(&random, raw, sizeof(raw));
-	else
-		random = (uint64_t)clock_now();
-	put_formatted(s->out, "Message-ID: <%llx.%lx.%016llx@%s>",
-		      (unsigned long long)time(NULL), (unsigned long)getpid(),
-		      (unsigned long long)random, s->c->id_domain);
-}
-
 static void put_undisclosed(struct completer *s)
 {
 	if (!s->to_done)
@@ -395,6 +381,7 @@ static void put_reply_to(struct completer *s)
 static void put_missing(struct completer *s)
 {
 	char date[CLOCK_DATE_SIZE];
+	uint64_t random;
 
 	if (s->c->original_to) {
 		spool_add(s->out, "X-Original-To: ", 15);
@@ -411,8 +398,15 @@ static void put_missing(struct completer *s)
 		if (s->c->from_header == FROM_REPLACE)
 			put_reply_to(s);
 	}
-	if (!s->has->message_id)
-		put_message_id(s);
+	if (!s->has->message_id) {
+		if (getrandom(&random, sizeof(random), GRND_NONBLOCK) !=
+		    sizeof(random))
+			random = (uint64_t)clock_now();
+		put_formatted(s->out, "Message-ID: <%llx.%lx.%016llx@%s>",
+			      (unsigned long long)time(NULL),
+			      (unsigned long)getpid(),
+			      (unsigned long long)random, s->c->id_domain);
+	}
 	if (s->body == BODY_QUOTED && !s->has->mime_version)
 		put_formatted(s->out, "MIME-Version: 1.0");
 	if (s->body == BODY_QUOTED && !s->has->encoding_set)

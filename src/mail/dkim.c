@@ -119,44 +119,37 @@ struct dkim_body {
 };
 
 /* The body by the relaxed algorithm (RFC 6376 3.4.4). */
-static void hash_text(struct dkim_body *b, const char *data, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		if (data[i] == '\r')
-			continue;
-		if (data[i] == '\n') {
-			b->lines++;
-			b->blank = false;
-			continue;
-		}
-		if (is_wsp(data[i])) {
-			b->blank = true;
-			continue;
-		}
-		for (; b->lines; b->lines--)
-			hash_line_end(&b->hash);
-		if (b->blank)
-			hash_put(&b->hash, ' ');
-		hash_put(&b->hash, data[i]);
-		b->blank = false;
-		b->any = true;
-	}
-}
-
 static bool hash_body(struct message *m, unsigned char out[DKIM_HASH],
 		      struct outcome *why)
 {
 	int64_t offset = message_header_size(m);
 	struct dkim_body b = { 0 };
-	const char *data;
+	const char *data, *end;
 	long n;
 
 	if (!hash_begin(&b.hash, why))
 		return false;
 	while ((n = message_bytes(m, offset, &data)) > 0) {
-		hash_text(&b, data, (size_t)n);
+		for (end = data + n; data < end; data++) {
+			if (*data == '\r')
+				continue;
+			if (*data == '\n') {
+				b.lines++;
+				b.blank = false;
+				continue;
+			}
+			if (is_wsp(*data)) {
+				b.blank = true;
+				continue;
+			}
+			for (; b.lines; b.lines--)
+				hash_line_end(&b.hash);
+			if (b.blank)
+				hash_put(&b.hash, ' ');
+			hash_put(&b.hash, *data);
+			b.blank = false;
+			b.any = true;
+		}
 		offset += n;
 	}
 	if (b.any)
@@ -261,32 +254,26 @@ static void add_base64_lines(struct buf *b, const unsigned char *data, size_t n)
 	buf_add_base64(b, data, n);
 }
 
-static void add_h(struct buf *b, const struct list *h)
-{
-	size_t i, n, column = 4;
-
-	buf_adds(b, "\r\n\th=");
-	for (i = 0; i < h->n; i++) {
-		n = strlen(h->item[i]) + 1;
-		if (column + n > LINE) {
-			buf_adds(b, "\r\n\t");
-			column = 1;
-		}
-		buf_addf(b, "%s%s", h->item[i], i + 1 < h->n ? ":" : ";");
-		column += n;
-	}
-}
-
 /* The field's value with nothing after "b=". */
 static void add_tags(struct buf *b, const struct signature *s,
 		     const unsigned char body[DKIM_HASH])
 {
 	const struct dkim_signer *g = s->signer;
+	size_t i, n, column = 4;
 
 	buf_addf(b, " v=1; a=%s; c=relaxed/relaxed;\r\n\td=%s;\r\n\ts=%s; "
 		 "t=%lld;", dkim_key_algorithm(g->key), g->domain,
 		 g->selector, (long long)g->now);
-	add_h(b, &s->h);
+	buf_adds(b, "\r\n\th=");
+	for (i = 0; i < s->h.n; i++) {
+		n = strlen(s->h.item[i]) + 1;
+		if (column + n > LINE) {
+			buf_adds(b, "\r\n\t");
+			column = 1;
+		}
+		buf_addf(b, "%s%s", s->h.item[i], i + 1 < s->h.n ? ":" : ";");
+		column += n;
+	}
 	buf_adds(b, "\r\n\tbh=");
 	buf_add_base64(b, body, DKIM_HASH);
 	buf_adds(b, ";\r\n\tb=");

@@ -114,36 +114,30 @@ bool dkim_key_sign(const struct dkim_key *key,
 	return true;
 }
 
-/* RSA: SubjectPublicKeyInfo. Ed25519: the 32 bytes alone, which end the
- * SubjectPublicKeyInfo of that kind (RFC 8410). */
-static bool add_public(const struct dkim_key *key, struct buf *b)
+bool dkim_key_record(const struct dkim_key *key, char **out,
+		     struct outcome *why)
 {
+	struct buf b = BUF(64 * 1024);
 	gnutls_pubkey_t public = NULL;
 	gnutls_datum_t der = { NULL, 0 };
 	bool ok;
 
+	*out = NULL;
+	buf_addf(&b, "v=DKIM1; k=%s; p=", key->rsa ? "rsa" : "ed25519");
+	/* RSA: SubjectPublicKeyInfo. Ed25519: the 32 bytes alone, which end
+	 * the SubjectPublicKeyInfo of that kind (RFC 8410). */
 	ok = gnutls_pubkey_init(&public) >= 0 &&
 	     gnutls_pubkey_import_privkey(public, key->key, 0, 0) >= 0 &&
 	     gnutls_pubkey_export2(public, GNUTLS_X509_FMT_DER, &der) >= 0 &&
 	     der.size > 32;
 	if (ok && key->rsa)
-		buf_add_base64(b, der.data, der.size);
+		buf_add_base64(&b, der.data, der.size);
 	else if (ok)
-		buf_add_base64(b, der.data + der.size - 32, 32);
+		buf_add_base64(&b, der.data + der.size - 32, 32);
 	gnutls_free(der.data);
 	if (public)
 		gnutls_pubkey_deinit(public);
-	return ok;
-}
-
-bool dkim_key_record(const struct dkim_key *key, char **out,
-		     struct outcome *why)
-{
-	struct buf b = BUF(64 * 1024);
-
-	*out = NULL;
-	buf_addf(&b, "v=DKIM1; k=%s; p=", key->rsa ? "rsa" : "ed25519");
-	if (!add_public(key, &b)) {
+	if (!ok) {
 		buf_release(&b);
 		return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
 				    "DKIM: a key's public half cannot be "

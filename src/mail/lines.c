@@ -452,33 +452,25 @@ static bool begins_with_verb(const char *s, size_t n)
 	       (n >= 6 && !strncasecmp(s, "RCPTTO", 6));
 }
 
-static bool line_has_command(const char *s, size_t n)
-{
-	size_t at = 0, i;
-
-	/* white space of any sort, and what a server may drop as it does
-	 * that */
-	while (at < n && ((unsigned char)s[at] <= ' ' ||
-			  (unsigned char)s[at] >= 0x7f))
-		at++;
-	if (begins_with_verb(s + at, n - at))
-		return true;
-	for (i = CUT_LEAST; i < n; i++)
-		if (begins_with_verb(s + i, n - i))
-			return true;
-	return false;
-}
-
 bool text_has_command(const char *text, size_t n)
 {
 	const char *end;
-	size_t len;
+	size_t len, at, i;
 
 	while (n) {
 		end = memchr(text, '\n', n);
 		len = end ? (size_t)(end - text) + 1 : n;
-		if (line_has_command(text, len))
+		at = 0;
+		/* white space of any sort, and what a server may drop as it
+		 * does that */
+		while (at < len && ((unsigned char)text[at] <= ' ' ||
+				    (unsigned char)text[at] >= 0x7f))
+			at++;
+		if (begins_with_verb(text + at, len - at))
 			return true;
+		for (i = CUT_LEAST; i < len; i++)
+			if (begins_with_verb(text + i, len - i))
+				return true;
 		text += len;
 		n -= len;
 	}

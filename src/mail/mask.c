@@ -207,30 +207,9 @@ struct view {
 	size_t n;
 };
 
-static void view_line(struct view *v, const char *text, size_t from,
-		      size_t to)
-{
-	size_t digits;
-
-	while (from < to && strchr(" \t", text[from]))
-		from++;
-	while (to > from && strchr(" \t\r", text[to - 1]))
-		to--;
-	digits = from + strspn(text + from, "0123456789.");
-	if (digits > from && digits < to && text[digits] == ' ')
-		for (from = digits; text[from] == ' '; from++)
-			;
-	for (; from < to; from++) {
-		if (text[from] == '\\')
-			continue;
-		v->folded[v->n] = fold(text[from]);
-		v->at[v->n++] = from;
-	}
-}
-
 static void view_make(struct view *v, const char *text, size_t n)
 {
-	size_t from, to;
+	size_t from, to, end, digits;
 
 	*v = (struct view){
 		.text = text,
@@ -238,10 +217,24 @@ static void view_make(struct view *v, const char *text, size_t n)
 		.at = mem_alloc((n + 1) * sizeof(*v->at)),
 		.hit = mem_alloc((n + 1) * sizeof(*v->hit)),
 	};
-	for (from = 0; from < n; from = to + 1) {
-		for (to = from; to < n && text[to] != '\n'; to++)
+	for (from = 0; from < n; from = end + 1) {
+		for (end = from; end < n && text[end] != '\n'; end++)
 			;
-		view_line(v, text, from, to);
+		to = end;
+		while (from < to && strchr(" \t", text[from]))
+			from++;
+		while (to > from && strchr(" \t\r", text[to - 1]))
+			to--;
+		digits = from + strspn(text + from, "0123456789.");
+		if (digits > from && digits < to && text[digits] == ' ')
+			for (from = digits; text[from] == ' '; from++)
+				;
+		for (; from < to; from++) {
+			if (text[from] == '\\')
+				continue;
+			v->folded[v->n] = fold(text[from]);
+			v->at[v->n++] = from;
+		}
 	}
 }
 

@@ -214,9 +214,12 @@ static bool rcpt_add_found(struct gather *g, const char *address,
 	return ok;
 }
 
-static bool rcpt_resolve(struct gather *g, const char *given)
+/* One that is asked for, as itself or as what its alias is. */
+static bool visit_recipient(struct mailbox *b, void *context)
 {
-	char *address = address_without_local(given, g->rules->local_names);
+	struct gather *g = context;
+	char *address = address_without_local(b->address,
+					      g->rules->local_names);
 	bool bare = !*address_domain(address), ok;
 	struct list found = {0};
 
@@ -230,15 +233,8 @@ static bool rcpt_resolve(struct gather *g, const char *given)
 		ok = rcpt_add(g, address);
 	list_release(&found);
 	free(address);
+	g->failed = !ok;
 	return ok;
-}
-
-static bool visit_recipient(struct mailbox *b, void *context)
-{
-	struct gather *g = context;
-
-	g->failed = !rcpt_resolve(g, b->address);
-	return !g->failed;
 }
 
 /* One by one: how many there are is the caller's to say. */

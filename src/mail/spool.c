@@ -97,28 +97,12 @@ bool spool_add(struct spool *s, const void *data, size_t n)
 	return true;
 }
 
-static bool spool_read(struct spool *s, int64_t offset)
+long spool_bytes(struct spool *s, int64_t offset, const char **data)
 {
-	int64_t left = s->size - offset;
+	int64_t skip, left = s->size - offset;
 	size_t want = left < SPOOL_WINDOW ? (size_t)left : SPOOL_WINDOW;
 	off_t at = (off_t)(s->base + offset - (int64_t)s->mem_len);
 	ssize_t n;
-
-	if (!s->window)
-		s->window = mem_resize(NULL, SPOOL_WINDOW, 1);
-	do
-		n = pread(s->fd, s->window, want, at);
-	while (n < 0 && errno == EINTR);
-	s->window_at = offset;
-	s->window_len = n > 0 ? (size_t)n : 0;
-	if (n <= 0)
-		s->error = n ? errno : EIO; /* the file became shorter */
-	return n > 0;
-}
-
-long spool_bytes(struct spool *s, int64_t offset, const char **data)
-{
-	int64_t skip;
 
 	if (offset < (int64_t)s->mem_len) {
 		*data = s->mem + offset;
@@ -126,8 +110,18 @@ long spool_bytes(struct spool *s, int64_t offset, const char **data)
 	}
 	skip = offset - s->window_at;
 	if (skip < 0 || skip >= (int64_t)s->window_len) {
-		if (!spool_read(s, offset))
+		if (!s->window)
+			s->window = mem_resize(NULL, SPOOL_WINDOW, 1);
+		do
+			n = pread(s->fd, s->window, want, at);
+		while (n < 0 && errno == EINTR);
+		s->window_at = offset;
+		s->window_len = n > 0 ? (size_t)n : 0;
+		if (n <= 0) {
+			/* 0: the file became shorter */
+			s->error = n ? errno : EIO;
 			return -1;
+		}
 		skip = 0;
 	}
 	*data = s->window + skip;
