@@ -29,6 +29,14 @@ enum ip_kind ip_kind(const char *text)
 	       IP_NONE;
 }
 
+bool ip_lacks_zone(const char *text)
+{
+	unsigned char raw[16];
+
+	return inet_pton(AF_INET6, text, raw) == 1 && raw[0] == 0xfe &&
+	       (raw[1] & 0xc0) == 0x80;
+}
+
 bool port_parse(const char *text, unsigned *port)
 {
 	unsigned value = 0;

@@ -22,6 +22,9 @@ struct endpoint {
 /* What the text is, without brackets; an IPv6 address may have a zone
  * ("fe80::1%eth0"). */
 enum ip_kind ip_kind(const char *text);
+/* Whether it is a link-local IPv6 address (RFC 4291 2.5.6) that does not say
+ * of which interface: nothing can be sent to it. */
+bool ip_lacks_zone(const char *text);
 
 /* 1 to 65535, digits alone. */
 bool port_parse(const char *text, unsigned *port);

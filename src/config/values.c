@@ -235,10 +235,22 @@ static bool is_ip(const char *text)
 	return !strchr(text, '%') && ip_kind(text) != IP_NONE;
 }
 
+/* To a link-local address nothing can be sent unless it says by which
+ * interface. */
+static bool has_way(const char *text, const char *advice, struct outcome *why)
+{
+	return !ip_lacks_zone(text) ||
+	       outcome_fail(why, STAGE_LOCAL, EX_CONFIG,
+			    "\"%.80s\" is a link-local address without its "
+			    "interface%s", text, advice);
+}
+
 static bool ip_item(const char *text, char **out, struct outcome *why)
 {
 	if (!is_ip(text))
 		return value_bad(why, text, "an IP address");
+	if (!has_way(text, "", why))
+		return false;
 	*out = mem_string(text);
 	return true;
 }
@@ -251,16 +263,16 @@ static bool host_name_item(const char *text, char **out, struct outcome *why)
 
 	if (text[0] == '[' && text[n - 1] == ']') {
 		*out = mem_stringn(text + 1, n - 2);
-		if (is_ip(*out) && strchr(*out, ':'))
+		if (!is_ip(*out) || !strchr(*out, ':'))
+			value_bad(why, text, "an IPv6 address");
+		else if (has_way(*out, "", why))
 			return true;
 		free(*out);
 		*out = NULL;
-		return value_bad(why, text, "an IPv6 address");
+		return false;
 	}
-	if (is_ip(text)) {
-		*out = mem_string(text);
-		return true;
-	}
+	if (is_ip(text))
+		return ip_item(text, out, why);
 	if (strchr(text, ':'))
 		return value_bad(why, text,
 				 "a host (its port has a key of its own)");
@@ -280,13 +292,15 @@ static bool resolver_item(const char *text, char **out, struct outcome *why)
 	struct endpoint e;
 	bool good;
 
-	good = endpoint_parse(text, 53, &e) && ip_kind(e.host) != IP_NONE;
-	endpoint_release(&e);
-	if (!good)
-		return value_bad(why, text,
+	if (!endpoint_parse(text, 53, &e) || ip_kind(e.host) == IP_NONE)
+		good = value_bad(why, text,
 				 "an IP address, with or without a port");
-	*out = mem_string(text);
-	return true;
+	else
+		good = has_way(e.host, " (fe80::53%eth0, say)", why);
+	endpoint_release(&e);
+	if (good)
+		*out = mem_string(text);
+	return good;
 }
 
 static bool fingerprint_item(const char *text, char **out,

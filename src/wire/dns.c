@@ -47,7 +47,7 @@ struct watched {
 
 struct dns {
 	ares_channel channel;        /* NULL: unusable, for the reason words */
-	char words[128];
+	char words[192];
 	int64_t timeout;
 	struct net_addresses server; /* those that the library has */
 	bool trusted;
@@ -234,16 +234,24 @@ static bool resolver_parse(const char *text, struct net_address *out)
 	return done;
 }
 
+static bool lacks_zone(const struct net_address *a)
+{
+	return a->sa.ss_family == AF_INET6 && !a->v6.sin6_scope_id &&
+	       IN6_IS_ADDR_LINKLOCAL(&a->v6.sin6_addr);
+}
+
 /* Takes those that can be asked; words name one that cannot. */
 static void take_resolvers(struct dns *d, const struct list *resolver,
 			   const char *where)
 {
 	struct net_address a;
 	char shown[64];
+	bool known;
 	size_t i;
 
 	for (i = 0; i < resolver->n; i++) {
-		if (resolver_parse(resolver->item[i], &a)) {
+		known = resolver_parse(resolver->item[i], &a);
+		if (known && !lacks_zone(&a)) {
 			net_addresses_add(&d->server, &a);
 			continue;
 		}
@@ -251,8 +259,9 @@ static void take_resolvers(struct dns *d, const struct list *resolver,
 			       strlen(resolver->item[i]));
 		snprintf(d->words, sizeof(d->words), "the resolver \"%s\" of "
 			 "%s cannot be asked: %s", shown, where,
-			 strchr(shown, '%') ? "no such interface is here" :
-			 "it is not an address");
+			 known ? "it is a link-local address without its "
+			 "interface" : strchr(shown, '%') ?
+			 "no such interface is here" : "it is not an address");
 	}
 }
 

@@ -455,6 +455,36 @@ static void test_transport_faults(void **state)
 		"success, failure, delay\n");
 }
 
+/* Nothing can be sent to a link-local address whose interface is not said. */
+static void test_link_local(void **state)
+{
+	check_faults(*state,
+		"[dns]\nresolver = 192.0.2.53, fe80::53\n"
+		"[transport a]\nkind = smtp\nhost = fe80::1\n"
+		"source_address = fe80::2\nproxy = [fe80::3]:1080\n"
+		"[transport b]\nkind = smtp\nhost = [febf::1]\n"
+		"[transport c]\nkind = socks\naddress = fe80::3\n"
+		"remote_ips = 192.0.2.1 fe80::4\n",
+		"2: resolver: \"fe80::53\" is a link-local address without its "
+		"interface (fe80::53%eth0, say)\n"
+		"5: host: \"fe80::1\" is a link-local address without its "
+		"interface\n"
+		"6: source_address: \"fe80::2\" is a link-local address "
+		"without its interface\n"
+		"7: proxy: \"fe80::3\" is a link-local address without its "
+		"interface\n"
+		"10: host: \"febf::1\" is a link-local address without its "
+		"interface\n"
+		"13: address: \"fe80::3\" is a link-local address without its "
+		"interface\n"
+		"14: remote_ips: \"fe80::4\" is a link-local address without "
+		"its interface\n");
+	check_faults(*state,
+		"[dns]\nresolver = [fe80::53]:5353 fe80::53%eth0\n",
+		"2: resolver: \"fe80::53\" is a link-local address without its "
+		"interface (fe80::53%eth0, say)\n");
+}
+
 #define HEX16 "0123456789abcdef"
 #define NOT_HEX " is not a SHA-256 fingerprint (64 hexadecimal digits)\n"
 
@@ -1156,6 +1186,7 @@ int main(void)
 		TEST(test_local_kinds),
 		TEST(test_all_faults_at_once),
 		TEST(test_transport_faults),
+		TEST(test_link_local),
 		TEST(test_suggestions),
 		TEST(test_quotes),
 		TEST(test_warnings),

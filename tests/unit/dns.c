@@ -1044,7 +1044,17 @@ static void test_no_resolver(void **state)
 	assert_int_equal(a.status, DNS_FAILED);
 	assert_true(a.words[0] != '\0');
 	dns_close(d);
+	/* of no interface, as resolv.conf may have it: told at once */
+	list_add(&resolver, "fe80::53");
+	settings.timeout = 60000;
+	d = dns_open(&settings);
+	dns_query(d, "mx.t", DNS_MX, &a);
+	assert_int_equal(a.status, DNS_FAILED);
+	assert_non_null(strstr(a.words, "without its interface"));
+	dns_close(d);
+	list_release(&resolver);
 	/* no address */
+	settings.timeout = 1000;
 	list_add(&resolver, "dns.example.org");
 	d = dns_open(&settings);
 	dns_query(d, "mx.t", DNS_MX, &a);

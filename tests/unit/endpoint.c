@@ -81,11 +81,29 @@ static void kinds_of_addresses(void **state)
 			fail_msg("\"%s\"", cases[i].text);
 }
 
+static void link_local_of_no_interface(void **state)
+{
+	static const struct { const char *text; bool lacks; } cases[] = {
+		{ "fe80::1", true }, { "FE80::1", true }, { "febf::1", true },
+		{ "fe80::1%eth0", false }, { "fec0::1", false },
+		{ "fd00::1", false }, { "::1", false }, { "::", false },
+		{ "169.254.0.1", false }, { "ff02::1", false },
+		{ "fe80.example", false }, { "", false },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++)
+		if (ip_lacks_zone(cases[i].text) != cases[i].lacks)
+			fail_msg("\"%s\"", cases[i].text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parse_and_print),
 		cmocka_unit_test(kinds_of_addresses),
+		cmocka_unit_test(link_local_of_no_interface),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
