@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "desk/desk.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "submit/secret.h"
 
@@ -13,16 +15,34 @@ static bool is_compiled_in(const struct config *c)
 	       !strcmp(c->queue.directory, QUEUE_DIRECTORY);
 }
 
+/* What to do about a directory that this user can neither use nor make. */
+static void advise(const char *directory, bool served, struct outcome *why)
+{
+	if (access(directory, F_OK) == 0 || errno != ENOENT) {
+		if (served && why->exit == EX_NOPERM)
+			outcome_append(why, " (contrib/setup, run as root, "
+				       "lets users in)");
+	} else if (served) {
+		outcome_append(why, " (contrib/setup, run as root, makes it)");
+	} else {
+		outcome_append(why, " (it has to be made, for the user who "
+			       "runs the queue, or queue = never)");
+	}
+}
+
 bool desk_open_queue(const struct desk *d, bool create, struct queue **out,
 		     struct outcome *why)
 {
 	/* helper and socket know no other directory than the compiled-in one */
 	bool served = is_compiled_in(d->config);
 
-	return queue_open(d->config->queue.directory, create,
-			  served ? DROP_PROGRAM : NULL,
-			  served ? RUNSTATEDIR "/posthaste/smtp" : NULL, out,
-			  why);
+	if (queue_open(d->config->queue.directory, create,
+		       served ? DROP_PROGRAM : NULL,
+		       served ? RUNSTATEDIR "/posthaste/smtp" : NULL, out,
+		       why))
+		return true;
+	advise(d->config->queue.directory, served, why);
+	return false;
 }
 
 bool desk_queue(const struct desk *d, bool explicit, struct queue **out,

@@ -28,18 +28,25 @@ bool queue_open(const char *directory, bool create, const char *helper,
 		const char *socket, struct queue **out, struct outcome *why)
 {
 	struct queue *q = mem_alloc(sizeof(*q));
+	struct outcome unmade;
+	bool missing;
 
 	*out = q;
 	if (qdir_open(directory, false, &q->dir, why))
 		return true;
+	/* the helper makes none, and would only say so in its words */
+	missing = access(directory, F_OK) < 0 && errno == ENOENT;
 	if (socket && access(socket, W_OK) == 0) {
 		q->socket = mem_string(socket);
 	} else if (create) {
 		qdir_close(&q->dir);
-		if (qdir_open(directory, true, &q->dir, why))
+		if (qdir_open(directory, true, &q->dir, &unmade))
 			return true;
+		if (!missing || unmade.exit != EX_NOPERM)
+			*why = unmade;
 	}
-	if (why->exit == EX_NOPERM && helper && access(helper, X_OK) == 0)
+	if (why->exit == EX_NOPERM && !missing && helper &&
+	    access(helper, X_OK) == 0)
 		q->helper = mem_string(helper);
 	if (queue_is_remote(q))
 		return true;

@@ -82,6 +82,30 @@ def setup_follows_no_link(folder, certificates):
         aside.rename(QUEUE / "tmp")
 
 
+def what_to_do_is_said(folder, certificates):
+    """A queue that is not there, or has no way in, names its cure."""
+    with Machine(folder, certificates):
+        aside = QUEUE.with_name("aside")
+        QUEUE.rename(aside)
+        try:
+            for user, argv, wanted in (("alice", ["-i", "b@example.org"], 73),
+                                       ("posthaste", ["-q"], 73),
+                                       ("alice", ["-q"], 73)):
+                status, _, err = run_as(user, [PROGRAM, *argv], MESSAGE)
+                want(status == wanted and str(QUEUE) in err and
+                     "contrib/setup, run as root, makes it" in err,
+                     (user, argv, status, err))
+        finally:
+            aside.rename(QUEUE)
+        mode = stat.S_IMODE(DROP.stat().st_mode)
+        DROP.chmod(0)
+        try:
+            status, _, err = submit("alice")
+            want(status == 73 and "contrib/setup" in err, (status, err))
+        finally:
+            DROP.chmod(mode)
+
+
 # --- who sees what ---
 
 def nobody_reads_anothers_mail(folder, certificates):
@@ -1078,7 +1102,8 @@ def own_queues(folder, certificates):
                 want(not entries(), "it is in the system's queue")
 
 
-TESTS = [setup_rights, setup_follows_no_link, nobody_reads_anothers_mail,
+TESTS = [setup_rights, setup_follows_no_link, what_to_do_is_said,
+         nobody_reads_anothers_mail,
          mailq_shows_ones_own,
          only_ones_own_is_administered, root_steps_down,
          root_submits_as_the_owner, callers_run_no_queue,
