@@ -210,6 +210,31 @@ static void check_needed(struct config *c, size_t i)
 	}
 }
 
+static void check_login(struct config *c, size_t i)
+{
+	static const char *const of_login[] = {
+		"oauth_client_id", "oauth_client_secret_file", "oauth_scope",
+	};
+	const struct transport *t = &c->transport[i];
+	unsigned line = config_line(c, "transport", "oauth", i), other;
+	size_t n;
+
+	if (config_faulty(c, "transport", "oauth", i))
+		return;
+	if (t->oauth && t->token_command)
+		config_fault(c, line, "oauth contradicts token_command");
+	if (t->oauth && t->oauth_grant == GRANT_CLIENT &&
+	    (!t->oauth_client_id || !t->oauth_client_secret_file))
+		config_fault(c, line, "oauth_grant = client_credentials needs "
+			     "oauth_client_id and oauth_client_secret_file");
+	for (n = 0; n < sizeof(of_login) / sizeof(*of_login); n++) {
+		other = config_line(c, "transport", of_login[n], i);
+		if (other && !t->oauth)
+			config_fault(c, other, "%s without oauth",
+				     of_login[n]);
+	}
+}
+
 /* Keys that contradict each other, or the kind. */
 static void check_transport(struct config *c, size_t i)
 {
@@ -217,6 +242,7 @@ static void check_transport(struct config *c, size_t i)
 	unsigned host = config_line(c, "transport", "host", i);
 
 	check_needed(c, i);
+	check_login(c, i);
 	if (any_socket(&t->host) && kind_has(t->kind, NAMES_HOST) &&
 	    !kind_has(t->kind, NAMES_SOCKET))
 		config_fault(c, host, "host: a UNIX socket is for kinds smtp "
@@ -262,6 +288,7 @@ static void check_setting(struct config *c, const struct setting *s,
 	bool secret = key->type->store == STORE_SECRET ||
 		      (!strcmp(key->key, "key") && t->key &&
 		       strstr(t->key, "pin-value="));
+	const char *file;
 	struct stat st;
 
 	if (!key_fits(key, t->kind) &&
@@ -272,9 +299,11 @@ static void check_setting(struct config *c, const struct setting *s,
 		secret_exposed(c, s, c->path, "this file");
 	/* that it cannot be read here may be right: it belongs to whom
 	 * delivers */
-	if (!strcmp(key->key, "password_file") && t->password_file &&
-	    !stat(t->password_file, &st) && st.st_mode & S_IROTH)
-		secret_exposed(c, s, t->password_file, t->password_file);
+	file = !strcmp(key->key, "password_file") ? t->password_file :
+	       !strcmp(key->key, "oauth_client_secret_file") ?
+	       t->oauth_client_secret_file : NULL;
+	if (file && !stat(file, &st) && st.st_mode & S_IROTH)
+		secret_exposed(c, s, file, file);
 }
 
 /* --- what is valid and hardly meant --- */

@@ -23,6 +23,10 @@ enum queue_mode { QUEUE_UNSET, QUEUE_ON_FAILURE, QUEUE_ALWAYS, QUEUE_NEVER };
 enum dnssec { DNSSEC_AUTO, DNSSEC_TRUST, DNSSEC_OFF };
 enum log_format { LOG_TEXT, LOG_JSON };
 enum tls_minimum { TLS_1_2, TLS_1_3 };
+/* How a login is had: by device authorization (RFC 8628) where the issuer
+ * offers it, else by a code (RFC 6749 4.1); by that one alone; or without a
+ * person (RFC 6749 4.4). */
+enum oauth_grant { GRANT_AUTO, GRANT_DEVICE, GRANT_CODE, GRANT_CLIENT };
 
 struct account {
 	char *name;
@@ -76,6 +80,12 @@ struct transport {
 	char *password_command;
 	char *password_credential;
 	char *token_command;
+	char *oauth;              /* "microsoft", "google", or an issuer's URL;
+				   * NULL: no login */
+	char *oauth_client_id;
+	char *oauth_client_secret_file;
+	struct list oauth_scope;
+	int oauth_grant;          /* enum oauth_grant */
 	struct list mechanisms;   /* upper case; empty: our own list */
 	struct list without;      /* extensions not used; see extension_name */
 	bool starttls_insecure_skip_verify;

@@ -15,6 +15,9 @@ static const char *const tls_versions[] = { "1.2", "1.3", NULL };
 static const char *const from_headers[] = { "add", "keep", "replace", NULL };
 static const char *const families[] = { "any", "ipv4", "ipv6", "prefer_ipv4",
 					"prefer_ipv6", NULL };
+static const char *const grants[] = { "auto", "device_code",
+				      "authorization_code",
+				      "client_credentials", NULL };
 static const char *const no_yes[] = { "no", "yes", NULL };
 
 /* A key of a section without a name, at its place in struct config; and one
@@ -224,6 +227,25 @@ static const struct config_key table[] = {
 	{ NAMED(TRANSPORT, transport, token_command, text, ""),
 	  .traits = NAMES_HOST,
 	  .help = "shell command that prints an OAuth 2.0 access token" },
+	{ NAMED(TRANSPORT, transport, oauth, issuer, ""),
+	  .traits = NAMES_HOST,
+	  .help = "microsoft, google, or the URL of an issuer of OAuth 2.0 "
+		  "tokens; posthaste --login NAME logs in there" },
+	{ NAMED(TRANSPORT, transport, oauth_client_id, text, ""),
+	  .traits = NAMES_HOST,
+	  .help = "the client that is registered there; without it "
+		  "posthaste registers itself where the issuer permits it" },
+	{ NAMED(TRANSPORT, transport, oauth_client_secret_file, path, ""),
+	  .traits = NAMES_HOST,
+	  .help = "file whose first line is the client's secret" },
+	{ NAMED(TRANSPORT, transport, oauth_scope, scopes, ""),
+	  .traits = NAMES_HOST,
+	  .help = "what the token is to permit; without it what microsoft "
+		  "and google need for mail, else offline_access" },
+	{ NAMED(TRANSPORT, transport, oauth_grant, word, "auto"),
+	  .traits = NAMES_HOST, .words = grants,
+	  .help = "auto, device_code, authorization_code, or "
+		  "client_credentials for a service without a person" },
 	{ NAMED(TRANSPORT, transport, mechanisms, mechanisms, ""),
 	  .traits = NAMES_HOST,
 	  .help = "SASL mechanisms in order, in place of our own list" },

@@ -345,6 +345,42 @@ static bool extension_item(const char *text, char **out, struct outcome *why)
 	return true;
 }
 
+/* A name that is known, or a URL as RFC 8414 2 wants it: https, and nothing
+ * after the path. */
+static bool issuer_item(const char *text, char **out, struct outcome *why)
+{
+	static const char https[] = "https://";
+	const size_t n = sizeof(https) - 1;
+	const char *p;
+
+	if (!strcasecmp(text, "microsoft") || !strcasecmp(text, "google")) {
+		*out = mem_string(tolower((unsigned char)*text) == 'm' ?
+				  "microsoft" : "google");
+		return true;
+	}
+	if (strncasecmp(text, https, n) || !text[n] || text[n] == '/')
+		return value_bad(why, text, "microsoft, google or an https "
+				 "URL");
+	for (p = text + n; *p; p++)
+		if (*p <= ' ' || *p > '~' || strchr("\"<>\\^`{|}?#@", *p))
+			return value_bad(why, text, "an issuer's URL (host "
+					 "and path alone)");
+	*out = mem_printf("%s%s", https, text + n);
+	return true;
+}
+
+/* RFC 6749 3.3 */
+static bool scope_item(const char *text, char **out, struct outcome *why)
+{
+	const char *p;
+
+	for (p = text; *p; p++)
+		if (*p < '!' || *p > '~' || *p == '"' || *p == '\\')
+			return value_bad(why, text, "a scope");
+	*out = mem_string(text);
+	return true;
+}
+
 /* A selector is part of a domain name, and may have dots (RFC 6376 3.1). */
 static bool selector_item(const char *text, char **out, struct outcome *why)
 {
@@ -592,6 +628,8 @@ const struct value_type
 			.free_text = true },
 	type_path = STRING(.item = path_item, .may_be_empty = true),
 	type_directory = STRING(.item = directory_item, .may_be_empty = true),
+	type_issuer = STRING(.item = issuer_item),
+	type_scopes = LIST(.item = scope_item),
 	type_log = STRING(.item = log_item),
 	type_domain = STRING(.item = domain_item),
 	type_address = STRING(.item = address_item),

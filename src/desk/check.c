@@ -172,6 +172,12 @@ static void check_files(struct check *k)
 		if (!config_faulty(c, "transport", "password_file", i))
 			check_file(k, "transport", i, "password_file",
 				   t->password_file, secret_file_valid);
+		if (!config_faulty(c, "transport",
+				   "oauth_client_secret_file", i))
+			check_file(k, "transport", i,
+				   "oauth_client_secret_file",
+				   t->oauth_client_secret_file,
+				   secret_file_valid);
 		check_file(k, "transport", i, "ca_file", t->ca_file,
 			   tls_ca_file_valid);
 		check_certificate(k, i);

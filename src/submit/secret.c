@@ -103,7 +103,8 @@ bool secret_foreseen(const struct transport *t)
 	bool found;
 
 	if (t->password || t->password_file || t->password_command ||
-	    t->password_credential || t->token_command || t->certificate ||
+	    t->password_credential || t->token_command || t->oauth ||
+	    t->certificate ||
 	    needs_no_password(&t->mechanisms))
 		return true;
 	found = !from_netrc(t, &password, &why) || password;

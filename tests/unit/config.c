@@ -489,6 +489,76 @@ static void test_link_local(void **state)
 #define NOT_HEX " is not a SHA-256 fingerprint (64 hexadecimal digits)\n"
 
 /* What was meant is said where it can be guessed. */
+static void test_login(void **state)
+{
+	struct place *p = *state;
+	static const char base[] = "[transport a]\nkind = submission\n"
+		"host = a.example\n";
+	static const struct {
+		const char *text, *oauth, *scope;
+		int grant;
+	} rows[] = {
+		{ "oauth = Microsoft\n", "microsoft", NULL, GRANT_AUTO },
+		{ "oauth = google\noauth_grant = authorization_code\n",
+		  "google", NULL, GRANT_CODE },
+		{ "oauth = HTTPS://login.example:8443/realms/a\n"
+		  "oauth_scope = smtp,offline_access\noauth_scope = "
+		  "https://mail.example/.default\noauth_grant = device_code\n",
+		  "https://login.example:8443/realms/a",
+		  "smtp offline_access https://mail.example/.default",
+		  GRANT_DEVICE },
+	};
+	struct config c;
+	char *text, *scope;
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		text = mem_printf("%s%s", base, rows[i].text);
+		load_good(p, text, &c);
+		assert_string_equal(c.transport[0].oauth, rows[i].oauth);
+		assert_int_equal(c.transport[0].oauth_grant, rows[i].grant);
+		scope = list_join(&c.transport[0].oauth_scope, " ");
+		assert_string_equal(scope, rows[i].scope ? rows[i].scope :
+				    "");
+		free(scope);
+		free(text);
+		config_release(&c);
+	}
+	check_faults(p,
+		"[transport a]\nkind = submission\nhost = a.example\n"
+		"oauth = http://login.example\noauth_scope = a\"b\n"
+		"oauth_grant = password\n"
+		"[transport b]\nkind = submission\nhost = a.example\n"
+		"oauth = https://login.example/?a=b\n"
+		"[transport c]\nkind = submission\nhost = a.example\n"
+		"oauth = google\ntoken_command = x\n"
+		"[transport d]\nkind = submission\nhost = a.example\n"
+		"oauth_client_id = x\n"
+		"[transport e]\nkind = submission\nhost = a.example\n"
+		"oauth = https://login.example\n"
+		"oauth_grant = client_credentials\n"
+		"[transport f]\nkind = submission\nhost = a.example\n"
+		"oauth = https://\n[transport g]\nkind = submission\n"
+		"host = a.example\noauth = https://a@b\n"
+		"[transport h]\noauth = google\n",
+		"4: oauth: \"http://login.example\" is not microsoft, google "
+		"or an https URL\n"
+		"5: oauth_scope: \"a\"b\" is not a scope\n"
+		"6: oauth_grant: \"password\" is not one of auto, "
+		"device_code, authorization_code, client_credentials\n"
+		"10: oauth: \"https://login.example/?a=b\" is not an "
+		"issuer's URL (host and path alone)\n"
+		"14: oauth contradicts token_command\n"
+		"19: oauth_client_id without oauth\n"
+		"23: oauth_grant = client_credentials needs oauth_client_id "
+		"and oauth_client_secret_file\n"
+		"28: oauth: \"https://\" is not microsoft, google or an "
+		"https URL\n"
+		"32: oauth: \"https://a@b\" is not an issuer's URL (host and "
+		"path alone)\n"
+		"34: oauth has no use with kind direct\n");
+}
+
 static void test_suggestions(void **state)
 {
 	check_faults(*state,
@@ -1187,6 +1257,7 @@ int main(void)
 		TEST(test_all_faults_at_once),
 		TEST(test_transport_faults),
 		TEST(test_link_local),
+		TEST(test_login),
 		TEST(test_suggestions),
 		TEST(test_quotes),
 		TEST(test_warnings),
