@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What people and programs ask for: one function a command, each in its own
- * file, each giving the exit status. Only here, in main.c and in options is
+ * file, each giving the exit status. Only here, in dnscheck and in main.c is
  * anything printed.
  */
 #ifndef DESK_DESK_H
@@ -37,7 +37,7 @@ int desk_dnscheck(const struct desk *d);    /* dnscheck.c */
 int desk_configure(const struct desk *d);   /* configure.c */
 int desk_administer(const struct desk *d);  /* admin.c, --show and others */
 
-/* --- say.c --- */
+/* --- print.c --- */
 
 /* Prints "posthaste: words" on standard error, control characters replaced,
  * logs the failure, and gives why->exit. */
@@ -68,6 +68,9 @@ void desk_when(const struct entry *e, char out[DESK_WHEN]);
 void desk_add_lines(struct buf *out, const char *data, size_t n);
 /* Whether colours are welcome on standard output. */
 bool desk_colour(void);
+/* Adds words after a label, broken at blanks where a line of a terminal ends
+ * and going on below their beginning. */
+void desk_wrap(struct buf *out, const char *label, const char *words);
 /* The transcript and progress line of -v, on standard error. */
 extern const struct watch desk_watch;
 /* A line for each attempt of a queue run that somebody watches. */

@@ -7,14 +7,13 @@
 
 #include "base/json.h"
 #include "mail/address.h"
-#include "mail/recipients.h"
 #include "policy/policy.h"
 #include "submit/hosts.h"
 #include "submit/local.h"
 #include "submit/sign.h"
 #include "submit/transport.h"
 
-enum { OUTPUT_MAX = 64 * 1024 * 1024, WIDTH = 79 };
+enum { OUTPUT_MAX = 64 * 1024 * 1024 };
 
 /* One line of the answer: a transport that a recipient would take. */
 struct row {
@@ -125,27 +124,6 @@ static void row_json(struct explanation *x, const struct row *row)
 	json_end(j);
 }
 
-/* A label and words, broken where a line of a terminal ends. */
-static void add_wrapped(struct buf *out, const char *label, const char *text)
-{
-	const size_t indent = strlen(label);
-	size_t column = indent, n;
-
-	for (buf_adds(out, label); *text; text += n + strspn(text + n, " ")) {
-		n = strcspn(text, " ");
-		if (column > indent && column + 1 + n > WIDTH) {
-			buf_addf(out, "\n%*s", (int)indent, "");
-			column = indent;
-		} else if (column > indent) {
-			buf_addc(out, ' ');
-			column++;
-		}
-		buf_add(out, text, n);
-		column += n;
-	}
-	buf_addc(out, '\n');
-}
-
 static void row_text(struct explanation *x, const struct row *row)
 {
 	bool colour = desk_colour();
@@ -161,7 +139,7 @@ static void row_text(struct explanation *x, const struct row *row)
 		buf_addf(&x->out, "      %s     %s\n", i ? "then" : "host",
 			 host);
 	}
-	add_wrapped(&x->out, "      because  ", row->why);
+	desk_wrap(&x->out, "      because  ", row->why);
 }
 
 static void show_row(struct explanation *x, const char *recipient,
@@ -257,30 +235,6 @@ static int end(struct explanation *x)
 
 /* --- the commands --- */
 
-static bool find_recipients(const struct desk *d, struct envelope *e,
-			    const struct account *account,
-			    struct outcome *why)
-{
-	const struct config *c = d->config;
-	const struct recipient_rules rules = {
-		.domain = account && account->domain ? account->domain :
-			  c->general.domain,
-		.local_names = &c->general.local_names,
-		.default_recipient = c->general.default_recipient,
-		.aliases = c->general.aliases,
-		.aliases_named = c->general.aliases_named,
-	};
-
-	char *original_to = NULL;
-	bool found;
-
-	found = envelope_recipients(e, &rules, d->options->operand,
-				    d->options->operands, false, NULL, why) &&
-		compose_divert(account, e, &original_to, why);
-	free(original_to);
-	return found;
-}
-
 int desk_explain(const struct desk *d)
 {
 	struct explanation x;
@@ -288,13 +242,19 @@ int desk_explain(const struct desk *d)
 	const struct account *account;
 	struct request request;
 	struct outcome why;
+	char *original_to = NULL;
+	bool done;
 	int status;
 
 	desk_request(d, &request);
+	request.from_header = false;
 	e.require_tls = d->options->require_tls;
-	if (!compose_sender(d->config, &request, NULL, &account, &e.sender,
-			    &why) ||
-	    !find_recipients(d, &e, account, &why)) {
+	done = compose_sender(d->config, &request, NULL, &account, &e.sender,
+			      &why) &&
+	       compose_recipients(d->config, &request, NULL, account, &e,
+				  &original_to, &why);
+	free(original_to);
+	if (!done) {
 		envelope_release(&e);
 		return desk_fail(d, &why);
 	}
@@ -410,7 +370,7 @@ static bool dry_run(struct explanation *x, struct message *m,
 		json_end(&x->json);
 	} else {
 		buf_addf(&x->out, "from <%s>\n", x->envelope->sender);
-		add_wrapped(&x->out, "queue: ", queue_words(x->d));
+		desk_wrap(&x->out, "queue: ", queue_words(x->d));
 		buf_addc(&x->out, '\n');
 		explain_all(x);
 		buf_addc(&x->out, '\n');

@@ -16,7 +16,7 @@
 enum {
 	OUTPUT_MAX = 4 * 1024 * 1024,
 	WAIT_MS = 20 * 1000,      /* for each answer: somebody looks on */
-	WIDTH = 79, INDENT = 15
+	INDENT = 15
 };
 
 struct probe {
@@ -207,21 +207,15 @@ static void show_json(struct probe *p)
 }
 
 /* Values of servers, certificates and files: whatever is in them, it must not
- * reach a terminal. Long ones go on in the next line. */
+ * reach a terminal. */
 static void line(struct probe *p, const char *name, const char *value)
 {
-	char *clean = text_clean(value ? value : ""), *at = clean;
-	size_t n, cut;
+	char *clean = text_clean(value ? value : "");
+	char label[INDENT + 1];
 
-	for (; *at; name = "", at += n + strspn(at + n, " ")) {
-		n = strlen(at);
-		for (cut = n > WIDTH - INDENT ? WIDTH - INDENT : 0;
-		     cut && at[cut] != ' '; cut--)
-			continue;
-		if (cut)
-			n = cut;
-		buf_addf(&p->out, "%-*s%.*s\n", INDENT, name, (int)n, at);
-	}
+	snprintf(label, sizeof(label), "%-*s", INDENT, name);
+	if (*clean)
+		desk_wrap(&p->out, label, clean);
 	free(clean);
 }
 

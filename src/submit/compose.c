@@ -357,16 +357,28 @@ static char *joined_recipients(const struct envelope *e)
 	return buf_take(&b);
 }
 
-bool compose_divert(const struct account *a, struct envelope *e,
-		    char **original_to, struct outcome *why)
+bool compose_recipients(const struct config *config,
+			const struct request *request, struct message *m,
+			const struct account *a, struct envelope *e,
+			char **original_to, struct outcome *why)
 {
+	const struct recipient_rules rules = {
+		.domain = domain_for(config, a),
+		.local_names = &config->general.local_names,
+		.default_recipient = config->general.default_recipient,
+		.aliases = config->general.aliases,
+		.aliases_named = config->general.aliases_named,
+		.wish = request->wish,
+	};
 	char *sender;
 	size_t i;
 
 	*original_to = NULL;
-	if (!a)
-		return true;
-	if (a->redirect && e->n) {
+	if (!envelope_recipients(e, &rules, request->operand,
+				 request->operands, request->from_header, m,
+				 why))
+		return false;
+	if (a && a->redirect && e->n) {
 		*original_to = joined_recipients(e);
 		sender = e->sender;
 		e->sender = NULL;
@@ -374,7 +386,7 @@ bool compose_divert(const struct account *a, struct envelope *e,
 		e->sender = sender;
 		return envelope_add(e, a->redirect, why);
 	}
-	for (i = 0; !a->redirect && i < a->bcc.n; i++)
+	for (i = 0; a && !a->redirect && i < a->bcc.n; i++)
 		if (!envelope_add(e, a->bcc.item[i], why))
 			return false;
 	return true;
@@ -384,25 +396,15 @@ bool compose(const struct config *config, const struct request *request,
 	     struct message **m, struct envelope *e,
 	     const struct account **account, struct outcome *why)
 {
-	struct recipient_rules rules = {
-		.local_names = &config->general.local_names,
-		.default_recipient = config->general.default_recipient,
-		.aliases = config->general.aliases,
-		.aliases_named = config->general.aliases_named,
-		.wish = request->wish,
-	};
 	char *original_to = NULL;
 	bool ok;
 
 	if (!compose_sender(config, request, *m, account, &e->sender, why))
 		return false;
-	rules.domain = domain_for(config, *account);
 	/* before completion, which removes Bcc */
 	if (!request->accepted &&
-	    (!envelope_recipients(e, &rules, request->operand,
-				  request->operands, request->from_header, *m,
-				  why) ||
-	     !compose_divert(*account, e, &original_to, why))) {
+	    !compose_recipients(config, request, *m, *account, e,
+				&original_to, why)) {
 		free(original_to);
 		return false;
 	}

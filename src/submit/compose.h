@@ -59,9 +59,8 @@ struct request {
 /* Fills *e and completes *m. *account is set as soon as it is known, NULL:
  * none. The completed message is held against the configured limit on its
  * size, here and nowhere else. False: EX_USAGE, EX_DATAERR (5.3.4: too
- * large), EX_CONFIG, EX_IOERR, EX_TEMPFAIL (nobody could say
- * who the caller is). The caller
- * releases e in either case. */
+ * large), EX_CONFIG, EX_IOERR, EX_TEMPFAIL (nobody could say who the caller
+ * is). The caller releases e in either case. */
 bool compose(const struct config *config, const struct request *request,
 	     struct message **m, struct envelope *e,
 	     const struct account **account, struct outcome *why) MUST_CHECK;
@@ -70,10 +69,13 @@ bool compose(const struct config *config, const struct request *request,
 bool compose_sender(const struct config *config, const struct request *request,
 		    struct message *m, const struct account **account,
 		    char **sender, struct outcome *why) MUST_CHECK;
-/* Who gets it besides those it was sent to (bcc), or instead of them
- * (redirect); then *original_to is the value of a field that lists these,
- * freed by the caller. account may be NULL. */
-bool compose_divert(const struct account *account, struct envelope *e,
-		    char **original_to, struct outcome *why) MUST_CHECK;
+/* Another part: the recipients that are asked for, and who of the account
+ * (NULL: none) gets it besides them (bcc), or instead of them (redirect); then
+ * *original_to is the value of a field that lists these, freed by the caller.
+ * m may be NULL where no header is asked. */
+bool compose_recipients(const struct config *config,
+			const struct request *request, struct message *m,
+			const struct account *account, struct envelope *e,
+			char **original_to, struct outcome *why) MUST_CHECK;
 
 #endif

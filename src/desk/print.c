@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What is printed, for people and for programs. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -174,6 +175,28 @@ bool desk_colour(void)
 	const char *no = getenv("NO_COLOR");
 
 	return isatty(STDOUT_FILENO) && !(no && *no);
+}
+
+void desk_wrap(struct buf *out, const char *label, const char *words)
+{
+	enum { WIDTH = 79 };
+	const size_t indent = strlen(label);
+	size_t column = indent, n;
+
+	buf_adds(out, label);
+	for (; *words; words += n + strspn(words + n, " ")) {
+		n = strcspn(words, " ");
+		if (column > indent && column + 1 + n > WIDTH) {
+			buf_addf(out, "\n%*s", (int)indent, "");
+			column = indent;
+		} else if (column > indent) {
+			buf_addc(out, ' ');
+			column++;
+		}
+		buf_add(out, words, n);
+		column += n;
+	}
+	buf_addc(out, '\n');
 }
 
 static void watch_line(void *context, char who, const char *text, size_t n)
