@@ -59,11 +59,12 @@ static int version(const struct desk *d)
 }
 
 /* What each command does, and what it makes of the configuration. --check
- * reads it for its own sake, --configure for a resolver and the like; neither
- * is stopped by a fault. */
+ * reads it for its own sake, --configure for a resolver and the like,
+ * --store-password mends a file that is at fault; none is stopped by one. */
 static const struct {
 	int (*run)(const struct desk *d);
 	enum { CONFIG_NEEDED, CONFIG_READ, CONFIG_IGNORED } config;
+	bool stays_root;      /* writes what is root's to write */
 } commands[] = {
 	[COMMAND_SEND] = { desk_send, CONFIG_NEEDED },
 	[COMMAND_SMTPD] = { desk_smtpd, CONFIG_NEEDED },
@@ -75,6 +76,7 @@ static const struct {
 	[COMMAND_PROBE] = { desk_probe, CONFIG_NEEDED },
 	[COMMAND_DNSCHECK] = { desk_dnscheck, CONFIG_NEEDED },
 	[COMMAND_CONFIGURE] = { desk_configure, CONFIG_READ },
+	[COMMAND_STORE_PASSWORD] = { desk_store_password, CONFIG_READ, true },
 	[COMMAND_SHOW] = { desk_administer, CONFIG_NEEDED },
 	[COMMAND_HOLD] = { desk_administer, CONFIG_NEEDED },
 	[COMMAND_RELEASE] = { desk_administer, CONFIG_NEEDED },
@@ -213,7 +215,8 @@ static int run_command(struct desk *d, bool set_id, int argc, char **argv,
 		return commands[options->command].run(d);
 	place.file = options->config;
 	configured = config_load(&place, config, &why);
-	stepped = step_down(config, &down);
+	stepped = (understood && commands[options->command].stays_root) ||
+		  step_down(config, &down);
 	open_log(config);
 	if (config->url_ignored)
 		desk_complain("POSTHASTE_URL is not used: root sends as the "

@@ -5,10 +5,11 @@
 
 _posthaste_plain='
 	-t --read-recipients -i -oi --read-envelope-from -bm -bs --require-tls --dry-run -v -odi -odb -odq -odd
-	-bp --check --explain -bv --json -bi -I --help --version'
+	-bp --check --explain -bv --json --systemd-creds -bi -I --help --version'
 _posthaste_valued='
 	-f -r -F -B -a --account --transport -N -R -V -q --show --hold
-	--release --remove --retry --probe --dnscheck --configure -C --config'
+	--release --remove --retry --probe --dnscheck --configure
+	--store-password -C --config'
 
 # the configuration's sections of a kind, by the file that -C names, if any
 _posthaste_sections()
@@ -43,7 +44,8 @@ _posthaste()
 		return ;;
 	-a|--account)	words=$(_posthaste_sections account) ;;
 	--transport)	words="direct $(_posthaste_sections transport)" ;;
-	--probe)	words=$(_posthaste_sections transport) ;;
+	--probe|--store-password)
+			words=$(_posthaste_sections transport) ;;
 	--dnscheck)	words=$(_posthaste_sections domain) ;;
 	--show|--hold|--release|--remove|--retry)
 			words=$(_posthaste_ids) ;;

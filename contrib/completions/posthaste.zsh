@@ -64,6 +64,8 @@ _arguments -S -A '-*' \
 	'--probe[connect, and say what is found]::transport or address: _posthaste_sections transport' \
 	'--dnscheck=[hold the configuration against DNS]:domain: _posthaste_sections domain' \
 	'--configure=[print a configuration for an address]:address:' \
+	'--store-password=[ask for a password and store it]:transport: _posthaste_sections transport' \
+	'--systemd-creds[store it as an encrypted credential]' \
 	'--json[print the report as JSON]' \
 	'-C+[read this configuration file]:file:_files' \
 	'--config=[read this configuration file]:file:_files' \

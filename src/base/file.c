@@ -340,8 +340,8 @@ bool file_write_all(int fd, const void *data, size_t n)
 	return true;
 }
 
-bool file_replace(int directory, const char *name, mode_t mode,
-		  const struct buf *b)
+bool file_replace_for(int directory, const char *name, mode_t mode, uid_t owner,
+		      gid_t group, const struct buf *b)
 {
 	unsigned long chance = (unsigned long)getpid() << 16;
 	char *fresh;
@@ -360,8 +360,8 @@ bool file_replace(int directory, const char *name, mode_t mode,
 		return false;
 	}
 	/* whatever the umask took away */
-	done = !fchmod(fd, mode) && file_write_all(fd, b->data, b->len) &&
-	       !fsync(fd);
+	done = !fchown(fd, owner, group) && !fchmod(fd, mode) &&
+	       file_write_all(fd, b->data, b->len) && !fsync(fd);
 	error = errno;
 	if (close(fd) && done) {
 		error = errno;
@@ -376,6 +376,12 @@ bool file_replace(int directory, const char *name, mode_t mode,
 	free(fresh);
 	errno = error;
 	return done && !fsync(directory);
+}
+
+bool file_replace(int directory, const char *name, mode_t mode,
+		  const struct buf *b)
+{
+	return file_replace_for(directory, name, mode, (uid_t)-1, (gid_t)-1, b);
 }
 
 bool file_replace_path(const char *path, mode_t mode, const struct buf *b,

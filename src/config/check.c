@@ -77,6 +77,31 @@ static void find_way(const struct config *c, struct route *r)
 		r->way[0] = config_direct();
 }
 
+char *config_password_file(const struct config *c, const char *transport)
+{
+	if (!c->secrets || strchr(transport, '/') || transport[0] == '.')
+		return NULL;
+	return mem_printf("%s/%s.password", c->secrets, transport);
+}
+
+/* What --store-password wrote where no key names a file: it is named by being
+ * there. */
+static void default_password(const struct config *c, struct transport *t)
+{
+	bool told = t->password || t->password_file || t->password_command ||
+		    t->password_credential || t->token_command || t->oauth ||
+		    t->certificate;
+	struct stat st;
+
+	if (told || !t->username)
+		return;
+	t->password_file = config_password_file(c, t->name);
+	if (t->password_file && !lstat(t->password_file, &st))
+		return;
+	free(t->password_file);
+	t->password_file = NULL;
+}
+
 /* What a transport does where its keys say nothing; with SRV records the
  * port is theirs. */
 static void default_transport(const struct config *c, size_t i)
@@ -87,6 +112,7 @@ static void default_transport(const struct config *c, size_t i)
 		return;
 	if (!t->port && !t->srv)
 		t->port = transport_port(t);
+	default_password(c, t);
 	if (t->proxy_dns < 0 && transport_proxy(t))
 		t->proxy_dns = transport_proxy_dns(t);
 }

@@ -328,6 +328,7 @@ void config_release(struct config *config)
 	config_release_faults(config);
 	free(config->path);
 	free(config->looked);
+	free(config->secrets);
 	if (config->set)
 		free(config->set->item);
 	free(config->set);

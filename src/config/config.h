@@ -124,6 +124,8 @@ struct config {
 	bool user_file;           /* a user's own file: own queue */
 	bool named_file;          /* -C with neither that nor the system's: a
 				   * queue only where it names one */
+	char *secrets;            /* the directory of password files that no
+				   * key names; NULL: none */
 	bool url_ignored;         /* POSTHASTE_URL is set and not used: root
 				   * becomes the queue's owner here */
 
@@ -253,6 +255,11 @@ const struct transport *config_transport(const struct config *c,
 const struct transport *config_direct(void);
 /* And alone, as where no route matches. */
 const struct transport *const *config_direct_way(void);
+
+/* The file that a transport's password is in where no key says anything of
+ * how to log in; the caller frees. NULL: there is no such place, or the
+ * transport's name cannot be a file's. */
+char *config_password_file(const struct config *c, const char *transport);
 
 /* The port in effect; 0: it has none. */
 unsigned transport_port(const struct transport *t);

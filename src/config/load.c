@@ -170,6 +170,22 @@ static void place_own(struct config *c)
 					      "posthaste");
 }
 
+/* A user's passwords are with his configuration, the system's beside its own;
+ * root speaks for the system with whatever file he names. */
+static void place_secrets(const struct config_place *place, struct config *c)
+{
+	const char *slash = place->system_file ?
+			    strrchr(place->system_file, '/') : NULL;
+
+	if (c->user_file || (c->named_file && geteuid()))
+		c->secrets = user_place("XDG_CONFIG_HOME", ".config",
+					"posthaste");
+	else if (slash)
+		c->secrets = mem_printf("%.*s/posthaste",
+					(int)(slash - place->system_file),
+					place->system_file);
+}
+
 /* Only a TLS library knows, and there is none in this room. */
 static void check_priorities(const struct config_place *place,
 			     struct config *c)
@@ -201,6 +217,8 @@ bool config_load(const struct config_place *place, struct config *config,
 	else if (open_file(config, &text, &mode))
 		config_read(config, text.data, text.len);
 	place_own(config);
+	if (!in_environment)
+		place_secrets(place, config);
 	config_defaults(config, place);
 	check_priorities(place, config);
 	config_check(config, mode);

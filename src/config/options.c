@@ -279,6 +279,9 @@ static void check_combination(struct parse *p)
 		misuse(p, "-t cannot go together with %s", chosen);
 	if (o->dry_run && o->command != COMMAND_SEND)
 		misuse(p, "--dry-run cannot go together with %s", chosen);
+	if (o->systemd_creds && o->command != COMMAND_STORE_PASSWORD)
+		misuse(p, "--systemd-creds goes together with "
+		       "--store-password");
 	if (o->json && !is_report(o))
 		misuse(p, "--json needs a report to print");
 	if (!o->operands && !o->recipients_from_header &&

@@ -25,6 +25,7 @@ enum command {
 	COMMAND_PROBE,
 	COMMAND_DNSCHECK,
 	COMMAND_CONFIGURE,
+	COMMAND_STORE_PASSWORD,
 	COMMAND_SHOW,
 	COMMAND_HOLD,
 	COMMAND_RELEASE,
@@ -63,6 +64,7 @@ struct options {
 	const char *transport;        /* --transport */
 	bool dry_run;
 	bool json;
+	bool systemd_creds;           /* --store-password encrypts */
 	bool require_tls;
 
 	char **operand;               /* points into argv */

@@ -188,6 +188,16 @@ static const struct known_option table[] = {
 	{ .word = "--json", .group = GROUP_REPORT, FLAG(json),
 	  .help = "print the report as JSON" },
 
+	/* setting up */
+	{ .word = "--store-password", NEEDS("NAME"), .group = GROUP_SETUP,
+	  COMMAND(STORE_PASSWORD),
+	  .help = "ask for a transport's password and store it in a file "
+		  "that nobody else can read" },
+	{ .word = "--systemd-creds", .group = GROUP_SETUP,
+	  FLAG(systemd_creds),
+	  .help = "with --store-password: encrypted, as a credential of "
+		  "systemd" },
+
 	/* general */
 	{ "-C", "--config", NEEDS("FILE"), .group = GROUP_GENERAL,
 	  STRING(config), .help = "read this configuration file" },
@@ -228,6 +238,7 @@ static const char *const group_titles[] = {
 	[GROUP_DSN] = "Delivery status notifications (RFC 3461)",
 	[GROUP_QUEUE] = "Queue",
 	[GROUP_REPORT] = "Reports",
+	[GROUP_SETUP] = "Setting up",
 	[GROUP_GENERAL] = "General",
 	[GROUP_IGNORED] = "Accepted and ignored",
 };

@@ -248,7 +248,7 @@ static void check_credentials(struct check *k, size_t i)
 	} rows[] = {
 		{ t->username && !secret_foreseen(t), "username",
 		  "username without a password: none of the password keys, "
-		  "no entry in ~/.netrc" },
+		  "no entry in ~/.netrc (posthaste --store-password)" },
 		{ !t->username && t->password, "password",
 		  "password without a username" },
 		{ !t->username && t->password_file, "password_file",

@@ -61,14 +61,11 @@ static void add_steps(const struct finding *f, struct buf *out)
 			 "a fresh token and asks nothing;\n# its first line "
 			 "counts.\n");
 	else
-		buf_addf(out, "# Store the password so that nobody else can "
-			 "read it (then type it, Enter, Ctrl-D):\n"
-			 "#     mkdir -p " DIRECTORY "/posthaste\n"
-			 "#     (umask 077; cat >" DIRECTORY
-			 "/posthaste/%s.password)\n"
-			 "#     chmod 600 " DIRECTORY "/posthaste/%s.password\n"
+		buf_addf(out, "# Then store the password, where nobody else "
+			 "can read it:\n"
+			 "#     posthaste --store-password %s\n"
 			 "# or have a password manager print it: "
-			 "password_command.\n", name, name);
+			 "password_command.\n", name);
 	buf_addf(out, "# Try it; no mail is sent:\n"
 		 "#     posthaste --probe %s\n\n", name);
 }

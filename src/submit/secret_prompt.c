@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Asking for a password on the terminal. */
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -8,6 +9,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "submit/secret.h"
 #include "submit/secret_parts.h"
 
 enum { PROMPT_MS = 5 * 60 * 1000 };
@@ -68,6 +70,46 @@ static void ask(int tty, const char *question, char **out)
 	if (signals >= 0)
 		close(signals);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
+}
+
+/* As far as it is needed to have a line, or to know that there is none. */
+static bool read_input(struct buf *text)
+{
+	char *room;
+	ssize_t n;
+
+	while (!text->len || !memchr(text->data, '\n', text->len)) {
+		room = buf_room(text, 4096);
+		if (!room)
+			return false;
+		n = read(STDIN_FILENO, room, 4096);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n == 0;
+		text->len += (size_t)n;
+	}
+	return true;
+}
+
+bool secret_ask(const char *question, char **out, struct outcome *why)
+{
+	struct buf text = BUF_SECRET(SECRET_MAX);
+	const char *what = "cannot be read";
+	bool done;
+
+	*out = NULL;
+	if (isatty(STDIN_FILENO)) {
+		secret_prompt(question, out);
+		return *out || outcome_fail(why, STAGE_LOCAL, EX_NOINPUT,
+					    "no password was typed");
+	}
+	done = (read_input(&text) && secret_first_line(&text, out, &what)) ||
+	       outcome_fail(why, STAGE_LOCAL, EX_NOINPUT, "no password: the "
+			    "first line of standard input %s",
+			    text.full ? "is too long" : what);
+	buf_release(&text);
+	return done;
 }
 
 void secret_prompt(const char *question, char **out)

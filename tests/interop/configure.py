@@ -176,7 +176,8 @@ def srv(place):
               "port = 465", "username = me@example.org",
               "from = me@example.org",
               "password_file = ~/.config/posthaste/provider.password")
-    want("chmod 600" in text and "password_command" in text, text)
+    want("posthaste --store-password provider" in text and
+         "password_command" in text, text)
     want("make sure" not in text, text)
 
 

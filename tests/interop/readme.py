@@ -28,11 +28,10 @@ OFFLINE = {"posthaste --probe": {75}, "posthaste -ti": {0, 75},
            "sudo posthaste --dnscheck": {0, 1}}
 # too much for a test, or a test of its own
 ELSEWHERE = ("contrib/quickstart", "contrib/check", "*/5 * * * *")
-TYPED = {"gmail.password": "abcdefghijklmnop\n",
-         "relay.password": "correct horse\n"}
+TYPED = {"gmail": "abcdefghijklmnop\n", "relay": "correct horse\n"}
 SECRETS = ("abcdefghijklmnop", "correct horse", "PRIVATE KEY")
 STUBS = {
-    "sudo": 'exec "$@"\n',
+    "sudo": 'HOME=/root exec "$@"\n',
     "systemctl": 'echo "$*" >>/systemctl.log\nfor unit; do case $unit in\n'
                  '*.timer|*.path|*.socket)\n'
                  '[ -f /usr/local/lib/systemd/system/$unit ] || exit 5;;\n'
@@ -172,7 +171,7 @@ class Machine:
 
 def typed_for(command):
     for name, words in TYPED.items():
-        if name in command and ("cat >" in command or "tee" in command):
+        if f"--store-password {name}" in command:
             return words
     return ""
 

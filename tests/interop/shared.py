@@ -35,7 +35,8 @@ import machine as shared  # noqa: E402
 from harness import Failure  # noqa: E402
 from hostile import BODY, hostile_entries  # noqa: E402
 from machine import (  # noqa: E402
-    CONFIG, DROP, GIDS, IDS, MESSAGE, Machine, PROGRAM, QUEUE, ROOT, SECRET,
+    CONFIG, DROP, GIDS, IDS, MESSAGE, Machine, PREFIX, PROGRAM, QUEUE, ROOT,
+    SECRET,
     RUNSTATE, SocketUnit, denied, entries, entry, hand_in, head, journal,
     listing,
     log_text, made, made_large, no_new_privileges, run_as, submit, submitted,
@@ -104,6 +105,43 @@ def what_to_do_is_said(folder, certificates):
             want(status == 73 and "contrib/setup" in err, (status, err))
         finally:
             DROP.chmod(mode)
+
+
+# --- the machine's password ---
+
+def the_machines_password(folder, certificates):
+    usual = PREFIX / "etc/posthaste/relay.password"
+    theirs = ROOT / "home/posthaste/keys/secret"
+    for place, key in ((usual, "\n"), (theirs, f"password_file = {theirs}")):
+        aside = pathlib.Path(folder, place.name)
+        aside.mkdir()
+        with Machine(aside, certificates, password=key) as machine:
+            for user in ("alice", "posthaste"):
+                if user == "posthaste" and place == theirs:
+                    continue
+                status, out, err = run_as(
+                    user, [PROGRAM, "--store-password", "relay"], b"no\n")
+                want((status, out) in ((77, ""), (73, "")) and
+                     str(place) in err, (user, status, out, err))
+            if place == theirs:
+                theirs.parent.mkdir()
+                os.chown(theirs.parent, *[IDS["posthaste"]] * 2)
+            for word in ("old", "pencil"):
+                done = run_as("root", [PROGRAM, "--store-password", "relay"],
+                              word.encode())
+                want(done == (0, "", ""), done)
+            st = place.stat()
+            want((st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)) ==
+                 (IDS["posthaste"], GIDS["posthaste"], 0o600), st)
+            denied("alice", f"open({str(place)!r}).read()")
+            submit("alice")
+            machine.drain()
+            want([e["from"] for e in machine.messages()] ==
+                 ["alice@example.test"], machine.messages())
+    want(stat.S_IMODE(usual.parent.stat().st_mode) == 0o755 and
+         usual.parent.stat().st_uid == 0, usual.parent.stat())
+    shutil.rmtree(usual.parent)
+    shutil.rmtree(theirs.parent)
 
 
 # --- who sees what ---
@@ -1103,6 +1141,7 @@ def own_queues(folder, certificates):
 
 
 TESTS = [setup_rights, setup_follows_no_link, what_to_do_is_said,
+         the_machines_password,
          nobody_reads_anothers_mail,
          mailq_shows_ones_own,
          only_ones_own_is_administered, root_steps_down,
