@@ -4,6 +4,8 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
 
 int64_t clock_now(void)
 {
@@ -36,6 +38,19 @@ int64_t clock_earlier(int64_t a, int64_t b)
 }
 
 /* Not strftime: its names of days and months follow the locale. */
+uint64_t clock_chance(void)
+{
+	struct timespec now;
+	uint64_t chance;
+
+	if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) ==
+	    sizeof(chance))
+		return chance;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return ((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec) ^
+	       (uint64_t)getpid() << 16;
+}
+
 void clock_date(time_t t, char out[CLOCK_DATE_SIZE])
 {
 	static const char days[] = "SunMonTueWedThuFriSat";

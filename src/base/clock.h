@@ -19,6 +19,10 @@ int64_t clock_in(int64_t ms);
  * passed, at most INT_MAX. */
 int clock_left(int64_t deadline);
 int64_t clock_earlier(int64_t a, int64_t b);
+/* Bits that differ from call to call and from process to process, to spread
+ * load and to name things: no secret, since before the kernel has random
+ * numbers they are the clock's. */
+uint64_t clock_chance(void);
 /* t in RFC 5322 3.3 form, local zone: "Wed, 25 Nov 2026 09:30:17 +0000". */
 #define CLOCK_DATE_SIZE 40
 void clock_date(time_t t, char out[CLOCK_DATE_SIZE]);

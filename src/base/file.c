@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/user.h"
 
 /* --- whose it is --- */
@@ -343,14 +343,11 @@ bool file_write_all(int fd, const void *data, size_t n)
 bool file_replace_for(int directory, const char *name, mode_t mode, uid_t owner,
 		      gid_t group, const struct buf *b)
 {
-	unsigned long chance = (unsigned long)getpid() << 16;
-	char *fresh;
+	char *fresh = mem_printf(".%.200s.%llx", name,
+				 (unsigned long long)clock_chance());
 	int fd, error;
 	bool done;
 
-	if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) < 0)
-		chance ^= (unsigned long)(size_t)&chance;
-	fresh = mem_printf(".%.200s.%lx", name, chance);
 	fd = openat(directory, fresh, O_WRONLY | O_CREAT | O_EXCL |
 		    O_NOFOLLOW | O_CLOEXEC, mode);
 	if (fd < 0) {

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -381,7 +380,6 @@ static void put_reply_to(struct completer *s)
 static void put_missing(struct completer *s)
 {
 	char date[CLOCK_DATE_SIZE];
-	uint64_t random;
 
 	if (s->c->original_to) {
 		spool_add(s->out, "X-Original-To: ", 15);
@@ -399,13 +397,10 @@ static void put_missing(struct completer *s)
 			put_reply_to(s);
 	}
 	if (!s->has->message_id) {
-		if (getrandom(&random, sizeof(random), GRND_NONBLOCK) !=
-		    sizeof(random))
-			random = (uint64_t)clock_now();
 		put_formatted(s->out, "Message-ID: <%llx.%lx.%016llx@%s>",
 			      (unsigned long long)time(NULL),
 			      (unsigned long)getpid(),
-			      (unsigned long long)random, s->c->id_domain);
+			      (unsigned long long)clock_chance(), s->c->id_domain);
 	}
 	if (s->body == BODY_QUOTED && !s->has->mime_version)
 		put_formatted(s->out, "MIME-Version: 1.0");

@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "queue/format.h"
@@ -93,14 +93,11 @@ static void fresh_id(char id[QUEUE_ID_SIZE])
 {
 	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
 	struct timespec now;
-	uint64_t time, chance;
+	uint64_t time, chance = clock_chance();
 	int i;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	time = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-	if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) !=
-	    sizeof(chance))
-		chance = time ^ (uint64_t)getpid() << 16;
 	id[16] = '\0';
 	for (i = 16; i-- > 12; chance /= 36)
 		id[i] = digits[chance % 36];

@@ -2,9 +2,9 @@
 #include "submit/hosts_list.h"
 
 #include <stdlib.h>
-#include <sys/random.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 
 void host_release(struct host *h)
 {
@@ -42,9 +42,5 @@ struct host *hosts_add(struct hosts *h, const char *name, unsigned port)
 
 unsigned hosts_random(unsigned most)
 {
-	unsigned value = 0;
-
-	if (getrandom(&value, sizeof(value), GRND_NONBLOCK) < 0)
-		return 0;
-	return most == (unsigned)-1 ? value : value % (most + 1);
+	return (unsigned)(clock_chance() % ((uint64_t)most + 1));
 }

@@ -10,11 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "submit/local.h"
 
@@ -121,12 +121,9 @@ static void unique_name(char name[NAME_SIZE])
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
 	char host[HOST_MAX + 1] = "";
 	struct timespec now;
-	uint64_t random = 0;
 	size_t i;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
-		random = (uint64_t)now.tv_nsec;
 	if (gethostname(host, HOST_MAX) || !host[0])
 		strcpy(host, "localhost");
 	for (i = 0; host[i]; i++)
@@ -134,7 +131,7 @@ static void unique_name(char name[NAME_SIZE])
 			host[i] = '_';
 	snprintf(name, NAME_SIZE, "%lld.M%ldP%ldR%016llx.%s",
 		 (long long)now.tv_sec, now.tv_nsec / 1000, (long)getpid(),
-		 (unsigned long long)random, host);
+		 (unsigned long long)clock_chance(), host);
 }
 
 /* False: errno; EIO too where the message could not be read. */
