@@ -17,6 +17,7 @@
 #include "desk/desk.h"
 #include "mail/aliases.h"
 #include "mail/dkim.h"
+#include "policy/policy.h"
 #include "submit/secret.h"
 #include "wire/tls.h"
 
@@ -34,7 +35,7 @@ static uid_t queue_owner(const struct config *c)
 {
 	struct stat st;
 
-	if (c->queue.queue == QUEUE_NEVER || !c->queue.directory ||
+	if (policy_queue_use(c, false) == USE_NONE ||
 	    stat(c->queue.directory, &st))
 		return (uid_t)-1;
 	return st.st_uid;

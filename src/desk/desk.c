@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "policy/policy.h"
 #include "submit/secret.h"
 
 /* --- the queue --- */
@@ -48,20 +49,19 @@ bool desk_open_queue(const struct desk *d, bool create, struct queue **out,
 bool desk_queue(const struct desk *d, bool explicit, struct queue **out,
 		struct outcome *why)
 {
-	const struct config *c = d->config;
-	bool promised = c->queue.queue == QUEUE_ON_FAILURE ||
-			c->queue.queue == QUEUE_ALWAYS;
+	const enum queue_use use = policy_queue_use(d->config, explicit);
+	/* -odb alone does not make a machine's queue, which nobody would run */
+	const bool create = use == USE_PROMISED ||
+			    (use == USE_ASKED && !is_compiled_in(d->config));
 
 	*out = NULL;
-	if (c->queue.queue == QUEUE_NEVER || !c->queue.directory)
+	if (use == USE_NONE)
 		return true;
-	/* -odb alone does not make a machine's queue, which nobody would run */
-	if (!desk_open_queue(d, promised || (explicit && !is_compiled_in(c)),
-			     out, why)) {
+	if (!desk_open_queue(d, create, out, why)) {
 		*out = NULL;
-		return !promised;
+		return use != USE_PROMISED;
 	}
-	if (!promised && !explicit && !queue_tended(*out)) {
+	if (use == USE_IF_TENDED && !queue_tended(*out)) {
 		queue_close(*out);
 		*out = NULL;
 	}

@@ -326,26 +326,25 @@ static bool print_message(struct explanation *x, struct message *m,
 /* What the queue would do, which is not touched. */
 static const char *queue_words(const struct desk *d)
 {
-	const struct config *c = d->config;
-	const bool asked = d->options->mode == MODE_BACKGROUND ||
-			   d->options->mode == MODE_QUEUE;
+	const enum delivery_mode mode = d->options->mode;
+	const enum queue_use use = policy_queue_use(d->config,
+		mode == MODE_BACKGROUND || mode == MODE_QUEUE);
 	struct outcome ignored;
 	struct queue *q = NULL;
-	bool usable, tended = false;
+	bool usable = use != USE_NONE;
 
-	usable = c->queue.queue != QUEUE_NEVER && c->queue.directory &&
-		 (desk_open_queue(d, false, &q, &ignored) || c->user_file);
-	if (usable && q) {
-		tended = queue_tended(q);
+	if (usable && desk_open_queue(d, false, &q, &ignored)) {
+		usable = use != USE_IF_TENDED || queue_tended(q);
 		queue_close(q);
+	} else if (usable) {
+		usable = d->config->user_file && use != USE_IF_TENDED;
 	}
-	if (!usable || (c->queue.queue == QUEUE_UNSET && !tended && !asked))
+	if (!usable)
 		return "there is none in use: what fails for now is not kept "
 		       "(status 75)";
-	if (d->options->mode == MODE_QUEUE)
+	if (mode == MODE_QUEUE)
 		return "the message would be queued, for the next run";
-	if (asked || (c->queue.queue == QUEUE_ALWAYS &&
-		      d->options->mode != MODE_NOW))
+	if (policy_queues_first(d->config, mode))
 		return "the message would be queued first and delivered in "
 		       "the background";
 	return "it would be tried at once; what fails for now would be "

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "desk/desk.h"
+#include "policy/policy.h"
 
 /* An entry in words is printed before the next one is read. */
 enum { ENTRY_MAX = 256 * 1024 * 1024, PIECE = 64 * 1024 };
@@ -184,16 +185,13 @@ static bool is_missing(const char *directory)
 static bool open_to_look(const struct desk *d, struct queue **q,
 			 struct outcome *why)
 {
-	const struct config *c = d->config;
+	const enum queue_use use = policy_queue_use(d->config, false);
 
 	*q = NULL;
-	if (c->queue.queue == QUEUE_NEVER || !c->queue.directory ||
-	    desk_open_queue(d, false, q, why))
+	if (use == USE_NONE || desk_open_queue(d, false, q, why))
 		return true;
 	*q = NULL;
-	if ((c->queue.queue != QUEUE_ON_FAILURE &&
-	     c->queue.queue != QUEUE_ALWAYS) ||
-	    is_missing(c->queue.directory))
+	if (use != USE_PROMISED || is_missing(d->config->queue.directory))
 		return true;
 	/* one whose making was interrupted, or nothing to be mended */
 	if (desk_open_queue(d, true, q, why))

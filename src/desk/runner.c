@@ -23,8 +23,8 @@
 #include "desk/adopt.h"
 #include "desk/desk.h"
 #include "policy/policy.h"
-#include "queue/report.h"
 #include "submit/deliver.h"
+#include "submit/report.h"
 
 /* Entries that are worked on together, at most: each holds a descriptor. */
 enum { BATCH_MAX = 4096, DESCRIPTORS_SPARE = 128 };

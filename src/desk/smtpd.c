@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* An SMTP server on standard input and output for one caller (-bs). */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -8,16 +9,21 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "desk/smtpd_parts.h"
+#include "desk/desk.h"
+#include "desk/smtpd_client.h"
 #include "mail/lines.h"
 #include "mail/smtp_command.h"
+#include "policy/policy.h"
 #include "queue/drop_limits.h"
 #include "queue/serve.h"
 
 enum {
 	RECIPIENTS_MOST = 10000,
 	SESSIONS_MOST = 8,      /* of a user at once */
-	FAULTS_MOST = 20        /* in a row, each a command that was refused */
+	FAULTS_MOST = 20,       /* in a row, each a command that was refused */
+	/* clients bound a reply's lines and their length (RFC 5321
+	 * 4.5.3.1.5) */
+	NAMED_MAX = 50, WORDS_SIZE = 440
 };
 
 struct session {
@@ -52,7 +58,7 @@ static void transaction_reset(struct session *s)
 
 /* --- commands that need no more than their words --- */
 
-static void refuse(struct session *s, const char *reply)
+static void smtpd_refuse(struct session *s, const char *reply)
 {
 	client_reply(&s->client, "%s", reply);
 	if (++s->faults < FAULTS_MOST)
@@ -62,7 +68,7 @@ static void refuse(struct session *s, const char *reply)
 	s->status = EX_PROTOCOL;
 }
 
-static void take(struct session *s, const char *reply)
+static void smtpd_ok(struct session *s, const char *reply)
 {
 	client_reply(&s->client, "%s", reply);
 	s->faults = 0;
@@ -76,7 +82,7 @@ static const char *hostname(const struct session *s)
 static void do_helo(struct session *s, const char *text)
 {
 	if (!*text) {
-		refuse(s, "501 5.5.4 a domain is required");
+		smtpd_refuse(s, "501 5.5.4 a domain is required");
 		return;
 	}
 	transaction_reset(s);
@@ -90,7 +96,7 @@ static void do_ehlo(struct session *s, const char *text)
 	struct client *c = &s->client;
 
 	if (!*text) {
-		refuse(s, "501 5.5.4 a domain is required");
+		smtpd_refuse(s, "501 5.5.4 a domain is required");
 		return;
 	}
 	transaction_reset(s);
@@ -103,34 +109,36 @@ static void do_ehlo(struct session *s, const char *text)
 	client_reply(c, "250-8BITMIME");
 	client_reply(c, "250-SMTPUTF8");
 	client_reply(c, "250-DSN");
-	take(s, "250 ENHANCEDSTATUSCODES");
+	smtpd_ok(s, "250 ENHANCEDSTATUSCODES");
 }
 
 static void do_rset(struct session *s, const char *text)
 {
 	(void)text;
 	transaction_reset(s);
-	take(s, "250 2.0.0 OK");
+	smtpd_ok(s, "250 2.0.0 OK");
 }
 
 static void do_noop(struct session *s, const char *text)
 {
 	(void)text;
-	take(s, "250 2.0.0 OK");
+	smtpd_ok(s, "250 2.0.0 OK");
 }
 
 static void do_vrfy(struct session *s, const char *text)
 {
 	if (*text)
-		take(s, "252 2.0.0 cannot verify, but will take mail for it");
+		smtpd_ok(s, "252 2.0.0 cannot verify, but will take mail "
+			 "for it");
 	else
-		refuse(s, "501 5.5.4 VRFY needs an argument");
+		smtpd_refuse(s, "501 5.5.4 VRFY needs an argument");
 }
 
 static void do_help(struct session *s, const char *text)
 {
 	(void)text;
-	take(s, "214 2.0.0 EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT");
+	smtpd_ok(s, "214 2.0.0 EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP "
+		 "QUIT");
 }
 
 static void do_quit(struct session *s, const char *text)
@@ -149,7 +157,7 @@ static void do_mail(struct session *s, const char *text)
 	const char *reply;
 
 	if (s->mail.path) {
-		refuse(s, "503 5.5.1 MAIL was said already");
+		smtpd_refuse(s, "503 5.5.1 MAIL was said already");
 		return;
 	}
 	reply = smtp_mail_parse(text, &mail);
@@ -157,23 +165,11 @@ static void do_mail(struct session *s, const char *text)
 		reply = "552 5.3.4 the message is too large";
 	if (reply) {
 		smtp_mail_release(&mail);
-		refuse(s, reply);
+		smtpd_refuse(s, reply);
 		return;
 	}
 	s->mail = mail;
-	take(s, "250 2.1.0 sender OK");
-}
-
-static void add_recipient(struct session *s, struct smtp_rcpt *r)
-{
-	if (!(s->n & (s->n - 1))) {
-		size_t room = s->n ? 2 * s->n : 1;
-
-		s->rcpt = mem_resize(s->rcpt, room, sizeof(*s->rcpt));
-		s->wish = mem_resize(s->wish, room, sizeof(*s->wish));
-	}
-	s->rcpt[s->n] = r->path;
-	s->wish[s->n++] = r->wish;
+	smtpd_ok(s, "250 2.1.0 sender OK");
 }
 
 static void do_rcpt(struct session *s, const char *text)
@@ -182,7 +178,7 @@ static void do_rcpt(struct session *s, const char *text)
 	const char *reply;
 
 	if (!s->mail.path) {
-		refuse(s, "503 5.5.1 MAIL comes first");
+		smtpd_refuse(s, "503 5.5.1 MAIL comes first");
 		return;
 	}
 	if (s->n == RECIPIENTS_MOST) {
@@ -192,11 +188,131 @@ static void do_rcpt(struct session *s, const char *text)
 	reply = smtp_rcpt_parse(text, &rcpt);
 	if (reply) {
 		smtp_rcpt_release(&rcpt);
-		refuse(s, reply);
+		smtpd_refuse(s, reply);
 		return;
 	}
-	add_recipient(s, &rcpt);
-	take(s, "250 2.1.5 recipient OK");
+	s->rcpt = mem_grow(s->rcpt, s->n, sizeof(*s->rcpt));
+	s->wish = mem_grow(s->wish, s->n, sizeof(*s->wish));
+	s->rcpt[s->n] = rcpt.path;
+	s->wish[s->n++] = rcpt.wish;
+	smtpd_ok(s, "250 2.1.5 recipient OK");
+}
+
+/* --- the answer to the final dot --- */
+
+struct answer {
+	int code;
+	char status[12];        /* RFC 3463 */
+	bool utf8;
+};
+
+static void answer_line(struct client *c, const struct answer *a, bool last,
+			const char *words)
+{
+	char clean[WORDS_SIZE];
+	char *p;
+
+	text_printable(clean, sizeof(clean), words, strlen(words));
+	for (p = clean; *p && !a->utf8; p++)
+		if ((unsigned char)*p >= 0x80)
+			*p = '?';
+	client_reply(c, "%d%c%s %s", a->code, last ? ' ' : '-', a->status,
+		     clean);
+}
+
+/* For a message that was not even tried. */
+static void answer_refusal(struct client *c, const struct outcome *why)
+{
+	struct answer a = { 0 };
+
+	a.code = policy_reply(why, policy_refused_for_now(why), a.status);
+	answer_line(c, &a, true, why->text);
+}
+
+static bool was_taken(const struct acceptance *a, const struct recipient *r)
+{
+	return r->state == RCPT_SENT || (r->state == RCPT_PENDING && a->held);
+}
+
+/* Names those who get nothing; the last line is the reply's. */
+static void answer_failed(struct client *c, const struct answer *answer,
+			const struct acceptance *a, size_t failed)
+{
+	char line[1600], words[1200];
+	size_t i, named = 0;
+
+	for (i = 0; i < a->envelope.n && named < failed; i++) {
+		const struct recipient *r = &a->envelope.rcpt[i];
+
+		if (was_taken(a, r))
+			continue;
+		if (++named == NAMED_MAX && failed > named) {
+			snprintf(line, sizeof(line), "and %zu more",
+				 failed - named + 1);
+			answer_line(c, answer, true, line);
+			return;
+		}
+		outcome_words(&r->last, words, sizeof(words));
+		snprintf(line, sizeof(line), "not sent to %.200s: %s%s",
+			 r->address, words, r->last.in_doubt ?
+			 " (it may have been delivered)" : "");
+		answer_line(c, answer, named == failed, line);
+	}
+}
+
+/* The outcome that speaks for a message that nobody took: of the kind that
+ * decided the status. */
+static const struct outcome *speaker(const struct acceptance *a,
+				     bool temporary)
+{
+	size_t i;
+
+	for (i = 0; i < a->envelope.n; i++)
+		if (temporary ? a->envelope.rcpt[i].state == RCPT_PENDING :
+		    a->envelope.rcpt[i].last.exit == a->status)
+			return &a->envelope.rcpt[i].last;
+	return &a->envelope.rcpt[0].last;
+}
+
+/* utf8: the client reads UTF-8 (RFC 6531 3.7.4). Gives whether any recipient
+ * was sent or held. */
+static bool answer_message(struct client *c, const struct acceptance *a,
+			   bool utf8)
+{
+	const struct outcome status = { .exit = a->status };
+	bool temporary = outcome_is_temporary(&status);
+	const struct recipient *taken = NULL;
+	struct answer answer = { 250, "2.0.0", utf8 };
+	char line[1400] = "sent, ";
+	size_t i, failed = 0;
+
+	if (a->refused) {
+		answer_refusal(c, &a->why);
+		return false;
+	}
+	if (!a->envelope.n) {
+		client_reply(c, "250 2.0.0 discarded for all recipients");
+		return true;
+	}
+	for (i = 0; i < a->envelope.n; i++) {
+		if (!was_taken(a, &a->envelope.rcpt[i]))
+			failed++;
+		else if (!taken)
+			taken = &a->envelope.rcpt[i];
+	}
+	if (taken && a->held) {
+		snprintf(line, sizeof(line), "queued as %s", a->id);
+		answer_line(c, &answer, !failed, line);
+	} else if (taken) {
+		outcome_words(&taken->last, line + strlen(line),
+			      sizeof(line) - strlen(line));
+		answer_line(c, &answer, !failed, line);
+	} else {
+		answer.code = policy_reply(speaker(a, temporary), temporary,
+					   answer.status);
+	}
+	answer_failed(c, &answer, a, failed);
+	return taken;
 }
 
 /* --- the message --- */
@@ -232,8 +348,7 @@ static bool read_message(struct session *s, struct message **m)
 		outcome_fail(&why, STAGE_LOCAL, EX_IOERR,
 			     "the input ended within a message");
 		desk_fail(s->desk, &why);
-		/* "try again" would be wrong for those that were accepted */
-		s->status = s->accepted ? EX_UNAVAILABLE : EX_IOERR;
+		s->status = policy_broken_off(s->accepted, true);
 		s->over = true;
 		return false;
 	}
@@ -244,28 +359,23 @@ static bool read_message(struct session *s, struct message **m)
 	return false;
 }
 
-static void make_request(const struct session *s, struct request *r)
-{
-	desk_request(s->desk, r);
-	r->sender = s->mail.path;
-	r->from_header = false;
-	r->operand = s->rcpt;
-	r->operands = s->n;
-	r->wish = s->wish;
-	if (s->mail.dsn_return)
-		r->dsn_return = s->mail.dsn_return;
-	if (s->mail.envid)
-		r->envid = s->mail.envid;
-	if (s->mail.body)
-		r->body = s->mail.body;
-}
-
 static void submit_message(struct session *s, struct message **m)
 {
 	struct request request;
 	struct acceptance a;
 
-	make_request(s, &request);
+	desk_request(s->desk, &request);
+	request.sender = s->mail.path;
+	request.from_header = false;
+	request.operand = s->rcpt;
+	request.operands = s->n;
+	request.wish = s->wish;
+	if (s->mail.dsn_return)
+		request.dsn_return = s->mail.dsn_return;
+	if (s->mail.envid)
+		request.envid = s->mail.envid;
+	if (s->mail.body)
+		request.body = s->mail.body;
 	desk_accept(s->desk, &request, m, &a);
 	if (a.refused || a.unheld)
 		desk_log_failure(s->desk, &a.why);
@@ -279,16 +389,16 @@ static void do_data(struct session *s, const char *text)
 	struct message *m = NULL;
 
 	if (*text) {
-		refuse(s, "501 5.5.4 DATA has no argument");
+		smtpd_refuse(s, "501 5.5.4 DATA has no argument");
 		return;
 	}
 	if (!s->n) {
-		refuse(s, s->mail.path ? "503 5.5.1 no recipient yet" :
-			  "503 5.5.1 MAIL comes first");
+		smtpd_refuse(s, s->mail.path ? "503 5.5.1 no recipient yet" :
+			     "503 5.5.1 MAIL comes first");
 		return;
 	}
-	take(s, s->crlf ? "354 end with <CRLF>.<CRLF>" :
-			  "354 end with <LF>.<LF>");
+	smtpd_ok(s, s->crlf ? "354 end with <CRLF>.<CRLF>" :
+		 "354 end with <LF>.<LF>");
 	if (read_message(s, &m))
 		submit_message(s, &m);
 	message_free(m);
@@ -313,8 +423,8 @@ static void command(struct session *s, const char *line, size_t n)
 	size_t i;
 
 	if (!smtp_line_is_clean(line, n)) {
-		refuse(s, "500 5.5.2 control characters or bytes that are "
-			  "not UTF-8");
+		smtpd_refuse(s, "500 5.5.2 control characters or bytes that "
+			     "are not UTF-8");
 		return;
 	}
 	for (i = 0; i < sizeof(verbs) / sizeof(*verbs); i++) {
@@ -325,9 +435,10 @@ static void command(struct session *s, const char *line, size_t n)
 		}
 	}
 	if (smtp_word(line, "MAIL") || smtp_word(line, "RCPT"))
-		refuse(s, "501 5.5.4 MAIL FROM:<address>, RCPT TO:<address>");
+		smtpd_refuse(s, "501 5.5.4 MAIL FROM:<address>, "
+			     "RCPT TO:<address>");
 	else
-		refuse(s, "500 5.5.1 unknown command");
+		smtpd_refuse(s, "500 5.5.1 unknown command");
 }
 
 /* A caller who speaks posthaste-drop's words and not SMTP: one thing, and the
@@ -372,7 +483,7 @@ static void serve_drop(struct session *s, char *line)
 	s->over = true;
 }
 
-static void converse(struct session *s)
+static void smtpd_converse(struct session *s)
 {
 	static const char drop[] = "posthaste-drop 1 ";
 	bool first = true;
@@ -387,7 +498,7 @@ static void converse(struct session *s)
 		if (kind == LINE_END)
 			break;
 		if (kind == LINE_TOO_LONG)
-			refuse(s, "500 5.5.2 line too long");
+			smtpd_refuse(s, "500 5.5.2 line too long");
 		else if (first && s->known &&
 			 !strncmp(line, drop, sizeof(drop) - 1))
 			serve_drop(s, line + sizeof(drop) - 1);
@@ -416,9 +527,7 @@ static int broken_status(const struct session *s)
 			     strerror(c->error));
 		desk_fail(s->desk, &why);
 	}
-	if (s->accepted)
-		return EX_UNAVAILABLE;
-	return c->deaf || c->heard ? EX_IOERR : EX_NOINPUT;
+	return policy_broken_off(s->accepted, c->deaf || c->heard);
 }
 
 /* On a UNIX socket the caller is who the kernel says he is; nothing that our
@@ -457,13 +566,6 @@ static bool is_welcome(const struct desk *d)
 	return welcome;
 }
 
-static int turn_away(struct session *s)
-{
-	client_reply(&s->client, "421 4.7.0 too many sessions of yours");
-	client_flush(&s->client);
-	return EX_OK;
-}
-
 int desk_smtpd(const struct desk *d)
 {
 	struct session *s;
@@ -479,9 +581,12 @@ int desk_smtpd(const struct desk *d)
 	s->desk = d;
 	s->client.replies = BUF(CLIENT_REPLIES);
 	if (take_peer(s) && !is_welcome(d)) {
-		status = turn_away(s);
+		client_reply(&s->client,
+			     "421 4.7.0 too many sessions of yours");
+		client_flush(&s->client);
+		status = EX_OK;
 	} else {
-		converse(s);
+		smtpd_converse(s);
 		status = broken_status(s);
 	}
 	transaction_reset(s);

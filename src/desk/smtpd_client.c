@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The line to a client of -bs. */
+#include "desk/smtpd_client.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "desk/smtpd_parts.h"
 
 /* RFC 5321 4.5.3.2.7 */
 enum { SILENCE_MS = 5 * 60 * 1000 };
@@ -55,7 +55,7 @@ void client_reply(struct client *c, const char *format, ...)
 	buf_adds(&c->replies, "\r\n");
 }
 
-/* Makes room behind what is there, and reads. */
+/* Makes room after what is there, and reads. */
 static bool read_more(struct client *c)
 {
 	ssize_t n;

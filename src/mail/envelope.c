@@ -21,6 +21,16 @@ void envelope_release(struct envelope *e)
 	*e = (struct envelope){0};
 }
 
+bool envelope_pending(const struct envelope *e)
+{
+	size_t i;
+
+	for (i = 0; i < e->n; i++)
+		if (e->rcpt[i].state == RCPT_PENDING)
+			return true;
+	return false;
+}
+
 char *xtext(const char *text)
 {
 	struct buf b = BUF(3 * strlen(text));

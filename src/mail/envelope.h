@@ -46,6 +46,8 @@ struct envelope {
 };
 
 void envelope_release(struct envelope *e);
+/* Whether some recipient has no final answer yet. */
+bool envelope_pending(const struct envelope *e);
 
 /* Text as xtext (RFC 3461 4); the caller frees. */
 char *xtext(const char *text);

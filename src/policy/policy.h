@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "base/outcome.h"
 #include "config/config.h"
+#include "config/options.h"
 #include "mail/envelope.h"
 #include "mail/reply.h"
 
@@ -214,10 +215,35 @@ struct tally {
 	int worst;          /* worst permanent exit status; EX_OK: none */
 	int deferred;       /* exit status of what failed for now: 75, or
 			     * 71, 73, 74 if any had it */
+	int unheld;         /* exit status of a queue that did not take what
+			     * failed for now; EX_OK: none */
 };
 void tally_add(struct tally *t, const struct outcome *o, bool held);
 /* The exit status of a run. */
 int tally_exit(const struct tally *t);
+
+/* Whether what was refused here, before anybody was asked, is so for now: the
+ * configuration gets mended. */
+bool policy_refused_for_now(const struct outcome *o);
+/* The reply that passes an outcome on to a client of -bs: ours, with the
+ * server's numbers where they say the same of the message. Gives the code. */
+int policy_reply(const struct outcome *o, bool temporary, char status[12]);
+/* The exit status of a -bs whose input or output broke off: "try again" would
+ * be wrong once a message was accepted. heard: something was read. */
+int policy_broken_off(bool accepted, bool heard);
+
+/* --- whether the queue is used --- */
+
+enum queue_use {
+	USE_NONE,              /* there is none */
+	USE_IF_TENDED,         /* where it is there and runs come by */
+	USE_ASKED,             /* an option wants it: where it can be used */
+	USE_PROMISED           /* that it cannot be used is a failure */
+};
+/* asked: by an option (-odb, -odq). */
+enum queue_use policy_queue_use(const struct config *c, bool asked);
+/* Whether a message is put there before it is tried. */
+bool policy_queues_first(const struct config *c, enum delivery_mode mode);
 
 /* --- the queue's schedule --- */
 
@@ -225,6 +251,9 @@ int tally_exit(const struct tally *t);
  * random (any value). */
 int64_t policy_delay(const struct config *c, unsigned attempts,
 		     uint32_t random);
+/* The wall clock's second at which it is tried again. */
+int64_t policy_next(const struct config *c, unsigned attempts, int64_t now,
+		    uint32_t random);
 /* Whether the sender is to hear that his message, which has waited so long
  * (ms) and was tried so often, is late: after the configured attempt, but not
  * within the first hour, which many attempts by hand would fill. */
@@ -236,6 +265,28 @@ bool policy_delayed(const struct config *c, unsigned attempts,
  * attempts, must have filled the lifetime, too (unless that is under an
  * hour). */
 bool policy_expired(const struct config *c, unsigned attempts, int64_t age);
+
+/* --- reports --- */
+
+enum { REPORT_FULL_MAX = 512 * 1024 };    /* of a message in a report */
+
+/* Whether a sender wants to hear of a recipient: a null one never does, others
+ * by NOTIFY (RFC 3461 4.1; 0: not said). */
+bool policy_wants_report(const char *sender, unsigned notify, bool delay);
+/* Whether it was only ever refused for now, until its time was up. */
+bool policy_gave_up(const struct outcome *o);
+/* The status of RFC 3464: the server's, else one for what happened here. */
+const char *policy_report_status(const struct outcome *o, bool delay);
+/* What a person can do about it, in words. */
+const char *policy_report_advice(const struct outcome *o);
+/* Whether a report has all of the message that it is about, or its header
+ * alone. */
+bool policy_returns_body(const struct envelope *cause, bool delay,
+			 int64_t size);
+/* Whether a report about these recipients is one of RFC 6533, which needs
+ * SMTPUTF8 only for a sender of that kind. */
+bool policy_report_is_global(const struct envelope *cause, const size_t *rcpt,
+			     size_t n);
 
 /* --- whose turn it is --- */
 

@@ -1,6 +1,78 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Whose turn it is in a run of the queue. */
+/* The queue: whether it is used, when its mail is tried again, and whose turn
+ * it is in a run. */
 #include "policy/policy.h"
+
+enum { HOUR = 3600 * 1000, FEW_ATTEMPTS = 20 };
+
+enum queue_use policy_queue_use(const struct config *c, bool asked)
+{
+	if (c->queue.queue == QUEUE_NEVER || !c->queue.directory)
+		return USE_NONE;
+	if (c->queue.queue != QUEUE_UNSET)
+		return USE_PROMISED;
+	return asked ? USE_ASKED : USE_IF_TENDED;
+}
+
+bool policy_queues_first(const struct config *c, enum delivery_mode mode)
+{
+	if (mode == MODE_UNSET)
+		return c->queue.queue == QUEUE_ALWAYS;
+	return mode == MODE_BACKGROUND || mode == MODE_QUEUE;
+}
+
+/* The wait after an attempt, without jitter. */
+static int64_t wait_after(const struct config *c, unsigned attempt)
+{
+	size_t i = attempt ? attempt - 1 : 0;
+
+	if (!c->queue.steps)
+		return HOUR;
+	return c->queue.step[i < c->queue.steps ? i : c->queue.steps - 1];
+}
+
+int64_t policy_delay(const struct config *c, unsigned attempts,
+		     uint32_t random)
+{
+	int64_t wait = wait_after(c, attempts);
+	int64_t jitter = (int64_t)(random % 601) - 300;
+
+	if (wait > INT64_MAX / 10000)
+		return wait;
+	return wait + wait * jitter / 10000;
+}
+
+int64_t policy_next(const struct config *c, unsigned attempts, int64_t now,
+		    uint32_t random)
+{
+	return now + (policy_delay(c, attempts, random) + 500) / 1000;
+}
+
+bool policy_delayed(const struct config *c, unsigned attempts, int64_t waited)
+{
+	int64_t after = c->queue.delay_report_after;
+
+	return after && (int64_t)attempts >= after && waited >= HOUR;
+}
+
+bool policy_expired(const struct config *c, unsigned attempts, int64_t age)
+{
+	const int64_t lifetime = c->queue.lifetime;
+	int64_t least = lifetime / FEW_ATTEMPTS, left = lifetime, wait;
+	unsigned i;
+
+	if (!attempts || age < lifetime)
+		return false;
+	if (lifetime < HOUR)
+		return true;
+	for (i = 1; i <= attempts; i++) {
+		wait = wait_after(c, i);
+		left -= wait > least ? wait : least;
+		if (left <= 0)
+			return true;
+	}
+	return false;
+}
 
 bool policy_claim_before(const struct claim *a, const struct claim *b)
 {

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What outcomes mean, and when to try again. */
+/* What outcomes mean, and what is said of them. */
 #include "policy/policy.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* How bad a permanent status is; the later the worse. */
 static const int rank[] = {
 	EX_USAGE, EX_NOINPUT, EX_DATAERR, EX_NOUSER, EX_NOHOST,
 	EX_UNAVAILABLE, EX_CONFIG, EX_PROTOCOL, EX_NOPERM, EX_SOFTWARE,
 };
-
-enum { HOUR = 3600 * 1000, FEW_ATTEMPTS = 20 };
 
 /* Whether a status is class.subject.detail with these two. */
 static bool status_is(const char *status, int subject, int detail)
@@ -150,58 +149,42 @@ void tally_add(struct tally *t, const struct outcome *o, bool held)
 
 int tally_exit(const struct tally *t)
 {
+	int status = t->deferred ? t->deferred : EX_TEMPFAIL;
+
 	if (!t->any_deferred)
 		return t->worst;
-	if (!t->any_sent && !t->any_queued)
-		return t->deferred ? t->deferred : EX_TEMPFAIL;
 	/* to try again would send it twice to somebody */
-	return rank_of(t->worst) > rank_of(EX_UNAVAILABLE) ? t->worst :
-	       EX_UNAVAILABLE;
+	if (t->any_sent || t->any_queued)
+		return rank_of(t->worst) > rank_of(EX_UNAVAILABLE) ?
+		       t->worst : EX_UNAVAILABLE;
+	return status == EX_TEMPFAIL && t->unheld ? t->unheld : status;
 }
 
-/* The wait after an attempt, without jitter. */
-static int64_t step(const struct config *c, unsigned attempt)
+bool policy_refused_for_now(const struct outcome *o)
 {
-	size_t i = attempt ? attempt - 1 : 0;
-
-	if (!c->queue.steps)
-		return HOUR;
-	return c->queue.step[i < c->queue.steps ? i : c->queue.steps - 1];
+	return outcome_is_temporary(o) || o->exit == EX_CONFIG;
 }
 
-int64_t policy_delay(const struct config *c, unsigned attempts,
-		     uint32_t random)
+int policy_reply(const struct outcome *o, bool temporary, char status[12])
 {
-	int64_t wait = step(c, attempts);
-	int64_t jitter = (int64_t)(random % 601) - 300;
+	const char class = temporary ? '4' : '5';
+	/* a word about this session, or the login, is not the client's */
+	const bool about_mail = o->stage == STAGE_LOCAL ||
+				o->stage >= STAGE_MAIL;
 
-	if (wait > INT64_MAX / 10000)
-		return wait;
-	return wait + wait * jitter / 10000;
+	snprintf(status, 12, "%c.0.0", class);
+	if (about_mail && o->status[0] == class)
+		snprintf(status, 12, "%s", o->status);
+	if (temporary)
+		return 451;
+	if (about_mail && o->code >= 550 && o->code <= 559)
+		return o->code;
+	return !o->code && !strcmp(o->status, "5.3.4") ? 552 : 554;
 }
 
-bool policy_delayed(const struct config *c, unsigned attempts, int64_t waited)
+int policy_broken_off(bool accepted, bool heard)
 {
-	int64_t after = c->queue.delay_report_after;
-
-	return after && (int64_t)attempts >= after && waited >= HOUR;
-}
-
-bool policy_expired(const struct config *c, unsigned attempts, int64_t age)
-{
-	const int64_t lifetime = c->queue.lifetime;
-	int64_t least = lifetime / FEW_ATTEMPTS, left = lifetime, wait;
-	unsigned i;
-
-	if (!attempts || age < lifetime)
-		return false;
-	if (lifetime < HOUR)
-		return true;
-	for (i = 1; i <= attempts; i++) {
-		wait = step(c, i);
-		left -= wait > least ? wait : least;
-		if (left <= 0)
-			return true;
-	}
-	return false;
+	if (accepted)
+		return EX_UNAVAILABLE;
+	return heard ? EX_IOERR : EX_NOINPUT;
 }

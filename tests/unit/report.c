@@ -9,7 +9,8 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "queue/report.h"
+#include "policy/policy.h"
+#include "submit/report.h"
 
 static const char cause_text[] =
 	"From: a@example.org\r\nTo: b@example.net\r\n"

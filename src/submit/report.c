@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "queue/report.h"
+#include "submit/report.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/utf8.h"
-#include "mail/address.h"
+#include "policy/policy.h"
 
 enum {
 	REPORT_MAX = 8 * 1024 * 1024,
@@ -33,17 +33,13 @@ struct making {
 size_t report_wanted(const struct entry *e, enum report_kind kind,
 		     const size_t *rcpt, size_t n, size_t *wanted)
 {
-	unsigned bit = kind == REPORT_DELAY ? NOTIFY_DELAY : NOTIFY_FAILURE;
-	unsigned notify;
 	size_t i, found = 0;
 
-	if (!*e->envelope.sender)
-		return 0;
-	for (i = 0; i < n; i++) {
-		notify = e->envelope.rcpt[rcpt[i]].notify;
-		if (!notify || notify & bit)
+	for (i = 0; i < n; i++)
+		if (policy_wants_report(e->envelope.sender,
+					e->envelope.rcpt[rcpt[i]].notify,
+					kind == REPORT_DELAY))
 			wanted[found++] = rcpt[i];
-	}
 	return found;
 }
 
@@ -134,42 +130,6 @@ static void add_wrapped(struct buf *b, const char *indent, const char *text)
 	}
 }
 
-static bool status_is(const struct outcome *o, const char *detail)
-{
-	return strlen(o->status) > 2 && !strncmp(o->status + 2, detail,
-						 strlen(detail));
-}
-
-/* Whether it was only ever refused for now, until its time was up. */
-static bool is_given_up(const struct outcome *o)
-{
-	return o->exit == EX_TEMPFAIL || o->code / 100 == 4 ||
-	       (!o->code && o->status[0] == '4');
-}
-
-/* What a person can do about it. */
-static const char *advice(const struct outcome *o)
-{
-	if (is_given_up(o) || o->exit == EX_NOPERM)
-		return "It was tried until its time was up. If it still "
-		       "matters, send it again later, or ask whoever runs "
-		       "mail on this machine.";
-	if (o->exit == EX_NOUSER || status_is(o, "1.1"))
-		return "Check the spelling of the address.";
-	if (o->exit == EX_NOHOST || status_is(o, "1.2"))
-		return "Check the part of the address behind the @.";
-	if (status_is(o, "3.4"))
-		return "Send a smaller message, or a link to what is large.";
-	if (status_is(o, "2.2"))
-		return "The mailbox is full; its owner has to make room.";
-	if (status_is(o, "7."))
-		return "The receiving server does not want it; its words "
-		       "above tell why. Whoever runs mail on this machine "
-		       "can act on them.";
-	return "The words above tell why; whoever runs mail on this machine "
-	       "can act on them.";
-}
-
 static void add_reason(struct making *r, size_t i)
 {
 	const struct outcome *o = &recipient(r, i)->last;
@@ -179,12 +139,12 @@ static void add_reason(struct making *r, size_t i)
 	buf_addf(&r->text, "  %s\r\n", address);
 	free(address);
 	add_wrapped(&r->text, "    ", *words ? words : "no answer");
-	if (r->kind == REPORT_FAILURE && is_given_up(o))
+	if (r->kind == REPORT_FAILURE && policy_gave_up(o))
 		buf_addf(&r->text, "    Given up after %u attempt%s.\r\n",
 			 recipient(r, i)->attempts,
 			 recipient(r, i)->attempts == 1 ? "" : "s");
 	if (r->kind == REPORT_FAILURE)
-		add_wrapped(&r->text, "    ", advice(o));
+		add_wrapped(&r->text, "    ", policy_report_advice(o));
 	buf_adds(&r->text, "\r\n");
 }
 
@@ -229,29 +189,6 @@ static void add_xtext(struct making *r, const char *x)
 		plain = mem_string(x);
 	add_value(r, plain);
 	free(plain);
-}
-
-/* The server's status, else one for what happened here. Where time was up,
- * that is what happened (RFC 3463 3.5); the server's status is in its own
- * words. */
-static const char *status_of(const struct making *r, const struct outcome *o)
-{
-	if (r->kind == REPORT_FAILURE && is_given_up(o))
-		return "4.4.7";
-	if (o->status[0] == (r->kind == REPORT_DELAY ? '4' : '5'))
-		return o->status;
-	if (r->kind == REPORT_DELAY)
-		return o->code ? "4.0.0" : "4.4.1";
-	switch (o->exit) {
-	case EX_NOUSER:
-		return "5.1.1";
-	case EX_NOHOST:
-		return "5.1.2";
-	case EX_DATAERR:
-		return "5.6.0";
-	default:
-		return "5.0.0";
-	}
 }
 
 static void add_diagnostic(struct making *r, const struct outcome *o)
@@ -310,7 +247,7 @@ static void add_recipient(struct making *r, const struct recipient *rcpt)
 	add_address(r, rcpt->address);
 	buf_addf(b, "\r\nAction: %s\r\nStatus: %s\r\n",
 		 r->kind == REPORT_DELAY ? "delayed" : "failed",
-		 status_of(r, &rcpt->last));
+		 policy_report_status(&rcpt->last, r->kind == REPORT_DELAY));
 	add_diagnostic(r, &rcpt->last);
 	if (r->kind == REPORT_DELAY)
 		add_date(b, "Will-Retry-Until", r->place->retry_until);
@@ -398,20 +335,6 @@ static void make_envelope(const struct making *r, const struct message *m,
 	v->utf8 = r->global;
 }
 
-/* A way that would not take the cause for want of SMTPUTF8 would not take a
- * global report either; that needs it only for a sender of that kind. */
-static bool is_global(const struct entry *e, const size_t *rcpt, size_t n)
-{
-	size_t i;
-
-	if (address_is_utf8(e->envelope.sender))
-		return true;
-	for (i = 0; i < n; i++)
-		if (!strcmp(e->envelope.rcpt[rcpt[i]].last.status, "5.6.7"))
-			return false;
-	return e->envelope.utf8;
-}
-
 bool report_make(const struct entry *e, struct message *cause,
 		 const struct report_place *place, enum report_kind kind,
 		 const size_t *rcpt, size_t n, char id[QUEUE_ID_SIZE],
@@ -420,13 +343,11 @@ bool report_make(const struct entry *e, struct message *cause,
 	struct making r = {
 		.text = BUF(REPORT_MAX), .e = e, .cause = cause,
 		.place = place, .kind = kind, .rcpt = rcpt, .n = n, .id = id,
-		.global = is_global(e, rcpt, n),
-		.whole = cause && kind == REPORT_FAILURE &&
-			 e->envelope.dsn_return == RETURN_FULL &&
-			 /* a report goes without REQUIRETLS, which the
-			  * body was not to do (RFC 8689 section 5) */
-			 !e->envelope.require_tls &&
-			 message_size(cause) <= REPORT_FULL_MAX,
+		.global = policy_report_is_global(&e->envelope, rcpt, n),
+		.whole = cause &&
+			 policy_returns_body(&e->envelope,
+					     kind == REPORT_DELAY,
+					     message_size(cause)),
 	};
 	bool good;
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the files smtpd*.c share: the line to the client, and the words that
- * answer a message. */
-#ifndef DESK_SMTPD_PARTS_H
-#define DESK_SMTPD_PARTS_H
+/* The line to a client of -bs. */
+#ifndef DESK_SMTPD_CLIENT_H
+#define DESK_SMTPD_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
 
 #include "base/buf.h"
-#include "desk/desk.h"
 
 enum {
 	CLIENT_INPUT = 64 * 1024,
@@ -41,13 +42,5 @@ enum client_line client_line(struct client *c, char **line, size_t *n);
 void client_reply(struct client *c, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void client_flush(struct client *c);
-
-/* --- smtpd_answer.c --- */
-
-/* Answers the final dot. utf8: the client reads UTF-8 (RFC 6531 3.7.4).
- * Gives whether any recipient was sent or held. */
-bool answer_message(struct client *c, const struct acceptance *a, bool utf8);
-/* Answers it for a message that was not even tried. */
-void answer_refusal(struct client *c, const struct outcome *why);
 
 #endif

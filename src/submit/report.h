@@ -4,8 +4,8 @@
  * status (RFC 3464), or their international forms (RFC 6533) where the cause
  * needed SMTPUTF8.
  */
-#ifndef QUEUE_REPORT_H
-#define QUEUE_REPORT_H
+#ifndef SUBMIT_REPORT_H
+#define SUBMIT_REPORT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,7 +18,6 @@
 
 enum {
 	REPORT_RECIPIENTS = 1000,         /* the most in one report */
-	REPORT_FULL_MAX = 512 * 1024,     /* larger: its header alone */
 	REPORT_HEADER_MAX = 64 * 1024     /* longer: cut at a line's end */
 };
 
@@ -29,15 +28,15 @@ struct report_place {
 	int64_t retry_until;        /* of a delay: when it will be given up */
 };
 
-/* Of these recipients, those whose sender wants to hear of it: none where
- * the sender is null, else by NOTIFY (RFC 3461 4.1). wanted has room for n;
- * gives their number. */
+/* Of these recipients, those whose sender wants to hear of it. wanted has room
+ * for n; gives their number. */
 size_t report_wanted(const struct entry *e, enum report_kind kind,
 		     const size_t *rcpt, size_t n, size_t *wanted);
 
 /* The report about these recipients (1 to REPORT_RECIPIENTS) of the entry;
- * cause is its message, NULL where that cannot be read as one. id is the one to queue it under; *v is its envelope:
- * null sender, the cause's account. The caller frees *m and releases *v.
+ * cause is its message, NULL where that cannot be read as one. id is the one
+ * to queue it under; *v is its envelope: null sender, the cause's account. The
+ * caller frees *m and releases *v.
  * False: EX_IOERR (the cause's bytes cannot be read), EX_DATAERR. */
 bool report_make(const struct entry *e, struct message *cause,
 		 const struct report_place *place, enum report_kind kind,

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Whether the queue is used, what is said of its mail, and to whom. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "policy/policy.h"
+
+static void test_use(void **state)
+{
+	static const struct {
+		int mode;
+		bool directory, asked;
+		enum queue_use want;
+	} row[] = {
+		{ QUEUE_UNSET, true, false, USE_IF_TENDED },
+		{ QUEUE_UNSET, true, true, USE_ASKED },
+		{ QUEUE_UNSET, false, true, USE_NONE },
+		{ QUEUE_ON_FAILURE, true, false, USE_PROMISED },
+		{ QUEUE_ON_FAILURE, true, true, USE_PROMISED },
+		{ QUEUE_ALWAYS, true, false, USE_PROMISED },
+		{ QUEUE_ALWAYS, false, false, USE_NONE },
+		{ QUEUE_NEVER, true, true, USE_NONE },
+	};
+	static char directory[] = "/q";
+	struct config c = { 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		c.queue.queue = row[i].mode;
+		c.queue.directory = row[i].directory ? directory : NULL;
+		if (policy_queue_use(&c, row[i].asked) != row[i].want)
+			fail_msg("row %zu", i);
+	}
+}
+
+static void test_first(void **state)
+{
+	static const struct {
+		int queue;
+		enum delivery_mode mode;
+		bool want;
+	} row[] = {
+		{ QUEUE_UNSET, MODE_UNSET, false },
+		{ QUEUE_ON_FAILURE, MODE_UNSET, false },
+		{ QUEUE_ALWAYS, MODE_UNSET, true },
+		{ QUEUE_ALWAYS, MODE_NOW, false },
+		{ QUEUE_NEVER, MODE_BACKGROUND, true },
+		{ QUEUE_UNSET, MODE_QUEUE, true },
+	};
+	struct config c = { 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		c.queue.queue = row[i].queue;
+		if (policy_queues_first(&c, row[i].mode) != row[i].want)
+			fail_msg("row %zu", i);
+	}
+}
+
+/* A queue that failed is what the caller hears of, unless somebody has the
+ * message already. */
+static void test_unheld(void **state)
+{
+	const struct outcome later = { .exit = EX_TEMPFAIL },
+		full = { .exit = EX_IOERR }, sent = { .exit = EX_OK };
+	struct tally t = { .unheld = EX_CANTCREAT };
+
+	(void)state;
+	assert_int_equal(tally_exit(&t), EX_OK);
+	tally_add(&t, &later, false);
+	assert_int_equal(tally_exit(&t), EX_CANTCREAT);
+	tally_add(&t, &full, false);
+	assert_int_equal(tally_exit(&t), EX_IOERR);
+	tally_add(&t, &sent, false);
+	assert_int_equal(tally_exit(&t), EX_UNAVAILABLE);
+}
+
+static void test_reply(void **state)
+{
+	static const struct {
+		struct outcome o;
+		bool temporary;
+		int code;
+		const char *status;
+	} row[] = {
+		{ { STAGE_RCPT, .code = 550, .status = "5.1.1" }, false, 550,
+		  "5.1.1" },
+		{ { STAGE_RCPT, .code = 550, .status = "5.1.1" }, true, 451,
+		  "4.0.0" },
+		{ { STAGE_RCPT, .code = 451, .status = "4.7.1" }, true, 451,
+		  "4.7.1" },
+		{ { STAGE_MAIL, .code = 503, .status = "5.5.1" }, false, 554,
+		  "5.5.1" },
+		/* about the session or the login, not about the mail */
+		{ { STAGE_AUTH, .code = 535, .status = "5.7.8" }, false, 554,
+		  "5.0.0" },
+		{ { STAGE_HELLO, .code = 554, .status = "5.7.1" }, false,
+		  554, "5.0.0" },
+		{ { STAGE_CONNECT, .code = 0, .status = "" }, true, 451,
+		  "4.0.0" },
+		/* too large, as we found */
+		{ { STAGE_LOCAL, .status = "5.3.4" }, false, 552, "5.3.4" },
+		{ { STAGE_LOCAL, .status = "5.3.4" }, true, 451, "4.0.0" },
+		{ { STAGE_LOCAL, .status = "" }, false, 554, "5.0.0" },
+	};
+	char status[12];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++)
+		if (policy_reply(&row[i].o, row[i].temporary, status) !=
+		    row[i].code || strcmp(status, row[i].status))
+			fail_msg("row %zu: %s", i, status);
+}
+
+static void test_refusals(void **state)
+{
+	static const struct {
+		int exit;
+		bool now;
+	} row[] = {
+		{ EX_TEMPFAIL, true }, { EX_CONFIG, true },
+		{ EX_IOERR, true }, { EX_CANTCREAT, true },
+		{ EX_DATAERR, false }, { EX_USAGE, false },
+		{ EX_NOUSER, false }, { EX_UNAVAILABLE, false },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		const struct outcome o = { .exit = row[i].exit };
+
+		if (policy_refused_for_now(&o) != row[i].now)
+			fail_msg("row %zu", i);
+	}
+	assert_int_equal(policy_broken_off(true, true), EX_UNAVAILABLE);
+	assert_int_equal(policy_broken_off(true, false), EX_UNAVAILABLE);
+	assert_int_equal(policy_broken_off(false, true), EX_IOERR);
+	assert_int_equal(policy_broken_off(false, false), EX_NOINPUT);
+}
+
+static void test_report_wanted(void **state)
+{
+	static const struct {
+		const char *sender;
+		unsigned notify;
+		bool failure, delay;
+	} row[] = {
+		{ "", 0, false, false },
+		{ "", NOTIFY_FAILURE | NOTIFY_DELAY, false, false },
+		{ "a@x.org", 0, true, true },
+		{ "a@x.org", NOTIFY_FAILURE, true, false },
+		{ "a@x.org", NOTIFY_DELAY, false, true },
+		{ "a@x.org", NOTIFY_SUCCESS, false, false },
+		{ "a@x.org", NOTIFY_NEVER, false, false },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++)
+		if (policy_wants_report(row[i].sender, row[i].notify,
+					false) != row[i].failure ||
+		    policy_wants_report(row[i].sender, row[i].notify,
+					true) != row[i].delay)
+			fail_msg("row %zu", i);
+}
+
+static void test_report_status(void **state)
+{
+	static const struct {
+		struct outcome o;
+		const char *failure, *delay, *advice;
+	} row[] = {
+		{ { .exit = EX_NOUSER, .code = 550, .status = "5.1.1" },
+		  "5.1.1", "4.0.0", "spelling" },
+		{ { .exit = EX_NOUSER, .code = 550 }, "5.1.1", "4.0.0",
+		  "spelling" },
+		{ { .exit = EX_NOHOST }, "5.1.2", "4.4.1", "after the @" },
+		{ { .exit = EX_UNAVAILABLE, .code = 550, .status = "5.1.2" },
+		  "5.1.2", "4.0.0", "after the @" },
+		{ { .exit = EX_DATAERR }, "5.6.0", "4.4.1", "tell why" },
+		{ { .exit = EX_DATAERR, .status = "5.3.4" }, "5.3.4", "4.4.1",
+		  "smaller" },
+		{ { .exit = EX_UNAVAILABLE, .code = 552, .status = "5.2.2" },
+		  "5.2.2", "4.0.0", "mailbox is full" },
+		{ { .exit = EX_UNAVAILABLE, .code = 554, .status = "5.7.1" },
+		  "5.7.1", "4.0.0", "does not want it" },
+		{ { .exit = EX_TEMPFAIL, .code = 451, .status = "4.7.1" },
+		  "4.4.7", "4.7.1", "time was up" },
+		{ { .exit = EX_UNAVAILABLE, .status = "4.4.7" }, "4.4.7",
+		  "4.4.7", "time was up" },
+		{ { .exit = EX_NOPERM, .code = 535, .status = "5.7.8" },
+		  "5.7.8", "4.0.0", "time was up" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		const struct outcome *o = &row[i].o;
+
+		if (strcmp(policy_report_status(o, false), row[i].failure) ||
+		    strcmp(policy_report_status(o, true), row[i].delay) ||
+		    !strstr(policy_report_advice(o), row[i].advice))
+			fail_msg("row %zu", i);
+	}
+}
+
+static void test_report_parts(void **state)
+{
+	static char ascii[] = "a@x.org", wide[] = "\xc3\xa4@x.org";
+	struct recipient rcpt[2] = { { .address = ascii },
+				     { .address = wide } };
+	struct envelope e = { .sender = ascii, .rcpt = rcpt, .n = 2,
+			      .dsn_return = RETURN_FULL };
+	const size_t both[] = { 0, 1 };
+
+	(void)state;
+	assert_true(policy_returns_body(&e, false, REPORT_FULL_MAX));
+	assert_false(policy_returns_body(&e, false, REPORT_FULL_MAX + 1));
+	assert_false(policy_returns_body(&e, true, 1));
+	e.require_tls = true;
+	assert_false(policy_returns_body(&e, false, 1));
+	e.require_tls = false;
+	e.dsn_return = RETURN_HDRS;
+	assert_false(policy_returns_body(&e, false, 1));
+	assert_false(policy_report_is_global(&e, both, 2));
+	e.utf8 = true;
+	assert_true(policy_report_is_global(&e, both, 2));
+	/* what would not take the cause */
+	strcpy(rcpt[1].last.status, "5.6.7");
+	assert_false(policy_report_is_global(&e, both, 2));
+	assert_true(policy_report_is_global(&e, both, 1));
+	e.sender = wide;
+	assert_true(policy_report_is_global(&e, both, 2));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_use),
+		cmocka_unit_test(test_first),
+		cmocka_unit_test(test_unheld),
+		cmocka_unit_test(test_reply),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_report_wanted),
+		cmocka_unit_test(test_report_status),
+		cmocka_unit_test(test_report_parts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
