@@ -88,27 +88,23 @@ static bool show_if(const struct entry *e, void *context)
 	return !s->found;
 }
 
-/* What posthaste-drop tells a user about an entry of his. */
-static bool show_own(struct queue *q, const char *id, struct outcome *why)
-{
-	struct search s = { .id = id };
-
-	if (!queue_list(q, show_if, &s, why))
-		return false;
-	if (!s.found)
-		return outcome_fail(why, STAGE_LOCAL, EX_NOINPUT,
-				    "%s: no such entry", id);
-	return s.shown || outcome_fail(why, STAGE_LOCAL, EX_IOERR,
-				       "cannot write to standard output");
-}
-
 static bool show(struct queue *q, const char *id, struct outcome *why)
 {
+	struct search s = { .id = id };
 	struct entry *e;
 	bool done;
 
-	if (queue_is_remote(q))
-		return show_own(q, id, why);
+	/* what posthaste-drop tells a user about an entry of his */
+	if (queue_is_remote(q)) {
+		if (!queue_list(q, show_if, &s, why))
+			return false;
+		if (!s.found)
+			return outcome_fail(why, STAGE_LOCAL, EX_NOINPUT,
+					    "%s: no such entry", id);
+		return s.shown ||
+		       outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+				    "cannot write to standard output");
+	}
 	if (!queue_look(q, id, &e, why))
 		return false;
 	done = show_envelope(e) ? show_message(e, why) :

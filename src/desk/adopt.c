@@ -45,23 +45,6 @@ static void end_recipient(struct entry *e, size_t i, enum rcpt_state state,
 		entry_log(e, i, &o, "failed");
 }
 
-static void take_recipient(struct entry *e, size_t i)
-{
-	struct recipient *r = &e->envelope.rcpt[i];
-	struct outcome why;
-	char *fresh = NULL;
-	bool qualified;
-
-	keep_xtext(&r->orcpt);
-	if (address_one(r->address, &fresh, &qualified, &why) && *fresh &&
-	    qualified)
-		take_over(&r->address, &fresh);
-	else
-		end_recipient(e, i, RCPT_FAILED, EX_NOUSER, "5.1.3",
-			      "not an address");
-	free(fresh);
-}
-
 static int by_address(const void *a, const void *b)
 {
 	const struct recipient *const *x = a, *const *y = b;
@@ -75,11 +58,22 @@ static void take_recipients(struct entry *e)
 {
 	struct envelope *v = &e->envelope;
 	struct recipient **sorted = mem_alloc(v->n * sizeof(*sorted));
+	struct outcome ignored;
+	bool qualified;
 	size_t i;
 
 	for (i = 0; i < v->n; i++) {
-		take_recipient(e, i);
-		sorted[i] = &v->rcpt[i];
+		struct recipient *r = sorted[i] = &v->rcpt[i];
+		char *fresh = NULL;
+
+		keep_xtext(&r->orcpt);
+		if (address_one(r->address, &fresh, &qualified, &ignored) &&
+		    *fresh && qualified)
+			take_over(&r->address, &fresh);
+		else
+			end_recipient(e, i, RCPT_FAILED, EX_NOUSER, "5.1.3",
+				      "not an address");
+		free(fresh);
 	}
 	qsort(sorted, v->n, sizeof(*sorted), by_address);
 	for (i = 1; i < v->n; i++)

@@ -24,22 +24,10 @@
 struct check {
 	const struct desk *d;
 	struct config shown;      /* as in effect; its faults are more */
-	uid_t sender;             /* who delivers */
+	uid_t sender;             /* who delivers; -1: there is no queue */
 };
 
 /* --- files --- */
-
-/* Whose queue it is delivers, and reads what is needed for that; -1 where
- * there is no queue. */
-static uid_t queue_owner(const struct config *c)
-{
-	struct stat st;
-
-	if (policy_queue_use(c, false) == USE_NONE ||
-	    stat(c->queue.directory, &st))
-		return (uid_t)-1;
-	return st.st_uid;
-}
 
 /* Whether a file can be read; otherwise that is said. */
 static bool readable(struct check *k, unsigned line, const char *key,
@@ -265,25 +253,22 @@ static void check_credentials(struct check *k, size_t i)
 				    "%s", rows[n].words);
 }
 
-/* Whether a certificate is held against the system's authorities. */
-static bool needs_system_trust(const struct config *c,
-			       const struct transport *t)
-{
-	return kind_facts(t->kind)->tls >= TLS_DEMANDED && !t->no_starttls &&
-	       !t->starttls_insecure_skip_verify && !t->ca_file &&
-	       !t->fingerprint.n && !c->tls.ca_file &&
-	       !(t->host.n && t->host.item[0][0] == '/');
-}
-
 static void check_trust(struct check *k)
 {
 	struct config *c = &k->shown;
 	bool needed = !c->transports && c->tls.mta_sts && !c->tls.ca_file;
+	const struct transport *t;
 	size_t i, first = c->transports;
 
-	for (i = 0; i < c->transports; i++)
-		if (needs_system_trust(c, &c->transport[i]) && first > i)
+	for (i = c->transports; i--;) {
+		t = &c->transport[i];
+		/* a certificate is held against the system's authorities */
+		if (kind_facts(t->kind)->tls >= TLS_DEMANDED &&
+		    !t->no_starttls && !t->starttls_insecure_skip_verify &&
+		    !t->ca_file && !t->fingerprint.n && !c->tls.ca_file &&
+		    !(t->host.n && t->host.item[0][0] == '/'))
 			first = i;
+	}
 	needed = needed || first < c->transports;
 	if (needed && !tls_system_has_trust())
 		config_warn(c, first < c->transports ?
@@ -330,19 +315,6 @@ static void effective_queue(const struct desk *d, struct config *shown)
 	}
 	shown->queue.queue = QUEUE_ON_FAILURE;
 	queue_close(q);
-}
-
-static void print_errors(const struct config *c)
-{
-	char words[2048], *clean;
-	size_t i;
-
-	for (i = 0; i < c->errors; i++) {
-		config_fault_words(&c->error[i], words, sizeof(words));
-		clean = text_clean(words);
-		fprintf(stderr, "%s\n", clean);
-		free(clean);
-	}
 }
 
 static void add_count(struct buf *out, size_t n, const char *what)
@@ -401,10 +373,16 @@ int desk_check(const struct desk *d)
 	struct check k = { .d = d };
 	bool understood = !d->config->errors;
 	struct buf out = BUF(64 * 1024 * 1024);
+	char words[2048], *clean;
+	struct stat st;
 	int status;
+	size_t i;
 
 	own_faults(&k);
-	k.sender = queue_owner(d->config);
+	/* whose queue it is delivers, and reads what is needed for that */
+	k.sender = policy_queue_use(d->config, false) != USE_NONE &&
+		   !stat(d->config->queue.directory, &st) ? st.st_uid :
+		   (uid_t)-1;
 	check_files(&k);
 	check_aliases(&k);
 	if (understood)
@@ -415,7 +393,13 @@ int desk_check(const struct desk *d)
 		config_print_json(&k.shown, &out);
 		buf_addc(&out, '\n');
 	} else {
-		print_errors(&k.shown);
+		for (i = 0; i < k.shown.errors; i++) {
+			config_fault_words(&k.shown.error[i], words,
+					   sizeof(words));
+			clean = text_clean(words);
+			fprintf(stderr, "%s\n", clean);
+			free(clean);
+		}
 		if (understood)
 			config_print(&k.shown, &out);
 		add_verdict(&k.shown, &out);

@@ -48,11 +48,6 @@ static void take_server(struct search *s, const char *host, unsigned port,
 
 /* --- what the domain says (RFC 6186, RFC 8314) --- */
 
-static bool is_known(const struct search *s, const char *host)
-{
-	return s->found.provider && !strcasecmp(s->found.provider->host, host);
-}
-
 static bool by_srv_of(struct search *s, enum kind kind)
 {
 	char *domain = mem_string(s->domain);
@@ -72,18 +67,15 @@ static bool by_srv_of(struct search *s, enum kind kind)
 	take_server(s, h->name, h->port, kind);
 	/* where no further name is acceptable, DNS led elsewhere and nothing
 	 * but DNS says so */
-	s->found.foreign = !h->more_names.n && !is_known(s, h->name) &&
+	s->found.foreign = !h->more_names.n &&
+			   !(s->found.provider &&
+			     !strcasecmp(s->found.provider->host, h->name)) &&
 			   strcasecmp(h->name, s->domain);
 	snprintf(s->found.how, sizeof(s->found.how),
 		 "Found by SRV records of %.200s", s->domain);
 	hosts_release(&hosts);
 	free(domain);
 	return true;
-}
-
-static bool by_srv(struct search *s)
-{
-	return by_srv_of(s, KIND_SUBMISSIONS) || by_srv_of(s, KIND_SUBMISSION);
 }
 
 /* --- what is known --- */
@@ -121,14 +113,6 @@ static bool by_provider(struct search *s)
 
 /* --- what answers --- */
 
-static void guess_addresses(const struct dns_answer *a, struct host *h)
-{
-	size_t i;
-
-	for (i = 0; i < a->n; i++)
-		net_addresses_add(&h->addresses, &a->record[i].address);
-}
-
 /* The names worth trying, with their addresses by the DNS of the
  * configuration. */
 static void guess_hosts(struct search *s, struct host guess[GUESSES])
@@ -136,7 +120,7 @@ static void guess_hosts(struct search *s, struct host guess[GUESSES])
 	static const char *const labels[GUESSES] = { "mail", "smtp",
 						     "submission" };
 	struct dns_question q[2 * GUESSES] = { 0 };
-	size_t i;
+	size_t i, k;
 
 	for (i = 0; i < GUESSES; i++) {
 		guess[i] = (struct host){
@@ -151,44 +135,35 @@ static void guess_hosts(struct search *s, struct host guess[GUESSES])
 	}
 	dns_ask(run_dns(&s->run), q, 2 * GUESSES);
 	for (i = 0; i < 2 * GUESSES; i++) {
-		guess_addresses(&q[i].answer, &guess[i / 2]);
+		for (k = 0; k < q[i].answer.n; k++)
+			net_addresses_add(&guess[i / 2].addresses,
+					  &q[i].answer.record[k].address);
 		dns_answer_release(&q[i].answer);
 	}
-}
-
-static void set_port(struct host *h, unsigned port)
-{
-	size_t i;
-
-	h->port = port;
-	for (i = 0; i < h->addresses.n; i++)
-		net_address_set_port(&h->addresses.item[i], port);
-}
-
-static bool wants_token(struct link *link)
-{
-	const struct list *offered =
-		&session_facts(link->session)->features.mechanisms;
-
-	return !session_mechanism(link->session) &&
-	       (list_has_nocase(offered, "XOAUTH2") ||
-		list_has_nocase(offered, "OAUTHBEARER"));
 }
 
 static bool answers(struct search *s, struct host *h, enum kind kind)
 {
 	struct transport t = a_transport(kind, &h->name);
 	const struct link_options o = { 0 };
+	const struct list *offered;
 	struct link link;
 	struct outcome why;
 	bool open;
+	size_t i;
 
-	set_port(h, transport_port(&t));
+	h->port = transport_port(&t);
+	for (i = 0; i < h->addresses.n; i++)
+		net_address_set_port(&h->addresses.item[i], h->port);
 	h->implicit_tls = policy_tls_implicit(&t);
 	open = link_open(&s->run, &t, h, &o, &link, &why);
 	if (open) {
 		take_server(s, h->name, h->port, kind);
-		s->found.token = s->found.token || wants_token(&link);
+		offered = &session_facts(link.session)->features.mechanisms;
+		if (!session_mechanism(link.session) &&
+		    (list_has_nocase(offered, "XOAUTH2") ||
+		     list_has_nocase(offered, "OAUTHBEARER")))
+			s->found.token = true;
 		snprintf(s->found.how, sizeof(s->found.how),
 			 "Found by trying: %.160s answers on port %u, "
 			 "certificate verified", h->name, h->port);
@@ -246,7 +221,8 @@ static bool provider_address(const char *text, char **address,
 static bool find_provider(struct search *s, struct outcome *why)
 {
 	s->found.provider = provider_of_domain(s->domain);
-	if (by_srv(s) || by_provider(s) || by_guess(s))
+	if (by_srv_of(s, KIND_SUBMISSIONS) || by_srv_of(s, KIND_SUBMISSION) ||
+	    by_provider(s) || by_guess(s))
 		return true;
 	return outcome_fail(why, STAGE_DNS, EX_NOHOST,
 			    "found no server that takes mail of %.100s users: "
@@ -256,21 +232,11 @@ static bool find_provider(struct search *s, struct outcome *why)
 			    s->domain, s->near);
 }
 
-static int show_finding(const struct finding *f)
-{
-	struct buf out = BUF(OUTPUT_MAX);
-	int status;
-
-	configure_text(f, &out);
-	status = desk_report(&out);
-	buf_release(&out);
-	return status;
-}
-
 int desk_configure(const struct desk *d)
 {
 	struct search s = { .config = *d->config };
 	struct desk hurried = *d;
+	struct buf out = BUF(OUTPUT_MAX);
 	struct outcome why;
 	char *address;
 	int status;
@@ -285,8 +251,13 @@ int desk_configure(const struct desk *d)
 	s.found.address = address;
 	s.domain = address_domain(address);
 	desk_run_init(&hurried, &s.run);
-	status = find_provider(&s, &why) ? show_finding(&s.found) :
-		 desk_fail(d, &why);
+	if (find_provider(&s, &why)) {
+		configure_text(&s.found, &out);
+		status = desk_report(&out);
+	} else {
+		status = desk_fail(d, &why);
+	}
+	buf_release(&out);
 	desk_run_release(&s.run);
 	free(s.found.host);
 	free(address);

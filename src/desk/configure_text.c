@@ -30,23 +30,6 @@ static const char *name_of(const struct finding *f)
 	return f->provider ? f->provider->name : "provider";
 }
 
-static void add_title(const struct finding *f, struct buf *out)
-{
-	const struct provider *p = f->provider;
-
-	buf_addf(out, "# posthaste.conf for %s", f->address);
-	if (p)
-		buf_addf(out, " (%s)", p->title);
-	buf_addf(out, "\n# %s.\n", f->how);
-	if (f->foreign)
-		buf_adds(out, "# That server is not below the address's own "
-			 "domain, and DNS alone says so:\n"
-			 "# make sure that it is your provider's before you "
-			 "give it a password.\n");
-	if (p && p->more)
-		buf_addf(out, "# %s\n", p->more);
-}
-
 static void add_steps(const struct finding *f, struct buf *out)
 {
 	const struct provider *p = f->provider;
@@ -70,25 +53,23 @@ static void add_steps(const struct finding *f, struct buf *out)
 		 "#     posthaste --probe %s\n\n", name);
 }
 
-static void add_secret(const struct finding *f, struct buf *out)
-{
-	char *word = shell_word(f->address);
-
-	if (f->token)
-		buf_addf(out, "token_command = oama access %s\n", word);
-	else
-		buf_addf(out, "password_file = " DIRECTORY
-			 "/posthaste/%s.password\n"
-			 "; password_command = pass show mail/%s\n",
-			 name_of(f), word);
-	free(word);
-}
-
 void configure_text(const struct finding *f, struct buf *out)
 {
 	const char *name = name_of(f);
+	const struct provider *p = f->provider;
+	char *word = shell_word(f->address);
 
-	add_title(f, out);
+	buf_addf(out, "# posthaste.conf for %s", f->address);
+	if (p)
+		buf_addf(out, " (%s)", p->title);
+	buf_addf(out, "\n# %s.\n", f->how);
+	if (f->foreign)
+		buf_adds(out, "# That server is not below the address's own "
+			 "domain, and DNS alone says so:\n"
+			 "# make sure that it is your provider's before you "
+			 "give it a password.\n");
+	if (p && p->more)
+		buf_addf(out, "# %s\n", p->more);
 	add_steps(f, out);
 	buf_addf(out, "# Mail for root and other local users, as cron sends "
 		 "it, comes to you.\n[general]\ndefault_recipient = %s\n\n",
@@ -100,5 +81,12 @@ void configure_text(const struct finding *f, struct buf *out)
 	if (f->provider && f->provider->username)
 		buf_addf(out, "# The login name: %s.\n", f->provider->username);
 	buf_addf(out, "username = %s\n", f->address);
-	add_secret(f, out);
+	if (f->token)
+		buf_addf(out, "token_command = oama access %s\n", word);
+	else
+		buf_addf(out, "password_file = " DIRECTORY
+			 "/posthaste/%s.password\n"
+			 "; password_command = pass show mail/%s\n",
+			 name, word);
+	free(word);
 }

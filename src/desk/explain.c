@@ -37,25 +37,6 @@ struct explanation {
 
 /* --- finding out --- */
 
-static void describe_route(const struct explanation *x, struct row *row)
-{
-	const struct route *r = row->route;
-	const char *level = r && r->account ? "account" :
-			    r && r->domain ? "domain" : "global";
-
-	if (x->run.transport[0])
-		snprintf(row->why, sizeof(row->why),
-			 "--transport overrides the routes");
-	else if (!r)
-		snprintf(row->why, sizeof(row->why),
-			 "no route matches: direct delivery");
-	else
-		snprintf(row->why, sizeof(row->why), "route %s (%s%s%s)",
-			 r->name, level, r->minimum_attempts ?
-			 ", minimum_attempts reached" : "",
-			 r->transport.n ? "" : ", empty transport");
-}
-
 static void add_why(struct row *row, const char *words)
 {
 	size_t n = strlen(row->why);
@@ -151,7 +132,19 @@ static void show_row(struct explanation *x, const char *recipient,
 		.route = route, .t = t,
 	};
 
-	describe_route(x, &row);
+	if (x->run.transport[0])
+		snprintf(row.why, sizeof(row.why),
+			 "--transport overrides the routes");
+	else if (!route)
+		snprintf(row.why, sizeof(row.why),
+			 "no route matches: direct delivery");
+	else
+		snprintf(row.why, sizeof(row.why), "route %s (%s%s%s)",
+			 route->name, route->account ? "account" :
+			 route->domain ? "domain" : "global",
+			 route->minimum_attempts ?
+			 ", minimum_attempts reached" : "",
+			 route->transport.n ? "" : ", empty transport");
 	describe_hosts(x, &row);
 	if (x->d->options->json)
 		row_json(x, &row);
@@ -160,8 +153,6 @@ static void show_row(struct explanation *x, const char *recipient,
 	hosts_release(&row.hosts);
 }
 
-/* --- attempts at which the answer may change --- */
-
 static int by_number(const void *a, const void *b)
 {
 	unsigned x = *(const unsigned *)a, y = *(const unsigned *)b;
@@ -169,30 +160,22 @@ static int by_number(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static unsigned *thresholds(const struct config *c, size_t *n)
-{
-	unsigned *at = mem_alloc((c->routes + 1) * sizeof(*at));
-	size_t i;
-
-	*n = c->routes + 1;
-	for (i = 0; i < c->routes; i++)
-		at[i + 1] = (unsigned)c->route[i].minimum_attempts;
-	qsort(at, *n, sizeof(*at), by_number);
-	return at;
-}
-
 static void explain_recipient(struct explanation *x, const char *recipient)
 {
 	const struct route *route, *before = NULL;
 	const struct transport *const *way;
-	unsigned *at;
-	size_t i, n;
+	const struct config *c = x->d->config;
+	/* attempts at which the answer may change */
+	unsigned *at = mem_alloc((c->routes + 1) * sizeof(*at));
+	size_t i;
 
 	if (!x->d->options->json)
 		buf_addf(&x->out, "%s\n", recipient);
-	at = thresholds(x->d->config, &n);
-	for (i = 0; i < n; i++) {
-		way = policy_transports(x->d->config, x->run.transport,
+	for (i = 0; i < c->routes; i++)
+		at[i + 1] = (unsigned)c->route[i].minimum_attempts;
+	qsort(at, c->routes + 1, sizeof(*at), by_number);
+	for (i = 0; i <= c->routes; i++) {
+		way = policy_transports(c, x->run.transport,
 					x->account, x->envelope->sender,
 					recipient, at[i], &route);
 		for (; *way && (!i || route != before); way++)

@@ -63,23 +63,11 @@ static const char *state_name(const struct recipient *r)
 	       r->attempts ? "deferred" : "queued";
 }
 
-static void recipient_json(struct json *j, const struct recipient *r)
-{
-	json_object(j, NULL);
-	json_string(j, "address", r->address);
-	json_string(j, "status", state_name(r));
-	json_int(j, "code", r->last.code);
-	json_string(j, "dsn", r->last.status);
-	json_string(j, "host", r->last.host);
-	json_string(j, "text", r->last.text);
-	json_end(j);
-}
-
 static bool entry_json(const struct entry *e, void *context)
 {
 	struct listing *l = context;
+	const struct recipient *r;
 	struct json *j = &l->json;
-	size_t i;
 
 	if (!is_waiting(e))
 		return true;
@@ -93,8 +81,16 @@ static bool entry_json(const struct entry *e, void *context)
 	json_bool(j, "held", e->held);
 	json_string(j, "account", e->envelope.account);
 	json_array(j, "recipients");
-	for (i = 0; i < e->envelope.n; i++)
-		recipient_json(j, &e->envelope.rcpt[i]);
+	for (r = e->envelope.rcpt; r < e->envelope.rcpt + e->envelope.n; r++) {
+		json_object(j, NULL);
+		json_string(j, "address", r->address);
+		json_string(j, "status", state_name(r));
+		json_int(j, "code", r->last.code);
+		json_string(j, "dsn", r->last.status);
+		json_string(j, "host", r->last.host);
+		json_string(j, "text", r->last.text);
+		json_end(j);
+	}
 	json_end(j);
 	json_end(j);
 	return listing_out(l, PIECE, false);
@@ -135,7 +131,7 @@ static bool entry_text(const struct entry *e, void *context)
 	return listing_out(l, PIECE, true);
 }
 
-static bool list_text(struct queue *q, struct listing *l, struct outcome *why)
+static bool queue_text(struct queue *q, struct listing *l, struct outcome *why)
 {
 	static const char head[] = "-Queue ID-  --Size-- ----Arrival Time---- "
 				   "-Sender/Recipient-------\n";
@@ -158,7 +154,7 @@ static bool list_text(struct queue *q, struct listing *l, struct outcome *why)
 	return true;
 }
 
-static bool list_json(struct queue *q, struct listing *l, struct outcome *why)
+static bool queue_json(struct queue *q, struct listing *l, struct outcome *why)
 {
 	l->json = JSON_INTO(&l->out);
 	json_array(&l->json, NULL);
@@ -171,27 +167,23 @@ static bool list_json(struct queue *q, struct listing *l, struct outcome *why)
 	return true;
 }
 
-static bool is_missing(const char *directory)
-{
-	char *path = mem_printf("%s/mess", directory);
-	bool missing = access(path, F_OK) < 0 && errno == ENOENT;
-
-	free(path);
-	return missing;
-}
-
 /* Where nobody made a queue, or the caller has none, there is none to list
  * and *q is NULL. False: there is one that cannot be looked at. */
 static bool open_to_look(const struct desk *d, struct queue **q,
 			 struct outcome *why)
 {
 	const enum queue_use use = policy_queue_use(d->config, false);
+	bool missing;
+	char *path;
 
 	*q = NULL;
 	if (use == USE_NONE || desk_open_queue(d, false, q, why))
 		return true;
 	*q = NULL;
-	if (use != USE_PROMISED || is_missing(d->config->queue.directory))
+	path = mem_printf("%s/mess", d->config->queue.directory);
+	missing = access(path, F_OK) < 0 && errno == ENOENT;
+	free(path);
+	if (use != USE_PROMISED || missing)
 		return true;
 	/* one whose making was interrupted, or nothing to be mended */
 	if (desk_open_queue(d, true, q, why))
@@ -208,7 +200,8 @@ int desk_list(const struct desk *d)
 	bool done;
 
 	done = open_to_look(d, &q, &why) &&
-	       (d->options->json ? list_json : list_text)(q, &l, &why);
+	       (d->options->json ? queue_json(q, &l, &why) :
+				    queue_text(q, &l, &why));
 	if (done && l.failed)
 		done = outcome_fail(&why, STAGE_LOCAL, EX_IOERR,
 				    "cannot write to standard output");

@@ -30,17 +30,13 @@ void desk_log_failure(const struct desk *d, const struct outcome *why)
 	log_mail(LOG_AT_ERROR, &event, why, "failed");
 }
 
-/* The log is about mail: that a question about it could not be answered is
- * told to who asks. */
-static bool is_about_mail(enum command command)
-{
-	return command == COMMAND_SEND || command == COMMAND_SMTPD ||
-	       command == COMMAND_RUN;
-}
-
 int desk_fail(const struct desk *d, const struct outcome *why)
 {
-	if (is_about_mail(d->options->command))
+	/* the log is about mail: that a question about it could not be
+	 * answered is told to who asks */
+	if (d->options->command == COMMAND_SEND ||
+	    d->options->command == COMMAND_SMTPD ||
+	    d->options->command == COMMAND_RUN)
 		desk_log_failure(d, why);
 	desk_complain("%s", why->text);
 	return why->exit;

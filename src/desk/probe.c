@@ -51,7 +51,7 @@ static bool by_recipient(struct probe *p, const char *recipient)
 	return true;
 }
 
-static bool choose(struct probe *p)
+static bool choose_transport(struct probe *p)
 {
 	const struct config *c = p->d->config;
 	const char *word = p->d->options->argument;
@@ -80,9 +80,16 @@ static bool choose(struct probe *p)
 
 /* --- connecting --- */
 
-static bool can_connect(struct probe *p)
+static bool connect_to(struct probe *p)
 {
+	const struct hosts_query query = {
+		.transport = p->t, .domain = p->domain ? p->domain : "",
+	};
+	const struct link_options o = {
+		.want_certificates = true, .timeout = WAIT_MS,
+	};
 	char words[400];
+	size_t i;
 
 	if (kind_facts(p->t->kind)->way == WAY_LOCAL) {
 		local_describe(p->t, words, sizeof(words));
@@ -94,28 +101,15 @@ static bool can_connect(struct probe *p)
 		return outcome_fail(&p->why, STAGE_LOCAL, EX_USAGE,
 				    "transport %s delivers directly: probe a "
 				    "recipient's address instead", p->t->name);
-	return true;
-}
-
-static void connect_to(struct probe *p)
-{
-	const struct hosts_query query = {
-		.transport = p->t, .domain = p->domain ? p->domain : "",
-	};
-	const struct link_options o = {
-		.want_certificates = true, .timeout = WAIT_MS,
-	};
-	size_t i;
-
-	if (!can_connect(p) ||
-	    !hosts_find(&p->run, &query, &p->hosts, &p->why))
-		return;
+	if (!hosts_find(&p->run, &query, &p->hosts, &p->why))
+		return false;
 	for (i = 0; i < p->hosts.n && !p->open; i++) {
 		if (i)
 			link_close(&p->link);
 		p->open = link_open(&p->run, p->t, &p->hosts.item[i], &o,
 				    &p->link, &p->why);
 	}
+	return p->open;
 }
 
 /* --- showing --- */
@@ -140,7 +134,7 @@ static void date(time_t t, char out[32])
 	strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
-static void list_json(struct json *j, const char *name, const struct list *l)
+static void probe_list(struct json *j, const char *name, const struct list *l)
 {
 	size_t i;
 
@@ -166,7 +160,7 @@ static void tls_json(struct json *j, const struct tls_facts *f)
 		date(c->not_after, until);
 		json_object(j, NULL);
 		json_string(j, "subject", c->subject);
-		list_json(j, "names", &c->names);
+		probe_list(j, "names", &c->names);
 		json_string(j, "issuer", c->issuer);
 		json_string(j, "not_after", until);
 		json_string(j, "pin", c->pin);
@@ -197,8 +191,8 @@ static void show_json(struct probe *p)
 	else
 		json_raw(&j, "port", "null");
 	tls_json(&j, &f->tls);
-	list_json(&j, "extensions", &f->features.lines);
-	list_json(&j, "mechanisms", &f->features.mechanisms);
+	probe_list(&j, "extensions", &f->features.lines);
+	probe_list(&j, "mechanisms", &f->features.mechanisms);
 	json_string(&j, "would_use", would_use(p));
 	json_bool(&j, "authenticated", f->authenticated);
 	json_string(&j, "error", p->open ? NULL : p->words);
@@ -236,22 +230,9 @@ static void verdict(struct probe *p, const char *name, const char *value,
 		 value);
 }
 
-static void certificate_text(struct probe *p, size_t i,
-			     const struct tls_certificate *c)
-{
-	char until[32];
-
-	date(c->not_after, until);
-	line(p, i ? "issued by" : "certificate", c->subject);
-	list_line(p, "  names", &c->names);
-	line(p, "  issuer", c->issuer);
-	line(p, "  until", until);
-	line(p, "  pin", c->pin);
-}
-
 static void show_tls(struct probe *p, const struct tls_facts *f)
 {
-	char words[160];
+	char words[160], until[32];
 	size_t i;
 
 	if (f->version[0]) {
@@ -263,8 +244,16 @@ static void show_tls(struct probe *p, const struct tls_facts *f)
 	} else if (p->link.session) {
 		line(p, "TLS", "none");
 	}
-	for (i = 0; i < f->certificates; i++)
-		certificate_text(p, i, &f->certificate[i]);
+	for (i = 0; i < f->certificates; i++) {
+		const struct tls_certificate *c = &f->certificate[i];
+
+		date(c->not_after, until);
+		line(p, i ? "issued by" : "certificate", c->subject);
+		list_line(p, "  names", &c->names);
+		line(p, "  issuer", c->issuer);
+		line(p, "  until", until);
+		line(p, "  pin", c->pin);
+	}
 }
 
 static void limit(struct probe *p, long long n, const char *of_what)
@@ -277,24 +266,13 @@ static void limit(struct probe *p, long long n, const char *of_what)
 	line(p, "limit", words);
 }
 
-static void show_features(struct probe *p, const struct features *f)
-{
-	size_t i;
-
-	for (i = 0; i < f->lines.n; i++)
-		line(p, i ? "" : "extensions", f->lines.item[i]);
-	limit(p, f->size_limit, "bytes a message");
-	limit(p, f->rcpt_max, "recipients a message");
-	limit(p, f->rcpt_domain_max, "domains of recipients a message");
-	limit(p, f->mail_max, "messages a connection");
-	list_line(p, "mechanisms", &f->mechanisms);
-}
-
 static void show_text(struct probe *p)
 {
 	const struct session_facts *f = facts(p);
+	const struct features *can = &f->features;
 	const struct host *host = p->link.host;
 	char where[400];
+	size_t i;
 
 	line(p, "transport", p->t ? p->t->name : NULL);
 	if (host) {
@@ -305,7 +283,13 @@ static void show_text(struct probe *p)
 	line(p, "address", p->link.peer.address);
 	line(p, "greeting", f->banner);
 	show_tls(p, &f->tls);
-	show_features(p, &f->features);
+	for (i = 0; i < can->lines.n; i++)
+		line(p, i ? "" : "extensions", can->lines.item[i]);
+	limit(p, can->size_limit, "bytes a message");
+	limit(p, can->rcpt_max, "recipients a message");
+	limit(p, can->rcpt_domain_max, "domains of recipients a message");
+	limit(p, can->mail_max, "messages a connection");
+	list_line(p, "mechanisms", &can->mechanisms);
 	line(p, "would use", would_use(p));
 	if (p->link.session)
 		verdict(p, "authenticated", f->authenticated ? "yes" :
@@ -320,10 +304,12 @@ int desk_probe(const struct desk *d)
 	int status;
 
 	desk_run_init(d, &p.run);
-	if (choose(&p))
-		connect_to(&p);
+	p.open = choose_transport(&p) && connect_to(&p);
 	outcome_words(&p.why, p.words, sizeof(p.words));
-	(d->options->json ? show_json : show_text)(&p);
+	if (d->options->json)
+		show_json(&p);
+	else
+		show_text(&p);
 	status = desk_report(&p.out);
 	if (!p.open)
 		desk_complain("%s", p.words);

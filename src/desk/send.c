@@ -9,11 +9,6 @@
 #include "desk/explain.h"
 #include "policy/policy.h"
 
-static const char *config_path(const struct desk *d)
-{
-	return d->config->path ? d->config->path : "no configuration file";
-}
-
 /* The transports that a recipient's last attempt took. */
 static char *last_way(const struct desk *d, const struct acceptance *a,
 		      const struct recipient *r)
@@ -33,27 +28,10 @@ static char *last_way(const struct desk *d, const struct acceptance *a,
 	return words;
 }
 
-static bool has_failed(const struct acceptance *a, const struct recipient *r)
+static bool is_failure(const struct acceptance *a, const struct recipient *r)
 {
 	return r->state == RCPT_FAILED ||
 	       (r->state == RCPT_PENDING && !a->held);
-}
-
-static void name_failed(const struct acceptance *a)
-{
-	char words[1200];
-	size_t i;
-
-	for (i = 0; i < a->envelope.n; i++) {
-		const struct recipient *r = &a->envelope.rcpt[i];
-
-		if (!has_failed(a, r))
-			continue;
-		outcome_words(&r->last, words, sizeof(words));
-		desk_complain("%s: %s%s", r->address, words,
-			      r->last.in_doubt ? " (its final answer was lost: "
-			      "it may have been delivered)" : "");
-	}
 }
 
 static void summarise(const struct desk *d, const struct acceptance *a)
@@ -63,7 +41,7 @@ static void summarise(const struct desk *d, const struct acceptance *a)
 	size_t i, failed = 0;
 
 	for (i = 0; i < a->envelope.n; i++) {
-		if (!has_failed(a, &a->envelope.rcpt[i]))
+		if (!is_failure(a, &a->envelope.rcpt[i]))
 			continue;
 		if (!failed++)
 			first = &a->envelope.rcpt[i];
@@ -74,7 +52,8 @@ static void summarise(const struct desk *d, const struct acceptance *a)
 	snprintf(where, sizeof(where), "%s%s%stransport %s, %s",
 		 a->account ? "account " : "",
 		 a->account ? a->account->name : "", a->account ? ", " : "",
-		 way, config_path(d));
+		 way, d->config->path ? d->config->path :
+		 "no configuration file");
 	if (failed == a->envelope.n)
 		desk_complain("not sent (%s)", where);
 	else
@@ -83,28 +62,33 @@ static void summarise(const struct desk *d, const struct acceptance *a)
 	free(way);
 }
 
-static int report(const struct desk *d, const struct acceptance *a)
-{
-	if (a->refused)
-		return desk_fail(d, &a->why);
-	if (a->unheld)
-		desk_complain("%s", a->why.text);
-	name_failed(a);
-	summarise(d, a);
-	return a->status;
-}
-
 static int send_message(const struct desk *d, struct message **m)
 {
 	struct request request;
 	struct acceptance a;
+	char words[1200];
+	size_t i;
 	int status;
 
 	desk_request(d, &request);
 	if (d->options->dry_run)
 		return explain_dry_run(d, &request, m);
 	desk_accept(d, &request, m, &a);
-	status = report(d, &a);
+	status = a.refused ? desk_fail(d, &a.why) : a.status;
+	if (a.unheld)
+		desk_complain("%s", a.why.text);
+	for (i = 0; !a.refused && i < a.envelope.n; i++) {
+		const struct recipient *r = &a.envelope.rcpt[i];
+
+		if (!is_failure(&a, r))
+			continue;
+		outcome_words(&r->last, words, sizeof(words));
+		desk_complain("%s: %s%s", r->address, words,
+			      r->last.in_doubt ? " (its final answer was lost: "
+			      "it may have been delivered)" : "");
+	}
+	if (!a.refused)
+		summarise(d, &a);
 	acceptance_release(&a);
 	return status;
 }
