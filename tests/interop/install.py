@@ -143,6 +143,8 @@ def expected(prefix_of):
         wanted[name] = 0o644
     for unit in UNITS:
         wanted[f"lib/systemd/system/{unit}"] = 0o644
+    for folder in ("sysusers.d", "tmpfiles.d"):
+        wanted[f"lib/{folder}/posthaste.conf"] = 0o644
     for name in os.listdir(House.tree / "contrib/examples"):
         if name.endswith(".conf"):
             wanted[f"{doc}/examples/{name}"] = 0o644
@@ -216,6 +218,63 @@ def group_that_is_there_gets_its_bit(folder, _certificates):
                         "libexec/posthaste-drop").stat()
     want(stat.S_IMODE(drop.st_mode) == 0o2755, f"{drop.st_mode:o}")
     want((drop.st_uid, drop.st_gid) == (0, 47011), drop)
+
+
+# --- packages ---
+
+def debian_lists(folder):
+    """What Debian's packages take, as patterns; and their links' names."""
+    taken = (folder / "posthaste.install").read_text().splitlines()
+    links = [line.split()[1] for line in (folder / "posthaste-mta.links")
+             .read_text().splitlines()]
+    return [line for line in taken if len(line.split()) == 1], links
+
+
+def debian_takes_what_is_installed(_folder, _certificates):
+    taken, links = debian_lists(House.tree / "contrib/debian")
+    unused = set(taken)
+    for name in expected(""):
+        path = f"usr/{name}".replace("libexec/", "libexec/posthaste/") \
+            .replace("usr/lib/systemd/system", "${env:UNITDIR}")
+        if name in LINKS:
+            want(path in links, f"{name}: no link")
+            continue
+        found = [entry for entry in taken
+                 if path == entry or path.startswith(entry + "/")]
+        want(len(found) == 1, f"{path}: {found}")
+        unused -= set(found)
+    want(not unused, f"nothing is there for {unused}")
+
+
+def maintainer_scripts_are_sound(_folder, _certificates):
+    folder = House.tree / "contrib/debian"
+    text = "".join((folder / f"posthaste.{part}").read_text() for part in
+                   ("config", "postinst", "postrm"))
+    asked = set(re.findall(r"(?:db_\w+ posthaste/|answer )(\w+)", text))
+    known = set(re.findall(r"(?m)^Template: posthaste/(\w+)$",
+                           (folder / "posthaste.templates").read_text()))
+    want(asked == known, f"asked and not known, or not asked: "
+         f"{asked ^ known}")
+    for part in ("config", "postinst", "postrm"):
+        house.command("sh", "-n", folder / f"posthaste.{part}")
+    want("#DEBHELPER#" in text, "debhelper's part")
+    version = House.tree.name.rpartition("-")[2]
+    want((folder / "changelog").read_text().startswith(
+        f"posthaste ({version}-"), "another version in the changelog")
+
+
+def setup_makes_what_packages_make(_folder, _certificates):
+    """The queue's parts, with their rights."""
+    setup = (House.tree / "contrib/setup").read_text()
+    listed = (House.prefix / "lib/tmpfiles.d/posthaste.conf").read_text()
+    modes = {words[1].rpartition("/")[2]: words[2] for words in
+             map(str.split, listed.splitlines())
+             if words and words[0] == "d" and "/spool/posthaste/" in words[1]}
+    parts = re.findall(r"for part in (.*)[;\n]", setup)
+    want(any(set(line.rstrip("; do").split()) == set(modes)
+             for line in parts), f"{parts}, {modes}")
+    want(set(modes.values()) == {"2770"}, modes)
+    want("2770" in setup and "0755" in setup, "setup's rights")
 
 
 # --- what is installed works ---
@@ -359,6 +418,8 @@ def prepare(root):
     House.tree = root / House.tarball.name.removesuffix(".tar.xz")
     House.build = root / "build"
     house.configure(House.tree, House.build, f"--prefix={House.prefix}",
+                    f"--with-sysusersdir={House.prefix}/lib/sysusers.d",
+                    f"--with-tmpfilesdir={House.prefix}/lib/tmpfiles.d",
                     "CFLAGS=-O1")
     house.make(House.build)
     house.make(House.build, "install")
@@ -371,7 +432,9 @@ def main():
              install_into_a_staging_folder, uninstall_takes_only_its_own,
              group_that_is_there_gets_its_bit, names_do_what_they_say,
              compiled_in_paths, drop_is_linked_with_libc_alone,
-             units_are_complete, units_please_systemd]
+             units_are_complete, units_please_systemd,
+             debian_takes_what_is_installed, maintainer_scripts_are_sound,
+             setup_makes_what_packages_make]
     tests = [(test.__name__.replace("_", "-"), test) for test in tests]
     harness.need_programs()
     with tempfile.TemporaryDirectory(prefix="install-") as root:
