@@ -19,7 +19,9 @@ enum progress { UNSEEN, FOLLOWED, EMPTY, GIVEN };
 
 struct alias {
 	char *name;      /* an address as ours are, "@domain", or "*" */
-	char *value;     /* continuation lines joined */
+	char *value;     /* continuation lines joined; of what is not an
+			  * alias but begins with this name: why not */
+	bool faulty;
 	size_t line;
 	unsigned round;  /* the walk that progress is of */
 	enum progress progress;
@@ -28,7 +30,8 @@ struct alias {
 struct aliases {
 	char *path;
 	struct list local_names;
-	struct alias *item;  /* sorted by name; of two the first counts */
+	struct alias *item;  /* sorted by name; of two the first counts, and
+			      * one that is not faulty before others */
 	size_t n;
 	bool domains;        /* some name has an "@" */
 	unsigned round;
@@ -120,23 +123,29 @@ static void alias_add(struct aliases *a, const char *s, size_t n, size_t line,
 		      const struct alias_faults *faults)
 {
 	size_t colon = find_bare(s, n, ":");
-	struct outcome why = {0};
-	char *text = mem_stringn(s, colon);
+	struct outcome why = {0}, ignored;
+	char *text = mem_stringn(s, colon), words[600];
 	char *name = colon == n ? NULL : alias_name(a, text, &why);
-	char words[600];
+	bool faulty = !name;
 
 	free(text);
-	if (!name) {
+	if (faulty) {
 		snprintf(words, sizeof(words), "no \"name: address\"%s%s",
 			 why.text[0] ? ": " : "", why.text);
 		alias_tell(a, faults, line, false, words);
-		return;
+		text = mem_stringn(s, find_bare(s, n, ": \t=,"));
+		name = alias_name(a, text, &ignored);
+		free(text);
+		if (!name)
+			return;
 	}
 	a->item = mem_grow(a->item, a->n, sizeof(*a->item));
 	a->item[a->n++] = (struct alias){
 		.name = name,
-		.value = mem_stringn(s + colon + 1, n - colon - 1),
+		.value = faulty ? mem_string(words) :
+			 mem_stringn(s + colon + 1, n - colon - 1),
 		.line = line,
+		.faulty = faulty,
 	};
 	a->domains = a->domains || *name == '@' || *address_domain(name);
 }
@@ -185,7 +194,11 @@ static int compare(const void *left, const void *right)
 	const struct alias *a = left, *b = right;
 	int order = strcasecmp(a->name, b->name);
 
-	return order ? order : a->line < b->line ? -1 : a->line > b->line;
+	if (order)
+		return order;
+	if (a->faulty != b->faulty)
+		return a->faulty ? 1 : -1;
+	return a->line < b->line ? -1 : a->line > b->line;
 }
 
 bool aliases_load(const char *path, bool named, const struct list *local_names,
@@ -233,6 +246,7 @@ void aliases_free(struct aliases *a)
 struct walk {
 	struct aliases *a;
 	struct list found;
+	const struct alias *faulty;  /* that was come upon */
 	size_t most;
 	unsigned depth;
 };
@@ -318,9 +332,10 @@ static enum part_kind part_read(const struct aliases *a, size_t line,
 	if (scan_is_nocase(&word, "/dev/null") ||
 	    scan_skip_nocase(&word, ":blackhole:"))
 		return PART_DISCARD;
-	if (scan_left(&word) && strchr("|/:", *word.p)) {
-		alias_tell(a, faults, line, true,
-			   "pipes, files and :include: are not followed");
+	if (scan_left(&word) && (strchr("|/:", *word.p) ||
+				 scan_skip_nocase(&word, "error:"))) {
+		alias_tell(a, faults, line, true, "pipes, files, :include: "
+			   "and refusals are not followed");
 		return PART_FOREIGN;
 	}
 	*last = scan_skip(&part, "\\");
@@ -378,6 +393,10 @@ static bool alias_follow(struct walk *w, size_t i)
 	struct scan part;
 	bool any = false;
 
+	if (alias->faulty) {
+		w->faulty = alias;
+		return true;
+	}
 	if (progress_of(w, i) != UNSEEN)
 		return alias->progress == GIVEN;
 	if (w->depth == DEPTH_MAX) {
@@ -397,42 +416,58 @@ static bool alias_follow(struct walk *w, size_t i)
 }
 
 bool aliases_expand(struct aliases *a, const char *address, size_t most,
-		    struct list *out)
+		    struct list *out, bool *found, struct outcome *why)
 {
 	struct walk w = { .a = a, .most = most };
-	bool found;
 	size_t i;
 
+	*found = false;
 	if (!a->n || (*address_domain(address) && !a->domains))
-		return false;
+		return true;
 	a->round++;
 	i = alias_find(a, address);
-	found = i < a->n && alias_follow(&w, i);
-	if (!found) {
+	*found = i < a->n && alias_follow(&w, i);
+	if (!*found) {
 		i = alias_of_all(a, address);
-		found = i < a->n && alias_follow(&w, i);
+		*found = i < a->n && alias_follow(&w, i);
 	}
-	for (i = 0; found && i < w.found.n; i++)
+	for (i = 0; *found && !w.faulty && i < w.found.n; i++)
 		list_add(out, w.found.item[i]);
 	list_release(&w.found);
-	return found;
+	return !w.faulty ||
+	       outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%.300s:%zu: %s",
+			    a->path, w.faulty->line, w.faulty->value);
 }
 
 void aliases_check(const struct aliases *a, const struct alias_faults *faults)
 {
 	struct mailboxes m = {0};
+	const struct alias *alias;
 	const char *value;
 	struct scan part;
+	char words[200];
+	size_t i, first = 0;
 	bool last;
-	size_t i;
 
 	for (i = 0; i < a->n; i++) {
-		value = a->item[i].value;
+		alias = &a->item[i];
+		/* told when it was read */
+		if (alias->faulty)
+			continue;
+		if (i && !strcasecmp(alias->name, a->item[i - 1].name)) {
+			snprintf(words, sizeof(words), "\"%.80s\" has an alias "
+				 "in line %zu, which counts", alias->name,
+				 a->item[first].line);
+			alias_tell(a, faults, alias->line, true, words);
+		} else {
+			first = i;
+		}
+		value = alias->value;
 		if (!value[strspn(value, " \t\r,")])
-			alias_tell(a, faults, a->item[i].line, false,
+			alias_tell(a, faults, alias->line, false,
 				   "yields no address");
 		while (alias_part(&value, &part)) {
-			part_read(a, a->item[i].line, faults, part, &m, &last);
+			part_read(a, alias->line, faults, part, &m, &last);
 			mailboxes_release(&m);
 		}
 	}

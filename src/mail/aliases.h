@@ -27,8 +27,8 @@ struct alias_faults {
 
 /* Reads the file, whose keys, and what they yield, lose a domain that is one
  * of local_names. A missing file is an error (EX_CONFIG) if named, else an
- * empty set. A line that is not an alias is passed over, and told to faults, or
- * logged where that is NULL. */
+ * empty set. A line that is not an alias is told to faults, or logged where
+ * that is NULL; it concerns nobody but the name that it begins with. */
 bool aliases_load(const char *path, bool named, const struct list *local_names,
 		  const struct alias_faults *faults, struct aliases **out,
 		  struct outcome *why) MUST_CHECK;
@@ -37,10 +37,12 @@ void aliases_free(struct aliases *a);
  * followed recursively (loops are cut): addresses of ours. Names are matched
  * without case. Nothing is added where all of it is discarded ("/dev/null",
  * ":blackhole:"). Pipes, files and :include: are passed over with a log line.
- * False: no such alias, or one that yields nothing; out is then unchanged.
- * More than most addresses are not followed. */
+ * Not found: no such alias, or one that yields nothing; out is then unchanged.
+ * More than most addresses are not followed. False: what the address stands
+ * for is in a line that is not an alias (EX_CONFIG). */
 bool aliases_expand(struct aliases *a, const char *address, size_t most,
-		    struct list *out);
+		    struct list *out, bool *found,
+		    struct outcome *why) MUST_CHECK;
 /* Tells of all parts of values that are not addresses. */
 void aliases_check(const struct aliases *a, const struct alias_faults *faults);
 

@@ -220,12 +220,14 @@ static bool visit_recipient(struct mailbox *b, void *context)
 	struct gather *g = context;
 	char *address = address_without_local(b->address,
 					      g->rules->local_names);
-	bool bare = !*address_domain(address), ok;
+	bool bare = !*address_domain(address), known = false, ok;
 	struct list found = {0};
 
 	ok = aliases_read(g, bare);
-	if (ok && g->aliases && aliases_expand(g->aliases, address,
-					       RECIPIENTS_MAX, &found))
+	if (ok && g->aliases)
+		ok = aliases_expand(g->aliases, address, RECIPIENTS_MAX,
+				    &found, &known, g->why);
+	if (ok && known)
 		ok = rcpt_add_found(g, address, &found);
 	else if (ok && bare)
 		ok = rcpt_add_bare(g, address);

@@ -26,12 +26,16 @@ static void want(int condition)
 static void ask(struct aliases *a, const char *name)
 {
 	struct list once = {0}, twice = {0};
-	bool found = aliases_expand(a, name, 65536, &once);
+	struct outcome why;
+	bool found, again;
+	bool good = aliases_expand(a, name, 65536, &once, &found, &why);
 	const char *c;
 	size_t i;
 
-	want(found || !once.n);
-	want(aliases_expand(a, name, 65536, &twice) == found);
+	want((good && found) || !once.n);
+	want(good || why.exit == EX_CONFIG);
+	want(aliases_expand(a, name, 65536, &twice, &again, &why) == good &&
+	     found == again);
 	want(list_equal(&once, &twice));
 	for (i = 0; i < once.n; i++) {
 		want(*once.item[i]);

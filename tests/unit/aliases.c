@@ -34,10 +34,19 @@ static struct aliases *load(const char *text, size_t n)
 
 static char *expanded(struct aliases *a, const char *local)
 {
+	struct outcome why;
 	struct list l = {0};
+	bool found;
 	char *s;
 
-	if (!aliases_expand(a, local, 1000000, &l)) {
+	if (!aliases_expand(a, local, 1000000, &l, &found, &why)) {
+		assert_int_equal(why.exit, EX_CONFIG);
+		assert_int_equal(l.n, 0);
+		s = strchr(why.text, ':');
+		assert_non_null(s);
+		return mem_printf("#%d", atoi(s + 1));
+	}
+	if (!found) {
 		assert_int_equal(l.n, 0);
 		return mem_string("-");
 	}
@@ -141,6 +150,8 @@ static void test_expand(void **state)
 		{ "a: /var/mail/a, b@x\n", "a", "b@x" },
 		{ "a: :include:/etc/list, b@x\n", "a", "b@x" },
 		{ "a: \":include:/etc/list\"\n", "a", "-" },
+		{ "a: error:550 5.1.1 gone\n", "a", "-" },
+		{ "a: ERROR:gone, b@x\n", "a", "b@x" },
 		{ "a:\n", "a", "-" },
 		{ "a: b@@x, c@x\n", "a", "c@x" },
 		{ "a: Joe <j@x>, \"S, T\" <s@x>\n", "a", "j@x s@x" },
@@ -149,6 +160,18 @@ static void test_expand(void **state)
 		{ ": x@x\na: b@x\n", "a", "b@x" },
 		{ " lost: x@x\na: b@x\n", "a", "b@x" },
 		{ "a: b@x\na: c@x\n", "a", "b@x" },
+		/* they concern whoever they begin with, who gets the line */
+		{ "root a@x\n", "root", "#1" },
+		{ "root a@x\nb: c@x\n", "b", "c@x" },
+		{ "b: c@x\nROOT = a@x\n", "root", "#2" },
+		{ "root a@x\nroot: b@x\n", "root", "b@x" },
+		{ "b: root\nroot\n", "b", "#2" },
+		{ "b: root, c@x\nroot a@x\n", "b", "#2" },
+		{ "b: \\root\nroot a@x\n", "b", "root" },
+		{ "a b: c@x\n*: d@x\n", "a", "#1" },
+		{ "default a@x\n", "joe", "#1" },
+		{ "a@y b@x\n", "a@y", "#1" },
+		{ "a@y b@x\n", "c@y", "-" },
 		{ "\"a b\": c@x\n", "\"a b\"", "c@x" },
 		{ "a: m\xc3\xbcller@x\n", "a", "m\xc3\xbcller@x" },
 	};
@@ -184,6 +207,11 @@ static void test_check(void **state)
 		{ "a: \"|x, y\",\n /var/mail/a, :include:/l, :fail: no\n",
 		  "1f 1f 1f 1f " },
 		{ "a: b@@x, c d\n@: x\n", "2 1 1 " },
+		{ "a: error:550 5.1.1 no such name\n", "1f " },
+		{ "a: \"error:550 gone, for good\", b@x\n", "1f " },
+		{ "a: b@x\nc: d@x\nA: e@x\na: f@x\n", "3f 4f " },
+		{ "default: b@x\n*: c@x\n", "2f " },
+		{ "a@b: c@x\nb: c@x\na@c: c@x\n", "" },
 	};
 	char path[] = "/tmp/aliases-XXXXXX";
 	struct buf b = BUF(4096);
@@ -215,6 +243,7 @@ static void test_missing(void **state)
 {
 	struct aliases *a;
 	struct outcome why;
+	bool found;
 
 	(void)state;
 	assert_false(aliases_load("/nonexistent/aliases", true, NULL, NULL, &a,
@@ -223,7 +252,9 @@ static void test_missing(void **state)
 	assert_null(a);
 	assert_true(aliases_load("/nonexistent/aliases", false, NULL, NULL, &a,
 				 &why));
-	assert_false(aliases_expand(a, "root", 1, &(struct list){0}));
+	assert_true(aliases_expand(a, "root", 1, &(struct list){0}, &found,
+				   &why));
+	assert_false(found);
 	aliases_free(a);
 	assert_false(aliases_load("/", true, NULL, NULL, &a, &why));
 	assert_int_equal(why.exit, EX_CONFIG);
@@ -235,7 +266,9 @@ static void test_worst(void **state)
 {
 	struct buf b = BUF(1 << 24);
 	struct list few = {0};
+	struct outcome why;
 	struct aliases *a;
+	bool found;
 	char *got;
 	int i;
 
@@ -254,7 +287,8 @@ static void test_worst(void **state)
 	assert_int_equal(strlen(got), 4 * 50000 - 1);
 	free(got);
 	/* no more than was asked for, more or less */
-	assert_true(aliases_expand(a, "many", 100, &few));
+	assert_true(aliases_expand(a, "many", 100, &few, &found, &why));
+	assert_true(found);
 	assert_int_equal(few.n, 101);
 	list_release(&few);
 	aliases_free(a);
