@@ -10,6 +10,7 @@
 #include "policy/policy.h"
 #include "submit/deliver.h"
 #include "submit/secret.h"
+#include "submit/sign.h"
 #include "submit/transport.h"
 
 /* The earliest time at which anything pending is to be tried again. */
@@ -109,15 +110,16 @@ static void deliver_first(const struct desk *d, struct queue *q,
  * the caller may not, and his runs come by. Then it is his from the start, and
  * nothing has failed. */
 static bool is_for_owner(const struct desk *d, const struct queue *q,
-			 const struct acceptance *a)
+			 const struct acceptance *a, struct message *m)
 {
 	const struct envelope *e = &a->envelope;
 	const struct transport *const *way;
-	bool denied = false;
+	bool denied;
 	size_t i;
 
 	if (!q || !queue_is_remote(q) || !queue_tended(q))
 		return false;
+	denied = sign_is_denied(d->config, m);
 	for (i = 0; i < e->n && !denied; i++) {
 		way = policy_transports(d->config, d->transport, a->account,
 					e->sender, e->rcpt[i].address, 0, NULL);
@@ -162,7 +164,7 @@ void desk_accept(const struct desk *d, const struct request *request,
 		refuse_unheld(a);
 		return;
 	}
-	first = first || (mode == MODE_UNSET && is_for_owner(d, q, a));
+	first = first || (mode == MODE_UNSET && is_for_owner(d, q, a, *m));
 	if (!q || !first) {
 		deliver_first(d, q, a, *m);
 		/* what is due and has nobody to send it goes along with us */

@@ -181,7 +181,7 @@ bool secrets_get(struct secrets *s, const struct transport *t,
 	return true;
 }
 
-static bool is_denied(const char *path)
+bool secret_file_is_denied(const char *path)
 {
 	return path && path[0] == '/' &&
 	       faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) &&
@@ -195,7 +195,10 @@ bool secret_is_denied(const struct transport *t)
 	if (t->password_credential && !t->password && !t->password_file &&
 	    !t->password_command && !getenv("CREDENTIALS_DIRECTORY"))
 		return true;
-	return is_denied(t->password_file) || is_denied(t->key);
+	return secret_file_is_denied(t->password_file) ||
+	       secret_file_is_denied(t->oauth_client_secret_file) ||
+	       secret_file_is_denied(t->certificate) ||
+	       secret_file_is_denied(t->key);
 }
 
 bool secrets_renew_token(struct secrets *s, const struct transport *t,

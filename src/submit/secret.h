@@ -28,8 +28,9 @@ void secrets_free(struct secrets *s);
  * empty one. Owned by s. */
 bool secrets_get(struct secrets *s, const struct transport *t,
 		 const struct secret **out, struct outcome *why) MUST_CHECK;
-/* Whether a file with a secret of it is there and not ours to read. */
+/* Whether a secret of it is there and not ours to read. */
 bool secret_is_denied(const struct transport *t);
+bool secret_file_is_denied(const char *path);
 /* Runs the token command once more, after a refusal; at most once a run and
  * transport: false the second time. */
 bool secrets_renew_token(struct secrets *s, const struct transport *t,

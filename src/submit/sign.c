@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "mail/address.h"
 #include "mail/dkim.h"
+#include "submit/secret.h"
 
 enum { PREFIX_MAX = 256 * 1024 };
 
@@ -31,21 +32,40 @@ static bool sign_with(const struct domain *d, size_t i, struct message *m,
 	return ok;
 }
 
+static const struct domain *signing_domain(const struct config *config,
+					   struct message *message)
+{
+	const struct domain *d = NULL;
+	char *from;
+
+	if (config->domains) {
+		from = message_from(message);
+		d = config_domain(config, address_domain(from));
+		free(from);
+	}
+	return d;
+}
+
+bool sign_is_denied(const struct config *config, struct message *message)
+{
+	const struct domain *d = signing_domain(config, message);
+	bool denied = false;
+	size_t i;
+
+	for (i = 0; d && i < d->dkim_key.n && !denied; i++)
+		denied = secret_file_is_denied(d->dkim_key.item[i]);
+	return denied;
+}
+
 bool sign_message(const struct config *config, struct message *message,
 		  char **prefix, struct outcome *why)
 {
 	struct buf out = BUF(PREFIX_MAX);
-	const struct domain *d;
+	const struct domain *d = signing_domain(config, message);
 	bool ok = true;
-	char *from;
 	size_t i;
 
 	*prefix = NULL;
-	if (!config->domains)
-		return true;
-	from = message_from(message);
-	d = config_domain(config, address_domain(from));
-	free(from);
 	for (i = 0; ok && d && i < d->dkim_selector.n; i++)
 		ok = sign_with(d, i, message, &out, why);
 	if (ok && out.len)

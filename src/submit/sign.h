@@ -14,5 +14,7 @@
  * configured cannot be used, and nothing is sent unsigned. */
 bool sign_message(const struct config *config, struct message *message,
 		  char **prefix, struct outcome *why) MUST_CHECK;
+/* Whether a key for it is there and not ours to read. */
+bool sign_is_denied(const struct config *config, struct message *message);
 
 #endif

@@ -1074,19 +1074,40 @@ def transports_stay_within_the_routes(folder, certificates):
 
 
 def what_only_the_owner_can_send_is_his(folder, certificates):
-    """With queue = on_failure, a caller who may not read the password makes
-    no attempt, and nothing has failed."""
-    with Machine(folder, certificates) as machine:
-        CONFIG.write_text(CONFIG.read_text().replace("queue = always",
-                                                     "queue = on_failure"))
-        machine.drain()
+    """With queue = on_failure, a caller who may not read what it takes to
+    send makes no attempt, and nothing has failed."""
+    def queued_without_an_attempt():
         identity = submitted("alice")
         want(entry(identity).name == f"{identity},0", entry(identity))
         want("status=queued" in log_text() and
              "deferred" not in log_text() and "Permission" not in log_text(),
              log_text())
+
+    key = SECRET.with_name("owners-key")
+    key.write_text("not looked into\n")
+    key.chmod(0o600)
+    os.chown(key, IDS["posthaste"], GIDS["posthaste"])
+    with Machine(folder, certificates) as machine:
+        text = CONFIG.read_text().replace("queue = always",
+                                          "queue = on_failure")
+        CONFIG.write_text(text)
+        machine.drain()
+        queued_without_an_attempt()
         machine.drain()
         want(len(machine.messages()) == 1, "not sent")
+    secret = f"password_file = {SECRET}"
+    public = f"{ROOT}/certs/ca.pem"
+    for instead, more in (
+            (f"certificate = {public}\nkey = {key}", ""),
+            (f"certificate = {key}", ""),
+            ("password_credential = relay", ""),
+            ("password_command = echo x",
+             "[domain example.test]\ndkim_selector = s\n"
+             f"dkim_key = {key}\n")):
+        with Machine(folder, certificates) as machine:
+            CONFIG.write_text(text.replace(secret, instead) + more)
+            queued_without_an_attempt()
+            CONFIG.write_text(text)
 
 
 def never_set_id(folder, certificates):
