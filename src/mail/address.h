@@ -61,6 +61,9 @@ const char *address_domain(const char *address);
 char *address_qualify(const char *address, const char *domain);
 /* Whether the local part holds bytes outside ASCII (needs SMTPUTF8). */
 bool address_is_utf8(const char *address);
+/* Whether it is, in a field, a lone word with letters beyond ASCII: what
+ * people write for a name there, and hardly an address. */
+bool mailbox_is_word(const struct mailbox *b);
 /* Whether two addresses of ours are one: domains without case. */
 bool address_equal(const char *a, const char *b);
 

@@ -35,6 +35,11 @@ static size_t local_length(const char *address)
 	return *domain ? (size_t)(domain - address) - 1 : strlen(address);
 }
 
+bool mailbox_is_word(const struct mailbox *b)
+{
+	return !b->qualified && address_is_utf8(b->address);
+}
+
 bool address_is_utf8(const char *address)
 {
 	size_t i, n = local_length(address);

@@ -292,7 +292,7 @@ char *message_id(struct message *m)
 static bool is_author(const struct mailbox *b)
 {
 	return b->qualified || b->name ||
-	       (*b->address != '"' && !address_is_utf8(b->address));
+	       (*b->address != '"' && !mailbox_is_word(b));
 }
 
 static bool visit_author(struct mailbox *b, void *context)
@@ -363,7 +363,7 @@ static bool visit_utf8(struct mailbox *b, void *context)
 {
 	bool *found = context;
 
-	*found = address_is_utf8(b->address);
+	*found = b->qualified && address_is_utf8(b->address);
 	return !*found;
 }
 

@@ -68,7 +68,7 @@ static void put_mail(struct transaction *t)
 		word_add_upper(&b, body_words[e->eight_bit ? BODY_8BITMIME :
 					      BODY_7BIT]);
 	}
-	if (e->utf8)
+	if (e->utf8 && f->smtputf8)
 		buf_adds(&b, " SMTPUTF8");
 	if (e->require_tls)
 		buf_adds(&b, " REQUIRETLS");
@@ -728,26 +728,49 @@ static bool takes_another(const struct session *s, struct outcome *why)
 			    "more messages over this connection");
 }
 
-static bool permitted(struct session *s, const struct delivery *d,
-		      int64_t size, struct outcome *why)
+/* Whether it is more than the addresses of some recipients that makes the
+ * message need SMTPUTF8. */
+static bool is_utf8_for_all(const struct delivery *d)
 {
-	const struct message_needs need = {
-		.size = size, .utf8 = d->envelope->utf8,
+	const struct envelope *e = d->envelope;
+	size_t i;
+
+	if (!e->utf8 || address_is_utf8(e->sender) ||
+	    message_facts(d->message)->utf8_address)
+		return e->utf8;
+	for (i = 0; i < e->n; i++)
+		if (address_is_utf8(e->rcpt[i].address))
+			return false;
+	return true;
+}
+
+/* Recipients for whom the server lacks what it takes have their answer. */
+static void refuse_lacking(struct transaction *t, struct outcome *why)
+{
+	const struct delivery *d = t->d;
+	struct message_needs need = {
+		.size = t->size, .utf8 = is_utf8_for_all(d),
 		.require_tls = d->envelope->require_tls,
 	};
+	const struct features *f = &t->s->facts.features;
+	bool verified = session_is_verified(t->s), all;
+	size_t i;
 
-	if (!policy_lacks(&s->facts.features, &need, session_is_verified(s),
-			  why))
-		return true;
-	session_host(s, why);
-	return false;
+	all = policy_lacks(f, &need, verified, why);
+	need.utf8 = d->envelope->utf8;
+	if (!all && !policy_lacks(f, &need, verified, why))
+		return;
+	session_host(t->s, why);
+	for (i = 0; i < d->n; i++)
+		if (d->to[i].state == ATTEMPT_OPEN &&
+		    (all || address_is_utf8(d->to[i].rcpt->address)))
+			decide(t, &d->to[i], why);
 }
 
 bool session_send(struct session *s, struct delivery *d, struct outcome *why)
 {
 	struct transaction first = { .s = s, .d = d }, t;
 	bool usable = true;
-	size_t i;
 
 	first.size = delivery_size(d);
 	first.batch = mem_alloc(d->n * sizeof(*first.batch));
@@ -755,10 +778,7 @@ bool session_send(struct session *s, struct delivery *d, struct outcome *why)
 	if (s->sent++)
 		s->spent = 0;
 	t = first;
-	if (!permitted(s, d, first.size, why))
-		for (i = 0; i < d->n; i++)
-			if (d->to[i].state == ATTEMPT_OPEN)
-				decide(&t, &d->to[i], why);
+	refuse_lacking(&t, why);
 	while (usable && any_open(&t)) {
 		t = first;
 		usable = takes_another(s, why) && transact(&t, why);

@@ -222,6 +222,14 @@ static void test_qualified(void **state)
 		{ "From: a@b\nTo: b@@x\nCc: (\nReply-To: x y\n\n",
 		  "From: a@b\r\nTo: b@@x\r\nCc: (\r\nReply-To: x y\r\n"
 		  "\r\n" },
+		/* a word with letters beyond ASCII is a name */
+		{ "From: a@b\nTo: M\xc3\xbcller, y\nCc: \"M\xc3\xbcller\"\n"
+		  "Reply-To: <M\xc3\xbcller>\nSender: M\xfcller\n"
+		  "Resent-To: M\xc3\xbc <w>\n\n",
+		  "From: a@b\r\nTo: M\xc3\xbcller, y@d.example\r\n"
+		  "Cc: \"M\xc3\xbcller\"\r\nReply-To: <M\xc3\xbcller>\r\n"
+		  "Sender: M\xfcller\r\n"
+		  "Resent-To: M\xc3\xbc <w@d.example>\r\n\r\n" },
 		/* but one that is none spoils no other */
 		{ "From: a@b\nTo: b@@x, y, [z] <w>\n\n",
 		  "From: a@b\r\nTo: b@@x, y@d.example, [z] <w@d.example>\r\n"
