@@ -15,7 +15,7 @@ import sys
 TOP = pathlib.Path(os.environ.get(
     "TOP_SRCDIR", pathlib.Path(__file__).resolve().parents[2]))
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(TOP / "tests/wire"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import harness  # noqa: E402
 from harness import want  # noqa: E402
 

@@ -17,16 +17,15 @@ import time
 
 sys.dont_write_bytecode = True
 # not this folder itself: its names would hide those of the library
-sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                           "support")
+sys.path[0] = os.path.join(os.path.dirname(__file__), "../support")
+from harness import POSTHASTE, Failure, equal, sanitized, want  # noqa: E402
+from entries import entry_bytes, message_bytes  # noqa: E402
 from lab import (  # noqa: E402
-    LONG, POSTHASTE, Failure, Lab, Sink, check, email_report, entry_bytes,
-    equal, faketime_library, message_bytes, tap)
+    LONG, Lab, Sink, email_report, faketime_library, tap)
 
 MEMORY = 128 * 1024         # KiB, in any process of ours
 # whose memory is not the program's own
-with open(POSTHASTE, "rb") as program_file:
-    SANITIZED = b"__asan_init" in program_file.read()
+SANITIZED = sanitized()
 PROGRAM = os.path.realpath(POSTHASTE)
 TEXT = """[general]
 hostname = test.example
@@ -102,7 +101,7 @@ class Run:
             try:
                 while child.poll() is None:
                     self.memory = max(self.memory, highest(child.pid))
-                    check(time.monotonic() - begun < limit,
+                    want(time.monotonic() - begun < limit,
                           f"still running after {limit} s")
                     if done and done():
                         child.send_signal(signal.SIGTERM)
@@ -117,7 +116,7 @@ class Run:
         self.lasting = time.monotonic() - begun
         self.cpu = spent() - before
         if not SANITIZED:
-            check(0 < self.memory < MEMORY, f"{self.memory} KiB")
+            want(0 < self.memory < MEMORY, f"{self.memory} KiB")
 
 
 # --- the whole schedule ---
@@ -142,7 +141,7 @@ def whole_schedule(folder):
             run = Run(lab, env=after)
             memory = max(memory, run.memory)
             attempts += 1
-            check(attempts < 60, "no end of it")
+            want(attempts < 60, "no end of it")
             names = lab.names()
             equal(lab.names("corrupt"), [], "damaged")
             left = [n for n in names if n.startswith("made")]
@@ -155,7 +154,7 @@ def whole_schedule(folder):
                 listed, = lab.list()
                 equal((listed["attempts"], len(listed["recipients"])),
                       (attempts, many), "listed")
-                check(listed["recipients"][many - 1]["text"].startswith(
+                want(listed["recipients"][many - 1]["text"].startswith(
                     "the mailbox"), listed["recipients"][-1])
         # what is due at the end goes with the next run
         for _ in range(3):
@@ -163,16 +162,16 @@ def whole_schedule(folder):
                 break
             lab.good("-q", env={**env, "FAKETIME": "+6d"}, limit=100)
         equal(lab.names(), [], "the queue")
-        check(attempts >= 15, f"{attempts} attempts")
+        want(attempts >= 15, f"{attempts} attempts")
         # a line a recipient, and one more attempt's before that is written
         # again
-        check(largest < many * 2500, f"{largest} bytes")
+        want(largest < many * 2500, f"{largest} bytes")
         failed, delayed = set(), set()
         for report in sink.reports():
             cause, about = email_report(report.data)
             equal(cause, "<long>", "about")
             kind = delayed if b"Action: delayed" in report.data else failed
-            check(not kind & set(about), "told twice")
+            want(not kind & set(about), "told twice")
             kind |= set(about)
         equal((len(failed), len(delayed)), (many, many), "reported")
         return [f"{attempts} attempts, at most {largest} bytes, {memory} KiB"]
@@ -225,13 +224,13 @@ def domains(folder):
                                    message_bytes("bob")))
             run = Run(lab)
             equal(sink.counts(), {("bob", "good@example.net"): 1}, "bob's")
-            check(names.asked >= many, f"{names.asked} questions")
+            want(names.asked >= many, f"{names.asked} questions")
             equal(lab.names(), [], "the queue")
             costs.append(run.cpu)
             words.append(f"{many}: {run.cpu:.1f} s of {run.lasting:.1f}, "
                          f"{run.memory} KiB, {names.asked} questions")
     # in proportion it is 3.2 times as much, and by the square ten times
-    check(costs[1] < 5 * costs[0], " ".join(words))
+    want(costs[1] < 5 * costs[0], " ".join(words))
     return words
 
 
@@ -299,7 +298,7 @@ def large_entries(folder):
         equal(counts.get(("bob", "good@example.net")), 1, "bob's")
         equal(len(lab.names()), 0, "entries")
         order = [a.id for a in sink.accepted]
-        check(order.index("bob") < 3 * len(order) // 4,
+        want(order.index("bob") < 3 * len(order) // 4,
               f"bob's was number {order.index('bob')} of {len(order)}")
         equal((counts["wide", "u0@example.net"],
                counts["wide", "u4999@example.net"],

@@ -11,11 +11,10 @@ import sys
 
 sys.dont_write_bytecode = True
 # not this folder itself: its names would hide those of the library
-sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                           "support")
-from lab import (  # noqa: E402
-    LONG, Lab, Sink, Skip, check, entry_bytes, equal, journal_line,
-    message_bytes, tap)
+sys.path[0] = os.path.join(os.path.dirname(__file__), "../support")
+from harness import Skip, equal, want  # noqa: E402
+from entries import entry_bytes, journal_line, message_bytes  # noqa: E402
+from lab import LONG, Lab, Sink, tap  # noqa: E402
 
 RCPTS = ["a@example.net", "b@example.net"]
 MESSAGE = message_bytes("whole", b"one\r\n.two\r\n" + b"x" * 60 + b"\r\n")
@@ -83,9 +82,9 @@ def try_all(folder, damaged, owner=None):
 def nothing_altered(accepted, words):
     for a in accepted:
         if a.sender == "":
-            check(False, f"{words}: a report: {a.data[:2000]!r}")
+            want(False, f"{words}: a report: {a.data[:2000]!r}")
         equal(a.sender, "s@test.example", f"{words}: sender")
-        check(set(a.rcpts) <= set(RCPTS), f"{words}: {a.rcpts}")
+        want(set(a.rcpts) <= set(RCPTS), f"{words}: {a.rcpts}")
         equal(a.data, MESSAGE, f"{words}: message")
 
 
@@ -98,7 +97,7 @@ def sweep(folder, journal, make):
     guarded = len(data) - len(journal)
     for number, (words, copy) in enumerate(damaged):
         if copy[:guarded] != data[:guarded]:
-            check(number in bad, f"{words}: not quarantined")
+            want(number in bad, f"{words}: not quarantined")
     # whatever was not quarantined was delivered to whoever is pending
     equal(len(damaged) - len(bad), len(accepted), "delivered")
     return (f"{make.__name__}, journal of {len(journal)} bytes: "
@@ -196,11 +195,11 @@ def hostile(folder):
     accepted, corrupt, commands = try_all(folder, entries, owner=65534)
     for a in accepted:
         lines = a.data.split(b"\r\n")
-        check(not any(b"\r" in line or b"\n" in line or b"\0" in line
+        want(not any(b"\r" in line or b"\n" in line or b"\0" in line
                       for line in lines), f"malformed: {a.data!r}")
-        check(b"\nBcc:" not in a.data.split(b"\r\n\r\n")[0], "Bcc was sent")
+        want(b"\nBcc:" not in a.data.split(b"\r\n\r\n")[0], "Bcc was sent")
     for line in commands:
-        check(COMMAND.match(line), f"command {line!r}")
+        want(COMMAND.match(line), f"command {line!r}")
     return [f"{len(entries)} entries, {len(corrupt)} quarantined, "
             f"{len(accepted)} messages sent"]
 

@@ -16,11 +16,11 @@ import threading
 
 sys.dont_write_bytecode = True
 # not this folder itself: its names would hide those of the library
-sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                           "support")
+sys.path[0] = os.path.join(os.path.dirname(__file__), "../support")
+from harness import Failure, Skip, equal, need, want  # noqa: E402
+from entries import entry_bytes, message_bytes  # noqa: E402
 from lab import (  # noqa: E402
-    LONG, Failure, Lab, Sink, Skip, calls_of, check, email_report,
-    entry_bytes, equal, inject, message_bytes, need, need_strace, sample, tap)
+    LONG, Lab, Sink, calls_of, email_report, inject, need_strace, sample, tap)
 
 ERRORS = ["ENOSPC", "EDQUOT", "EIO", "EROFS"]
 CALLS = {"write", "fsync", "fdatasync", "syncfs", "rename", "renameat",
@@ -80,8 +80,8 @@ class Sweep:
                 call, f"error={error}", f"{n}+" if on else n))
             with self.lock:
                 self.statuses[status] = self.statuses.get(status, 0) + 1
-            check(status >= 0, f"ended by signal {-status}")
-            check(status == 0 or err or call == "write",
+            want(status >= 0, f"ended by signal {-status}")
+            want(status == 0 or err or call == "write",
                   f"status {status} without a word")
             held = self.held(lab)
             had = set(self.sink.counts())
@@ -93,7 +93,7 @@ class Sweep:
             with self.lock:
                 self.faults.append(
                     f"{where}: {why} (status {status}, {err[-200:]!r})")
-        if not os.environ.get("FAULT_KEEP"):
+        if not os.environ.get("WIRE_KEEP"):
             shutil.rmtree(lab.folder, ignore_errors=True)
 
     @staticmethod
@@ -106,10 +106,10 @@ class Sweep:
         with self.lock:
             self.lost += n < least
             self.twice += max(0, n - 1)
-        check(n >= least, f"{rcpt}: LOST")
-        check(n < 2 or on or owned_up(lab, rcpt),
+        want(n >= least, f"{rcpt}: LOST")
+        want(n < 2 or on or owned_up(lab, rcpt),
               f"{rcpt}: {n} times without a word in the log")
-        check(n < 3, f"{rcpt}: {n} times")
+        want(n < 3, f"{rcpt}: {n} times")
         return n
 
     def run(self, name):
@@ -140,13 +140,13 @@ def judge_submission(rcpts):
         for rcpt in rcpts:
             accepted = (mid, rcpt) in had
             if status == 0:
-                check(accepted or rcpt in held,
+                want(accepted or rcpt in held,
                       f"{rcpt}: 0, and neither sent nor held")
             if status in AGAIN:
-                check(not accepted, f"{rcpt}: accepted")
-                check(rcpt not in held, f"{rcpt}: held")
+                want(not accepted, f"{rcpt}: accepted")
+                want(rcpt not in held, f"{rcpt}: held")
             n = sweep.count(lab, mid, rcpt, status == 0, on)
-            check(status == 0 or accepted or not n, f"{rcpt}: sent later")
+            want(status == 0 or accepted or not n, f"{rcpt}: sent later")
     return judge
 
 
@@ -194,7 +194,7 @@ def foreground(folder):
         judge_submission(["a@example.net", f"later{mid}@example.net"])(
             sweep, lab, mid, status, held, had, on)
         if (mid, "a@example.net") in had:
-            check(status in (0, 69), "after an acceptance")
+            want(status in (0, 69), "after an acceptance")
 
     with Sink(answer=answer) as sink:
         return Sweep(folder, sink.up(), nothing, deed, judge,
@@ -236,9 +236,9 @@ def report(folder):
         ids = [r.id for r in sweep.sink.reports()
                if f"<{mid}>".encode() in r.data and
                email_report(r.data)[0] == f"<{mid}>"]
-        check(ids, "the report is LOST")
+        want(ids, "the report is LOST")
         equal(len(set(ids)), 1, "reports made")
-        check(len(ids) == 1 or on or owned_up(lab, "s@test.example"),
+        want(len(ids) == 1 or on or owned_up(lab, "s@test.example"),
               f"it came {len(ids)} times")
 
     with Sink() as sink:
@@ -287,14 +287,14 @@ def never_again(folder):
         lab.put(1, entry_bytes(RCPTS, message_bytes("fq")))
         _, found = syncs(lab, "fdatasync", 1, "-q")
         failed = [name for name, ok in found if not ok]
-        check(failed, f"no sync failed: {found}")
-        check(len(failed) <= 2, f"it failed in two processes: {found}")
-        check("not recorded" in lab.log(), "the log says nothing")
+        want(failed, f"no sync failed: {found}")
+        want(len(failed) <= 2, f"it failed in two processes: {found}")
+        want("not recorded" in lab.log(), "the log says nothing")
         # the entry stays: whatever is on disk decides in the next run
         equal(len(lab.names()), 1, "entries")
         lab.drain()
         for rcpt in RCPTS:
-            check(sink.counts()["fq", rcpt] in (1, 2), f"{rcpt} LOST")
+            want(sink.counts()["fq", rcpt] in (1, 2), f"{rcpt} LOST")
     return words
 
 
@@ -320,7 +320,7 @@ def fill(lab, mids, rcpts=1):
         names = [f"r{i}@example.net" for i in range(rcpts)]
         status, _, err = lab.submit(mid, *names, args=["-odq"],
                                     body="x" * 3000)
-        check(status in (0, 73), f"status {status} {err!r}")
+        want(status in (0, 73), f"status {status} {err!r}")
         equal(lab.names("tmp"), [], "left in tmp")
         if status:
             return held
@@ -337,7 +337,7 @@ def full(folder):
             lab = Lab(f"{folder}/{number}", sink.port)
             lab.make_queue()
             held = fill(lab, [f"f{i}" for i in range(100)])
-            check(len(held) > 2, "nothing fitted")
+            want(len(held) > 2, "nothing fitted")
             # the relay is down and no journal can grow
             for i in range(10000):
                 try:
@@ -385,7 +385,7 @@ def read_only(folder):
         for args in (["-odq"], ["-odb"], []):
             status, _, err = lab.submit("two", "b@example.net", args=args)
             equal(status, 73, f"{args}")
-            check(err, "not a word")
+            want(err, "not a word")
         sink.up()
         lab.run("-q")
         subprocess.run(["mount", "-o", "remount,rw", lab.queue], check=True)
@@ -407,7 +407,7 @@ def read_only_relay_up(folder):
         status, _, err = lab.submit("two", "a@example.net",
                                     "later@example.net")
         equal(status, 69, "one accepted, the other cannot be held")
-        check(b"later@example.net" in err, repr(err))
+        want(b"later@example.net" in err, repr(err))
         status, _, err = lab.submit("three", "later@example.net")
         equal(status, 73, "none accepted, and it cannot be held")
 
@@ -429,7 +429,7 @@ def limits(folder):
             mid = f"l{number}"
             status, _, _ = lab.submit(mid, "a@example.net", args=["-odq"],
                                       wrap=["prlimit", limit])
-            check(status >= 0 or "--as" in limit or "--stack" in limit,
+            want(status >= 0 or "--as" in limit or "--stack" in limit,
                   f"{limit}: ended by signal {-status}")
             # a queue that cannot be opened is none: then it goes at once
             equal(len(lab.names()) + len(sink.counts()) - done,

@@ -13,16 +13,15 @@ import time
 
 sys.dont_write_bytecode = True
 # not this folder itself: its names would hide those of the library
-sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                           "support")
-from lab import (  # noqa: E402
-    POSTHASTE, Lab, Sink, check, checksum, entry_bytes, equal, journal_line,
-    message_bytes, tap)
+sys.path[0] = os.path.join(os.path.dirname(__file__), "../support")
+from harness import POSTHASTE, equal, sanitized, want  # noqa: E402
+from entries import (  # noqa: E402
+    checksum, entry_bytes, journal_line, message_bytes)
+from lab import Lab, Sink, tap  # noqa: E402
 
 MEMORY = 128 * 1024         # KiB, in any process of ours
 # whose memory is not the program's own
-with open(POSTHASTE, "rb") as program_file:
-    SANITIZED = b"__asan_init" in program_file.read()
+SANITIZED = sanitized()
 
 
 class Cost:
@@ -51,7 +50,7 @@ def measured(lab, *args, limit=120):
     child.returncode = os.waitstatus_to_exitcode(status)
     child.stdout.close()
     child.stderr.close()
-    check(child.returncode >= 0, f"{args}: killed after {limit} s")
+    want(child.returncode >= 0, f"{args}: killed after {limit} s")
     return Cost(child.returncode, out, words[0], usage)
 
 
@@ -65,7 +64,7 @@ def fill(lab, many, journal=b""):
 def about_twice(costs, words):
     """The costs of a queue and of one twice as long."""
     small, large = costs
-    check(large < 3 * small + 0.3, f"{words}: {small:.2f} s, then "
+    want(large < 3 * small + 0.3, f"{words}: {small:.2f} s, then "
           f"{large:.2f} s for twice as many")
 
 
@@ -80,7 +79,7 @@ def orders(folder):
             fill(lab, many)
             cost = measured(lab, order, "ALL")
             equal((cost.status, cost.err), (0, b""), order)
-            check(cost.cpu < 5, f"{order} ALL of {many}: {cost.cpu:.1f} s")
+            want(cost.cpu < 5, f"{order} ALL of {many}: {cost.cpu:.1f} s")
             costs.append(cost.cpu)
             held = sum(n.endswith(",h") for n in lab.names())
             equal((held, len(lab.names())),
@@ -103,10 +102,10 @@ def listing(folder):
         fill(lab, many, journal)
         cost = measured(lab, "-bp")
         equal((cost.status, cost.err), (0, b""), "-bp")
-        check(cost.out.endswith(f"in {many} Requests.\n".encode()),
+        want(cost.out.endswith(f"in {many} Requests.\n".encode()),
               cost.out[-200:])
         if not SANITIZED:
-            check(cost.memory < 32 * 1024, f"{cost.memory} KiB")
+            want(cost.memory < 32 * 1024, f"{cost.memory} KiB")
         costs.append(cost.cpu)
         words.append(f"{many}: {cost.cpu:.2f} s, {cost.memory} KiB")
     about_twice(costs, "-bp")
@@ -164,7 +163,7 @@ def giants(folder):
             cost = measured(lab, *args)
             equal(cost.status, 0, f"{args}: {cost.err[:300]!r}")
             if not SANITIZED:
-                check(cost.memory < MEMORY, f"{args}: {cost.memory} KiB")
+                want(cost.memory < MEMORY, f"{args}: {cost.memory} KiB")
             words.append(f"{' '.join(args)}: {cost.cpu:.2f} s, "
                          f"{cost.memory} KiB")
             if args == ["-bp"]:
@@ -201,13 +200,13 @@ def visible(folder):
                      lab.good("-bp", "--json", silent=False),
                      lab.good("--show", ident, silent=False)]
             for text in texts:
-                check(b"example.net" in text, text)
+                want(b"example.net" in text, text)
             _, out, err = lab.run("-q", "-v")
             texts += [out, err, lab.log().encode()]
             texts += [re.sub(b"\r\n\t?", b"\n", a.data) for a in sink.reports()]
             for text in texts:
                 found = HIDDEN.search(text.decode())
-                check(not found, f"{hidden!r}: {found} in {text[:600]!r}")
+                want(not found, f"{hidden!r}: {found} in {text[:600]!r}")
 
 
 def marks(folder):
@@ -221,17 +220,17 @@ def marks(folder):
     lab.put(2, entry_bytes(rcpts, message_bytes("two"), journal=sent), "h")
     lab.put(3, entry_bytes(rcpts[:1], message_bytes("three"), journal=sent))
     text = lab.good("-bp", silent=False).decode()
-    check(re.search(r"^made000000000001\* +\d+ ", text, re.M), text)
-    check(re.search(r"^made000000000002! +\d+ ", text, re.M), text)
-    check("made000000000003" not in text, text)
-    check("a@example.net" not in text and text.count("b@example.net") == 2,
+    want(re.search(r"^made000000000001\* +\d+ ", text, re.M), text)
+    want(re.search(r"^made000000000002! +\d+ ", text, re.M), text)
+    want("made000000000003" not in text, text)
+    want("a@example.net" not in text and text.count("b@example.net") == 2,
           text)
-    check(text.endswith(" in 2 Requests.\n"), text)
+    want(text.endswith(" in 2 Requests.\n"), text)
     column = {line.index(" s@test.example") for line in text.splitlines()
               if "s@test.example" in line}
     equal(len(column), 1, f"columns in {text}")
     shown = lab.good("--show", "made000000000002", silent=False).decode()
-    check(re.search(r"^queued: \w.*\nsize: \d+\nattempts: 1\nnext: held$",
+    want(re.search(r"^queued: \w.*\nsize: \d+\nattempts: 1\nnext: held$",
                     shown, re.M), shown)
 
 

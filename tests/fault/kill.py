@@ -14,12 +14,12 @@ import threading
 
 sys.dont_write_bytecode = True
 # not this folder itself: its names would hide those of the library
-sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                           "support")
+sys.path[0] = os.path.join(os.path.dirname(__file__), "../support")
+from harness import POSTHASTE, Failure, equal, eventually, want  # noqa: E402
+from entries import entry_bytes, grown_journal, message_bytes  # noqa: E402
 from lab import (  # noqa: E402
-    LONG, POSTHASTE, ROUTE, Failure, Lab, Sink, calls_of, check, email_report,
-    entry_bytes, equal, grown_journal, inject, message_bytes, need_strace,
-    sample, tap, wait_for)
+    LONG, ROUTE, Lab, Sink, calls_of, email_report, inject, need_strace,
+    sample, tap)
 
 QUEUE = "queue = on_failure\nschedule = 0s\nlifetime = 1d"
 # before these lies every state that a crash can leave
@@ -80,7 +80,7 @@ class Sweep:
         status, _, err = self.deed(lab, mid, ["strace", "-f", "-qq", "-o",
                                               trace])
         self.end(lab, mid, status, f"unkilled ({err!r})")
-        check(self.tally.twice == 0, "a duplicate without a kill")
+        want(self.tally.twice == 0, "a duplicate without a kill")
         return calls_of(trace)
 
     def end(self, lab, mid, status, where):
@@ -103,7 +103,7 @@ class Sweep:
             self.tally.points += 1
             self.tally.killed += b"killed by SIGKILL" in trace.read_bytes()
         self.end(lab, mid, status, f"before {call} {n}")
-        if not os.environ.get("FAULT_KEEP"):
+        if not os.environ.get("WIRE_KEEP"):
             shutil.rmtree(lab.folder, ignore_errors=True)
 
     def count(self, lab, mid, rcpt, least):
@@ -113,10 +113,10 @@ class Sweep:
         with self.tally.lock:
             self.tally.lost += n < least
             self.tally.twice += max(0, n - 1)
-        check(n >= least, f"{rcpt}: LOST")
-        check(n < 2 or doubted(lab, rcpt),
+        want(n >= least, f"{rcpt}: LOST")
+        want(n < 2 or doubted(lab, rcpt),
               f"{rcpt}: {n} times, and not logged as possibly doubled")
-        check(n < 3, f"{rcpt}: {n} times")
+        want(n < 3, f"{rcpt}: {n} times")
 
     def run(self, name):
         points = points_of(self.trace(), self.most)
@@ -125,7 +125,7 @@ class Sweep:
         words = [self.tally.words(name)]
         if self.tally.faults:
             raise Failure("\n".join(words + self.tally.faults[:30]))
-        check(self.tally.killed > len(points) * 2 // 3,
+        want(self.tally.killed > len(points) * 2 // 3,
               f"hardly killed: {words}")
         return words
 
@@ -137,7 +137,7 @@ def nothing(_lab, _mid):
 def whole(sweep, mid):
     for a in list(sweep.sink.accepted):
         if a.id == mid:
-            check(a.data.endswith(b"\r\n\r\nhi\r\n"),
+            want(a.data.endswith(b"\r\n\r\nhi\r\n"),
                   f"not the message: {a.data!r}")
 
 
@@ -152,7 +152,7 @@ def submission(folder):
                           args=["-odq"], wrap=wrap)
 
     def judge(sweep, lab, mid, status):
-        check(status in (0, -9, 137), f"status {status}")
+        want(status in (0, -9, 137), f"status {status}")
         for rcpt in ("a@example.net", "b@example.net"):
             sweep.count(lab, mid, rcpt, status == 0)
         whole(sweep, mid)
@@ -189,13 +189,13 @@ def failed_submission(folder):
                           wrap=wrap)
 
     def judge(sweep, lab, mid, status):
-        check(status in (0, -9, 137), f"status {status}")
+        want(status in (0, -9, 137), f"status {status}")
         # a caller that was killed knows nothing; one that got 0 may forget
         sweep.count(lab, mid, "a@example.net", status == 0)
         whole(sweep, mid)
         n = sum(e.get("status") in ("deferred", "queued") and
                 e["to"] == "later@example.net" for e in lab.events())
-        check(status or n, "later@example.net: LOST")
+        want(status or n, "later@example.net: LOST")
 
     class Patient(Sweep):
         def end(self, lab, mid, status, where):
@@ -262,7 +262,7 @@ def two_messages(folder):
             sweep.count(lab, f"{mid}.{i}", RCPTS[0], 1)
             whole(sweep, f"{mid}.{i}")
         counts = sweep.sink.counts()
-        check(sum(counts[f"{mid}.{i}", RCPTS[0]] for i in (1, 2)) < 4,
+        want(sum(counts[f"{mid}.{i}", RCPTS[0]] for i in (1, 2)) < 4,
               "both came twice")
 
     with Sink() as sink:
@@ -284,7 +284,7 @@ def compaction(folder):
         equal(sweep.sink.counts().get((mid, RCPTS[0]), 0), 0,
               "sent once more")
         whole(sweep, mid)
-        check(not [e for e in lab.events() if "compacted" in
+        want(not [e for e in lab.events() if "compacted" in
                    e.get("text", "")], "it was not written anew")
 
     with Sink() as sink:
@@ -303,7 +303,7 @@ def removal(folder):
         for rcpt in RCPTS:
             sweep.count(lab, mid, rcpt, 0)
         counts = sweep.sink.counts()
-        check(status or not any((mid, r) in counts for r in RCPTS),
+        want(status or not any((mid, r) in counts for r in RCPTS),
               "removed, and sent nevertheless")
         equal(len({counts.get((mid, r), 0) for r in RCPTS}), 1, "a part")
 
@@ -368,9 +368,9 @@ def report(folder):
             ids = found.get(rcpt, [])
             sweep.tally.lost += not ids
             sweep.tally.twice += max(0, len(ids) - 1)
-            check(ids, f"the report about {rcpt} is LOST")
+            want(ids, f"the report about {rcpt} is LOST")
             equal(len(set(ids)), 1, f"reports made about {rcpt}")
-            check(len(ids) == 1 or doubted(lab, "s@test.example"),
+            want(len(ids) == 1 or doubted(lab, "s@test.example"),
                   f"the report about {rcpt} came {len(ids)} times")
 
     with Sink() as sink:
@@ -396,9 +396,9 @@ def second_report(folder):
             ids = found.get(rcpt, [])
             sweep.tally.lost += not ids
             sweep.tally.twice += max(0, len(ids) - 1)
-            check(ids, f"the report about {rcpt} is LOST")
+            want(ids, f"the report about {rcpt} is LOST")
             equal(len(set(ids)), 1, f"reports made about {rcpt}")
-            check(len(ids) == 1 or doubted(lab, "s@test.example"),
+            want(len(ids) == 1 or doubted(lab, "s@test.example"),
                   f"the report about {rcpt} came {len(ids)} times")
 
     class Two(Sweep):
@@ -431,7 +431,7 @@ def two_ways(folder):
     def judge(sweep, lab, mid, status):
         for rcpt in rcpts:
             sweep.count(lab, mid, rcpt, status == 0)
-        check(status in (0, -9, 137), f"status {status}")
+        want(status in (0, -9, 137), f"status {status}")
 
     class TwoWays(Sweep):
         def lab(self):
@@ -464,16 +464,16 @@ def orphans(folder):
         put_three(lab, "orphan")
         child = subprocess.Popen([POSTHASTE, "-C", str(lab.config), "-q"],
                                  env=lab.env, cwd=folder)
-        wait_for(lambda: sink.data, "the message's bytes")
+        eventually(lambda: sink.data, "the message's bytes")
         child.kill()
         child.wait()
         lab.good("-q")
         equal(len(lab.names()), 1, "entries")
-        wait_for(lambda: not sink.now, "the worker's end")
+        eventually(lambda: not sink.now, "the worker's end")
         lab.drain()
         equal(sink.counts(), {("orphan", rcpt): 1 for rcpt in RCPTS},
               "accepted")
-        check("duplicate_possible" not in lab.log(), "doubt")
+        want("duplicate_possible" not in lab.log(), "doubt")
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ import sys
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 # not this folder itself: its names would hide those of the library
-sys.path[0] = os.path.join(HERE, "support")
-from lab import (  # noqa: E402
-    Failure, Lab, Sink, check, entry_bytes, equal, message_bytes,
-    need_strace, tap)
+sys.path[0] = os.path.join(os.path.dirname(__file__), "../support")
+from harness import want  # noqa: E402
+from entries import entry_bytes, message_bytes  # noqa: E402
+from lab import Lab, Sink, need_strace, tap  # noqa: E402
 
 
 def module(name):
@@ -37,7 +37,7 @@ RCPTS = ["a@example.net", "b@example.net", "c@example.net"]
 
 def files(box):
     box = pathlib.Path(box)
-    check(not list(box.glob("tmp/*")), "left in tmp")
+    want(not list(box.glob("tmp/*")), "left in tmp")
     return [email.message_from_bytes(path.read_bytes())
             for path in box.glob("new/*")]
 
@@ -48,7 +48,7 @@ def copies(box, mid, rcpt):
         if m["Message-ID"] != f"<{mid}>" or m["Delivered-To"] != rcpt:
             continue
         n += 1
-        check(m["Return-Path"] == "<s@test.example>" and
+        want(m["Return-Path"] == "<s@test.example>" and
               m.get_payload() in ("hi\n", "body\n"),
               f"not the message: {bytes(m)!r}")
     return n
@@ -58,9 +58,9 @@ def judge_count(tally, lab, box, mid, rcpt, least, most=2):
     n = copies(box, mid, rcpt)
     tally.lost += n < least
     tally.twice += max(0, n - 1)
-    check(n >= least, f"{rcpt}: LOST")
-    check(n <= most, f"{rcpt}: {n} times")
-    check(n < 2 or kill.doubted(lab, rcpt),
+    want(n >= least, f"{rcpt}: LOST")
+    want(n <= most, f"{rcpt}: {n} times")
+    want(n < 2 or kill.doubted(lab, rcpt),
           f"{rcpt}: {n} times, and not logged as possibly doubled")
 
 
@@ -87,7 +87,7 @@ def killed_at_once(folder):
         return lab.submit(mid, *RCPTS[:2], wrap=wrap)
 
     def judge(sweep, lab, mid, status):
-        check(status in (0, -9, 137), f"status {status}")
+        want(status in (0, -9, 137), f"status {status}")
         for rcpt in RCPTS[:2]:
             sweep.count(lab, mid, rcpt, status == 0)
 

@@ -17,12 +17,11 @@ import time
 
 sys.dont_write_bytecode = True
 # not this folder itself: its names would hide those of the library
-sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                           "support")
+sys.path[0] = os.path.join(os.path.dirname(__file__), "../support")
+from harness import POSTHASTE, Failure, Skip, equal, need, want  # noqa: E402
+from entries import entry_bytes, grown_journal, message_bytes  # noqa: E402
 from lab import (  # noqa: E402
-    LONG, POSTHASTE, Failure, Lab, Sink, Skip, calls_of, check, email_report,
-    entry_bytes, equal, grown_journal, message_bytes, need, need_strace,
-    sample, tap)
+    LONG, Lab, Sink, calls_of, email_report, need_strace, sample, tap)
 
 SHUTDOWN = 0x8004587d        # EXT4_IOC_SHUTDOWN
 NO_LOG_FLUSH = 2
@@ -88,7 +87,7 @@ class Disk:
         shutil.copyfile(self.image, self.image + "+")
         os.unlink(self.image)
         self.image += "+"
-        check(self.mount() and self.alive(), "the disk does not come back")
+        want(self.mount() and self.alive(), "the disk does not come back")
 
     def alive(self):
         try:
@@ -192,10 +191,10 @@ class Sweep:
         n = self.sink.counts(lambda a: True).get((mid, rcpt), 0)
         self.lost += n < least
         self.twice += max(0, n - 1)
-        check(n >= least, f"{rcpt}: LOST")
-        check(n <= most, f"{rcpt}: {n} times, at most {most} expected")
+        want(n >= least, f"{rcpt}: LOST")
+        want(n <= most, f"{rcpt}: {n} times, at most {most} expected")
         if n > 1:
-            check(any(e.get("status") == "duplicate_possible" and
+            want(any(e.get("status") == "duplicate_possible" and
                       e.get("to") == rcpt for e in self.lab.events()),
                   f"{rcpt}: {n} times, and not logged as possibly doubled")
 
@@ -239,7 +238,7 @@ class Sweep:
                 "inject=fsync,fdatasync,syncfs:retval=0"])
             equal(found[1], 0, "the status")
             self.settle(*found, "syncs faked")
-        check(self.faults, f"{name}: faked syncs went unnoticed, so this "
+        want(self.faults, f"{name}: faked syncs went unnoticed, so this "
               "test proves nothing")
         return [f"{name}, syncs faked: {self.faults[0]}"]
 
@@ -259,7 +258,7 @@ def judge_submission(sweep, mid, status, _synced):
     # the one who was told 0 may forget it
     sweep.count(mid, "a@example.net", int(status == 0), 1)
     for a in list(sweep.sink.accepted):
-        check(a.id != mid or a.data.endswith(b"\r\n\r\nhi\r\n"),
+        want(a.id != mid or a.data.endswith(b"\r\n\r\nhi\r\n"),
               f"not the message: {a.data!r}")
 
 
@@ -351,9 +350,9 @@ def report(folder):
                email_report(r.data)[0] == f"<{mid}>"]
         sweep.lost += not ids
         sweep.twice += max(0, len(ids) - 1)
-        check(ids, "the report is LOST")
+        want(ids, "the report is LOST")
         equal(len(set(ids)), 1, "reports made")
-        check(len(ids) < 3, f"it came {len(ids)} times")
+        want(len(ids) < 3, f"it came {len(ids)} times")
 
     with stage(folder) as (disk, sink):
         return Sweep(folder, disk, sink, prepare, ["-q"],

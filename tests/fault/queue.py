@@ -19,12 +19,12 @@ import time
 
 sys.dont_write_bytecode = True
 # not this folder itself: its names would hide those of the library
-sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                           "support")
+sys.path[0] = os.path.join(os.path.dirname(__file__), "../support")
+from harness import (  # noqa: E402
+    POSTHASTE, Skip, equal, eventually, need, want)
+from entries import entry_bytes, journal_line, message_bytes  # noqa: E402
 from lab import (  # noqa: E402
-    POSTHASTE, ROUTE, Lab, Sink, Skip, check, entry_bytes,
-    equal, faketime_library, journal_line, message_bytes, need, need_strace,
-    tap, wait_for)
+    ROUTE, Lab, Sink, faketime_library, need_strace, tap)
 
 
 # --- kept and sent ---
@@ -36,12 +36,12 @@ def relay_down(folder):
         status, out, err = lab.run("-i", "a@example.net", stdin=b"hi\n")
         equal((status, out, err), (0, b"", b""), "submission")
         text = lab.good("-bp", silent=False).decode()
-        check("a@example.net" in text and "Connection refused" in text,
+        want("a@example.net" in text and "Connection refused" in text,
               text)
-        check(text.rstrip().endswith("in 1 Request."), text)
+        want(text.rstrip().endswith("in 1 Request."), text)
         entry, = lab.list()
         equal(entry["attempts"], 1, "attempts")
-        check(time.time() < entry["next"] <= time.time() + 3710,
+        want(time.time() < entry["next"] <= time.time() + 3710,
               f"next: {entry}")
         lab.good("-q")
         equal(len(sink.accepted), 0, "sent before its time")
@@ -49,7 +49,7 @@ def relay_down(folder):
         lab.make_due()
         lab.good("-q")
         equal([a.rcpts for a in sink.accepted], [["a@example.net"]], "sent")
-        check(sink.accepted[0].data.endswith(b"\r\n\r\nhi\r\n"),
+        want(sink.accepted[0].data.endswith(b"\r\n\r\nhi\r\n"),
               repr(sink.accepted[0].data))
         equal(lab.good("-bp", silent=False), b"Mail queue is empty\n", "mailq")
         equal((lab.names(), lab.names("tmp"), lab.names("corrupt")),
@@ -94,12 +94,12 @@ def background(folder):
             os.close(end)
         child.communicate(b"Message-ID: <bg>\n\nhi\n", timeout=30)
         equal(child.returncode, 0, "status")
-        check(time.monotonic() - begin < 5, "did not return at once")
+        want(time.monotonic() - begin < 5, "did not return at once")
         held = [n for n, (fd, _) in pipes.items() if not sees_end(fd)]
         for fd, _ in pipes.values():
             os.close(fd)
         sink.up()
-        wait_for(lambda: not lab.names(), "delivery in the background", 60)
+        eventually(lambda: not lab.names(), "delivery in the background", 60)
         equal(held, [], "descriptors still open")
         equal(sink.counts(), {("bg", "a@example.net"): 1}, "sent")
 
@@ -110,13 +110,13 @@ def always(folder):
         lab = Lab(folder, sink.up().port, "queue = always")
         status, out, err = lab.submit("one", "a@example.net")
         equal((status, out + err), (0, b""), "submission")
-        wait_for(lambda: sink.accepted, "delivery")
-        wait_for(lambda: not lab.names(), "removal")
-        check("status\":\"queued" in lab.log().replace(" ", ""), lab.log())
+        eventually(lambda: sink.accepted, "delivery")
+        eventually(lambda: not lab.names(), "removal")
+        want("status\":\"queued" in lab.log().replace(" ", ""), lab.log())
         status, out, err = lab.submit("no", "nobody@example.net",
                                       args=["-odi"])
         equal(status, 67, "-odi with a refusal")
-        check(b"550 5.1.1" in err, repr(err))
+        want(b"550 5.1.1" in err, repr(err))
         equal(lab.names(), [], "queue")
 
 
@@ -126,9 +126,9 @@ def never(folder):
         lab = Lab(folder, sink.port, "queue = never")
         status, _, err = lab.submit("one", "a@example.net")
         equal(status, 75, "status")
-        check(b"a@example.net" in err, repr(err))
+        want(b"a@example.net" in err, repr(err))
         equal(lab.good("-bp", silent=False), b"Mail queue is empty\n", "mailq")
-        check(not lab.queue.exists(), "a queue was made")
+        want(not lab.queue.exists(), "a queue was made")
 
 
 def untended(folder):
@@ -208,7 +208,7 @@ def steps_down(folder):
         lab.run("-t", stdin=b"nobody to send it to\n")
         equal(os.stat(f"{folder}/log").st_uid, 65534, "the log's owner")
         equal(lab.submit("one", "a@example.net")[0], 0, "status")
-        wait_for(lambda: not lab.names() and "sent" in lab.log(),
+        eventually(lambda: not lab.names() and "sent" in lab.log(),
                  "the run in the background, and its log")
         lab.hold("two", "later@example.net")
         for path in lab.queue.glob("mess/*"):
@@ -221,7 +221,7 @@ def drains_by_itself(folder):
         lab = Lab(folder, sink.up().port)
         lab.hold("due", "a@example.net")
         equal(lab.submit("now", "b@example.net")[0], 0, "status")
-        wait_for(lambda: not lab.names(), "the drain")
+        eventually(lambda: not lab.names(), "the drain")
         equal(sink.counts(), {("due", "a@example.net"): 1,
                               ("now", "b@example.net"): 1}, "sent")
 
@@ -260,7 +260,7 @@ def no_delay(folder):
         for _ in range(3):
             lab.good("-q")
         equal(lab.list()[0]["attempts"], 3, "attempts")
-        check(lab.list()[0]["next"] <= time.time(), "next")
+        want(lab.list()[0]["next"] <= time.time(), "next")
 
 
 def dead_destination(folder):
@@ -272,7 +272,7 @@ def dead_destination(folder):
             lab.put(i, entry_bytes(["a@example.net"], message_bytes(f"m{i}")))
         lab.good("-q")
         equal(len(lab.names()), 20, "entries")
-        check(all(not n.endswith(",0") for n in lab.names()), "rescheduled")
+        want(all(not n.endswith(",0") for n in lab.names()), "rescheduled")
 
 
 # --- choosing and administering ---
@@ -325,7 +325,7 @@ def administration(folder):
         lab.hold("two", "later@example.net")
         one, two = [e["id"] for e in lab.list()]
         shown = lab.good("--show", one, silent=False)
-        check(b"a@example.net" in shown and b"<one>" in shown and
+        want(b"a@example.net" in shown and b"<one>" in shown and
               b"\nhi" in shown.replace(b"\r", b""), repr(shown))
         lab.good("--hold", one)
         lab.good("-q")
@@ -341,7 +341,7 @@ def administration(folder):
         equal(sink.counts(), {("one", "a@example.net"): 1}, "released")
         equal(lab.list()[0]["attempts"], 2, "retried")
         lab.good("--hold", "ALL")
-        check(lab.list()[0]["held"], "--hold ALL")
+        want(lab.list()[0]["held"], "--hold ALL")
         lab.good("--release", "ALL")
         lab.good("--remove", "ALL")
         equal(lab.names(), [], "--remove ALL")
@@ -406,7 +406,7 @@ def named_transport(folder):
                 two.answer = lambda _: "450 4.2.0 later"
                 equal(lab.submit(f"{name}.new", "a@example.net", args=[
                     "--transport", "two", *args])[0], 0, name)
-                wait_for(lambda l=lab, a=args: "-odq" in a or [
+                eventually(lambda l=lab, a=args: "-odq" in a or [
                     e["attempts"] for e in l.list()] == [1], name)
                 two.answer = lambda _: "250 ok"
                 lab.drain()
@@ -424,11 +424,11 @@ def shown(folder):
         body = "\x1b[2J caf\u00e9 \u202e\x07" + "\u00e9" * 450
         lab.hold("one", "a@example.net", body=body)
         seen = on_a_terminal(lab, "--show", "ALL")
-        check("?[2J caf\u00e9 ??".encode() in seen, repr(seen[:500]))
-        check(("\u00e9" * 450).encode() in seen, "cut characters")
-        check(not any(c in seen for c in b"\x1b\x07"), repr(seen[:500]))
+        want("?[2J caf\u00e9 ??".encode() in seen, repr(seen[:500]))
+        want(("\u00e9" * 450).encode() in seen, "cut characters")
+        want(not any(c in seen for c in b"\x1b\x07"), repr(seen[:500]))
         text = lab.good("--show", "ALL", silent=False)
-        check(body.encode() + b"\n" in text, "elsewhere: as it is")
+        want(body.encode() + b"\n" in text, "elsewhere: as it is")
 
 
 def listing(folder):
@@ -442,16 +442,16 @@ def listing(folder):
             "account", "recipients")), "fields")
         equal((entry["sender"], entry["attempts"], entry["held"],
                entry["account"]), ("s@test.example", 1, False, None), "facts")
-        check(abs(entry["queued"] - time.time()) < 60, "queued")
+        want(abs(entry["queued"] - time.time()) < 60, "queued")
         equal(entry["recipients"], [{
             "address": "later@example.net", "status": "deferred",
             "code": 450, "dsn": "4.2.1", "host": "127.0.0.1",
             "text": "mailbox busy"}], "recipients")
         text = lab.good("-bp", silent=False).decode()
-        check(re.search(r"^-Queue ID- .*\n" + entry["id"] +
+        want(re.search(r"^-Queue ID- .*\n" + entry["id"] +
                         r"\*? +\d+ \w{3} \w{3} [ \d]\d [\d:]{8}  "
                         r"s@test\.example\n", text), text)
-        check(re.search(r"\n-- \d+ Kbytes in 1 Request\.\n$", text), text)
+        want(re.search(r"\n-- \d+ Kbytes in 1 Request\.\n$", text), text)
 
 
 # --- reports ---
@@ -480,7 +480,7 @@ def well_formed(accepted, to="s@test.example"):
     equal(report.get_param("report-type"), "delivery-status", "report-type")
     equal(report["Auto-Submitted"], "auto-replied", "Auto-Submitted")
     equal(report["To"].addresses[0].addr_spec, to, "To")
-    check(abs(email.utils.parsedate_to_datetime(report["Date"]).timestamp() -
+    want(abs(email.utils.parsedate_to_datetime(report["Date"]).timestamp() -
               time.time()) < 100, "Date")
     for field in ("From", "Message-ID", "Subject", "MIME-Version"):
         equal(len(report.get_all(field, [])), 1, field)
@@ -508,7 +508,7 @@ def refused_in_run(folder):
         equal(about["Reporting-MTA"], "dns; test.example", "Reporting-MTA")
         equal(about["Original-Envelope-Id"], "env+1", "Original-Envelope-Id")
         arrival = email.utils.parsedate_to_datetime(about["Arrival-Date"])
-        check(begin - 1 <= arrival.timestamp() <= time.time(), "Arrival-Date")
+        want(begin - 1 <= arrival.timestamp() <= time.time(), "Arrival-Date")
         equal(len(rcpts), 1, "recipients")
         equal({name: str(rcpts[0][name]) for name in rcpts[0].keys()}, {
             "Final-Recipient": "rfc822; nobody@example.net",
@@ -517,8 +517,8 @@ def refused_in_run(folder):
             "Diagnostic-Code": "smtp; 550 5.1.1 no such user <here>",
         }, "recipient")
         equal(parts[2].get_content_type(), "text/rfc822-headers", "third")
-        check(b"secret words" not in sink.reports()[0].data, "RET=HDRS")
-        check("nobody@example.net" in parts[0].get_content(), "words")
+        want(b"secret words" not in sink.reports()[0].data, "RET=HDRS")
+        want("nobody@example.net" in parts[0].get_content(), "words")
         events = [e for e in lab.events() if e["status"] in
                   ("failed", "sent") and e["from"] == "s@test.example"]
         equal(sorted((e["to"], e["status"], e["attempt"]) for e in events),
@@ -595,7 +595,7 @@ def delay(folder):
         equal((rcpt["Action"], rcpt["Status"]), ("delayed", "4.2.1"),
               "recipient")
         until = email.utils.parsedate_to_datetime(rcpt["Will-Retry-Until"])
-        check(abs(until.timestamp() - hours - 86400) < 60,
+        want(abs(until.timestamp() - hours - 86400) < 60,
               rcpt["Will-Retry-Until"])
         equal(report["In-Reply-To"], "<one>", "In-Reply-To")
 
@@ -623,7 +623,7 @@ def no_report_of_report(folder):
         equal(len(lab.names("corrupt")), 1, "in corrupt")
         lab.good("-q")
         equal(len(lab.names("corrupt")), 1, "in corrupt")
-        check(lab.names("corrupt")[0] in lab.log(), "the log's words")
+        want(lab.names("corrupt")[0] in lab.log(), "the log's words")
 
 
 def partial(folder):
@@ -652,7 +652,7 @@ def partial_at_once(folder):
         status, _, err = lab.submit("one", "a@example.net", "no@example.net",
                                     "later@example.net")
         equal(status, 67, "status")
-        check(b"no@example.net" in err, repr(err))
+        want(b"no@example.net" in err, repr(err))
         entry, = lab.list()
         equal([r["address"] for r in entry["recipients"]],
               ["later@example.net"], "held")
@@ -686,7 +686,7 @@ def poison(folder):
         equal(lab.names(), [], "left in mess")
         equal(len(lab.names("corrupt")), 9, "in corrupt")
         for name in lab.names("corrupt"):
-            check(name in lab.log(), f"{name} is not in the log")
+            want(name in lab.log(), f"{name} is not in the log")
 
 
 def foreign_files(folder):
@@ -722,7 +722,7 @@ def foreign_files(folder):
         # what dead writers leave is swept
         (lab.queue / "tmp" / "torn").write_bytes(good[:50])
         lab.good("-q")
-        check("torn" not in lab.names("tmp"), "a dead writer's file stays")
+        want("torn" not in lab.names("tmp"), "a dead writer's file stays")
 
 
 # --- many at once ---
@@ -744,8 +744,8 @@ def race(folder, entries, runners, seconds):
         equal(len(found), entries, "accepted")
         equal({k: n for k, n in found.items() if n != 1}, {}, "repeated")
         equal(lab.names(), [], "queue")
-        check(sink.most <= 4 * runners, f"{sink.most} connections at once")
-        check("duplicate_possible" not in lab.log(), "doubt")
+        want(sink.most <= 4 * runners, f"{sink.most} connections at once")
+        want("duplicate_possible" not in lab.log(), "doubt")
         return (f"{entries} entries, {runners} runners: each accepted once, "
                 f"{sink.connections} connections, at most {sink.most} at "
                 f"once, {entries / took:.0f} messages/s")
@@ -771,7 +771,7 @@ def one_runner(folder):
             lab.put(i, entry_bytes(["a@example.net"], message_bytes(f"m{i}")))
         lab.good("-q")
         equal(len(sink.counts()), 400, "accepted")
-        check(sink.most <= 3, f"{sink.most} connections at once")
+        want(sink.most <= 3, f"{sink.most} connections at once")
         return [f"400 entries over {sink.connections} connections"]
 
 
@@ -793,7 +793,7 @@ def many_destinations(folder):
         equal(lab.names(), [], "queue")
         equal(sorted(sink.counts().values()), [1] * 48, "accepted")
         # a connection's end is seen late, so messages are what is counted
-        check(sink.most_taking <= 3, f"{sink.most_taking} at once")
+        want(sink.most_taking <= 3, f"{sink.most_taking} at once")
         return [f"{sink.connections} connections, {sink.most_taking} at once"]
 
 
@@ -820,15 +820,15 @@ def ten_thousand(folder):
         took = (after.children_user + after.children_system -
                 before.children_user - before.children_system)
         del begin
-        check(text.rstrip().endswith(b"in 10000 Requests."), text[-200:])
-        check(took < 2, f"listing took {took:.2f} s of processor time")
+        want(text.rstrip().endswith(b"in 10000 Requests."), text[-200:])
+        want(took < 2, f"listing took {took:.2f} s of processor time")
         equal(len(lab.list()), 10000, "as JSON")
         words = [f"listed in {took:.2f} s of processor time"]
         with contextlib.suppress(Skip):
             need_strace()
             calls = system_calls(lab, f"{folder}/trace", "-q")
             # a directory's page holds some hundred names
-            check(len(calls) < 700, f"{len(calls)} system calls for nothing")
+            want(len(calls) < 700, f"{len(calls)} system calls for nothing")
             opened = [c for c in calls if "made0" in c]
             equal(opened[:3], [], "entries opened for nothing")
             waited = [c for c in calls if re.search(

@@ -9,9 +9,8 @@ import subprocess
 import sys
 
 sys.dont_write_bytecode = True
-HERE = pathlib.Path(__file__).resolve().parent
 # in place of this folder, whose queue.py would hide the library's
-sys.path[0] = str(HERE.parent / "wire")
+sys.path[0] = os.path.join(os.path.dirname(__file__), "../support")
 import harness  # noqa: E402
 from harness import Failure  # noqa: E402
 
@@ -62,7 +61,7 @@ def unreadable(argv, path, mode):
 
 def no_room(folder, _):
     """Nowhere to put what does not fit into memory."""
-    unshare = ["unshare", "-um" if not os.geteuid() else "-Urum"]
+    unshare = harness.namespace("uts", "mount")
     if subprocess.run(unshare + ["true"], capture_output=True,
                       check=False).returncode:
         raise harness.Skip("no namespaces here")

@@ -14,7 +14,7 @@ import sys
 
 sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "wire"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import harness  # noqa: E402
 
 RUN = HERE.parent / "bench" / "run"
@@ -121,9 +121,7 @@ TESTS = [(f.__doc__, f) for f in (small, flights, distance, sizes, queue,
 
 
 def main():
-    names = sys.argv[1:]
-    return harness.tap([t for t in TESTS if not names or
-                        t[0].split(":")[0] in names], workers=1)
+    return harness.tap(TESTS, workers=1)
 
 
 if __name__ == "__main__":

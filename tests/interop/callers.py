@@ -12,8 +12,7 @@ import shutil
 import subprocess
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                                "support"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import interop  # noqa: E402
 from interop import harness, want  # noqa: E402
 
@@ -216,11 +215,11 @@ def cron(desk):
     daemon = interop.Peer("callers", ["/usr/sbin/cron", "-f", "-L", "15"],
                           folder, CRON.format(login=LOGIN))
     try:
-        interop.eventually(
+        harness.eventually(
             lambda: pathlib.Path(folder, "server1.message-1").exists() or
             list(pathlib.Path(folder).glob("server1.message-*")),
-            f"mail of cron ({daemon.output.read_text('latin-1')})", 75)
-        interop.eventually(lambda: "status=" in interop.log(folder),
+            f"mail of cron ({daemon.words()})", 75)
+        harness.eventually(lambda: "status=" in interop.log(folder),
                            "a line in the log")
     finally:
         daemon.stop()
@@ -231,8 +230,8 @@ def cron(desk):
     has(message, f"Subject: Cron <{LOGIN}@", "printf 'line", "X-Cron-Env: <")
     want(body(message) == "line\r\n.\r\ngr\u00fcn\r\n".encode(),
          f"body {body(message)}")
-    want(not daemon.output.read_bytes(),
-         f"printed {daemon.output.read_bytes()}")
+    want(not daemon.words(),
+         f"printed {daemon.words()}")
 
 
 def git_environment():

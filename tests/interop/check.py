@@ -9,10 +9,8 @@ import pathlib
 import subprocess
 import sys
 
-TOP = pathlib.Path(os.environ.get(
-    "TOP_SRCDIR", pathlib.Path(__file__).resolve().parents[2]))
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(TOP / "tests/wire"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import harness  # noqa: E402
 from harness import want  # noqa: E402
 
@@ -301,9 +299,9 @@ def environment(place):
 def in_namespace(place, script):
     """As root of a mount namespace of its own."""
     return subprocess.run(
-        ["unshare", "-rm", "sh", "-ec", script], stdin=subprocess.DEVNULL,
-        timeout=60, check=False, capture_output=True, text=True,
-        env=place.env)
+        [*harness.namespace("mount"), "sh", "-ec", script],
+        stdin=subprocess.DEVNULL, timeout=60, check=False,
+        capture_output=True, text=True, env=place.env)
 
 
 def no_authorities(place):

@@ -8,9 +8,7 @@ import pathlib
 import shutil
 import sys
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                                "support"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import interop  # noqa: E402
 from interop import harness, want  # noqa: E402
 from callers import CRON, CRONTAB, LOGIN  # noqa: E402
@@ -57,17 +55,17 @@ def ask_cron(folder):
     daemon = interop.Peer("callers", ["/usr/sbin/cron", "-f", "-L", "15"],
                           folder, CRON.format(login=LOGIN))
     try:
-        interop.eventually(lambda: "status=queued" in interop.log(folder),
+        harness.eventually(lambda: "status=queued" in interop.log(folder),
                            "a queued message", 75)
-        want(not daemon.output.read_bytes(),
-             f"cron printed {daemon.output.read_bytes()}")
+        want(not daemon.words(),
+             f"cron printed {daemon.words()}")
     finally:
         daemon.stop()
 
 
 def night(_, folder):
     """cron's mail while Postfix is down: kept, listed, delivered, gone"""
-    ports = interop.free_ports(2)
+    ports = harness.free_ports(2)
     certificates = pathlib.Path(folder).parent / "certs"
     config = pathlib.Path(folder, "home/.config/posthaste.conf")
     config.write_text(CONFIG.format(folder=folder, port=ports[0],
@@ -80,7 +78,7 @@ def night(_, folder):
     try:
         posthaste(folder, "--retry", "ALL")
         posthaste(folder, "-q")
-        stored = interop.eventually(
+        stored = harness.eventually(
             lambda: [p.read_bytes() for p in
                      pathlib.Path(folder, "postfix").glob("mail/box/new/*")],
             "mail at Postfix", 60)

@@ -11,8 +11,7 @@ import pathlib
 import subprocess
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                                "support"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import mxnet  # noqa: E402
 from mxnet import Hosts, submit, want  # noqa: E402
 
@@ -201,7 +200,7 @@ def with_python(paths):
 def with_opendkim(path):
     done = subprocess.run(["opendkim-testmsg", "-C"], timeout=60,
                           stdin=open(path, "rb"), capture_output=True,
-                          env={**os.environ, "PATH": mxnet.PATH})
+                          env={**os.environ, "PATH": mxnet.harness.PATH})
     return done.returncode == 0 and not done.stderr, done
 
 

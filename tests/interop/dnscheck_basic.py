@@ -19,14 +19,11 @@ import sys
 import threading
 import time
 
-TOP = pathlib.Path(os.environ.get(
-    "TOP_SRCDIR", pathlib.Path(__file__).resolve().parents[2]))
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(TOP / "tests/wire"))
-sys.path.insert(0, str(TOP / "tests/interop"))
-sys.path.insert(0, str(TOP / "tests/interop/support"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import fetch  # noqa: E402
 import harness  # noqa: E402
+import mxnet  # noqa: E402
 from harness import want  # noqa: E402
 from nameserver import Dns  # noqa: E402
 
@@ -461,43 +458,16 @@ def screen(place):
          "colour with NO_COLOR")
 
 
-# --- a network and a helper of our own ---
-
-INSIDE = r"""
-set -e
-ip link set lo up
-if ! [ -x "$HELPER" ]; then
-    scratch=$(mktemp -d)
-    mount -t tmpfs tmpfs "$scratch"
-    mkdir "$scratch/upper" "$scratch/work"
-    lower=$(dirname "$HELPER")
-    while ! [ -d "$lower" ]; do lower=$(dirname "$lower"); done
-    mount -t overlay overlay -o \
-        "lowerdir=$lower,upperdir=$scratch/upper,workdir=$scratch/work" \
-        "$lower"
-    umount -l "$scratch"
-    rmdir "$scratch"
-    mkdir -p "$(dirname "$HELPER")"
-    cp "$BUILT" "$HELPER"
-fi
-exec "$@"
-"""
-
-
 def main():
-    if "DNSCHECK_AGAIN" not in os.environ:
-        built = pathlib.Path(harness.POSTHASTE).with_name("posthaste-fetch")
-        path = re.search(rb"/[ -~]*/posthaste-fetch\0",
-                         pathlib.Path(harness.POSTHASTE).read_bytes())
-        if not path or not built.exists():
-            print("1..0 # SKIP built without MTA-STS")
-            return 0
-        os.environ.update(DNSCHECK_AGAIN="yes", BUILT=str(built),
-                          HELPER=path[0][:-1].decode())
-        os.execvp("unshare", ["unshare", "-mn" if os.geteuid() == 0 else "-rmn", "/bin/sh", "-c", INSIDE,
-                              "sh", sys.executable,
-                              os.path.abspath(__file__)])
-    return harness.tap(TESTS)
+    if not pathlib.Path(harness.POSTHASTE).with_name(
+            "posthaste-fetch").exists():
+        print("1..0 # SKIP built without MTA-STS")
+        return 0
+    harness.enter("net", "mount")
+    harness.command("ip", "link", "set", "lo", "up")
+    with mxnet.scratch() as folder:
+        mxnet.install_fetch(folder)
+        return harness.tap(TESTS)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,7 @@ import sys
 import threading
 import urllib.parse
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                                "support"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import interop  # noqa: E402
 from interop import Sent, harness, want  # noqa: E402
 
@@ -109,7 +108,7 @@ class Dovecot:
         self.relay = harness.Server(folder, 1, "extension CHUNKING\n",
                                     certificates, 300)
         self.tokens = TokenServer()
-        self.port, = interop.free_ports(1)
+        self.port, = harness.free_ports(1)
         words = {"folder": folder, "certificates": certificates,
                  "port": self.port, "relay": self.relay.port,
                  "tokens": self.tokens.server_address[1],

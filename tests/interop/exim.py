@@ -9,10 +9,9 @@ import pathlib
 import re
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                                "support"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import interop  # noqa: E402
-from interop import Sent, want  # noqa: E402
+from interop import Sent, harness, want  # noqa: E402
 
 CONF = r"""primary_hostname = mail.example.test
 spool_directory = {folder}/spool
@@ -95,7 +94,7 @@ class Exim:
     def __init__(self, folder, certificates):
         self.folder = pathlib.Path(folder)
         self.ca = f"{certificates}/ca.pem"
-        self.starttls, self.implicit = interop.free_ports(2)
+        self.starttls, self.implicit = harness.free_ports(2)
         conf = self.folder / "exim.conf"
         conf.write_text(CONF.format(folder=folder, starttls=self.starttls,
                                     implicit=self.implicit))
@@ -111,13 +110,13 @@ class Exim:
         return (self.folder / "log/mainlog").read_text("latin-1")
 
     def logged(self, regex):
-        return interop.eventually(
+        return harness.eventually(
             lambda: re.search(regex, self.log(), re.M), regex)
 
     def delivered(self, box, subject):
         marks = [f"\nSubject: {subject}\n".encode(),
                  f"\nEnvelope-to: {box}@example.test\n".encode()]
-        return interop.eventually(
+        return harness.eventually(
             lambda: [m for m in (p.read_bytes() for p in
                                  self.folder.glob("mail/box/new/*"))
                      if all(mark in m for mark in marks)],

@@ -21,12 +21,10 @@ import threading
 import time
 
 sys.dont_write_bytecode = True
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "wire"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import harness  # noqa: E402
-from harness import want  # noqa: E402
+from harness import PATH, want  # noqa: E402
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 V4, V6 = "192.0.2.1", "2001:db8::1"
 HOLE4, HOLE6 = "198.51.100.91", "2001:db8:dead::91"
 REFUSES6 = "2001:db8::2"
@@ -59,10 +57,7 @@ CLEAR = "kind = smtp\nno_starttls = yes\nport = 2525\n"
 
 
 def ip(words):
-    done = subprocess.run(["ip"] + words.split(), capture_output=True,
-                          env={"PATH": PATH}, timeout=30)
-    if done.returncode:
-        sys.exit(f"Bail out! ip {words}: {done.stderr.decode()}")
+    harness.command("ip", *words.split())
 
 
 # --- servers ---
@@ -176,12 +171,11 @@ def resolver_is(address):
 
 # --- runs ---
 
-class Client:
+class Client(harness.Place):
     def __init__(self, folder, transport, timeout="3s", queue="never",
                  dns="", routes=""):
-        self.folder = folder
+        super().__init__(folder)
         os.makedirs(f"{folder}/queue", 0o700, exist_ok=True)
-        self.config = pathlib.Path(folder, "config")
         self.config.write_text(CONFIG.format(
             folder=folder, transport=transport, timeout=timeout, queue=queue,
             dns=dns, routes=routes))
@@ -189,12 +183,10 @@ class Client:
 
     def run(self, *argv, message=b"Subject: s\n\nhi\n", around=()):
         begin = time.monotonic()
-        done = subprocess.run(
-            [*around, harness.POSTHASTE, "-C", str(self.config), *argv],
-            input=message, capture_output=True, timeout=60, cwd="/",
-            env={**harness.environment(self.folder), "PATH": PATH})
+        done = super().run(*argv, stdin=message, wrap=around, cwd="/",
+                           env={"PATH": PATH})
         self.seconds = time.monotonic() - begin
-        return done.returncode, done.stdout.decode(), done.stderr.decode()
+        return done
 
     def send(self, *argv, **more):
         return self.run("-i", "-f", "a@example.test", *argv,
@@ -203,9 +195,6 @@ class Client:
     def sent(self, *argv, **more):
         done = self.send(*argv, **more)
         want(done == (0, "", ""), done)
-
-    def log(self):
-        return pathlib.Path(self.folder, "log").read_text()
 
     def listing(self):
         status, out, err = self.run("-bp", "--json")
@@ -400,7 +389,7 @@ def srv_that_leads_nowhere(folder, certificates):
 
 # --- no network ---
 
-ALONE = ("unshare", "--net")
+ALONE = tuple(harness.namespace("net"))
 
 
 def no_network(transport, dns=""):
@@ -488,7 +477,7 @@ def own_names():
     os.rmdir(copy)
 
 
-def inside(names):
+def inside():
     own_names()
     for words in ("link set lo up", "addr add 192.0.2.1/24 dev lo",
                   "link add hole0 type veth peer name hole1",
@@ -505,21 +494,13 @@ def inside(names):
     for address in (V6, REFUSES6, "2001:db8::7"):
         ip(f"-6 addr add {address}/128 dev lo nodad")
     # one network, so one at a time
-    return harness.tap([t for t in tests() if not names or t[0] in names],
-                       workers=1)
+    return harness.tap(tests(), workers=1)
 
 
 def main():
     harness.need_programs()
-    if os.environ.get("EYEBALLS_INSIDE") == "yes":
-        return inside(sys.argv[1:])
-    if os.geteuid():
-        print("Bail out! must be root")
-        return 1
-    return subprocess.call(
-        ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child",
-         "--mount-proc", sys.executable] + sys.argv,
-        env={**os.environ, "EYEBALLS_INSIDE": "yes"})
+    harness.enter("net", "mount", "pid")
+    return inside()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ TOP_SRCDIR, POSTHASTE  as for tests/wire/run.py
 """
 
 import os
-import pathlib
 import signal
 import socket
 import shutil
@@ -19,18 +18,13 @@ import threading
 import time
 
 sys.dont_write_bytecode = True
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "wire"))
-sys.path.insert(0, str(HERE / "support"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
+import entries  # noqa: E402
 import harness  # noqa: E402
-import machine  # noqa: E402
 from harness import Skip, want  # noqa: E402
 
 ALICE, BOB = 47001, 47002
 MEMORY = 128 * 1024          # of a run and of each of its workers, in KiB
-SANITIZED = "libasan" in subprocess.run(
-    ["ldd", harness.POSTHASTE], stdout=subprocess.PIPE,
-    check=False).stdout.decode()
 HEAD = """[general]
 hostname = host.example.test
 domain = example.test
@@ -128,47 +122,34 @@ class Relay:
         return [sender for _, sender in self.taken]
 
 
-class Queue:
+class Queue(harness.Place):
     """A configuration, and a queue that several users may write."""
 
     def __init__(self, folder, relays, timeout="10m", schedule="7m30s",
                  queue="", more=""):
-        self.folder = pathlib.Path(folder)
+        super().__init__(folder)
         text = HEAD.format(folder=folder, timeout=timeout,
                            schedule=schedule, queue=queue)
         for name, relay in relays.items():
             text += TRANSPORT.format(name=name, port=relay.port)
-        self.config = self.folder / "posthaste.conf"
         self.config.write_text(text + more)
         self.mess = self.folder / "queue/mess"
-        self.env = harness.environment(folder)
         self.program = harness.POSTHASTE
         for part in ("tmp", "mess", "corrupt"):
             (self.folder / "queue" / part).mkdir(parents=True)
             if os.getuid() == 0:
                 (self.folder / "queue" / part).chmod(0o2770)
 
-    def argv(self, *argv):
-        return [self.program, "-C", str(self.config), *argv]
-
-    def posthaste(self, *argv, **more):
-        return subprocess.run(self.argv(*argv), env=self.env, timeout=120,
-                              stdin=subprocess.DEVNULL, check=False,
-                              stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, **more)
-
-    def run(self, *argv, **more):
-        return subprocess.Popen(self.argv("-q", *argv), env=self.env,
-                                stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, **more)
+    def start(self, *argv, **more):
+        return super().start(*argv, program=self.program,
+                             **{"stdin": subprocess.DEVNULL, **more})
 
     def put(self, name, rcpt, sender="a@example.test", uid=None, when=0,
             body=b"From: a@example.test\r\n\r\nhello\r\n", header=None):
         """An entry, as an atomic rename makes it appear."""
         rcpts = [rcpt] if isinstance(rcpt, str) else rcpt
         header = header or b"".join(b"rcpt %s\n" % r.encode() for r in rcpts)
-        data = machine.made(
+        data = entries.made(
             b"queued %d\nuid %d\nsender %s\n" %
             (time.time(), os.getuid() if uid is None else uid,
              sender.encode()) + header, body)
@@ -182,26 +163,11 @@ class Queue:
     def names(self):
         return sorted(os.listdir(self.mess))
 
-    def log(self):
-        path = self.folder / "log"
-        return path.read_text(errors="replace") if path.exists() else ""
 
 
 def ended(child, limit=100):
-    try:
-        out, err = child.communicate(timeout=limit)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.communicate()
-        raise harness.Failure(f"still running after {limit} s") from None
-    return child.returncode, out.decode(), err.decode()
-
-
-def eventually(find, what, seconds):
-    until = time.monotonic() + seconds
-    while not find():
-        want(time.monotonic() < until, f"{what}: not within {seconds} s")
-        time.sleep(0.05)
+    status, out, err = harness.finish(child, None, limit)
+    return status, out.decode(), err.decode()
 
 
 def stop(child):
@@ -217,14 +183,14 @@ def silent_servers_delay_nobody(folder, _):
         q = Queue(folder, {**silent, "good": good})
         for i in range(12):
             q.put(f"a{i}", f"x@s{i}.example", "alice@example.test", ALICE)
-        child = q.run()
-        eventually(lambda: sum(r.connections for r in silent.values()) >= 10,
+        child = q.start("-q")
+        harness.eventually(lambda: sum(r.connections for r in silent.values()) >= 10,
                    "the silent ones are tried", 20)
         begun = time.monotonic()
         q.put("b1", "x@good.example", "bob@example.test", BOB)
-        eventually(lambda: good.taken, "bob's mail", 40)
+        harness.eventually(lambda: good.taken, "bob's mail", 40)
         q.put("a99", "x@good.example", "alice@example.test", ALICE)
-        eventually(lambda: len(good.taken) == 2, "alice's other mail", 55)
+        harness.eventually(lambda: len(good.taken) == 2, "alice's other mail", 55)
         want(good.taken[0][0] - begun < 40, good.taken)
         stop(child)
     for relay in silent.values():
@@ -238,11 +204,11 @@ def more_silent_servers_than_workers(folder, _):
                            "good": good}, queue="concurrency = 1")
         for i in range(5):
             q.put(f"a{i}", f"x@s{i}.example", "alice@example.test", ALICE)
-        child = q.run()
-        eventually(lambda: sum(r.connections for r in silent) >= 4,
+        child = q.start("-q")
+        harness.eventually(lambda: sum(r.connections for r in silent) >= 4,
                    "all workers stand still", 60)
         q.put("b1", "x@good.example", "bob@example.test", BOB)
-        eventually(lambda: good.taken, "bob's mail", 55)
+        harness.eventually(lambda: good.taken, "bob's mail", 55)
         stop(child)
     for relay in silent:
         relay.__exit__()
@@ -252,11 +218,11 @@ def a_run_sends_what_comes_meanwhile(folder, _):
     with Relay(slow=8) as slow, Relay() as good:
         q = Queue(folder, {"slow": slow, "good": good})
         q.put("a1", "x@slow.example")
-        child = q.run()
-        eventually(lambda: slow.now, "the slow one is tried", 10)
+        child = q.start("-q")
+        harness.eventually(lambda: slow.now, "the slow one is tried", 10)
         begun = time.monotonic()
         q.put("b1", "x@good.example")
-        eventually(lambda: good.taken, "the second mail", 5)
+        harness.eventually(lambda: good.taken, "the second mail", 5)
         want(not slow.taken, "the run waited")
         q.put("b2", "x@good.example")
         want(ended(child) == (0, "", ""), "the run")
@@ -270,10 +236,10 @@ def one_users_heap_lets_others_in(folder, _):
         q = Queue(folder, {"good": good}, queue="connections = 1")
         for i in range(150):
             q.put(f"a{i:03d}", "x@good.example", "alice@example.test", ALICE)
-        child = q.run()
-        eventually(lambda: len(good.taken) > 3, "alice's mail", 20)
+        child = q.start("-q")
+        harness.eventually(lambda: len(good.taken) > 3, "alice's mail", 20)
         q.put("b1", "x@good.example", "bob@example.test", BOB)
-        eventually(lambda: "bob@example.test" in good.senders() or
+        harness.eventually(lambda: "bob@example.test" in good.senders() or
                    any("bob" in line for line in good.senders()),
                    "bob's mail", 20)
         want(len(good.taken) < 100, len(good.taken))
@@ -287,7 +253,7 @@ def one_connection_carries_all(folder, _):
         q = Queue(folder, {"good": good})
         for i in range(40):
             q.put(f"a{i:03d}", "x@good.example")
-        want(ended(q.run()) == (0, "", ""), "the run")
+        want(ended(q.start("-q")) == (0, "", ""), "the run")
         want((len(good.taken), good.connections) == (40, 1),
              (len(good.taken), good.connections))
 
@@ -299,7 +265,7 @@ def no_more_than_concurrency_and_connections(folder, _):
     for i in range(6):
         for j in range(110 if i == 0 else 2):
             q.put(f"a{i}x{j:03d}", f"x@r{i}.example")
-    child = q.run()
+    child = q.start("-q")
     while child.poll() is None and not relays["r0"].taken[20:]:
         highest = max(highest, sum(bool(r.now) for r in relays.values()))
         time.sleep(0.01)
@@ -319,8 +285,8 @@ def a_run_ends_in_good_order(folder, _):
         for i in range(3):
             q.put(f"a{i}", "x@silent.example")
         q.put("b", "x@slow.example")
-        child = q.run()
-        eventually(lambda: silent.connections and slow.now, "both", 10)
+        child = q.start("-q")
+        harness.eventually(lambda: silent.connections and slow.now, "both", 10)
         child.send_signal(signal.SIGTERM)
         status, _, err = ended(child, 80)
         want(status == 0, (status, err))
@@ -336,15 +302,15 @@ def cut_off_comes_last(folder, _):
                   queue="concurrency = 1")
         for i in range(3):
             q.put(f"a{i}", "x@s.example", "alice@example.test")
-        child = q.run(start_new_session=True)
-        eventually(lambda: silent.connections, "the silent one", 10)
+        child = q.start("-q", start_new_session=True)
+        harness.eventually(lambda: silent.connections, "the silent one", 10)
         time.sleep(0.3)
         os.killpg(child.pid, signal.SIGKILL)
         child.communicate()
         # as if it had come to the journal of each
         q.put("b", "x@good.example", "bob@example.test")
-        child = q.run()
-        eventually(lambda: good.taken, "the rest", 30)
+        child = q.start("-q")
+        harness.eventually(lambda: good.taken, "the rest", 30)
         stop(child)
 
 
@@ -365,12 +331,10 @@ def no_process_is_an_outcome(folder, _):
 
         sleeper = subprocess.Popen(["sleep", "60"], **as_nobody)
         try:
-            child = subprocess.Popen(
-                ["prlimit", "--nproc=1", *q.argv("-q")],
+            child = q.start(
+                "-q", wrap=("prlimit", "--nproc=1"),
                 # looking for leaks takes a process, too
-                env={**q.env, "ASAN_OPTIONS": "detect_leaks=0"},
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE, **as_nobody)
+                env={"ASAN_OPTIONS": "detect_leaks=0"}, **as_nobody)
             status, _, err = ended(child)
         finally:
             sleeper.kill()
@@ -380,8 +344,8 @@ def no_process_is_an_outcome(folder, _):
         want(len(lines) == 3 and all(
             "fork" in line and "status=deferred" in line and
             "attempt=1" in line for line in lines), q.log())
-        done = q.posthaste("-q", **as_nobody)
-        want(done.returncode == 0 and len(good.taken) == 2 and
+        done = ended(q.start("-q", **as_nobody))
+        want(done[0] == 0 and len(good.taken) == 2 and
              not q.names(), (done, good.taken, q.names()))
 
 
@@ -393,9 +357,7 @@ def measured(q, limit=60):
             "s = subprocess.call(sys.argv[1:]); "
             "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); "
             "sys.exit(s)")
-    child = subprocess.Popen([sys.executable, "-c", code, *q.argv("-q")],
-                             env=q.env, stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child = q.start("-q", wrap=(sys.executable, "-c", code))
     status, out, err = ended(child, limit)
     want(status == 0, (status, out, err))
     return int(out.split()[-1])
@@ -413,7 +375,7 @@ def many_domains(folder, _):
         memory = measured(q, 100)
         want(len(good.taken) == 1 and good.taken[0][0] - begun < 20,
              "bob's mail")
-        want(SANITIZED or memory < MEMORY, f"{memory} KiB")
+        want(harness.sanitized() or memory < MEMORY, f"{memory} KiB")
         want(other.connections == 0, "nobody else")
 
 
@@ -428,7 +390,7 @@ def very_many_recipients(folder, _):
         memory = measured(q, 100)
         want(any("bob" in s or s for s in good.senders()) and
              len(good.taken) >= 2, good.taken)
-        want(SANITIZED or memory < MEMORY, f"{memory} KiB")
+        want(harness.sanitized() or memory < MEMORY, f"{memory} KiB")
         want("b,0" not in q.names(), q.names())
 
 
@@ -441,13 +403,12 @@ def by_hand(folder, _):
         # within the schedule: a longer wait is a changed clock's
         later = int(time.time()) + 400
         q.put("a", ["x@busy.example", "y@good.example"], when=later)
-        done = q.posthaste("-v", "-qIa")
-        err = done.stderr.decode()
-        want(done.returncode == 0 and "x@busy.example" in err and
+        status, _, err = q.run("-v", "-qIa", limit=120)
+        want(status == 0 and "x@busy.example" in err and
              "4.2.0" in err and "y@good.example" in err, err)
         want(q.names() == [f"a,{later}"], q.names())
-        done = q.posthaste("-q")
-        want(done.stderr == b"" and len(good.taken) == 1, done)
+        done = q.run("-q", limit=120)
+        want(done[2] == "" and len(good.taken) == 1, done)
 
 
 def nothing_due_is_quick(folder, _):
@@ -456,9 +417,9 @@ def nothing_due_is_quick(folder, _):
     times = []
     for _ in range(5):                  # on a busy machine, too
         begun = time.monotonic()
-        want(ended(q.run()) == (0, "", ""), "the run")
+        want(ended(q.start("-q")) == (0, "", ""), "the run")
         times.append(time.monotonic() - begun)
-    want(SANITIZED or min(times) < 0.5, f"slow: {times}")
+    want(harness.sanitized() or min(times) < 0.5, f"slow: {times}")
 
 
 TESTS = [
@@ -472,6 +433,5 @@ TESTS = [
 
 if __name__ == "__main__":
     harness.need_programs()
-    wanted = sys.argv[1:]
-    sys.exit(harness.tap([(test.__name__.replace("_", " "), test) for test in TESTS
-                 if not wanted or test.__name__ in wanted], 13))
+    sys.exit(harness.tap([(test.__name__.replace("_", " "), test)
+                          for test in TESTS], 13))

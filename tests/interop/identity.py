@@ -13,10 +13,8 @@ import subprocess
 import sys
 import threading
 
-TOP = pathlib.Path(os.environ.get(
-    "TOP_SRCDIR", pathlib.Path(__file__).resolve().parents[2]))
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(TOP / "tests/wire"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import harness  # noqa: E402
 from harness import Skip, want  # noqa: E402
 
@@ -149,8 +147,7 @@ def in_namespace(place, host, hosts, argv):
     """posthaste on a host of that name, with that /etc/hosts; None where
     this machine permits none of it."""
     (place.folder / "hosts").write_text(hosts)
-    command = ["unshare", "-um"] if not os.geteuid() else \
-        ["unshare", "-Urum"]
+    command = harness.namespace("uts", "mount")
     script = ("import os, socket, subprocess, sys\n"
               "socket.sethostname(sys.argv[1])\n"
               "if subprocess.call(['mount', '--bind', sys.argv[2],"

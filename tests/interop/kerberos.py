@@ -7,8 +7,7 @@ import pathlib
 import subprocess
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                                "support"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import interop  # noqa: E402
 from interop import Sent, harness, want  # noqa: E402
 
@@ -52,7 +51,7 @@ class Realm:
     def __init__(self, folder, certificates):
         self.folder = pathlib.Path(folder)
         self.ca = f"{certificates}/ca.pem"
-        port, = interop.free_ports(1)
+        port, = harness.free_ports(1)
         for name, text in (("krb5.conf", KRB5), ("kdc.conf", KDC)):
             (self.folder / name).write_text(text.format(folder=folder,
                                                         port=port))
@@ -62,7 +61,7 @@ class Realm:
                       "addprinc -randkey smtp/localhost",
                       f"ktadd -k {folder}/keytab smtp/localhost"):
             self.tool("kadmin.local", "-q", query)
-        self.kdc = interop.Daemon(
+        self.kdc = harness.Daemon(
             ["krb5kdc", "-n", "-P", f"{folder}/kdc.pid"], folder,
             self.environment(folder), "kdc")
         self.kdc.wait_port(port, greeting=False)

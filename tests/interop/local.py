@@ -15,13 +15,9 @@ import subprocess
 import sys
 import time
 
-TOP = pathlib.Path(os.environ.get(
-    "TOP_SRCDIR", pathlib.Path(__file__).resolve().parents[2]))
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(TOP / "tests/wire"))
-sys.path.insert(0, str(TOP / "tests/interop/support"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import harness  # noqa: E402
-import interop  # noqa: E402
 from harness import want  # noqa: E402
 
 CONFIG = """[general]
@@ -60,28 +56,18 @@ LETTER = (b"From: a@x.example\r\nSubject: =?utf-8?q?gr=C3=BCn?=\r\n\r\n"
 BODY = b"gr\xc3\xbcn\n.\n..\nFrom here\n\nlast\n"
 
 
-class Place:
-    def __init__(self, folder):
-        self.folder = pathlib.Path(folder)
-        self.env = harness.environment(folder)
-
-    def config(self, way, command="true", queue="never", timeout="1m",
+class Place(harness.Place):
+    def write(self, way, command="true", queue="never", timeout="1m",
                more=""):
-        path = self.folder / "c.conf"
-        path.write_text(CONFIG.format(
+        self.configure(CONFIG.format(
             folder=self.folder, way=way, command=command, queue=queue,
             timeout=timeout) + more)
-        path.chmod(0o600)
 
     def run(self, argv, stdin=LETTER, limits=(), wait=60):
         def restrict():
             for what, most in limits:
                 resource.setrlimit(what, (most, most))
-        done = subprocess.run(
-            [harness.POSTHASTE, "-C", str(self.folder / "c.conf"), *argv],
-            input=stdin, capture_output=True, env=self.env,
-            cwd=self.folder, timeout=wait, preexec_fn=restrict)
-        return done.returncode, done.stdout.decode(), done.stderr.decode()
+        return super().run(*argv, stdin=stdin, limit=wait, before=restrict)
 
     def mail(self, *argv, **more):
         return self.run(["-i", "-f", "s@x.example", *argv], **more)
@@ -114,7 +100,7 @@ def head_and_body(path):
 
 def into_maildir(place):
     """a file a recipient, as maildir(5) has it, for its owner alone"""
-    place.config("box")
+    place.write("box")
     silent(place.mail("a@y.example", "B@y.example"))
     silent(place.run(["-i", "-f", "<>", "c@y.example"]))
     files = place.files(BOX)
@@ -145,14 +131,14 @@ def into_maildir(place):
 
 def memory(mebibytes):
     """A limit, where the program's memory is its own."""
-    if interop.sanitized():
+    if harness.sanitized():
         return []
     return [(resource.RLIMIT_DATA, mebibytes << 20)]
 
 
 def maildir_large(place):
     """20 MiB in few megabytes of memory"""
-    place.config("box")
+    place.write("box")
     text = b"Subject: x\n\n" + b"0123456789abcdef\n" * 1200000
     found = place.mail("a@y.example", stdin=text, limits=memory(24))
     silent(found)
@@ -164,16 +150,16 @@ def maildir_full(place):
     """no room: 75, nothing left in tmp or new; or the next in the list"""
     big = LETTER + b"x" * 70 + b"\n" * 200000
     small = [(resource.RLIMIT_FSIZE, 100000)]
-    place.config("box")
+    place.write("box")
     status, _, err = place.mail("a@y.example", stdin=big, limits=small)
     want(status == 75 and "the maildir" in err and "large" in err,
          f"{status} {err}")
     want(not place.files(BOX) + place.files(BOX, "tmp"), "files are left")
     (place.folder / "other").write_text("in the way")
-    place.config("other")
+    place.write("other")
     status, _, err = place.mail("a@y.example")
     want(status == 75 and "Not a directory" in err, f"{status} {err}")
-    place.config("dead other box")
+    place.write("dead other box")
     silent(place.mail("a@y.example"))
     want(len(place.files(BOX)) == 1, "not in the next")
 
@@ -183,7 +169,7 @@ def maildir_links(place):
     (place.folder / BOX).mkdir(parents=True)
     (place.folder / "elsewhere").mkdir()
     os.symlink(place.folder / "elsewhere", place.folder / BOX / "new")
-    place.config("box")
+    place.write("box")
     status, _, err = place.mail("a@y.example")
     want(status == 75, f"{status} {err}")
     want(not list((place.folder / "elsewhere").iterdir()), "written")
@@ -191,14 +177,14 @@ def maildir_links(place):
 
 def mixed(place):
     """one message to a maildir, a command, nowhere and a dead relay"""
-    place.config("box", command=f"cat >{place.folder}/got", more="".join(
+    place.write("box", command=f"cat >{place.folder}/got", more="".join(
         f"[route {n}]\nfrom_domain = x.example\nto_domain = {n}.example\n"
         f"transport = {n}\n" for n in ("cmd", "drop", "dead")).replace(
             "from_domain = x.example\n", ""))
     # the first route that matches is the one of all
-    text = (place.folder / "c.conf").read_text()
+    text = place.config.read_text()
     first = "[route all]\ntransport = box\n"
-    (place.folder / "c.conf").write_text(text.replace(first, "") + first)
+    place.config.write_text(text.replace(first, "") + first)
     silent(place.mail("a@box.example", "a@cmd.example", "a@drop.example"))
     want(len(place.files(BOX)) == 1, "maildir")
     lines = (place.folder / "got").read_bytes().split(b"\n")
@@ -211,7 +197,7 @@ def mixed(place):
 
 def command_environment(place):
     """what it is told, in its environment alone, and nothing else"""
-    place.config("cmd", command=f"env >{place.folder}/env; "
+    place.write("cmd", command=f"env >{place.folder}/env; "
                  f"cat /proc/self/status >{place.folder}/status; "
                  "cat >/dev/null")
     place.env["SECRET"] = "x"
@@ -237,16 +223,16 @@ def command_statuses(place):
     for n, wanted in ((0, 0), (64, 64), (65, 65), (67, 67), (68, 68),
                       (69, 69), (73, 73), (75, 75), (77, 77), (78, 78),
                       (1, 75), (99, 75), (127, 75), (255, 75)):
-        place.config("cmd", command=f"echo out; echo these words >&2; exit {n}")
+        place.write("cmd", command=f"echo out; echo these words >&2; exit {n}")
         status, out, err = place.mail("a@y.example")
         want(status == wanted and not out, f"{n}: {status} {err}")
         want(n == 0 or ("a@y.example" in err and "these words" in err), err)
     for how in ("kill -9 $$", "kill -TERM $$", "kill -SEGV $$"):
-        place.config("cmd", command=how)
+        place.write("cmd", command=how)
         status, _, err = place.mail("a@y.example")
         want(status == 75 and "signal" in err, f"{how}: {status} {err}")
     # each recipient for himself
-    place.config("cmd", command='cat >/dev/null; test "$LOCAL" = good || '
+    place.write("cmd", command='cat >/dev/null; test "$LOCAL" = good || '
                  'exit 67')
     status, _, err = place.mail("good@y.example", "bad@y.example")
     want(status == 67 and "good@" not in err and "bad@" in err,
@@ -265,85 +251,75 @@ def alive(pattern):
 
 
 def gone(pattern):
-    for _ in range(500):
-        if not alive(pattern):
-            return True
-        time.sleep(0.01)
-    return False
+    harness.eventually(lambda: not alive(pattern), f"the end of {pattern}", 5)
 
 
 def command_hangs(place):
     """at the deadline all of it is ended: 75"""
     mark = f"{100000 + os.getpid()}.25"
-    place.config("cmd", command=f"sleep {mark}; sleep {mark}", timeout="1s")
+    place.write("cmd", command=f"sleep {mark}; sleep {mark}", timeout="1s")
     begun = time.monotonic()
     status, _, err = place.mail("a@y.example")
     want(status == 75 and "did not end within 1 s" in err, f"{status} {err}")
     want(time.monotonic() - begun < 20, "it took long")
-    want(gone(f"sleep {mark}"), "something is left")
+    gone(f"sleep {mark}")
 
 
 def command_leaves(place):
     """what it leaves behind is neither waited for nor left"""
     mark = f"{100000 + os.getpid()}.5"
-    place.config("cmd", command=f"sleep {mark} & cat >/dev/null")
+    place.write("cmd", command=f"sleep {mark} & cat >/dev/null")
     begun = time.monotonic()
     silent(place.mail("a@y.example"))
     want(time.monotonic() - begun < 20, "it took long")
-    want(gone(f"sleep {mark}"), "something is left")
+    gone(f"sleep {mark}")
 
 
 def command_cut_off(place):
     """a signal for us ends it, too"""
     mark = f"{100000 + os.getpid()}.75"
-    place.config("cmd", command=f"sleep {mark}; sleep {mark}")
-    child = subprocess.Popen(
-        [harness.POSTHASTE, "-C", str(place.folder / "c.conf"), "-i",
-         "a@y.example"], stdin=subprocess.PIPE, env=place.env,
-        stderr=subprocess.DEVNULL)
+    place.write("cmd", command=f"sleep {mark}; sleep {mark}")
+    child = place.start("-i", "a@y.example", stderr=subprocess.DEVNULL)
     child.stdin.write(LETTER)
     child.stdin.close()
-    for _ in range(2000):
-        if alive(f"sleep {mark}"):
-            break
-        time.sleep(0.01)
+    harness.eventually(lambda: alive(f"sleep {mark}"), "the command")
     child.send_signal(signal.SIGTERM)
     child.wait(20)
-    want(gone(f"sleep {mark}"), "something is left")
+    gone(f"sleep {mark}")
 
 
 def command_talks(place):
     """a gigabyte of output in bounded memory; its last words are shown"""
-    place.config("cmd", command="head -c 1000000000 /dev/zero; "
+    place.write("cmd", command="head -c 1000000000 /dev/zero; "
                  "echo; echo the last words; exit 69")
     status, out, err = place.mail(
         "a@y.example", limits=memory(64), wait=300)
     want(status == 69 and "the last words" in err and len(err) < 2000 and
          not out, f"{status} {err[:300]}")
-    place.config("cmd", command="printf 'a\\033[2Jb\\n'; exit 69")
+    place.write("cmd", command="printf 'a\\033[2Jb\\n'; exit 69")
     status, _, err = place.mail("a@y.example")
     want(status == 69 and "\033" not in err, f"{status} {err!r}")
     # one that reads nothing of a large message
-    place.config("cmd", command="exit 0")
+    place.write("cmd", command="exit 0")
     silent(place.mail("a@y.example", stdin=b"\n" + b"x\n" * 2000000))
 
 
 def from_queue(place):
     """queued first; a temporary failure waits, a final one is reported"""
-    place.config("box", queue="always")
+    place.write("box", queue="always")
     silent(place.mail("-odq", "a@y.example"))
     want(not (place.folder / BOX).exists(), "delivered at once")
     status, _, err = place.run(["-q"], b"")
     want(status == 0 and len(place.files(BOX)) == 1, f"{status} {err}")
-    place.config("cmd", queue="on_failure", command="exit 75")
+    place.write("cmd", queue="on_failure", command="exit 75")
     silent(place.mail("b@y.example"))
     want("deferred" in place.statuses(), place.events())
-    text = (place.folder / "c.conf").read_text()
-    (place.folder / "c.conf").write_text(text.replace(
+    text = place.config.read_text()
+    place.config.write_text(text.replace(
         "command = exit 75", "command = echo no such user; exit 67")
         + "[route reports]\nfrom_domain = .\ntransport = box\n")
-    text = (place.folder / "c.conf").read_text()
-    (place.folder / "c.conf").write_text(text.replace(
+    text = place.config.read_text()
+    place.config.write_text(text.replace(
         "[route all]\n", "[route all]\nfrom_domain = x.example\n"))
     # a run in the background may have it in hand, by the old file
     for _ in range(200):
@@ -364,7 +340,7 @@ def from_queue(place):
 
 def reports(place):
     """--check, --explain and --probe"""
-    place.config("box", more="")
+    place.write("box", more="")
     status, out, err = place.run(["--check"], b"")
     want(status == 0 and "path = " in out and "command = true" in out,
          f"{status} {out} {err}")
@@ -380,7 +356,7 @@ def reports(place):
         status, out, err = place.run(["--probe", name], b"")
         want(status == 69 and "connects to nothing" in err,
              f"{name}: {status} {err}")
-    place.config("drop")
+    place.write("drop")
     silent(place.mail("a@y.example"))
     event, = [e for e in place.events() if e.get("transport") == "drop"]
     want(event["status"] == "sent" and "discarded" in event["text"], event)

@@ -8,10 +8,10 @@ import email
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                                "support"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import interop  # noqa: E402
 from interop import harness, want  # noqa: E402
 
@@ -102,7 +102,7 @@ def run(folder, script, peer="machine", stdin=b""):
               + script)
     env = interop.peer_environment(folder, "")
     env.pop("XDG_CONFIG_HOME")
-    child = interop.subprocess.run(
+    child = subprocess.run(
         [interop.PEERS, "run", peer, "sh", "-ec", script], input=stdin,
         env=env, timeout=120, capture_output=True, cwd=folder)
     said = (child.stdout + child.stderr).decode("latin-1")

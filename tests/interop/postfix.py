@@ -10,8 +10,7 @@ import re
 import subprocess
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                                "support"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import interop  # noqa: E402
 from interop import Sent, harness, want  # noqa: E402
 
@@ -100,7 +99,7 @@ class Postfix:
     def __init__(self, folder, certificates, ports=None):
         self.folder = pathlib.Path(folder)
         self.ca = f"{certificates}/ca.pem"
-        self.starttls, self.implicit = ports or interop.free_ports(2)
+        self.starttls, self.implicit = ports or harness.free_ports(2)
         words = {"folder": folder, "certificates": certificates,
                  "limit": RECIPIENT_LIMIT, "starttls": self.starttls,
                  "implicit": self.implicit, "uid": 7005}
@@ -129,7 +128,7 @@ class Postfix:
             seen = [m for m in seen
                     if f"\nSubject: {subject}\n".encode() in m]
             return seen if len(seen) >= number else None
-        return interop.eventually(find, f"{number} of {subject}", 60)
+        return harness.eventually(find, f"{number} of {subject}", 60)
 
     def config(self, folder, implicit=False, extra=""):
         return interop.configure(folder, f"""
@@ -214,7 +213,7 @@ def big(server, folder):
     want(ours == theirs, f"checksum {theirs}, not {ours}")
     peak = int(path.read_text())
     print(f"# peak resident set {peak} kB, sha256 {ours[:16]}...")
-    want(interop.sanitized() or peak < 20 * 1024, f"{peak} kB at the peak")
+    want(harness.sanitized() or peak < 20 * 1024, f"{peak} kB at the peak")
 
 
 def system_calls(server, folder):
@@ -235,7 +234,7 @@ def system_calls(server, folder):
     want(total, f"strace said {trace.read_text()}")
     calls = int(total.group(1))
     print(f"# {calls} system calls")
-    want(interop.sanitized() or calls < 6000,
+    want(harness.sanitized() or calls < 6000,
          f"{calls} system calls:\n{trace.read_text()}")
     server.delivered("traced")
 

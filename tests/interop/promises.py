@@ -18,13 +18,11 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
 
 sys.dont_write_bytecode = True
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "wire"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import harness  # noqa: E402
-from harness import Failure, want  # noqa: E402
+from harness import want  # noqa: E402
 
 SECRET = "S3cr3t-w0rd-of-ours"
 MIB = 1 << 20
@@ -59,53 +57,26 @@ password {SECRET}
 """
 
 
-def sanitized():
-    return b"__asan_init" in pathlib.Path(harness.POSTHASTE).read_bytes()
-
-
-class Place:
+class Place(harness.Place):
     """A server, a configuration, a scratch folder."""
 
     def __init__(self, folder, certificates, script="", general="",
                  mechanisms="SCRAM-SHA-256", queue="never",
                  transport=f"password = {SECRET}"):
-        self.folder = folder
+        super().__init__(folder)
         self.server = harness.Server(
             folder, 1, SCRIPT.format(mechanisms=mechanisms) + script,
             certificates)
         self.events = None
-        self.config = pathlib.Path(folder, "config")
-        self.config.write_text(CONFIG.format(
+        self.configure(CONFIG.format(
             folder=folder, port=self.server.port, general=general,
             certificates=certificates, transport=transport, queue=queue))
-        self.config.chmod(0o600)
-        self.env = harness.environment(folder)
 
-    def start(self, *argv, env=None, cwd=None, before=None, user=None,
-              program=None, **more):
-        ends = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE,
-                "stderr": subprocess.PIPE, **more}
-        return subprocess.Popen(
-            [program or harness.POSTHASTE, "-C", str(self.config), *argv],
-            env={**self.env, **(env or {})}, cwd=cwd or self.folder,
-            preexec_fn=before, user=user, **ends)
-
-    def run(self, *argv, stdin=HELLO, limit=40, **more):
-        child = self.start(*argv, **more)
-        try:
-            out, err = child.communicate(stdin, timeout=limit)
-        except subprocess.TimeoutExpired as late:
-            child.kill()
-            child.wait()
-            raise Failure(f"{argv}: still running after {limit} s") from late
-        return child.returncode, (out or b"").decode(), (err or b"").decode()
+    def run(self, *argv, stdin=HELLO, **more):
+        return super().run(*argv, stdin=stdin, **more)
 
     def send(self, *argv, **more):
         return self.run("-i", *argv, "b@example.org", **more)
-
-    def log(self):
-        path = pathlib.Path(self.folder, "log")
-        return path.read_text(errors="replace") if path.exists() else ""
 
     def messages(self):
         if self.events is None:
@@ -126,8 +97,6 @@ def test(**options):
             place = Place(folder, certificates, **options)
             try:
                 function(place)
-            except (OSError, subprocess.SubprocessError) as why:
-                raise Failure(traceback.format_exc()) from why
             finally:
                 place.close()
         TESTS.append((function.__name__.replace("_", "-"), run))
@@ -137,11 +106,9 @@ def test(**options):
 
 def await_event(place, what, seconds=15):
     """Until the server has noted it."""
-    end = time.monotonic() + seconds
-    while what not in (place.server.record.read_text()
-                       if place.server.record.exists() else ""):
-        want(time.monotonic() < end, f"no {what} within {seconds} s")
-        time.sleep(0.01)
+    record = place.server.record
+    harness.eventually(
+        lambda: record.exists() and what in record.read_text(), what, seconds)
 
 
 # --- commands ---
@@ -377,14 +344,12 @@ def signals_while_reading(place):
 
 def until_ignored(child, number):
     """The program has come as far as to ignore the signal."""
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
+    def ignored():
         status = pathlib.Path(f"/proc/{child.pid}/status").read_text()
         mask = int(re.search(r"SigIgn:\s*(\w+)", status)[1], 16)
-        if mask >> (number - 1) & 1:
-            return
-        time.sleep(0.01)
-    raise Failure("the signal is not ignored")
+        return mask >> (number - 1) & 1
+
+    harness.eventually(ignored, "a signal that is ignored")
 
 
 @test()
@@ -503,7 +468,7 @@ def least_memory(place):
 
 @test()
 def little_memory(place):
-    if sanitized():
+    if harness.sanitized():
         return                          # it reserves terabytes
     least = least_memory(place)
     sizes = [least + n * MIB // 16 for n in range(32)] + [64 * MIB, 512 * MIB]
@@ -589,8 +554,7 @@ def an_option_makes_no_machine_queue(place):
 
 
 def main():
-    names = sys.argv[1:]
-    return harness.tap([t for t in TESTS if not names or t[0] in names])
+    return harness.tap(TESTS)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,7 @@ import sys
 import tempfile
 
 sys.dont_write_bytecode = True
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / "support"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import house  # noqa: E402
 
 MESSAGE = "From: you@gmail.com\nTo: someone@example.net\nSubject: s\n\nhi\n"

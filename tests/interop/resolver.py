@@ -3,13 +3,12 @@
 """[dns] resolver is asked for the name of a relay, too; a name that it does
 not know is left to the system. TAP."""
 
+import os
 import pathlib
 import sys
 
 sys.dont_write_bytecode = True
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / "support"))
-sys.path.insert(0, str(HERE.parent / "wire"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import harness  # noqa: E402
 from harness import Failure  # noqa: E402
 from nameserver import Dns  # noqa: E402

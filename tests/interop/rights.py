@@ -22,13 +22,11 @@ import sys
 import time
 
 sys.dont_write_bytecode = True
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "wire"))
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import harness  # noqa: E402
 import promises  # noqa: E402
 from harness import Skip, want  # noqa: E402
-from promises import HELLO, MIB, SECRET, sanitized  # noqa: E402
+from promises import HELLO, MIB, SECRET  # noqa: E402
 
 ALICE, OWNER = 54321, 54322
 TESTS = promises.TESTS

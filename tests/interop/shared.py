@@ -23,24 +23,19 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 
 sys.dont_write_bytecode = True
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / "support"))
-sys.path.insert(0, str(HERE.parent / "wire"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import harness  # noqa: E402
 import house  # noqa: E402
 import machine as shared  # noqa: E402
 from harness import Failure  # noqa: E402
 from hostile import BODY, hostile_entries  # noqa: E402
+from entries import head, journal_line, made, made_large  # noqa: E402
 from machine import (  # noqa: E402
-    CONFIG, DROP, GIDS, IDS, MESSAGE, Machine, PREFIX, PROGRAM, QUEUE, ROOT,
-    SECRET,
-    RUNSTATE, SocketUnit, denied, entries, entry, hand_in, head, journal,
-    listing,
-    log_text, made, made_large, no_new_privileges, run_as, submit, submitted,
-    want)
+    CONFIG, DROP, GIDS, IDS, MESSAGE, PREFIX, PROGRAM, QUEUE, ROOT, RUNSTATE,
+    SECRET, Machine, SocketUnit, denied, entries, entry, hand_in, listing, log_text,
+    no_new_privileges, run_as, submit, submitted, want)
 
 
 # --- what setup makes ---
@@ -520,10 +515,7 @@ class Half:
             preexec_fn=prepare)
         self.child.stdin.write(self.data[:100000])
         self.child.stdin.flush()
-        end = time.monotonic() + 10
-        while not entries("tmp"):
-            want(time.monotonic() < end, "nothing is written")
-            time.sleep(0.01)
+        harness.eventually(lambda: entries("tmp"), "a file to write in", 10)
 
     def signal(self, number):
         done = run_as("alice", ["sh", "-c",
@@ -702,9 +694,10 @@ def what_the_runner_refuses_is_not_taken(folder, certificates):
 def an_entry_stays_its_users(folder, certificates):
     """Also once its journal was written anew, by the queue's owner."""
     with Machine(folder, certificates) as machine:
-        lines = b"".join(journal(f"deferred 0 attempts={n} stage=rcpt exit=75"
-                                 f" code=450 text={'later ' * 70}")
-                         for n in range(1, 400))
+        lines = b"".join(journal_line(
+            f"deferred 0 attempts={n} stage=rcpt exit=75 code=450 "
+            f"text={'later ' * 70}", int(time.time()))
+            for n in range(1, 400))
         data = made(head(IDS["bob"], b"bob@example.test", more=b"cause x\n"),
                     BODY, lines)
         mine = hand_in("alice", data, "h")[1].strip()
@@ -1183,17 +1176,7 @@ TESTS = [setup_rights, setup_follows_no_link, what_to_do_is_said,
          own_queues]
 
 
-def guarded(test):
-    """Whatever a test ends with, the others are run."""
-    def run(folder, certificates):
-        try:
-            test(folder, certificates)
-        except (OSError, subprocess.SubprocessError, ValueError) as why:
-            raise Failure(traceback.format_exc()) from why
-    return run
-
-
-def inside(names):
+def inside():
     house.command("mount", "-t", "tmpfs", "-o", "mode=755,size=600m",
                   "tmpfs", ROOT)
     tempfile.tempdir = str(ROOT)
@@ -1204,19 +1187,18 @@ def inside(names):
         text = str(why).replace("\n", "\n# ")
         print(f"Bail out! cannot be built: {text}")
         return 1
-    tests = [(test.__name__.replace("_", "-"), guarded(test))
+    tests = [(test.__name__.replace("_", "-"), test)
              for test in TESTS]
-    tests += [(f"delivered-by-{user}", guarded(delivered_by(user)))
+    tests += [(f"delivered-by-{user}", delivered_by(user))
               for user in ("root", "posthaste")]
     # one machine, so one at a time
-    return harness.tap([t for t in tests if not names or t[0] in names],
-                       workers=1)
+    return harness.tap(tests, workers=1)
 
 
 def main():
     harness.need_programs()
     if "SHARED_ROOT" in os.environ:
-        return inside(sys.argv[1:])
+        return inside()
     if os.geteuid():
         print("Bail out! must be root")
         return 1
@@ -1224,8 +1206,7 @@ def main():
     # started in there ends with it
     with tempfile.TemporaryDirectory(prefix="shared-") as root:
         return subprocess.call(
-            ["unshare", "--mount", "--pid", "--fork", "--kill-child",
-             "--mount-proc", sys.executable] + sys.argv,
+            harness.namespace("mount", "pid") + [sys.executable] + sys.argv,
             env={**os.environ, "SHARED_ROOT": root})
 
 

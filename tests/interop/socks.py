@@ -6,8 +6,7 @@ import os
 import pathlib
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                                "support"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import interop  # noqa: E402
 from interop import Sent, harness, want  # noqa: E402
 
@@ -21,21 +20,22 @@ password secret
 """
 
 
-class Proxy(interop.Daemon):
+class Proxy(harness.Daemon):
     """microsocks, with a hosts file of its own."""
 
     def __init__(self, folder, name, *options):
-        self.port, = interop.free_ports(1)
+        self.port, = harness.free_ports(1)
         inside = ('mount --bind "$0" /etc/hosts; exec microsocks '
                   '-i 127.0.0.1 "$@"')
         super().__init__(
-            ["unshare", "--mount", "sh", "-ec", inside, f"{folder}/hosts",
-             "-p", str(self.port), *options], folder,
+            harness.namespace("mount") +
+            ["sh", "-ec", inside, f"{folder}/hosts", "-p", str(self.port),
+             *options], folder,
             interop.peer_environment(folder), name)
         self.wait_port(self.port, greeting=False)
 
     def said(self, text):
-        interop.eventually(lambda: text in self.output.read_text("latin-1"),
+        harness.eventually(lambda: text in self.words(),
                            f"{text!r} in the proxy's log")
 
 

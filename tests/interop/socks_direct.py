@@ -8,8 +8,7 @@ import pathlib
 import re
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                                "support"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import mxnet  # noqa: E402
 from mxnet import Hosts, submit, want  # noqa: E402
 
@@ -43,13 +42,12 @@ class Proxy:
     """microsocks, and what it connected to."""
 
     def __init__(self, folder, *arguments):
-        self.daemon = mxnet.Daemon(folder, "microsocks", [
-            "microsocks", "-i", PROXY, "-p", "1080", *arguments])
-        self.daemon.wait_for(lambda: mxnet.answers_tcp(PROXY, 1080),
-                             "microsocks")
+        self.daemon = mxnet.Daemon(
+            ["microsocks", "-i", PROXY, "-p", "1080", *arguments], folder)
+        self.daemon.wait_port(1080, PROXY, greeting=False)
 
     def asked(self):
-        return re.findall(r"connected to (\S+)", self.daemon.output())
+        return re.findall(r"connected to (\S+)", self.daemon.words())
 
     def __enter__(self):
         return self
@@ -79,7 +77,7 @@ def by_address(folder, certificates):
         h.add("192.0.2.11")
         r = submit(folder, at("one"), more=through()).expect(0)
         delivered(h, "192.0.2.11")
-        want(p.asked() == ["192.0.2.11:25"], p.daemon.output())
+        want(p.asked() == ["192.0.2.11:25"], p.daemon.words())
         want(r.lines()[0]["transport"] == "out", r.log)
 
 
@@ -89,7 +87,7 @@ def by_default_port(folder, certificates):
         h.add("192.0.2.11")
         submit(folder, at("one"), more=through(where=PROXY)).expect(0)
         delivered(h, "192.0.2.11")
-        want(p.asked() == ["192.0.2.11:25"], p.daemon.output())
+        want(p.asked() == ["192.0.2.11:25"], p.daemon.words())
 
 
 def by_name(folder, certificates):
@@ -99,7 +97,7 @@ def by_name(folder, certificates):
         h.add("192.0.2.11")
         submit(folder, at("one"), more=through("proxy_dns = yes")).expect(0)
         delivered(h, "192.0.2.11")
-        want(p.asked() == ["mx.one.example.test:25"], p.daemon.output())
+        want(p.asked() == ["mx.one.example.test:25"], p.daemon.words())
     # the proxy's own questions for the address come from getaddrinfo
     ours = [q for q in NAMES.questions()[asked:] if q[1] not in ("A", "AAAA")]
     want(("one.example.test", "MX") in ours, ours)
@@ -113,7 +111,7 @@ def literal_by_name(folder, certificates):
         submit(folder, ["b@[192.0.2.11]"],
                more=through("proxy_dns = yes")).expect(0)
         delivered(h, "192.0.2.11")
-        want(p.asked() == ["192.0.2.11:25"], p.daemon.output())
+        want(p.asked() == ["192.0.2.11:25"], p.daemon.words())
 
 
 def six(folder, certificates):
@@ -122,7 +120,7 @@ def six(folder, certificates):
         h.add("2001:db8::6")
         submit(folder, at("six"), more=through()).expect(0)
         delivered(h, "2001:db8::6")
-        want(p.asked() == ["2001:db8::6:25"], p.daemon.output())
+        want(p.asked() == ["2001:db8::6:25"], p.daemon.words())
 
 
 def password(folder, certificates):
@@ -143,7 +141,7 @@ def password(folder, certificates):
                  "other-one" not in r.err + r.log, r.err)
             want(not status or "proxy" in r.err.lower(), r.err)
         delivered(h, "192.0.2.11")
-        want(p.asked() == ["192.0.2.11:25"], p.daemon.output())
+        want(p.asked() == ["192.0.2.11:25"], p.daemon.words())
 
 
 def first_dead(folder, certificates):
@@ -163,7 +161,7 @@ def several(folder, certificates):
         delivered(h, "192.0.2.11")
         delivered(h, "192.0.2.12")
         want(sorted(p.asked()) == ["192.0.2.11:25", "192.0.2.12:25"],
-             p.daemon.output())
+             p.daemon.words())
 
 
 def all_dead(folder, _):
@@ -183,7 +181,7 @@ def permanent(folder, certificates):
             submit(folder, at("here"), more=through(*keys)).expect(
                 68, "aliases")
         submit(folder, at("self"), more=through()).expect(68, "aliases")
-        want(not p.asked(), p.daemon.output())
+        want(not p.asked(), p.daemon.words())
         submit(folder, at("one"), more=through()).expect(67, "nobody")
         want(not h.connections("127.0.0.1"), "loopback was connected to")
 
@@ -220,14 +218,14 @@ def tor(folder, *settings):
     path.write_text(f"DataDirectory {folder}/tor\nLog notice stdout\n"
                     f"SocksPort {TOR}:9050\nSocksTimeout 3\n" +
                     "\n".join(settings) + "\n")
-    return mxnet.Daemon(folder, "tor", ["tor", "-f", str(path)])
+    return mxnet.Daemon(["tor", "-f", str(path)], folder, name="tor")
 
 
 def tor_disabled(folder, _):
     """Tor with its network disabled: refused, in words"""
     daemon = tor(folder, "DisableNetwork 1")
-    daemon.wait_for(lambda: "DisableNetwork is set" in daemon.output() or
-                    "Bootstrapped" in daemon.output(), "tor")
+    daemon.wait_for(lambda: "DisableNetwork is set" in daemon.words() or
+                    "Bootstrapped" in daemon.words(), "tor")
     r = submit(folder, at("one"), more=through(where=f"{TOR}:9050"))
     daemon.stop()
     r.expect(75, "proxy")
@@ -236,7 +234,7 @@ def tor_disabled(folder, _):
 def tor_offline(folder, certificates):
     """Tor without a network: refused by its port, in words and time"""
     daemon = tor(folder, "DisableNetwork 0")
-    daemon.wait_for(lambda: mxnet.answers_tcp(TOR, 9050), "tor", 30)
+    daemon.wait_port(9050, TOR, greeting=False)
     with Hosts(folder, certificates) as h:
         h.add("192.0.2.11")
         for keys in ((), ("proxy_dns = yes",)):
@@ -263,8 +261,7 @@ def main():
                                 f"TLSA 3 1 1 {'00' * 32}\n"},
             signed=("example.test",), interfaces=("192.0.2.53",))
         mxnet.use_resolver(folder, "192.0.2.53")
-        status = mxnet.tap(TESTS if len(sys.argv) < 2 else
-                           [globals()[n] for n in sys.argv[1:]])
+        status = mxnet.tap(TESTS)
         NAMES.stop()
     return status
 

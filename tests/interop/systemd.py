@@ -20,8 +20,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / "support"))
-sys.path.insert(0, str(HERE.parent / "wire"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import booted  # noqa: E402
 import house  # noqa: E402
 from harness import Failure  # noqa: E402

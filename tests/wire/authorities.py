@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import harness  # noqa: E402
 from harness import Skip, want  # noqa: E402
 
@@ -19,7 +19,7 @@ EMPTY = "for d in /etc/ssl /etc/pki; do [ ! -d $d ] || " \
 
 def attempt(folder, certificates, certificate, argv, more=""):
     """Status and standard error of a send or a probe on such a machine."""
-    probe = subprocess.run(["unshare", "-rm", "sh", "-ec", EMPTY],
+    probe = subprocess.run([*harness.namespace("mount"), "sh", "-ec", EMPTY],
                            capture_output=True, timeout=30, check=False)
     if probe.returncode:
         raise Skip("mount namespaces cannot be made here")
@@ -43,7 +43,7 @@ port = {server.port}
 {more}
 """)
     done = subprocess.run(
-        ["unshare", "-rm", "sh", "-ec", EMPTY + 'exec "$@"', "sh",
+        [*harness.namespace("mount"), "sh", "-ec", EMPTY + 'exec "$@"', "sh",
          harness.POSTHASTE, "-C", path, *argv], input=MESSAGE,
         env=harness.environment(folder), capture_output=True, timeout=60,
         check=False)

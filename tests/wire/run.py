@@ -3,7 +3,6 @@
 """Runs scenarios: one file each, a dialogue with the scripted server.
 The language is in README. TAP on standard output."""
 
-import glob
 import os
 import pathlib
 import re
@@ -12,7 +11,7 @@ import sys
 import time
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import harness  # noqa: E402
 from harness import Failure, want  # noqa: E402
 
@@ -54,7 +53,7 @@ def sections(path):
         match = SECTION.match(line)
         if match and match.group(1).rstrip("0123456789") in (
                 "about", "server", "config", "argv", "stdin", "env", "run",
-                "file", "expect", "body", "base", "relay"):
+                "file", "expect", "body", "base", "relay", "each"):
             found.append((match.group(1), match.group(2) or "", []))
         elif found:
             found[-1][2].append(line)
@@ -66,10 +65,29 @@ def sections(path):
     return found
 
 
+def scenarios(path):
+    """The scenario of a file, or each that a row of its table makes."""
+    parts = sections(path)
+    table = [lines for name, _, lines in parts if name == "each"]
+    if not table:
+        return [Scenario(path.stem, parts)]
+    (_, *columns), *rows = ([word.strip() for word in line.split(" | ")]
+                            for line in table[0])
+    found = []
+    for name, *values in rows:
+        words = dict(zip(columns, values + [""], strict=False))
+        found.append(Scenario(name, [
+            (part, argument, [re.sub(r"@([A-Z]+)@", lambda match:
+                                     words[match.group(1)], line)
+                              for line in lines])
+            for part, argument, lines in parts if part != "each"]))
+    return found
+
+
 class Scenario:
-    def __init__(self, path):
-        self.path = path
-        self.parts = sections(path)
+    def __init__(self, name, parts):
+        self.name = name
+        self.parts = parts
 
     def part(self, name, default=()):
         for found, _, lines in self.parts:
@@ -102,7 +120,7 @@ class Scenario:
              if name not in gone]
 
     def title(self):
-        return f"{self.path.stem}: {' '.join(self.part('about'))}"
+        return f"{self.name}: {' '.join(self.part('about'))}"
 
 
 class Run:
@@ -544,15 +562,15 @@ def dialogue(run):
 
 def main():
     folder = pathlib.Path(__file__).resolve().parent
-    names = sys.argv[1:] or sorted(glob.glob(f"{folder}/*.scenario"))
-    tests = []
-    for name in names:
-        path = pathlib.Path(name)
-        if not path.exists():
-            path = folder / f"{name}.scenario"
-        scenario = Scenario(path)
-        tests.append((scenario.title(), lambda f, c, s=scenario: play(s, f, c)))
-    return harness.tap(tests)
+    words = {pathlib.Path(word).name.removesuffix(".scenario")
+             for word in sys.argv[1:]}
+    found = [(path.stem, scenario) for path in folder.glob("*.scenario")
+             for scenario in scenarios(path)]
+    found.sort(key=lambda pair: f"{pair[1].name}.scenario")
+    return harness.tap(
+        [(scenario.title(), lambda f, c, s=scenario: play(s, f, c))
+         for stem, scenario in found
+         if not words or words & {stem, scenario.name}], only=())
 
 
 if __name__ == "__main__":
