@@ -88,7 +88,7 @@ static bool show_if(const struct entry *e, void *context)
 	return !s->found;
 }
 
-static bool show(struct queue *q, const char *id, struct outcome *why)
+static bool show_entry(struct queue *q, const char *id, struct outcome *why)
 {
 	struct search s = { .id = id };
 	struct entry *e;
@@ -139,33 +139,24 @@ static int show_all(const struct desk *d, struct queue *q)
 	if (!queue_list(q, collect, &ids, &why))
 		status = desk_fail(d, &why);
 	for (i = 0; i < ids.n; i++)
-		if (!show(q, ids.item[i], &why))
+		if (!show_entry(q, ids.item[i], &why))
 			status = desk_fail(d, &why);
 	list_release(&ids);
 	return status;
 }
 
-static bool administer(const struct desk *d, struct queue *q, bool all,
-		       struct outcome *why)
-{
-	const struct options *o = d->options;
-	enum entry_order order = o->command == COMMAND_HOLD ? QUEUE_HOLD :
-		o->command == COMMAND_RELEASE ? QUEUE_RELEASE :
-		o->command == COMMAND_REMOVE ? QUEUE_REMOVE : QUEUE_RETRY;
-
-	if (all)
-		return queue_order_all(q, order, o->transport, why);
-	return queue_order(q, order, o->argument, o->transport, why);
-}
-
 int desk_administer(const struct desk *d)
 {
-	const bool all = !strcmp(d->options->argument, "ALL");
-	const bool shown = d->options->command == COMMAND_SHOW;
+	static const enum order orders[] = {
+		[COMMAND_HOLD] = ORDER_HOLD, [COMMAND_RELEASE] = ORDER_RELEASE,
+		[COMMAND_REMOVE] = ORDER_REMOVE, [COMMAND_RETRY] = ORDER_RETRY,
+	};
+	const struct options *o = d->options;
+	const bool all = !strcmp(o->argument, "ALL");
 	const char *directory = d->config->queue.directory;
 	struct outcome why;
 	struct queue *q;
-	int status = EX_OK;
+	int status;
 
 	if (!directory || !desk_open_queue(d, false, &q, &why)) {
 		if (directory && !access(directory, F_OK))
@@ -178,11 +169,18 @@ int desk_administer(const struct desk *d)
 			     "no directory)", directory ? directory : "");
 		return desk_fail(d, &why);
 	}
-	if (shown && all)
+	if (o->command == COMMAND_SHOW && all)
 		status = show_all(d, q);
-	else if (!(shown ? show(q, d->options->argument, &why) :
-		   administer(d, q, all, &why)))
-		status = desk_fail(d, &why);
+	else if (o->command == COMMAND_SHOW)
+		status = show_entry(q, o->argument, &why) ? EX_OK :
+			 desk_fail(d, &why);
+	else if (all)
+		status = queue_order_all(q, orders[o->command], o->transport,
+					 &why) ? EX_OK : desk_fail(d, &why);
+	else
+		status = queue_order(q, orders[o->command], o->argument,
+				     o->transport, &why) ? EX_OK :
+			 desk_fail(d, &why);
 	queue_close(q);
 	return status;
 }

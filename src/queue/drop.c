@@ -16,6 +16,7 @@
 #include "base/scan.h"
 #include "queue/format.h"
 #include "queue/queue_parts.h"
+#include "queue/serve.h"
 
 enum { WORDS_MAX = 4096, LIST_MAX = 256 * 1024 * 1024, BLOCK = 64 * 1024 };
 
@@ -260,27 +261,10 @@ struct pieces {
 	uint64_t sum;
 };
 
-static long piece_message(struct pieces *p, const char **data)
-{
-	long n;
-
-	if (p->offset == message_size(p->message)) {
-		p->piece++;
-		text_checksum(&p->sum_line, p->sum);
-		*data = p->sum_line.data;
-		return (long)p->sum_line.len;
-	}
-	n = message_bytes(p->message, p->offset, data);
-	if (n > 0) {
-		p->sum = text_sum(p->sum, *data, (size_t)n);
-		p->offset += n;
-	}
-	return n > 0 ? n : -1;
-}
-
 static long next_piece(void *context, const char **data)
 {
 	struct pieces *p = context;
+	long n;
 
 	switch (p->piece) {
 	case PIECE_INTRO:
@@ -293,7 +277,18 @@ static long next_piece(void *context, const char **data)
 		*data = p->header.data;
 		return (long)p->header.len;
 	case PIECE_MESSAGE:
-		return piece_message(p, data);
+		if (p->offset == message_size(p->message)) {
+			p->piece++;
+			text_checksum(&p->sum_line, p->sum);
+			*data = p->sum_line.data;
+			return (long)p->sum_line.len;
+		}
+		n = message_bytes(p->message, p->offset, data);
+		if (n > 0) {
+			p->sum = text_sum(p->sum, *data, (size_t)n);
+			p->offset += n;
+		}
+		return n > 0 ? n : -1;
 	case PIECE_JOURNAL:
 		p->piece = PIECE_END;
 		*data = p->journal->data;
@@ -303,7 +298,7 @@ static long next_piece(void *context, const char **data)
 	}
 }
 
-static bool read_id(const struct buf *output, char id[QUEUE_ID_SIZE],
+static bool drop_id(const struct buf *output, char id[QUEUE_ID_SIZE],
 		    struct outcome *why)
 {
 	size_t n = strcspn(buf_text(output), "\n");
@@ -371,7 +366,7 @@ bool drop_write(const struct queue *q, const struct queue_item *item,
 	buf_add(&p.header, header->data, header->len);
 	begin_intro(&p);
 	good = drop_run(q, &call, &output, why) &&
-	       read_id(&output, id, why);
+	       drop_id(&output, id, why);
 	/* whatever kept it from that, the queue could not be written */
 	if (!good && (why->exit == EX_NOPERM || why->exit == EX_USAGE))
 		why->exit = EX_CANTCREAT;
@@ -384,11 +379,16 @@ bool drop_write(const struct queue *q, const struct queue_item *item,
 
 /* --- list --- */
 
-static bool read_lengths(struct scan *s, char name[QUEUE_NAME_SIZE],
-			 size_t *header, size_t *journal)
+/* One entry of the list; one that cannot be read is passed over. */
+static bool read_listed(struct scan *s, entry_visit *visit, void *context,
+			bool *more)
 {
+	struct entry e = { 0 };
+	int64_t header, journal;
+	struct outcome ignored;
+	char name[QUEUE_NAME_SIZE];
 	struct scan line, word;
-	int64_t h, j;
+	size_t whole;
 
 	if (!scan_until(s, '\n', &line) || !scan_until(&line, ' ', &word) ||
 	    word.end - word.p >= QUEUE_NAME_SIZE)
@@ -396,27 +396,12 @@ static bool read_lengths(struct scan *s, char name[QUEUE_NAME_SIZE],
 	memcpy(name, word.p, (size_t)(word.end - word.p));
 	name[word.end - word.p] = '\0';
 	if (!scan_until(&line, ' ', &word) ||
-	    !scan_number(&word, s->end - s->p, &h) ||
-	    !scan_number(&line, s->end - s->p - h, &j))
+	    !scan_number(&word, s->end - s->p, &header) ||
+	    !scan_number(&line, s->end - s->p - header, &journal))
 		return false;
-	*header = (size_t)h;
-	*journal = (size_t)j;
-	return true;
-}
-
-/* One entry of the list; one that cannot be read is passed over. */
-static bool read_listed(struct scan *s, entry_visit *visit, void *context,
-			bool *more)
-{
-	struct entry e = { 0 };
-	size_t header, journal, whole;
-	struct outcome ignored;
-	char name[QUEUE_NAME_SIZE];
-
-	if (!read_lengths(s, name, &header, &journal))
-		return false;
-	if (text_read_header(s->p, header, &e, &ignored) &&
-	    text_read_journal(s->p + header, journal, &e, &whole, &ignored) &&
+	if (text_read_header(s->p, (size_t)header, &e, &ignored) &&
+	    text_read_journal(s->p + header, (size_t)journal, &e, &whole,
+			      &ignored) &&
 	    text_read_name(name, e.id, &e.next, &e.held)) {
 		memcpy(e.name, name, sizeof(e.name));
 		e.uid = getuid();
@@ -448,14 +433,10 @@ bool drop_list(const struct queue *q, entry_visit *visit, void *context,
 
 /* --- the rest --- */
 
-bool drop_order(const struct queue *q, enum entry_order order, const char *id,
+bool drop_order(const struct queue *q, enum order order, const char *id,
 		const char *transport, struct outcome *why)
 {
-	static const char *const names[] = {
-		[QUEUE_HOLD] = "hold", [QUEUE_RELEASE] = "release",
-		[QUEUE_REMOVE] = "withdraw", [QUEUE_RETRY] = "retry",
-	};
-	const char *const argv[] = { names[order], id ? id : "ALL",
+	const char *const argv[] = { drop_verb(order), id ? id : "ALL",
 				     transport, NULL };
 	const struct drop_call call = { .argv = argv };
 	struct buf output = BUF(WORDS_MAX);

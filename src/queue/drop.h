@@ -44,7 +44,7 @@ bool drop_write(const struct queue *q, const struct queue_item *item,
 bool drop_list(const struct queue *q, entry_visit *visit, void *context,
 	       struct outcome *why) MUST_CHECK;
 /* id NULL: all. */
-bool drop_order(const struct queue *q, enum entry_order order, const char *id,
+bool drop_order(const struct queue *q, enum order order, const char *id,
 		const char *transport, struct outcome *why) MUST_CHECK;
 
 #endif

@@ -46,18 +46,6 @@ static bool is_of(struct qdir *s, const char *name, uid_t uid)
 	return found;
 }
 
-static bool target_open(struct qdir *s, const char *name, uid_t uid,
-			struct target *t, struct outcome *why)
-{
-	struct stat st;
-
-	if (!text_read_name(name, t->id, &t->next, &t->held) ||
-	    !is_of(s, name, uid))
-		return no_entry(t->id, why);
-	snprintf(t->name, sizeof(t->name), "%s", name);
-	return qdir_lock(s, name, &t->fd, &st, why);
-}
-
 static bool target_rename(struct qdir *s, struct target *t, int64_t next,
 			  bool held, struct outcome *why)
 {
@@ -92,26 +80,31 @@ static bool target_retry(struct qdir *s, struct target *t,
 }
 
 /* Not synced. */
-static bool order_one(struct qdir *s, enum entry_order order,
+static bool order_one(struct qdir *s, enum order order,
 		      const char *name, uid_t uid, const char *transport,
 		      struct outcome *why)
 {
 	struct target t = { .fd = -1 };
 	bool good = false;
+	struct stat st;
 
-	if (!target_open(s, name, uid, &t, why))
+	if (!text_read_name(name, t.id, &t.next, &t.held) ||
+	    !is_of(s, name, uid))
+		return no_entry(t.id, why);
+	snprintf(t.name, sizeof(t.name), "%s", name);
+	if (!qdir_lock(s, name, &t.fd, &st, why))
 		return false;
 	switch (order) {
-	case QUEUE_HOLD:
+	case ORDER_HOLD:
 		good = target_rename(s, &t, 0, true, why);
 		break;
-	case QUEUE_RELEASE:
+	case ORDER_RELEASE:
 		good = !t.held || target_rename(s, &t, 0, false, why);
 		break;
-	case QUEUE_REMOVE:
+	case ORDER_REMOVE:
 		good = qdir_unlink(s, t.name, false, why);
 		break;
-	case QUEUE_RETRY:
+	case ORDER_RETRY:
 		good = target_retry(s, &t, transport, why);
 		break;
 	}
@@ -119,17 +112,17 @@ static bool order_one(struct qdir *s, enum entry_order order,
 	return good;
 }
 
-static bool order_sync(struct qdir *s, enum entry_order order,
+static bool order_sync(struct qdir *s, enum order order,
 		       struct outcome *why)
 {
 	if (!qdir_sync(s, why))
 		return false;
-	if (order == QUEUE_RELEASE || order == QUEUE_RETRY)
+	if (order == ORDER_RELEASE || order == ORDER_RETRY)
 		qdir_waken(s);
 	return true;
 }
 
-bool qdir_order(struct qdir *s, enum entry_order order, const char *id,
+bool qdir_order(struct qdir *s, enum order order, const char *id,
 		uid_t uid, const char *transport, struct outcome *why)
 {
 	enum { TRIES = 5 };
@@ -148,7 +141,7 @@ bool qdir_order(struct qdir *s, enum entry_order order, const char *id,
 	return good ? order_sync(s, order, why) : no_entry(id, why);
 }
 
-bool qdir_order_all(struct qdir *s, enum entry_order order, uid_t uid,
+bool qdir_order_all(struct qdir *s, enum order order, uid_t uid,
 		    const char *transport, struct outcome *why)
 {
 	struct list names = { 0 };

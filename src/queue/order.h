@@ -14,12 +14,12 @@
 #define QDIR_ANY ((uid_t)-1)
 
 /* As queue_order; an entry of another user is no entry. */
-bool qdir_order(struct qdir *s, enum entry_order order, const char *id,
+bool qdir_order(struct qdir *s, enum order order, const char *id,
 		uid_t uid, const char *transport,
 		struct outcome *why) MUST_CHECK;
 /* The same for every entry of that user, in one pass over the directory. What
  * one is refused stops no other; *why is then the first one's. */
-bool qdir_order_all(struct qdir *s, enum entry_order order, uid_t uid,
+bool qdir_order_all(struct qdir *s, enum order order, uid_t uid,
 		    const char *transport, struct outcome *why) MUST_CHECK;
 
 #endif

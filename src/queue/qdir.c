@@ -57,7 +57,8 @@ bool qdir_open(const char *directory, bool create, struct qdir *s,
 
 	*s = (struct qdir){ -1, -1, -1, -1, 0, 0 };
 	s->root = open(directory, OPEN_DIRECTORY);
-	if (s->root < 0 && create && errno == ENOENT && file_make_directories(directory))
+	if (s->root < 0 && create && errno == ENOENT &&
+	    file_make_directories(directory))
 		s->root = open(directory, OPEN_DIRECTORY);
 	if (s->root < 0 || fstat(s->root, &root) < 0 ||
 	    !open_part(s, "tmp", create, &made, &s->tmp) ||
@@ -549,28 +550,24 @@ bool qdir_quarantine(struct qdir *s, const char *name, const char *id)
 
 /* --- sweeping --- */
 
-static void sweep_one(struct qdir *s, const char *name)
-{
-	/* on NFS a lock that excludes needs a descriptor to write by */
-	int fd = openat(s->tmp, name, O_RDWR | OPEN_FILE);
-	struct stat st;
-
-	if (fd < 0)
-		return;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	    flock(fd, LOCK_EX | LOCK_NB) == 0)
-		unlinkat(s->tmp, name, 0);
-	close(fd);
-}
-
 void qdir_sweep(struct qdir *s)
 {
 	DIR *dir = read_directory(s->tmp);
 	struct dirent *d;
+	struct stat st;
+	int fd;
 
-	while (dir && (d = readdir(dir)))
-		if (d->d_name[0] != '.')
-			sweep_one(s, d->d_name);
+	while (dir && (d = readdir(dir))) {
+		/* on NFS a lock that excludes needs a descriptor to write by */
+		fd = d->d_name[0] == '.' ? -1 :
+		     openat(s->tmp, d->d_name, O_RDWR | OPEN_FILE);
+		if (fd < 0)
+			continue;
+		if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+		    flock(fd, LOCK_EX | LOCK_NB) == 0)
+			unlinkat(s->tmp, d->d_name, 0);
+		close(fd);
+	}
 	if (dir)
 		closedir(dir);
 }

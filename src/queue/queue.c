@@ -113,46 +113,35 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Where "ID," would be among the sorted names. Ids have no comma. */
-static size_t name_place(const struct list *names, const char *id, size_t n)
+bool queue_find(struct queue *q, const char *id, char name[QUEUE_NAME_SIZE])
 {
-	size_t low = 0, high = names->n, middle;
+	size_t n = strlen(id), low = 0, high, middle;
+	struct outcome ignored;
 	int order;
 
+	if (q->selected && !q->listed) {
+		list_release(&q->names);
+		q->listed = qdir_names(&q->dir, &q->names, &ignored);
+		if (q->names.n)
+			qsort(q->names.item, q->names.n,
+			      sizeof(*q->names.item), by_name);
+	}
+	if (!q->selected || !q->listed)
+		return qdir_find(&q->dir, id, name);
+	/* where "ID," would be; ids have no comma */
+	high = q->names.n;
 	while (low < high) {
 		middle = low + (high - low) / 2;
-		order = strncmp(names->item[middle], id, n);
-		if (order < 0 || (!order && names->item[middle][n] < ','))
+		order = strncmp(q->names.item[middle], id, n);
+		if (order < 0 || (!order && q->names.item[middle][n] < ','))
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low;
-}
-
-static bool read_names(struct queue *q)
-{
-	struct outcome ignored;
-
-	list_release(&q->names);
-	q->listed = qdir_names(&q->dir, &q->names, &ignored);
-	if (q->names.n)
-		qsort(q->names.item, q->names.n, sizeof(*q->names.item),
-		      by_name);
-	return q->listed;
-}
-
-bool queue_find(struct queue *q, const char *id, char name[QUEUE_NAME_SIZE])
-{
-	size_t n = strlen(id), at;
-
-	if (!q->selected || (!q->listed && !read_names(q)))
-		return qdir_find(&q->dir, id, name);
-	at = name_place(&q->names, id, n);
-	if (at == q->names.n || strncmp(q->names.item[at], id, n) != 0 ||
-	    q->names.item[at][n] != ',')
+	if (low == q->names.n || strncmp(q->names.item[low], id, n) != 0 ||
+	    q->names.item[low][n] != ',')
 		return false;
-	snprintf(name, QUEUE_NAME_SIZE, "%s", q->names.item[at]);
+	snprintf(name, QUEUE_NAME_SIZE, "%s", q->names.item[low]);
 	/* renamed since then, or gone */
 	return qdir_has(&q->dir, name) || qdir_find(&q->dir, id, name);
 }
@@ -172,7 +161,7 @@ static bool has_report(struct queue *q, const char *id)
 
 /* --- accepting --- */
 
-/* The text before and behind the message. */
+/* The text before and after the message. */
 struct parts {
 	struct buf header, journal;
 };
@@ -181,20 +170,6 @@ static void parts_release(struct parts *p)
 {
 	buf_release(&p->header);
 	buf_release(&p->journal);
-}
-
-static void add_journal(struct buf *b, const struct queue_item *item)
-{
-	const struct envelope *v = item->envelope;
-	size_t i;
-
-	for (i = 0; i < v->n; i++) {
-		if (!v->rcpt[i].attempts && v->rcpt[i].state == RCPT_PENDING)
-			continue;
-		text_result(b, time(NULL), i, &v->rcpt[i]);
-		if (v->rcpt[i].state == RCPT_FAILED)
-			text_reported(b, time(NULL), REPORT_FAILURE, &i, 1);
-	}
 }
 
 /* What is written must be what can be read again; whoever hands over
@@ -207,15 +182,23 @@ static bool parts_make(struct parts *p, const struct queue_item *item,
 		.queued = item->queued ? item->queued : time(NULL),
 		.size = message_size(item->message),
 	};
+	const struct envelope *v = item->envelope;
 	struct entry again = { 0 };
-	size_t whole;
+	size_t whole, i;
 	bool good;
 
 	e.cause = mem_string(item->cause);
 	p->header = BUF(TEXT_HEADER_MAX);
 	p->journal = BUF(TEXT_JOURNAL_MAX);
 	text_header(&p->header, &e);
-	add_journal(&p->journal, item);
+	for (i = 0; i < v->n; i++) {
+		if (!v->rcpt[i].attempts && v->rcpt[i].state == RCPT_PENDING)
+			continue;
+		text_result(&p->journal, time(NULL), i, &v->rcpt[i]);
+		if (v->rcpt[i].state == RCPT_FAILED)
+			text_reported(&p->journal, time(NULL), REPORT_FAILURE,
+				      &i, 1);
+	}
 	free(e.cause);
 	good = !p->header.full && !p->journal.full &&
 	       text_read_header(p->header.data, p->header.len, &again, why) &&
@@ -229,40 +212,33 @@ static bool parts_make(struct parts *p, const struct queue_item *item,
 			    "the envelope cannot be queued");
 }
 
-static bool add_message(struct qdir_writer *w, struct message *m,
-			struct outcome *why)
-{
-	int64_t offset = 0, size = message_size(m);
-	const char *data;
-	long n;
-
-	for (; offset < size; offset += n) {
-		n = message_bytes(m, offset, &data);
-		if (n <= 0) {
-			qdir_abandon(w);
-			return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
-					    "cannot read the message");
-		}
-		if (!qdir_add(w, data, (size_t)n, why))
-			return false;
-	}
-	return true;
-}
-
 static bool add_local(struct queue *q, const struct queue_item *item,
 		      const struct parts *p, char id[QUEUE_ID_SIZE],
 		      struct outcome *why)
 {
+	const int64_t size = message_size(item->message);
 	struct buf sum = BUF(TEXT_CHECKSUM_SIZE);
 	char name[QUEUE_NAME_SIZE];
 	struct qdir_writer w;
+	const char *data;
+	int64_t offset;
 	bool good;
+	long n;
 
 	if (!qdir_begin(&q->dir, item->id, &w, why))
 		return false;
 	text_name(name, w.id, item->next, item->held);
-	good = qdir_add(&w, p->header.data, p->header.len, why) &&
-	       add_message(&w, item->message, why);
+	good = qdir_add(&w, p->header.data, p->header.len, why);
+	for (offset = 0; good && offset < size; offset += n) {
+		n = message_bytes(item->message, offset, &data);
+		if (n > 0) {
+			good = qdir_add(&w, data, (size_t)n, why);
+		} else {
+			qdir_abandon(&w);
+			good = outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+					    "cannot read the message");
+		}
+	}
 	if (good) {
 		text_checksum(&sum, w.sum);
 		good = qdir_add(&w, sum.data, sum.len, why) &&
@@ -353,31 +329,23 @@ bool queue_look(struct queue *q, const char *id, struct entry **out,
 	return true;
 }
 
-/* Without case, as sendmail does it: domains have none. */
-static bool has_recipient(const struct entry *e, const char *substring)
-{
-	size_t i;
-
-	for (i = 0; i < e->envelope.n; i++)
-		if (strcasestr(e->envelope.rcpt[i].address, substring))
-			return true;
-	return false;
-}
-
 static bool is_selected(struct queue *q, const char *name, const char *id,
 			const struct selection *s)
 {
-	struct outcome why;
+	struct outcome ignored;
 	struct entry e;
 	bool match;
+	size_t i;
 
 	if (s->field == 'I' || !*s->substring)
 		return !strstr(id, s->substring) == s->negated;
-	if (!look_at(q, name, &e, &why))
+	if (!look_at(q, name, &e, &ignored))
 		return false;
-	match = s->field == 'S' ?
-		strcasestr(e.envelope.sender, s->substring) != NULL :
-		has_recipient(&e, s->substring);
+	/* without case, as sendmail does it: domains have none */
+	match = s->field == 'S' &&
+		strcasestr(e.envelope.sender, s->substring);
+	for (i = 0; s->field != 'S' && !match && i < e.envelope.n; i++)
+		match = strcasestr(e.envelope.rcpt[i].address, s->substring);
 	look_end(&e);
 	return match != s->negated;
 }
@@ -441,27 +409,15 @@ bool queue_select(struct queue *q, const struct selection *s,
 	return true;
 }
 
-/* The same, where it may have another name by now. */
-static bool look_again(struct queue *q, const char *name, struct entry *e,
-		       struct outcome *why)
-{
-	char id[QUEUE_ID_SIZE], now[QUEUE_NAME_SIZE];
-	int64_t next;
-	bool held;
-
-	return look_at(q, name, e, why) ||
-	       (why->exit == EX_NOINPUT &&
-		text_read_name(name, id, &next, &held) &&
-		qdir_find(&q->dir, id, now) && look_at(q, now, e, why));
-}
-
 bool queue_list(struct queue *q, entry_visit *visit, void *context,
 		struct outcome *why)
 {
+	char id[QUEUE_ID_SIZE], now[QUEUE_NAME_SIZE];
 	struct list names = { 0 };
-	struct outcome ignored;
+	struct outcome why_not;
 	struct entry e;
-	bool more = true;
+	bool held, more = true;
+	int64_t next;
 	size_t i;
 
 	if (queue_is_remote(q))
@@ -473,7 +429,12 @@ bool queue_list(struct queue *q, entry_visit *visit, void *context,
 	if (names.n)
 		qsort(names.item, names.n, sizeof(*names.item), by_name);
 	for (i = 0; i < names.n && more; i++) {
-		if (!look_again(q, names.item[i], &e, &ignored))
+		/* it may have another name by now */
+		if (!look_at(q, names.item[i], &e, &why_not) &&
+		    (why_not.exit != EX_NOINPUT ||
+		     !text_read_name(names.item[i], id, &next, &held) ||
+		     !qdir_find(&q->dir, id, now) ||
+		     !look_at(q, now, &e, &why_not)))
 			continue;
 		close(e.file->fd);
 		free(e.file);
@@ -550,7 +511,7 @@ bool queue_session(struct queue *q, uid_t uid, unsigned most)
 
 /* --- administration --- */
 
-bool queue_order(struct queue *q, enum entry_order order, const char *id,
+bool queue_order(struct queue *q, enum order order, const char *id,
 		 const char *transport, struct outcome *why)
 {
 	if (queue_is_remote(q))
@@ -567,7 +528,7 @@ bool queue_serve(struct queue *q, struct drop_caller *c, int argc,
 	return drop_serve(&q->dir, c, argc, argv, why);
 }
 
-bool queue_order_all(struct queue *q, enum entry_order order,
+bool queue_order_all(struct queue *q, enum order order,
 		     const char *transport, struct outcome *why)
 {
 	if (queue_is_remote(q))

@@ -264,22 +264,13 @@ void entry_quarantine(struct entry *e, const char *words);
 
 /* --- administration; synced when true --- */
 
-enum entry_order {
-	QUEUE_HOLD,      /* not to be tried */
-	QUEUE_RELEASE,   /* held no more, and due */
-	QUEUE_REMOVE,
-	/* due; transport (NULL: none) is used for its next attempt, after
-	 * which it waits for the time that it would have waited for. A held
-	 * one stays held. */
-	QUEUE_RETRY
-};
 /* False: EX_NOINPUT (no such entry), EX_TEMPFAIL (it is being delivered),
  * EX_NOPERM, EX_IOERR. */
-bool queue_order(struct queue *q, enum entry_order order, const char *id,
+bool queue_order(struct queue *q, enum order order, const char *id,
 		 const char *transport, struct outcome *why) MUST_CHECK;
 /* Every entry of which the caller may know. False: one was refused, which
  * stops no other; *why is the first. */
-bool queue_order_all(struct queue *q, enum entry_order order,
+bool queue_order_all(struct queue *q, enum order order,
 		     const char *transport, struct outcome *why) MUST_CHECK;
 
 #endif

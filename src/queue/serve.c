@@ -163,16 +163,6 @@ static bool is_sane(const struct entry *e, struct outcome *why)
 			    "an entry of times to come");
 }
 
-/* In a file of the queue's owner its own words count, so they have to be
- * true. */
-static bool says_whose(const struct drop_caller *c, const struct entry *e,
-		       struct outcome *why)
-{
-	return !c->by_owner || (e->uid == c->uid && e->foreign && !e->cause) ||
-	       outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
-			    "the entry does not say that it is yours");
-}
-
 /* Reads what was written as the runner will. */
 static bool check(struct qdir *s, const struct drop_caller *c,
 		  struct qdir_writer *w, const char *name,
@@ -188,7 +178,15 @@ static bool check(struct qdir *s, const struct drop_caller *c,
 				    strerror(errno));
 	else if ((good = entry_read(s, name, w->fd, &st, true, &e, &torn,
 				    why))) {
-		good = says_whose(c, &e, why) && is_sane(&e, why);
+		/* in a file of the queue's owner its own words count, so
+		 * they have to be true */
+		if (c->by_owner &&
+		    (e.uid != c->uid || !e.foreign || e.cause))
+			good = outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
+					    "the entry does not say that it "
+					    "is yours");
+		else
+			good = is_sane(&e, why);
 		free(e.file);
 		text_release(&e);
 	}
@@ -304,15 +302,7 @@ static bool do_list(struct qdir *s, struct drop_caller *c, char **argv,
 	return good;
 }
 
-/* --- orders --- */
-
-static bool do_order(struct qdir *s, const struct drop_caller *c,
-		     enum entry_order order, char **argv, struct outcome *why)
-{
-	if (!strcmp(argv[0], "ALL"))
-		return qdir_order_all(s, order, c->uid, argv[1], why);
-	return qdir_order(s, order, argv[0], c->uid, argv[1], why);
-}
+/* --- the verbs --- */
 
 static const struct drop_verb {
 	const char *name;
@@ -320,14 +310,14 @@ static const struct drop_verb {
 	/* NULL: order */
 	bool (*run)(struct qdir *s, struct drop_caller *c, char **argv,
 		    struct outcome *why);
-	enum entry_order order;
+	enum order order;
 } drop_verbs[] = {
 	{ "write", 1, 1, do_write, 0 },
 	{ "list", 0, 0, do_list, 0 },
-	{ "hold", 1, 1, NULL, QUEUE_HOLD },
-	{ "release", 1, 1, NULL, QUEUE_RELEASE },
-	{ "withdraw", 1, 1, NULL, QUEUE_REMOVE },
-	{ "retry", 1, 2, NULL, QUEUE_RETRY },
+	{ "hold", 1, 1, NULL, ORDER_HOLD },
+	{ "release", 1, 1, NULL, ORDER_RELEASE },
+	{ "withdraw", 1, 1, NULL, ORDER_REMOVE },
+	{ "retry", 1, 2, NULL, ORDER_RETRY },
 };
 
 static const struct drop_verb *find_verb(int argc, char **argv)
@@ -339,6 +329,16 @@ static const struct drop_verb *find_verb(int argc, char **argv)
 		    argc - 1 >= drop_verbs[i].least &&
 		    argc - 1 <= drop_verbs[i].most)
 			return &drop_verbs[i];
+	return NULL;
+}
+
+const char *drop_verb(enum order order)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(drop_verbs) / sizeof(*drop_verbs); i++)
+		if (!drop_verbs[i].run && drop_verbs[i].order == order)
+			return drop_verbs[i].name;
 	return NULL;
 }
 
@@ -355,6 +355,9 @@ bool drop_serve(struct qdir *s, struct drop_caller *c, int argc, char **argv,
 	if (!verb)
 		return outcome_fail(why, STAGE_LOCAL, EX_USAGE,
 				    "nothing that posthaste-drop does");
-	return verb->run ? verb->run(s, c, argv + 1, why) :
-	       do_order(s, c, verb->order, argv + 1, why);
+	if (verb->run)
+		return verb->run(s, c, argv + 1, why);
+	if (!strcmp(argv[1], "ALL"))
+		return qdir_order_all(s, verb->order, c->uid, argv[2], why);
+	return qdir_order(s, verb->order, argv[1], c->uid, argv[2], why);
 }

@@ -33,6 +33,8 @@ struct drop_caller {
  * his), EX_DATAERR, EX_CANTCREAT, EX_IOERR. */
 bool drop_serve(struct qdir *s, struct drop_caller *c, int argc, char **argv,
 		struct outcome *why) MUST_CHECK;
+/* The verb of an order. */
+const char *drop_verb(enum order order);
 /* Whether there is such a verb, with that many arguments. */
 bool drop_serves(int argc, char **argv);
 

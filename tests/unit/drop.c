@@ -186,20 +186,20 @@ static void written_and_administered(void **state)
 	assert_string_equal(s.id, id);
 	assert_int_equal(s.queued, 77);
 	assert_int_equal(s.attempts, 3);
-	assert_true(queue_order(&r->remote, QUEUE_HOLD, id, NULL, &why));
+	assert_true(queue_order(&r->remote, ORDER_HOLD, id, NULL, &why));
 	assert_true(listed(&r->remote).held);
-	assert_true(queue_order(&r->remote, QUEUE_RELEASE, id, NULL, &why));
+	assert_true(queue_order(&r->remote, ORDER_RELEASE, id, NULL, &why));
 	assert_false(listed(r->local).held);
-	assert_true(queue_order(&r->remote, QUEUE_RETRY, id, "way", &why));
+	assert_true(queue_order(&r->remote, ORDER_RETRY, id, "way", &why));
 	assert_true(queue_take(r->local, id, &e, &why));
 	assert_string_equal(e->transport, "way");
 	assert_int_equal(e->size, message_size(r->m));
-	assert_false(queue_order(&r->remote, QUEUE_REMOVE, id, NULL, &why));
+	assert_false(queue_order(&r->remote, ORDER_REMOVE, id, NULL, &why));
 	assert_int_equal(why.exit, EX_TEMPFAIL);
 	entry_release(e);
-	assert_true(queue_order(&r->remote, QUEUE_REMOVE, id, NULL, &why));
+	assert_true(queue_order(&r->remote, ORDER_REMOVE, id, NULL, &why));
 	assert_int_equal(listed(r->local).n, 0);
-	assert_false(queue_order(&r->remote, QUEUE_REMOVE, id, NULL, &why));
+	assert_false(queue_order(&r->remote, ORDER_REMOVE, id, NULL, &why));
 	assert_int_equal(why.exit, EX_NOINPUT);
 }
 
@@ -467,11 +467,11 @@ static int other_sees_nothing(struct room *r)
 		return 1;
 	if (listed(q).n != 0)
 		return 2;
-	if (queue_order(q, QUEUE_HOLD, shared_id, NULL, &why) || why.exit != EX_NOINPUT)
+	if (queue_order(q, ORDER_HOLD, shared_id, NULL, &why) || why.exit != EX_NOINPUT)
 		return 3;
-	if (queue_order(q, QUEUE_REMOVE, shared_id, NULL, &why) || why.exit != EX_NOINPUT)
+	if (queue_order(q, ORDER_REMOVE, shared_id, NULL, &why) || why.exit != EX_NOINPUT)
 		return 4;
-	if (queue_order(q, QUEUE_RETRY, shared_id, "x", &why) || why.exit != EX_NOINPUT)
+	if (queue_order(q, ORDER_RETRY, shared_id, "x", &why) || why.exit != EX_NOINPUT)
 		return 5;
 	text_name(name, shared_id, 0, false);
 	snprintf(path, sizeof(path), "%s/mess/%s", r->dir, name);
@@ -510,9 +510,9 @@ static int user_manages(struct room *r)
 		return 1;
 	if (listed(q).attempts != 1 || listed(q).next != 5)
 		return 2;
-	if (!queue_order(q, QUEUE_RETRY, shared_id, "way", &why))
+	if (!queue_order(q, ORDER_RETRY, shared_id, "way", &why))
 		return 3;
-	return queue_order(q, QUEUE_REMOVE, shared_id, NULL, &why) && listed(q).n == 0 ? 0 : 4;
+	return queue_order(q, ORDER_REMOVE, shared_id, NULL, &why) && listed(q).n == 0 ? 0 : 4;
 }
 
 static int helper_without_group(struct room *r)

@@ -95,15 +95,15 @@ static void one_at_a_time(void **state)
 	e = take(r, id);
 	take_fails(r, id, EX_TEMPFAIL);
 	take_fails(r, e->name, EX_TEMPFAIL);
-	assert_false(queue_order(r->q, QUEUE_HOLD, id, NULL, &why));
+	assert_false(queue_order(r->q, ORDER_HOLD, id, NULL, &why));
 	assert_int_equal(why.exit, EX_TEMPFAIL);
 	assert_null(strchr(why.text, ','));    /* by its id, as mailq does */
-	assert_false(queue_order(r->q, QUEUE_REMOVE, id, NULL, &why));
+	assert_false(queue_order(r->q, ORDER_REMOVE, id, NULL, &why));
 	assert_int_equal(why.exit, EX_TEMPFAIL);
 	entry_release(e);
 	take_fails(r, "nosuchid", EX_NOINPUT);
 	take_fails(r, "../mess", EX_NOINPUT);
-	assert_true(queue_order(r->q, QUEUE_REMOVE, id, NULL, &why));
+	assert_true(queue_order(r->q, ORDER_REMOVE, id, NULL, &why));
 	take_fails(r, id, EX_NOINPUT);
 }
 
@@ -393,14 +393,14 @@ static void administration(void **state)
 
 	add(r, &item, id);
 	assert_int_equal(due(r), 0);
-	assert_true(queue_order(r->q, QUEUE_RETRY, id, "other way", &why));
+	assert_true(queue_order(r->q, ORDER_RETRY, id, "other way", &why));
 	assert_int_equal(due(r), 1);
-	assert_true(queue_order(r->q, QUEUE_HOLD, id, NULL, &why));
-	assert_true(queue_order(r->q, QUEUE_HOLD, id, NULL, &why));
+	assert_true(queue_order(r->q, ORDER_HOLD, id, NULL, &why));
+	assert_true(queue_order(r->q, ORDER_HOLD, id, NULL, &why));
 	assert_int_equal(due(r), 0);
-	assert_true(queue_order(r->q, QUEUE_RETRY, id, NULL, &why));
+	assert_true(queue_order(r->q, ORDER_RETRY, id, NULL, &why));
 	assert_int_equal(due(r), 0);
-	assert_true(queue_order(r->q, QUEUE_RELEASE, id, NULL, &why));
+	assert_true(queue_order(r->q, ORDER_RELEASE, id, NULL, &why));
 	assert_int_equal(due(r), 1);
 	e = take(r, id);
 	assert_string_equal(e->transport, "other way");
@@ -410,9 +410,9 @@ static void administration(void **state)
 	e = take(r, id);
 	assert_null(e->transport);
 	entry_release(e);
-	assert_false(queue_order(r->q, QUEUE_HOLD, "nosuch", NULL, &why));
+	assert_false(queue_order(r->q, ORDER_HOLD, "nosuch", NULL, &why));
 	assert_int_equal(why.exit, EX_NOINPUT);
-	assert_false(queue_order(r->q, QUEUE_REMOVE, "../x", NULL, &why));
+	assert_false(queue_order(r->q, ORDER_REMOVE, "../x", NULL, &why));
 	assert_int_equal(why.exit, EX_NOINPUT);
 }
 

@@ -55,7 +55,7 @@ static void journal_is_a_line_a_recipient(void **state)
 	assert_int_equal(entry_unreported(e, REPORT_DELAY, delayed), 2);
 	assert_true(entry_reported(e, REPORT_DELAY, delayed, 1, &why));
 	entry_release(e);
-	assert_true(queue_order(r->q, QUEUE_RETRY, id, "other", &why));
+	assert_true(queue_order(r->q, ORDER_RETRY, id, "other", &why));
 	assert_int_equal(stat(path, &before), 0);
 	for (i = 0; i < 20; i++) {
 		defer(r, id, 50);
@@ -108,8 +108,8 @@ static void orders_outlive_it(void **state)
 		e = take(r, id);
 		record(e, 0, RCPT_PENDING);
 		entry_release(e);
-		assert_true(queue_order(r->q, QUEUE_RETRY, id, "first", &why));
-		assert_true(queue_order(r->q, QUEUE_RETRY, id, "other", &why));
+		assert_true(queue_order(r->q, ORDER_RETRY, id, "first", &why));
+		assert_true(queue_order(r->q, ORDER_RETRY, id, "other", &why));
 		if (size_of(path) > 60 * 1024)
 			break;
 	}

@@ -42,7 +42,7 @@ static void torn_journal_goes_on(void **state)
 	/* an order, too, must not write behind half a line */
 	assert_int_equal(truncate(path, whole + 9), 0);
 	free(path);
-	assert_true(queue_order(r->q, QUEUE_RETRY, id, "x", &why));
+	assert_true(queue_order(r->q, ORDER_RETRY, id, "x", &why));
 	e = take(r, id);
 	assert_string_equal(e->transport, "x");
 	entry_release(e);
