@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is needed to know of an alias file: where a name leads, and what of
+it posthaste does not follow."""
+
+import re
+
+from model import like
+
+
+def entries(lines):
+    """(first line, name, value) of each alias; a line that begins with a
+    blank goes on from the one before."""
+    now = None
+    for line in lines:
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if line[0] in " \t" and now:
+            now = (now[0], now[1], f"{now[2]} {line.strip()}")
+            continue
+        if now:
+            yield now
+        name, colon, value = line.partition(":")
+        now = (line, name.strip().strip('"'), value.strip()) if colon \
+            else None
+    if now:
+        yield now
+
+
+def unsupported(lines):
+    for line, name, value in entries(lines):
+        parts = re.findall(r'"[^"]*"|[^,"]+', value)
+        for part in (p.strip().strip('"').strip() for p in parts):
+            if re.match(r"[|]|:include:|/(?!dev/null$)", part):
+                yield line, f"{name}: {part}"
+
+
+def leads_away(name, lines, depth=0):
+    """Whether mail for this name leaves the machine by aliases."""
+    if depth > 20:
+        return False
+    table = {n.lower(): v for _, n, v in entries(lines)}
+    value = table.get(name.lower(), table.get("default", table.get("*")))
+    if value is None:
+        return False
+    targets = [t.strip() for t in value.split(",") if t.strip()]
+    return any("@" in t or leads_away(t, lines, depth + 1)
+               for t in targets if t.lower() != name.lower())
+
+
+def without(lines, names):
+    """The lines, but for the aliases of these names."""
+    out, keep = [], True
+    for line in lines:
+        if line.strip() and line[0] not in " \t#":
+            keep = line.partition(":")[0].strip().strip('"').lower() \
+                not in names
+        if keep and line.strip():
+            out.append(like(line, line))
+    return out
