@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "mail/address.h"
 #include "mail/lines.h"
+#include "submit/smtp_body.h"
 #include "submit/smtp_session.h"
 
 enum {
@@ -46,12 +47,6 @@ struct transaction {
 	int64_t size;
 };
 
-static int64_t delivery_size(const struct delivery *d)
-{
-	return message_size(d->message) +
-	       (d->prefix ? (int64_t)strlen(d->prefix) : 0);
-}
-
 /* --- commands --- */
 
 static void put_mail(struct transaction *t)
@@ -84,53 +79,21 @@ static void put_mail(struct transaction *t)
 
 static void put_rcpt(struct transaction *t, const struct recipient *r)
 {
+	const bool dsn = t->s->facts.features.dsn;
 	struct buf b = BUF(8192);
 
 	buf_addf(&b, "RCPT TO:<%s>", r->address);
-	if (t->s->facts.features.dsn) {
-		if (r->notify) {
-			buf_adds(&b, " NOTIFY=");
-			notify_add(&b, r->notify, ',', true);
-		}
-		if (r->orcpt)
-			buf_addf(&b, " ORCPT=%s", r->orcpt);
+	if (dsn && r->notify) {
+		buf_adds(&b, " NOTIFY=");
+		notify_add(&b, r->notify, ',', true);
 	}
+	if (dsn && r->orcpt)
+		buf_addf(&b, " ORCPT=%s", r->orcpt);
 	session_put(t->s, "%s", buf_text(&b));
 	buf_release(&b);
 }
 
-static bool unreadable(struct outcome *why)
-{
-	return outcome_fail(why, STAGE_DATA, EX_IOERR,
-			    "the message can no longer be read from disk");
-}
-
-/* BDAT with the whole message behind it. */
-static bool put_chunk(struct transaction *t, struct outcome *why)
-{
-	struct conn *c = t->s->conn;
-	const char *data;
-	int64_t at = 0;
-	long n;
-
-	session_put(t->s, "BDAT %lld LAST", (long long)t->size);
-	if (t->d->prefix)
-		conn_puts(c, t->d->prefix);
-	while ((n = message_bytes(t->d->message, at, &data)) > 0) {
-		conn_put(c, data, (size_t)n);
-		at += n;
-	}
-	if (at != message_size(t->d->message))
-		return unreadable(why);
-	return true;
-}
-
 /* --- the burst --- */
-
-static size_t steps(const struct transaction *t)
-{
-	return t->n + (t->rset ? 3 : 2);
-}
 
 /* What the i-th command is; *which gets the place in batch of a RCPT. */
 static enum step step_at(const struct transaction *t, size_t i, size_t *which)
@@ -177,8 +140,10 @@ static bool put_step(struct transaction *t, size_t i, struct outcome *why)
 	case STEP_DATA:
 		break;
 	}
-	if (t->chunked)
-		return put_chunk(t, why);
+	if (t->chunked) {
+		session_put(t->s, "BDAT %lld LAST", (long long)t->size);
+		return body_gather(t->s, t->d, why);
+	}
 	session_put(t->s, "DATA");
 	return true;
 }
@@ -202,28 +167,6 @@ static bool unfit(struct transaction *t, enum stage stage, const char *command,
 	outcome_fail(why, stage, EX_PROTOCOL, "unexpected answer %d to %s",
 		     t->s->reply.code, command);
 	return session_break(t->s, stage, why);
-}
-
-static bool on_rset(struct transaction *t, struct outcome *why)
-{
-	if (reply_class(&t->s->reply) == 2)
-		return true;
-	outcome_fail(why, STAGE_MAIL, EX_TEMPFAIL, "the server refused RSET: "
-		     "%d %.80s", t->s->reply.code,
-		     buf_text(&t->s->reply.text));
-	return session_break(t->s, STAGE_MAIL, why);
-}
-
-static bool on_mail(struct transaction *t, struct outcome *why)
-{
-	int class = reply_class(&t->s->reply);
-
-	session_outcome(t->s, STAGE_MAIL, &t->answer);
-	if (class == 3)
-		return unfit(t, STAGE_MAIL, "MAIL", why);
-	t->mail_refused = class != 2;
-	t->s->dirty = !t->mail_refused;
-	return true;
 }
 
 static bool on_rcpt(struct transaction *t, struct attempt *to,
@@ -254,19 +197,6 @@ static bool on_rcpt(struct transaction *t, struct attempt *to,
 	return true;
 }
 
-static bool on_data(struct transaction *t, struct outcome *why)
-{
-	const int code = t->s->reply.code;
-
-	if (t->mail_refused && code == 354)
-		return unfit(t, STAGE_DATA, "DATA without a sender", why);
-	if (t->mail_refused)
-		return true;
-	session_outcome(t->s, STAGE_DATA, &t->answer);
-	t->go = code == 354;
-	return t->go || code >= 400 || unfit(t, STAGE_DATA, "DATA", why);
-}
-
 /* Whether the answer to the message is its own. */
 static bool is_synchronised(struct transaction *t, const struct outcome *o,
 			    struct outcome *why)
@@ -278,30 +208,26 @@ static bool is_synchronised(struct transaction *t, const struct outcome *o,
 	return !t->out_of_step;
 }
 
-/* Nobody was accepted: the answer can only be a refusal. */
-static bool on_vain_chunk(struct transaction *t, struct outcome *why)
-{
-	if (reply_class(&t->s->reply) > 3)
-		return true;
-	unfit(t, STAGE_DOT, "BDAT without a recipient", why);
-	why->in_doubt = true;
-	t->out_of_step = true;
-	return false;
-}
-
+/* Nobody knows whose answer it is where no recipient was accepted and it is
+ * no refusal. A server that cannot do BDAT may take the chunk for commands and
+ * answer each of its lines. */
 static bool on_chunk(struct transaction *t, struct outcome *why)
 {
 	int class = reply_class(&t->s->reply);
 
-	if (t->mail_refused || !t->accepted)
-		return on_vain_chunk(t, why);
+	if (t->mail_refused || !t->accepted) {
+		if (class > 3)
+			return true;
+		unfit(t, STAGE_DOT, "BDAT without a recipient", why);
+		why->in_doubt = true;
+		t->out_of_step = true;
+		return false;
+	}
 	if (class == 3)
 		return unfit(t, STAGE_DOT, "BDAT", why);
 	session_outcome(t->s, STAGE_DOT, &t->answer);
 	t->bdat_broken = policy_chunking_is_broken(t->s->reply.code,
 						   t->accepted);
-	/* a server that cannot do BDAT may take the chunk for commands and
-	 * answer each of its lines */
 	if (!t->bdat_broken && !is_synchronised(t, &t->answer, why))
 		return false;
 	t->data_decided = true;
@@ -311,41 +237,51 @@ static bool on_chunk(struct transaction *t, struct outcome *why)
 
 static bool read_answer(struct transaction *t, size_t i, struct outcome *why)
 {
-	static const enum stage stages[] = {
-		[STEP_RSET] = STAGE_MAIL, [STEP_MAIL] = STAGE_MAIL,
-		[STEP_RCPT] = STAGE_RCPT, [STEP_DATA] = STAGE_DATA,
-	};
+	struct session *s = t->s;
+	const struct reply *reply = &s->reply;
 	size_t which = 0;
 	enum step step = step_at(t, i, &which);
-	enum stage stage = step == STEP_DATA && t->chunked ? STAGE_DOT :
-			   stages[step];
+	enum stage stage = step == STEP_RCPT ? STAGE_RCPT :
+			   step != STEP_DATA ? STAGE_MAIL :
+			   t->chunked ? STAGE_DOT : STAGE_DATA;
 
-	if (!session_reply(t->s, stage, why))
+	if (!session_reply(s, stage, why))
 		return false;
 	switch (step) {
 	case STEP_RSET:
-		return on_rset(t, why);
+		if (reply_class(reply) == 2)
+			return true;
+		outcome_fail(why, stage, EX_TEMPFAIL, "the server refused "
+			     "RSET: %d %.80s", reply->code,
+			     buf_text(&reply->text));
+		return session_break(s, stage, why);
 	case STEP_MAIL:
-		return on_mail(t, why);
+		session_outcome(s, stage, &t->answer);
+		if (reply_class(reply) == 3)
+			return unfit(t, stage, "MAIL", why);
+		t->mail_refused = reply_class(reply) != 2;
+		s->dirty = !t->mail_refused;
+		return true;
 	case STEP_RCPT:
 		return on_rcpt(t, t->batch[which], why);
 	case STEP_DATA:
 		break;
 	}
-	return t->chunked ? on_chunk(t, why) : on_data(t, why);
-}
-
-static void announce_dot(struct transaction *t)
-{
-	if (t->d->dot)
-		t->d->dot(t->d->context);
+	if (t->chunked)
+		return on_chunk(t, why);
+	if (t->mail_refused)
+		return reply->code != 354 ||
+		       unfit(t, stage, "DATA without a sender", why);
+	session_outcome(s, stage, &t->answer);
+	t->go = reply->code == 354;
+	return t->go || reply->code >= 400 || unfit(t, stage, "DATA", why);
 }
 
 /* Sends and answers everything up to DATA or BDAT LAST. */
 static bool negotiate(struct transaction *t, struct outcome *why)
 {
 	size_t window = t->s->facts.features.pipelining ? BURST : 1;
-	size_t total = steps(t), sent = 0, answered = 0;
+	size_t total = t->n + (t->rset ? 3 : 2), sent = 0, answered = 0;
 
 	while (answered < total) {
 		while (sent < total && conn_gathered(t->s->conn) < window &&
@@ -355,8 +291,8 @@ static bool negotiate(struct transaction *t, struct outcome *why)
 		if (sent == answered)
 			return true;
 		t->data_sent = t->chunked && sent == total;
-		if (t->data_sent)
-			announce_dot(t);
+		if (t->data_sent && t->d->dot)
+			t->d->dot(t->d->context);
 		if (!(t->data_sent ? session_flush_message(t->s, why) :
 				     session_flush(t->s, STAGE_MAIL, why))) {
 			t->data_sent = false;
@@ -369,103 +305,7 @@ static bool negotiate(struct transaction *t, struct outcome *why)
 	return true;
 }
 
-/* --- the message's bytes after 354 --- */
-
-static void show_progress(struct transaction *t, int64_t sent)
-{
-	const struct watch *w = t->s->params->watch;
-
-	if (w && w->progress)
-		w->progress(w->context, sent, t->size);
-}
-
-static bool write_stuffed(struct transaction *t, struct stuffer *stuffer,
-			  const char *data, size_t n, char *room,
-			  struct outcome *why)
-{
-	size_t stuffed = stuff(stuffer, data, n, room);
-
-	return conn_write(t->s->conn, room, stuffed, t->s->params->timeout,
-			  CLOCK_NEVER, why);
-}
-
-/* An answer in the middle of the message. A refusal is taken at its word; as
- * the end never leaves, nothing is in doubt. */
-static bool spoke_early(struct transaction *t, struct outcome *why)
-{
-	if (!session_reply(t->s, STAGE_DATA, why))
-		return false;
-	if (reply_class(&t->s->reply) < 4)
-		return unfit(t, STAGE_DATA, "half a message", why);
-	session_outcome(t->s, STAGE_DATA, why);
-	t->s->broken = true;
-	return false;
-}
-
-static bool write_body(struct transaction *t, char *room, struct outcome *why)
-{
-	struct stuffer stuffer = { 0 };
-	const char *data;
-	int64_t at = 0;
-	long n;
-
-	/* a field's line never begins with a dot */
-	if (t->d->prefix)
-		conn_puts(t->s->conn, t->d->prefix);
-	while ((n = message_bytes(t->d->message, at, &data)) > 0) {
-		if (at && conn_pending(t->s->conn))
-			return spoke_early(t, why);
-		at += n;
-		if (at == message_size(t->d->message))
-			break;
-		if (!write_stuffed(t, &stuffer, data, (size_t)n, room, why))
-			return false;
-		show_progress(t, at);
-	}
-	if (at != message_size(t->d->message))
-		return unreadable(why);
-	/* the last piece and the dot leave together */
-	n = n > 0 ? (long)stuff(&stuffer, data, (size_t)n, room) : 0;
-	announce_dot(t);
-	memcpy(room + n, ".\r\n", 3);
-	return conn_write(t->s->conn, room, (size_t)n + 3,
-			  t->s->params->timeout, CLOCK_NEVER, why);
-}
-
-/* The server hung up while we wrote: it may have said why. */
-static bool last_words(struct transaction *t, struct outcome *why)
-{
-	struct session *s = t->s;
-	struct outcome said;
-
-	if (s->broken)
-		return false;
-	session_break(s, STAGE_DATA, why);
-	if (!conn_pending(s->conn))
-		return false;
-	if (!session_reply(s, STAGE_DATA, &said)) {
-		if (said.code)
-			*why = said;
-	} else if (reply_class(&s->reply) > 3) {
-		session_outcome(s, STAGE_DATA, why);
-	}
-	return false;
-}
-
-static bool send_body(struct transaction *t, struct outcome *why)
-{
-	char *room = mem_alloc(STUFFED_MAX(64 * 1024) + 3);
-	bool done;
-
-	session_watch(t->s, 'C', "(the message)", 13);
-	done = write_body(t, room, why);
-	free(room);
-	if (!done)
-		return last_words(t, why);
-	t->data_sent = true;
-	show_progress(t, t->size);
-	return true;
-}
+/* --- the message after 354 --- */
 
 /* One answer for all, or in LMTP one for each accepted recipient, in the
  * order of their RCPTs (RFC 2033 4.2). */
@@ -493,48 +333,38 @@ static bool read_verdicts(struct transaction *t, struct outcome *why)
 	return true;
 }
 
-/* Nobody was accepted and yet 354 came: a lone dot ends it. */
-static bool send_nothing(struct transaction *t, struct outcome *why)
-{
-	session_put(t->s, ".");
-	return session_flush(t->s, STAGE_DATA, why) &&
-	       session_reply(t->s, STAGE_DOT, why);
-}
-
 static bool send_data(struct transaction *t, struct outcome *why)
 {
-	if (!t->accepted)
-		return send_nothing(t, why);
-	if (conn_pending(t->s->conn))
+	struct session *s = t->s;
+
+	if (!t->accepted) {
+		/* and yet 354 came: a lone dot ends it */
+		session_put(s, ".");
+		return session_flush(s, STAGE_DATA, why) &&
+		       session_reply(s, STAGE_DOT, why);
+	}
+	if (conn_pending(s->conn))
 		/* words before we spoke could pass for the dot's answer */
-		return session_flush(t->s, STAGE_DATA, why);
-	if (!send_body(t, why) || !read_verdicts(t, why))
+		return session_flush(s, STAGE_DATA, why);
+	if (!body_write(s, t->d, t->size, why))
 		return false;
-	t->s->dirty = false;
+	t->data_sent = true;
+	if (!read_verdicts(t, why))
+		return false;
+	s->dirty = false;
 	return true;
 }
 
 /* --- a transaction as a whole --- */
 
-/* Whether a recipient's domain is among those of the transaction, or finds
- * room there (RFC 9422 5.3). */
-static bool domain_fits(struct list *domains, size_t most, const char *address)
-{
-	const char *domain = address_domain(address);
-
-	if (list_has_nocase(domains, domain))
-		return true;
-	if (domains->n == most)
-		return false;
-	list_add(domains, domain);
-	return true;
-}
-
+/* The recipients of this transaction: as many as the server takes, and of as
+ * many domains (RFC 9422 5.3). */
 static void choose_batch(struct transaction *t)
 {
 	const struct features *f = &t->s->facts.features;
 	size_t limit = t->s->rcpt_limit, domains = f->rcpt_domain_max, i;
 	struct list seen = { 0 };
+	const char *domain;
 	struct attempt *a;
 
 	if (f->rcpt_max && (!limit || f->rcpt_max < limit))
@@ -543,10 +373,14 @@ static void choose_batch(struct transaction *t)
 		domains = DOMAINS_MOST;
 	for (i = 0; i < t->d->n && (!limit || t->n < limit); i++) {
 		a = &t->d->to[i];
-		if (a->state != ATTEMPT_OPEN ||
-		    (domains && !domain_fits(&seen, domains,
-					     a->rcpt->address)))
+		if (a->state != ATTEMPT_OPEN)
 			continue;
+		domain = address_domain(a->rcpt->address);
+		if (domains && !list_has_nocase(&seen, domain)) {
+			if (seen.n == domains)
+				continue;
+			list_add(&seen, domain);
+		}
 		a->state = ATTEMPT_ASKED;
 		t->batch[t->n++] = a;
 	}
@@ -574,39 +408,6 @@ static void give_up(struct transaction *t, const struct outcome *why)
 	}
 }
 
-/* The transaction's one answer (to MAIL, DATA or the message) is that of
- * every recipient of it whose RCPT was not refused. */
-static void close_transaction(struct transaction *t)
-{
-	size_t i;
-
-	for (i = 0; i < t->n; i++)
-		if (t->batch[i]->state == ATTEMPT_ASKED ||
-		    t->batch[i]->state == ATTEMPT_ACCEPTED)
-			decide(t, t->batch[i], &t->answer);
-}
-
-/* Whoever was asked and not refused is asked again by another session. */
-static void reopen(struct transaction *t)
-{
-	size_t i;
-
-	for (i = 0; i < t->n; i++)
-		if (!is_decided(t->batch[i]))
-			t->batch[i]->state = ATTEMPT_OPEN;
-}
-
-/* A chunk's answers hold for nobody. After 354 those to RCPT do. */
-static void disown_answers(struct transaction *t, const struct outcome *why)
-{
-	size_t i;
-
-	for (i = 0; i < t->n; i++)
-		if (t->chunked || !is_decided(t->batch[i]) ||
-		    t->batch[i]->rcpt->last.stage == STAGE_DOT)
-			decide(t, t->batch[i], why);
-}
-
 static bool is_spent(const struct transaction *t, bool done,
 		     const struct outcome *why)
 {
@@ -621,45 +422,61 @@ static bool is_spent(const struct transaction *t, bool done,
 	return policy_session_is_spent(t->carried, t->accepted, o);
 }
 
-static void learn(struct transaction *t)
+/* What an ended transaction says of its recipients. The one answer (to MAIL,
+ * DATA or the message) is that of each whose RCPT was not refused; out of
+ * step, those to a chunk hold for nobody, while after 354 those to RCPT do. */
+static void close_transaction(struct transaction *t, const struct outcome *why)
 {
-	struct session *s = t->s;
+	struct attempt *a;
+	size_t i;
 
-	if (policy_learns_limit(&t->rcpts) &&
-	    (!s->rcpt_limit || t->rcpts.accepted < s->rcpt_limit))
-		s->rcpt_limit = t->rcpts.accepted;
-	if (t->bdat_broken)
-		s->facts.chunking_broken = true;
+	for (i = 0; i < t->n; i++) {
+		a = t->batch[i];
+		if (t->out_of_step) {
+			if (t->chunked || !is_decided(a) ||
+			    a->rcpt->last.stage == STAGE_DOT)
+				decide(t, a, why);
+		} else if (a->state == ATTEMPT_ASKED ||
+			   a->state == ATTEMPT_ACCEPTED) {
+			decide(t, a, &t->answer);
+		}
+	}
 }
 
 static bool transact(struct transaction *t, struct outcome *why)
 {
+	struct session *s = t->s;
 	bool done;
+	size_t i;
 
 	choose_batch(t);
-	t->carried = t->s->mails;
-	t->rset = t->s->dirty;
+	t->carried = s->mails;
+	t->rset = s->dirty;
 	t->ahead = policy_bdat_ahead(t->carried, t->rset);
 	done = negotiate(t, why) && (!t->go || send_data(t, why));
 	if (!done)
-		session_host(t->s, why);
-	learn(t);
+		session_host(s, why);
+	if (policy_learns_limit(&t->rcpts) &&
+	    (!s->rcpt_limit || t->rcpts.accepted < s->rcpt_limit))
+		s->rcpt_limit = t->rcpts.accepted;
+	s->facts.chunking_broken = s->facts.chunking_broken || t->bdat_broken;
 	if (is_spent(t, done, why)) {
 		if (done)
 			*why = t->answer;
-		reopen(t);
-		t->s->broken = true;
+		/* whoever was not refused is asked again by another one */
+		for (i = 0; i < t->n; i++)
+			if (!is_decided(t->batch[i]))
+				t->batch[i]->state = ATTEMPT_OPEN;
+		s->broken = true;
 		return false;
 	}
-	if (t->out_of_step)
-		disown_answers(t, why);
 	/* a refused MAIL stands whatever became of the line afterwards */
-	else if (done || t->mail_refused || t->data_decided)
-		close_transaction(t);
+	if (t->out_of_step || done || t->mail_refused || t->data_decided)
+		close_transaction(t, why);
 	if (!done)
 		give_up(t, why);
 	if (t->d->settled && !t->d->settled(t->d->context)) {
-		t->s->broken = true;
+		s->broken = true;
 		done = outcome_fail(why, STAGE_LOCAL, EX_IOERR,
 				    "the journal cannot be written");
 		give_up(t, why);
@@ -667,66 +484,7 @@ static bool transact(struct transaction *t, struct outcome *why)
 	return done;
 }
 
-static bool any_open(const struct transaction *t)
-{
-	size_t i;
-
-	for (i = 0; i < t->d->n; i++)
-		if (t->d->to[i].state == ATTEMPT_OPEN)
-			return true;
-	return false;
-}
-
 /* --- a message as a whole --- */
-
-/* Whether a line of what will be sent could be taken for a command. */
-static bool has_command(const struct delivery *d, int64_t size)
-{
-	struct buf text = BUF(2 * ONE_FLIGHT);
-	const char *data;
-	int64_t at = 0;
-	bool found;
-	long n;
-
-	if (size > ONE_FLIGHT)
-		return false;
-	buf_adds(&text, d->prefix ? d->prefix : "");
-	while ((n = message_bytes(d->message, at, &data)) > 0) {
-		buf_add(&text, data, (size_t)n);
-		at += n;
-	}
-	found = text_has_command(buf_text(&text), text.len);
-	buf_release(&text);
-	return found;
-}
-
-static bool goes_by_bdat(const struct session *s, const struct delivery *d,
-			 int64_t size)
-{
-	const struct features *f = &s->facts.features;
-	struct flight_facts facts = {
-		.chunking = f->chunking && !s->facts.chunking_broken,
-		.pipelining = f->pipelining, .lmtp = s->params->lmtp,
-		.size = size,
-	};
-
-	/* the bytes are looked at only if it depends on them */
-	if (!policy_one_flight(&facts))
-		return false;
-	facts.has_command = has_command(d, size);
-	return policy_one_flight(&facts);
-}
-
-/* MAILMAX (RFC 9422 5.1). */
-static bool takes_another(const struct session *s, struct outcome *why)
-{
-	unsigned most = s->facts.features.mail_max;
-
-	if (!most || s->mails < most)
-		return true;
-	return outcome_fail(why, STAGE_MAIL, EX_TEMPFAIL, "the server takes no "
-			    "more messages over this connection");
-}
 
 /* Whether it is more than the addresses of some recipients that makes the
  * message need SMTPUTF8. */
@@ -767,21 +525,47 @@ static void refuse_lacking(struct transaction *t, struct outcome *why)
 			decide(t, &d->to[i], why);
 }
 
+static bool any_open(const struct delivery *d)
+{
+	size_t i;
+
+	for (i = 0; i < d->n; i++)
+		if (d->to[i].state == ATTEMPT_OPEN)
+			return true;
+	return false;
+}
+
 bool session_send(struct session *s, struct delivery *d, struct outcome *why)
 {
-	struct transaction first = { .s = s, .d = d }, t;
+	const struct features *f = &s->facts.features;
+	struct transaction t, first = {
+		.s = s, .d = d, .size = body_size(d),
+		.batch = mem_alloc(d->n * sizeof(*first.batch)),
+	};
+	struct flight_facts flight = {
+		.chunking = f->chunking && !s->facts.chunking_broken,
+		.pipelining = f->pipelining, .lmtp = s->params->lmtp,
+		.size = first.size,
+	};
 	bool usable = true;
 
-	first.size = delivery_size(d);
-	first.batch = mem_alloc(d->n * sizeof(*first.batch));
-	first.chunked = goes_by_bdat(s, d, first.size);
+	/* the bytes are looked at only if it depends on them */
+	if (policy_one_flight(&flight)) {
+		flight.has_command = body_has_command(d, first.size);
+		first.chunked = policy_one_flight(&flight);
+	}
 	if (s->sent++)
 		s->spent = 0;
-	t = first;
-	refuse_lacking(&t, why);
-	while (usable && any_open(&t)) {
+	refuse_lacking(&first, why);
+	while (usable && any_open(d)) {
 		t = first;
-		usable = takes_another(s, why) && transact(&t, why);
+		/* MAILMAX (RFC 9422 5.1) */
+		if (f->mail_max && s->mails >= f->mail_max)
+			usable = outcome_fail(why, STAGE_MAIL, EX_TEMPFAIL,
+					      "the server takes no more "
+					      "messages over this connection");
+		else
+			usable = transact(&t, why);
 	}
 	free(first.batch);
 	return usable;
