@@ -1,265 +1,38 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* --configure: from an address to a configuration for its provider. What the
- * domain itself says comes first, then what is known, then what answers. */
+/* --configure: from an address to a configuration for its provider. */
 #include "desk/configure.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 
 #include "desk/desk.h"
-#include "mail/address.h"
-#include "submit/hosts.h"
-#include "submit/transport.h"
 
-enum { OUTPUT_MAX = 256 * 1024, GUESSES = 3 };
-/* A server that does not answer at once is not the one that was meant. */
-enum { CONNECT_MS = 4000, ANSWER_MS = 5000 };
+enum { OUTPUT_MAX = 256 * 1024 };
 
-struct search {
-	struct config config;      /* as in effect, but in more of a hurry */
-	struct run run;
-	const char *domain;
-	struct finding found;
-	char near[600];            /* what answered, and why it will not do */
-};
-
-static struct transport a_transport(enum kind kind, char **host)
+static int show_finding(const struct finding *f)
 {
-	struct transport t = *config_direct();
+	const struct configuring how = { 0 };
+	struct buf out = BUF(OUTPUT_MAX);
+	int status;
 
-	t.kind = (int)kind;
-	t.host = (struct list){ .item = host, .n = 1 };
-	return t;
-}
-
-static void take_server(struct search *s, const char *host, unsigned port,
-			enum kind kind)
-{
-	s->found.host = mem_string(host);
-	s->found.port = port;
-	s->found.kind = kind;
-	if (!s->found.provider)
-		s->found.provider = provider_of_host(host);
-	if (s->found.provider)
-		s->found.token = s->found.provider->token;
-}
-
-/* --- what the domain says (RFC 6186, RFC 8314) --- */
-
-static bool by_srv_of(struct search *s, enum kind kind)
-{
-	char *domain = mem_string(s->domain);
-	struct transport t = a_transport(kind, &domain);
-	const struct hosts_query query = { .transport = &t };
-	struct hosts hosts = { 0 };
-	struct outcome ignored;
-	const struct host *h;
-
-	t.srv = true;
-	if (!hosts_find(&s->run, &query, &hosts, &ignored) || !hosts.n) {
-		hosts_release(&hosts);
-		free(domain);
-		return false;
-	}
-	h = &hosts.item[0];
-	take_server(s, h->name, h->port, kind);
-	/* where no further name is acceptable, DNS led elsewhere and nothing
-	 * but DNS says so */
-	s->found.foreign = !h->more_names.n &&
-			   !(s->found.provider &&
-			     !strcasecmp(s->found.provider->host, h->name)) &&
-			   strcasecmp(h->name, s->domain);
-	snprintf(s->found.how, sizeof(s->found.how),
-		 "Found by SRV records of %.200s", s->domain);
-	hosts_release(&hosts);
-	free(domain);
-	return true;
-}
-
-/* --- what is known --- */
-
-static const struct provider *known_by_mx(struct search *s)
-{
-	struct dns_answer a = { 0 };
-	const struct provider *p = NULL;
-	size_t i;
-
-	dns_query(run_dns(&s->run), s->domain, DNS_MX, &a);
-	for (i = 0; i < a.n && !p; i++)
-		if (a.record[i].name)
-			p = provider_of_mx(a.record[i].name);
-	dns_answer_release(&a);
-	return p;
-}
-
-static bool by_provider(struct search *s)
-{
-	const struct provider *p = s->found.provider;
-
-	snprintf(s->found.how, sizeof(s->found.how),
-		 "Known by the address's domain");
-	if (!p) {
-		p = s->found.provider = known_by_mx(s);
-		snprintf(s->found.how, sizeof(s->found.how),
-			 "Known by the mail hosts of %.200s", s->domain);
-	}
-	if (!p)
-		return false;
-	take_server(s, p->host, p->port, p->kind);
-	return true;
-}
-
-/* --- what answers --- */
-
-/* The names worth trying, with their addresses by the DNS of the
- * configuration. */
-static void guess_hosts(struct search *s, struct host guess[GUESSES])
-{
-	static const char *const labels[GUESSES] = { "mail", "smtp",
-						     "submission" };
-	struct dns_question q[2 * GUESSES] = { 0 };
-	size_t i, k;
-
-	for (i = 0; i < GUESSES; i++) {
-		guess[i] = (struct host){
-			.name = mem_printf("%s.%s", labels[i], s->domain),
-			.demand = DEMAND_VERIFIED, .have_addresses = true,
-		};
-		guess[i].tls_name = guess[i].name;
-		q[2 * i] = (struct dns_question){ .name = guess[i].name,
-						  .type = DNS_AAAA };
-		q[2 * i + 1] = (struct dns_question){ .name = guess[i].name,
-						      .type = DNS_A };
-	}
-	dns_ask(run_dns(&s->run), q, 2 * GUESSES);
-	for (i = 0; i < 2 * GUESSES; i++) {
-		for (k = 0; k < q[i].answer.n; k++)
-			net_addresses_add(&guess[i / 2].addresses,
-					  &q[i].answer.record[k].address);
-		dns_answer_release(&q[i].answer);
-	}
-}
-
-static bool answers(struct search *s, struct host *h, enum kind kind)
-{
-	struct transport t = a_transport(kind, &h->name);
-	const struct link_options o = { 0 };
-	const struct list *offered;
-	struct link link;
-	struct outcome why;
-	bool open;
-	size_t i;
-
-	h->port = transport_port(&t);
-	for (i = 0; i < h->addresses.n; i++)
-		net_address_set_port(&h->addresses.item[i], h->port);
-	h->implicit_tls = policy_tls_implicit(&t);
-	open = link_open(&s->run, &t, h, &o, &link, &why);
-	if (open) {
-		take_server(s, h->name, h->port, kind);
-		offered = &session_facts(link.session)->features.mechanisms;
-		if (!session_mechanism(link.session) &&
-		    (list_has_nocase(offered, "XOAUTH2") ||
-		     list_has_nocase(offered, "OAUTHBEARER")))
-			s->found.token = true;
-		snprintf(s->found.how, sizeof(s->found.how),
-			 "Found by trying: %.160s answers on port %u, "
-			 "certificate verified", h->name, h->port);
-	} else if (why.stage != STAGE_CONNECT) {
-		snprintf(s->near, sizeof(s->near), "; %.100s port %u: %.400s",
-			 h->name, h->port, why.text);
-	}
-	link_close(&link);
-	return open;
-}
-
-static bool by_guess(struct search *s)
-{
-	static const enum kind kinds[] = { KIND_SUBMISSIONS,
-					   KIND_SUBMISSION };
-	struct host guess[GUESSES];
-	bool found = false;
-	size_t i, k;
-
-	guess_hosts(s, guess);
-	for (k = 0; k < 2; k++)
-		for (i = 0; i < GUESSES && !found; i++)
-			found = guess[i].addresses.n &&
-				answers(s, &guess[i], kinds[k]);
-	for (i = 0; i < GUESSES; i++) {
-		net_addresses_release(&guess[i].addresses);
-		free(guess[i].name);
-	}
-	return found;
-}
-
-/* --- the command --- */
-
-static bool provider_address(const char *text, char **address,
-			     struct outcome *why)
-{
-	bool qualified;
-
-	*address = NULL;
-	if (!address_one(text, address, &qualified, why)) {
-		why->exit = EX_USAGE;
-		return false;
-	}
-	if (!**address || !qualified)
-		return outcome_fail(why, STAGE_LOCAL, EX_USAGE,
-				    "--configure: \"%s\" is not an address "
-				    "with a domain", text);
-	if (domain_is_literal(address_domain(*address)))
-		return outcome_fail(why, STAGE_LOCAL, EX_USAGE,
-				    "--configure: %s names a host, not a "
-				    "provider", *address);
-	return true;
-}
-
-static bool find_provider(struct search *s, struct outcome *why)
-{
-	s->found.provider = provider_of_domain(s->domain);
-	if (by_srv_of(s, KIND_SUBMISSIONS) || by_srv_of(s, KIND_SUBMISSION) ||
-	    by_provider(s) || by_guess(s))
-		return true;
-	return outcome_fail(why, STAGE_DNS, EX_NOHOST,
-			    "found no server that takes mail of %.100s users: "
-			    "no SRV records, no known provider, and neither "
-			    "mail., smtp. nor submission.%.100s answers on "
-			    "ports 465 and 587 as it should%s", s->domain,
-			    s->domain, s->near);
+	configure_text(f, &how, &out);
+	status = desk_report(&out);
+	buf_release(&out);
+	return status;
 }
 
 int desk_configure(const struct desk *d)
 {
-	struct search s = { .config = *d->config };
-	struct desk hurried = *d;
-	struct buf out = BUF(OUTPUT_MAX);
+	struct finding f = { 0 };
 	struct outcome why;
 	char *address;
 	int status;
 
-	if (!provider_address(d->options->argument, &address, &why)) {
-		free(address);
-		return desk_fail(d, &why);
-	}
-	hurried.config = &s.config;
-	s.config.general.connect_timeout = CONNECT_MS;
-	s.config.general.timeout = ANSWER_MS;
-	s.found.address = address;
-	s.domain = address_domain(address);
-	desk_run_init(&hurried, &s.run);
-	if (find_provider(&s, &why)) {
-		configure_text(&s.found, &out);
-		status = desk_report(&out);
-	} else {
+	if (discover_address("--configure", d->options->argument, &address,
+			     &why) && discover(d, address, &f, &why))
+		status = show_finding(&f);
+	else
 		status = desk_fail(d, &why);
-	}
-	buf_release(&out);
-	desk_run_release(&s.run);
-	free(s.found.host);
+	finding_release(&f);
 	free(address);
 	return status;
 }

@@ -1,26 +1,28 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What --configure found, and the text made of it. */
+/* The configuration for what was found, as text. */
 #ifndef DESK_CONFIGURE_H
 #define DESK_CONFIGURE_H
 
 #include <stdbool.h>
 
 #include "base/buf.h"
-#include "desk/providers.h"
-#include "config/config.h"
+#include "desk/discover.h"
 
-struct finding {
-	const char *address;         /* whom it is for, as inside the program */
-	const struct provider *provider; /* NULL: none that is known */
-	char *host;
-	unsigned port;
-	enum kind kind;
-	bool token;                  /* takes no password, but a token */
-	bool foreign;                /* a server elsewhere, by DNS alone */
-	char how[256];               /* it was found, in words */
+/* For whom, and what he has said. */
+struct configuring {
+	bool done;                   /* somebody does the steps for him: they
+				      * are not told */
+	const char *secrets;         /* directory of the password's file; NULL:
+				      * ~/.config/posthaste */
+	bool queued;                 /* by a queue that somebody else runs */
+	bool login;                  /* no password, but a login */
+	const char *username;        /* NULL: as far as it is known */
 };
 
+/* The name of the transport in it. */
+const char *configure_name(const struct finding *f);
 /* Adds the configuration, a file that --check accepts. */
-void configure_text(const struct finding *f, struct buf *out);
+void configure_text(const struct finding *f, const struct configuring *how,
+		    struct buf *out);
 
 #endif

@@ -233,8 +233,8 @@ def idn(place):
 def known_mx(place):
     text = place.found("me@example.org")
     place.has(text, "[transport office365]", "host = smtp.office365.com",
-              "port = 587", "kind = submission",
-              "token_command = oama access me@example.org")
+              "port = 587", "kind = submission", "oauth = microsoft",
+              "; token_command = oama access me@example.org")
     want("password_file =" not in text, text)
 
 
@@ -261,29 +261,99 @@ def sections(text):
     return found
 
 
+# --- the table of providers ---
+
+def rows():
+    """name -> (text of its row, the comment that stands above it)."""
+    table = (TOP / "src/desk/providers_table.c").read_text()
+    table = table.partition("table[] = {")[2].partition("\n};")[0]
+    found, source = {}, ""
+    for part in re.split(r"(?m)^\t(?=/\*|\{ \.name|SES\()", table)[1:]:
+        if part.startswith("/*"):
+            source = part.partition("*/")[0]
+            continue
+        names = re.findall(r'\.name = "([^"]*)"', part) or \
+            ["ses-" + region for region in re.findall(r'SES\("(.*?)"\)', part)]
+        for name in names:
+            want(name not in found, f"{name} is there twice")
+            found[name] = (part, source)
+    return found
+
+
+@test("the table of providers: 40 of them, each with its source")
+def table(place):
+    found = rows()
+    ours = {name for name in found if not name.startswith("ses-")}
+    want(len(ours) >= 40 and "ses-eu-west-1" in found, f"{len(ours)}: {ours}")
+    domains = []
+    for name, (row, source) in found.items():
+        want(re.search(r"https?://\S+|ISPDB [a-z0-9.]+", source),
+             f"{name}: where are its facts from?")
+        want(re.fullmatch(r"[a-z0-9-]+", name), name)
+        if name.startswith("ses-"):
+            continue
+        domains += re.findall(r'"([^"]*)"', "".join(
+            re.findall(r"\.domain = NAMES\((.*?)\)", row, re.S)))
+        if ".none" in row:
+            want("_AT(" not in row, f"{name}: a host and none")
+            continue
+        at = re.search(r'(TLS|STARTTLS)_AT\("([^"]+)", (\d+)\)', row)
+        want(at and re.fullmatch(r"[a-z0-9.-]+\.[a-z0-9]+", at.group(2)),
+             f"{name}: {row}")
+        want(at.group(3) == ("465" if at.group(1) == "TLS" else "587") or
+             ".local = true" in row, f"{name}: port {at.group(3)}")
+        want(re.search(r"\.secret =\s+\S", row), f"{name}: what secret?")
+        want((".token = true" in row) <= (".issuer" in row), name)
+    want(len(domains) == len(set(domains)), "a domain is there twice")
+    want(all(re.fullmatch(r"\.?([a-z0-9-]+\.)+[a-z]+", domain)
+             for domain in domains), domains)
+
+
+@test("every provider's configuration passes --check")
+def every_provider(place):
+    for name, (row, _) in rows().items():
+        domain = re.search(r'\.domain = NAMES\("([^"]*)"', row)
+        if not domain or ".none" in row:
+            continue
+        domain = domain.group(1)
+        who = "you@" + ("example" + domain if domain[0] == "." else domain)
+        found = sections(place.found(who))[f"transport {name}"]
+        want(("oauth" in found) == (".token = true" in row) and
+             ("password_file" in found) == (".token = true" not in row),
+             f"{name}: {found}")
+        want(found["username"] == ("you" if '.user = "%u"' in row else who),
+             f"{name}: {found}")
+
+
+@test("a provider without SMTP says so", {
+    "example.org MX": ["10 mail.tutanota.de"]})
+def no_smtp(place):
+    for who in ("me@tuta.com", "me@example.org"):
+        status, out, err = place.configure(who)
+        want((status, out) == (69, "") and "no SMTP" in err,
+             (who, status, out, err))
+
+
 @test("the table of providers agrees with contrib/examples")
 def examples(place):
-    table = (TOP / "src/desk/providers.c").read_text()
-    names = re.findall(r'\.name = "([^"]*)"', table)
-    want("gmail" in names, str(names))
-    for name in names:
-        row = table.partition(f'.name = "{name}"')[2].partition(".name =")[0]
+    seen = set()
+    for path in (TOP / "contrib/examples").iterdir():
+        name = path.stem
+        if name not in rows():
+            continue
+        seen.add(name)
+        row = rows()[name][0]
         domain = re.search(r'\.domain = NAMES\("([^"]*)"', row).group(1)
         who = "you@" + ("example" + domain if domain[0] == "." else domain)
         found = sections(place.found(who))[f"transport {name}"]
-        path = TOP / f"contrib/examples/{name}.conf"
-        if not path.exists():
-            everything = "".join(p.read_text() for p in
-                                 (TOP / "contrib/examples").iterdir())
-            want(f"host = {found['host']}" in everything,
-                 f"{found['host']} is in no example")
-            continue
         example = sections(path.read_text())[f"transport {name}"]
         for key in ("kind", "host", "port"):
             want(found[key] == example[key], f"{name}: {key} is {found[key]} "
                  f"here, {example[key]} in the example")
-        want(("token_command" in found) == ("token_command" in example),
+        want(("password_file" in found) <= ("password_file" in example or
+                                            "oauth" in example),
              f"{name}: password or token?")
+    want(seen >= {"gmail", "office365", "fastmail", "brevo"}, seen)
 
 
 # --- guesses ---
@@ -368,7 +438,7 @@ def quoting(place):
     for who in ("`id`@outlook.com", "$HOME@outlook.com", "o'neil@outlook.com",
                 '"a b;c"@outlook.com', "#me@outlook.com"):
         text = place.found(who)
-        command = sections(text)["transport outlook"]["token_command"]
+        command = text.partition("\n; token_command = ")[2].splitlines()[0]
         words = subprocess.run(
             ["/bin/sh", "-c", f"oama() {{ printf '%s\\n' \"$@\"; }}; {command}"],
             stdout=subprocess.PIPE, text=True, timeout=10, check=True,
