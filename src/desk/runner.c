@@ -29,11 +29,28 @@
 /* Entries that are worked on together, at most: each holds a descriptor. */
 enum { BATCH_MAX = 4096, DESCRIPTORS_SPARE = 128 };
 
+/* How much memory entries take. */
 enum {
-	MEMORY_MOST = 96 * 1024 * 1024,     /* of what is in hand */
+	MEGABYTE = 1024 * 1024,
 	MEMORY_ENTRY = 16 * 1024,           /* of one, beside what it holds */
-	MEMORY_RECIPIENT = sizeof(struct recipient) + 256,
-	MEMORY_MESSAGE = 1024 * 1024,       /* of one that is parsed anew */
+	MEMORY_RECIPIENT = sizeof(struct recipient) + 160,
+	MEMORY_MESSAGE = MEGABYTE           /* of one that is parsed anew */
+};
+
+/* Entries by their size in memory, so that none ever waits for a larger one.
+ * Those of a class may take so much together; one may in any case, which is
+ * why a class alone has no bound but that of an entry. */
+enum { CLASSES = 3 };
+
+static const struct {
+	size_t largest, together;
+} classes[CLASSES] = {
+	{ 3 * MEGABYTE / 2, 16 * MEGABYTE },
+	{ 6 * MEGABYTE, 12 * MEGABYTE },
+	{ SIZE_MAX, 64 * MEGABYTE },
+};
+
+enum {
 	LOOK_MS = 1000,                     /* for new mail, in a run */
 	LONGEST_MS = 50 * 60 * 1000,        /* of a run, then another one */
 	GRACE_MS = 45 * 1000,               /* of workers when a run ends */
@@ -51,14 +68,16 @@ struct work {
 	struct job job;           /* first: jobs come back by it */
 	struct entry *entry;
 	int64_t regular;          /* its next time if it was not due */
-	uid_t line;               /* whose turn it was */
+	uid_t uid;                /* whose turn it was, */
+	unsigned class;           /* and in which class */
 	size_t memory;
 	struct stand before;      /* when it was taken */
 };
 
-/* A user's entries that are due, first due first. */
+/* A user's entries of a class that are due, first due first. */
 struct line {
 	uid_t uid;
+	unsigned class;
 	char **name;
 	size_t n, at;
 	size_t need;              /* memory for the next; 0: not known */
@@ -74,7 +93,7 @@ struct runner {
 	const struct selection *selection;
 	struct line *line;
 	size_t lines, turn;
-	size_t memory;            /* of all that is in hand */
+	size_t memory[CLASSES];   /* of all that is in hand */
 	size_t room;              /* entries in hand, at most */
 	uint64_t *seen;           /* what this run had in hand: hashes of */
 	size_t seens;             /* names */
@@ -119,15 +138,15 @@ static bool was_seen(const struct runner *r, const char *name)
 
 /* --- looking --- */
 
-static struct line *line_of(struct runner *r, uid_t uid)
+static struct line *line_of(struct runner *r, uid_t uid, unsigned class)
 {
 	size_t i;
 
 	for (i = 0; i < r->lines; i++)
-		if (r->line[i].uid == uid)
+		if (r->line[i].uid == uid && r->line[i].class == class)
 			return &r->line[i];
 	r->line = mem_resize(r->line, r->lines + 1, sizeof(*r->line));
-	r->line[r->lines] = (struct line){ .uid = uid };
+	r->line[r->lines] = (struct line){ .uid = uid, .class = class };
 	return &r->line[r->lines++];
 }
 
@@ -169,11 +188,34 @@ static int64_t longest_wait(const struct config *c)
 	return most / 1000 + most / 1000 / 10 + 60;
 }
 
+/* text: the bytes of its strings; message: those of a message to be parsed. */
+static size_t memory_for(size_t recipients, size_t text, int64_t message)
+{
+	return MEMORY_ENTRY + recipients * MEMORY_RECIPIENT + text +
+	       (message < MEMORY_MESSAGE ? (size_t)message : MEMORY_MESSAGE);
+}
+
+static size_t memory_seen(const struct glance *g)
+{
+	/* of one with more no more is read */
+	return memory_for(g->recipients < RECIPIENTS_MAX ? g->recipients :
+			  RECIPIENTS_MAX, g->header, 0);
+}
+
+static unsigned class_of(size_t memory)
+{
+	unsigned class = 0;
+
+	while (memory > classes[class].largest)
+		class++;
+	return class;
+}
+
 /* What is due and was not tried by this run, user by user. */
 static bool look(struct runner *r, struct outcome *why)
 {
 	struct list names = { 0 };
-	uid_t uid;
+	struct glance g;
 	size_t i;
 
 	lines_empty(r);
@@ -184,9 +226,10 @@ static bool look(struct runner *r, struct outcome *why)
 		return false;
 	for (i = 0; i < names.n; i++) {
 		if (was_seen(r, names.item[i]) ||
-		    !queue_whose(r->q, names.item[i], &uid))
+		    !queue_glance(r->q, names.item[i], &g))
 			continue;
-		line_add(line_of(r, uid), names.item[i]);
+		line_add(line_of(r, g.uid, class_of(memory_seen(&g))),
+			 names.item[i]);
 		names.item[i] = NULL;
 	}
 	list_release(&names);
@@ -271,12 +314,15 @@ static void refuse(struct runner *r, struct entry *e,
 
 static size_t memory_of(const struct entry *e)
 {
-	size_t n = MEMORY_ENTRY + e->envelope.n * MEMORY_RECIPIENT;
+	size_t text = 0, i;
 
-	if (e->foreign)
-		n += e->size < MEMORY_MESSAGE ? (size_t)e->size :
-		     MEMORY_MESSAGE;
-	return n;
+	for (i = 0; i < e->envelope.n; i++) {
+		const struct recipient *rcpt = &e->envelope.rcpt[i];
+
+		text += strlen(rcpt->address) +
+			(rcpt->orcpt ? strlen(rcpt->orcpt) : 0);
+	}
+	return memory_for(e->envelope.n, text, e->foreign ? e->size : 0);
 }
 
 static struct stand stand_of(const struct entry *e)
@@ -291,29 +337,41 @@ static struct stand stand_of(const struct entry *e)
 	return s;
 }
 
-/* Half of what the others leave is the most that one user gets, so that there
- * is always some for the next one. */
+/* Two thirds of what the others leave is the most that one user gets, so that
+ * there is always some for the next one. */
 static bool has_room(const struct runner *r, const struct line *l, size_t more)
 {
-	size_t others = r->memory - l->memory;
+	const size_t most = classes[l->class].together;
+	const size_t held = r->memory[l->class], others = held - l->memory;
+	const size_t jobs = dispatcher_jobs(r->x);
 
-	if (!dispatcher_jobs(r->x))
+	if (!jobs)
 		return true;
-	if (dispatcher_jobs(r->x) >= r->room)
+	if (jobs >= r->room ||
+	    (l->jobs && l->jobs >= (r->room - (jobs - l->jobs)) / 3 * 2))
 		return false;
-	if (others >= MEMORY_MOST)
+	if (!held)
+		return true;
+	if (others >= most)
 		return false;
-	return l->memory + more <= (MEMORY_MOST - others) / 2 ||
-	       (!l->jobs && r->memory + more <= MEMORY_MOST);
+	return l->memory + more <= (most - others) / 3 * 2 ||
+	       (!l->jobs && held + more <= most);
 }
 
-/* False: there is no room for it now. */
+/* False: there is no room for it now. What may be large is not even read
+ * then. */
 static bool take(struct runner *r, struct line *l, const char *name)
 {
 	struct work *w;
 	struct entry *e;
 	struct outcome why;
+	struct glance g;
 
+	if (l->class && !l->need && queue_glance(r->q, name, &g)) {
+		l->need = memory_seen(&g);
+		if (!has_room(r, l, l->need))
+			return false;
+	}
 	if (!queue_take(r->q, name, &e, &why)) {
 		note_seen(r, name);
 		return true;
@@ -326,13 +384,14 @@ static bool take(struct runner *r, struct line *l, const char *name)
 	note_seen(r, name);
 	w = mem_alloc(sizeof(*w));
 	w->entry = e;
-	w->line = l->uid;
+	w->uid = l->uid;
+	w->class = l->class;
 	w->memory = memory_of(e);
 	w->before = stand_of(e);
 	w->regular = e->next > (int64_t)time(NULL) ? e->next : 0;
 	l->memory += w->memory;
 	l->jobs++;
-	r->memory += w->memory;
+	r->memory[l->class] += w->memory;
 	if (!make_job(r, e, &w->job, &why)) {
 		refuse(r, e, &why);
 		settle(r, w);
@@ -469,16 +528,6 @@ static bool report_all(struct runner *r, struct entry *e,
 	       report_kind_of(r, e, job, REPORT_DELAY, why);
 }
 
-static bool any_pending(const struct entry *e)
-{
-	size_t i;
-
-	for (i = 0; i < e->envelope.n; i++)
-		if (e->envelope.rcpt[i].state == RCPT_PENDING)
-			return true;
-	return false;
-}
-
 static bool any_failed(const struct entry *e)
 {
 	size_t i;
@@ -537,7 +586,7 @@ static bool settle_entry(struct runner *r, struct entry *e,
 		return reschedule(r, e, w->regular, why);
 	if (!e->cause && !report_all(r, e, job, why))
 		return false;
-	if (any_pending(e))
+	if (e->pending)
 		return reschedule(r, e, w->regular, why);
 	return finish(e, why);
 }
@@ -554,11 +603,11 @@ static bool is_untried(const struct runner *r, const struct work *w)
 
 static void let_work_go(struct runner *r, struct work *w)
 {
-	struct line *l = line_of(r, w->line);
+	struct line *l = line_of(r, w->uid, w->class);
 
 	l->jobs--;
 	l->memory -= w->memory;
-	r->memory -= w->memory;
+	r->memory[w->class] -= w->memory;
 	message_free(w->job.message);
 	entry_release(w->entry);
 	free(w);

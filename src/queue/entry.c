@@ -363,13 +363,11 @@ bool entry_begin(struct entry *e, const size_t *rcpt, size_t n,
 		 struct outcome *why)
 {
 	struct buf line = BUF(TEXT_JOURNAL_MAX);
-	size_t i, room = 0;
-
 	/* for all that is pending, since other workers of this entry reserve
 	 * the same blocks */
-	for (i = 0; i < e->envelope.n; i++)
-		if (e->envelope.rcpt[i].state == RCPT_PENDING)
-			room += RESULT_ROOM;
+	const size_t room = e->pending * RESULT_ROOM;
+	size_t i;
+
 	if (e->broken)
 		return outcome_fail(why, STAGE_LOCAL, EX_IOERR, "%s: an "
 				    "outcome could not be recorded", e->id);
@@ -424,6 +422,8 @@ void entry_note(struct entry *e, size_t rcpt, const struct outcome *o,
 
 	if (&r->last != o)
 		r->last = *o;
+	e->pending += state == RCPT_PENDING;
+	e->pending -= r->state == RCPT_PENDING;
 	r->attempts = attempts;
 	r->state = state;
 	e->progress[rcpt].begun = e->progress[rcpt].dot = false;

@@ -732,9 +732,14 @@ void text_journal_end(struct entry *e)
 {
 	size_t i;
 
-	for (i = 0; i < e->envelope.n; i++)
-		if (e->envelope.rcpt[i].attempts > e->attempts)
-			e->attempts = e->envelope.rcpt[i].attempts;
+	e->pending = 0;
+	for (i = 0; i < e->envelope.n; i++) {
+		const struct recipient *r = &e->envelope.rcpt[i];
+
+		e->pending += r->state == RCPT_PENDING;
+		if (r->attempts > e->attempts)
+			e->attempts = r->attempts;
+	}
 }
 
 bool text_read_journal(const char *text, size_t n, struct entry *e,

@@ -448,21 +448,25 @@ bool queue_list(struct queue *q, entry_visit *visit, void *context,
 
 /* --- what a look at the directory tells, without reading an entry --- */
 
-bool queue_whose(struct queue *q, const char *name, uid_t *uid)
+bool queue_glance(struct queue *q, const char *name, struct glance *g)
 {
 	struct outcome ignored;
 	struct stat st;
+	bool ask;
 	int fd;
 
 	if (fstatat(q->dir.mess, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return false;
-	*uid = st.st_uid;
-	if (st.st_uid != q->dir.owner || !(q->dir.mode & S_IRGRP))
+	*g = (struct glance){ .uid = st.st_uid };
+	ask = st.st_uid == q->dir.owner && q->dir.mode & S_IRGRP;
+	if (!ask && entry_is_small(st.st_size, g))
 		return true;
 	if (!qdir_look(&q->dir, name, &fd, &st, &ignored))
 		return false;
-	if (!entry_whose(&q->dir, fd, &st, uid))
-		*uid = st.st_uid;
+	if (ask && !entry_whose(&q->dir, fd, &st, &g->uid))
+		g->uid = st.st_uid;
+	if (!entry_is_small(st.st_size, g))
+		entry_weigh(fd, st.st_size, g);
 	close(fd);
 	return true;
 }

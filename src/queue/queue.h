@@ -130,6 +130,7 @@ struct entry {
 	struct envelope envelope;   /* states and outcomes by the journal */
 	struct progress *progress;  /* one a recipient */
 	unsigned attempts;          /* the most of any recipient */
+	size_t pending;             /* recipients in that state */
 	char *cause;                /* of a report, an id; NULL: no report */
 	char *transport;            /* --retry --transport: for the next
 				     * attempt; NULL: none */
@@ -158,8 +159,14 @@ struct entry {
 bool queue_select(struct queue *q, const struct selection *s,
 		  int64_t longest_wait, struct list *names,
 		  struct outcome *why) MUST_CHECK;
-/* Whose an entry is, by its name and without a lock. False: it is gone. */
-bool queue_whose(struct queue *q, const char *name, uid_t *uid);
+/* What is known of an entry before it is read. */
+struct glance {
+	uid_t uid;             /* whose it is */
+	size_t header;         /* the bytes of its envelope, at most */
+	size_t recipients;     /* and how many it names, at most */
+};
+/* By its name and without a lock. False: it is gone. */
+bool queue_glance(struct queue *q, const char *name, struct glance *g);
 /* A point in the directory's life: as long as two of them are the same,
  * nothing came and nothing went between. */
 struct queue_state {

@@ -42,6 +42,11 @@ bool entry_read(struct qdir *s, const char *name, int fd,
  * names. False: that cannot be read. */
 bool entry_whose(const struct qdir *s, int fd, const struct stat *st,
 		 uid_t *uid) MUST_CHECK;
+/* How long its envelope is and how many recipients it names: at most what
+ * fits into a file of so few bytes (false: they are not so few), or
+ * counted. */
+bool entry_is_small(int64_t size, struct glance *g) MUST_CHECK;
+void entry_weigh(int fd, int64_t size, struct glance *g);
 /* The journal alone, again. */
 bool entry_read_journal(struct entry *e, int64_t size, int64_t *torn,
 			struct outcome *why) MUST_CHECK;

@@ -188,6 +188,40 @@ bool entry_read(struct qdir *s, const char *name, int fd,
 	return false;
 }
 
+bool entry_is_small(int64_t size, struct glance *g)
+{
+	enum { FEW_BYTES = 4096, SHORTEST = sizeof("rcpt a\n") - 1 };
+
+	g->header = size > 0 ? (size_t)size : 0;
+	g->recipients = g->header / SHORTEST;
+	return size <= FEW_BYTES;
+}
+
+/* To the empty line, or to where it is more than any entry may have. */
+void entry_weigh(int fd, int64_t size, struct glance *g)
+{
+	const int64_t most = size < TEXT_HEADER_MAX ? size : TEXT_HEADER_MAX;
+	char block[16 * 1024], last = '\n';
+	bool ended = false;
+	int64_t at = 0;
+	size_t n, i;
+
+	g->recipients = 0;
+	while (!ended && at < most && g->recipients <= RECIPIENTS_MAX) {
+		n = most - at < (int64_t)sizeof(block) ?
+		    (size_t)(most - at) : sizeof(block);
+		if (!qdir_read(fd, at, block, n))
+			break;
+		for (i = 0; i < n && !ended; i++) {
+			ended = block[i] == '\n' && last == '\n';
+			g->recipients += block[i] == '\n';
+			last = block[i];
+		}
+		at += (int64_t)i;
+	}
+	g->header = (size_t)at;
+}
+
 bool entry_whose(const struct qdir *s, int fd, const struct stat *st,
 		 uid_t *uid)
 {

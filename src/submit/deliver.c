@@ -12,7 +12,6 @@
  */
 #include "submit/deliver.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +23,23 @@
 
 /* How long a destination that did not answer is left alone by a run that
  * goes on and on. */
-enum { DEAD_MS = 10 * 60 * 1000, DEAD_MOST = 16 * 1024 };
+enum { ALONE_MS = 10 * 60 * 1000, ALONE_MOST = 16 * 1024 };
+
+/* So many destinations are looked at, at least, for who is next; the next
+ * look begins where this one ended. */
+enum { LOOK_MOST = 256 };
+
+/* What a part of a weight has at most; and any part, so that others get their
+ * turn between two of a job's. */
+static const struct {
+	size_t recipients;
+	int64_t size;
+} weights[HEAVY] = {
+	[LIGHT] = { 100, 1024 * 1024 },
+	[MEDIUM] = { 1000, 16 * 1024 * 1024 },
+};
+
+enum { PART_MOST = 2000 };
 
 enum {
 	MESSAGES_A_CONNECTION = 50,   /* that justify one of their own */
@@ -42,26 +57,21 @@ struct user {
 	uid_t uid;
 	size_t jobs;
 	size_t running;           /* parts in workers' hands */
-	size_t rank;              /* while a share is composed */
+	size_t rank[WEIGHTS];     /* while a share is composed */
 	struct user *next;
-};
-
-/* A destination that did not answer. */
-struct dead {
-	char *key;
-	int64_t until;            /* monotonic ms */
 };
 
 struct dispatcher {
 	struct run *run;
+	/* all of them: with anything to do, or left alone */
 	struct destination *table[TABLE_SIZE];
-	struct destination **d;
-	size_t n;
+	struct destination **d;   /* those with parts that wait or run */
+	size_t n, next;
+	size_t alone;
 	struct user *user;
 	struct worker **w;
 	size_t workers;
-	struct dead *dead;
-	size_t deads;
+	size_t waiting;           /* parts */
 	struct job *done, **done_end;
 	size_t jobs;
 	bool stopping;
@@ -150,6 +160,16 @@ static char *key_of(const struct envelope *e, const struct recipient *r,
 	return buf_take(&key);
 }
 
+static void destination_busy(struct dispatcher *x, struct destination *d)
+{
+	if (d->busy)
+		return;
+	x->d = mem_grow(x->d, x->n, sizeof(*x->d));
+	d->busy = true;
+	d->at = x->n;
+	x->d[x->n++] = d;
+}
+
 static struct destination *destination_for(struct dispatcher *x,
 					   const struct job *job,
 					   const struct recipient *r)
@@ -163,6 +183,7 @@ static struct destination *destination_for(struct dispatcher *x,
 		continue;
 	if (d) {
 		free(key);
+		destination_busy(x, d);
 		return d;
 	}
 	d = mem_alloc(sizeof(*d));
@@ -175,27 +196,48 @@ static struct destination *destination_for(struct dispatcher *x,
 	if (way == job->way) /* which goes before this does */
 		d->way = d->alone;
 	*at = d;
-	x->d = mem_grow(x->d, x->n, sizeof(*x->d));
-	x->d[x->n++] = d;
+	destination_busy(x, d);
 	return d;
 }
 
-static void destination_free(struct dispatcher *x, size_t i)
+static void destination_free(struct dispatcher *x, struct destination *d)
 {
-	struct destination *d = x->d[i];
 	struct destination **at = &x->table[hash_of(d->key)];
 
 	while (*at != d)
 		at = &(*at)->link;
 	*at = d->link;
-	x->d[i] = x->d[--x->n];
 	free(d->key);
 	free(d->domain);
 	free(d->part);
 	free(d);
 }
 
+/* After the last of its parts has gone, and its last worker. */
+static void destination_rest(struct dispatcher *x, struct destination *d)
+{
+	if (!d->busy || d->n || d->running)
+		return;
+	d->busy = false;
+	x->d[d->at] = x->d[--x->n];
+	x->d[d->at]->at = d->at;
+	if (!d->left_alone)
+		destination_free(x, d);
+}
+
 /* --- parts --- */
+
+static enum weight part_weight(const struct part *p)
+{
+	const int64_t size = p->job->message ? message_size(p->job->message) :
+					       0;
+	enum weight w = LIGHT;
+
+	while (w < HEAVY && (p->n > weights[w].recipients ||
+			     size > weights[w].size))
+		w++;
+	return w;
+}
 
 static void part_give(struct destination *d, const struct part *p)
 {
@@ -212,13 +254,22 @@ static void part_add(struct part *p, struct recipient *r)
 	p->to[p->n++] = (struct attempt){ .rcpt = r, .before = r->attempts };
 }
 
+static struct part part_take(struct dispatcher *x, struct destination *d)
+{
+	x->waiting--;
+	return d->part[--d->n];
+}
+
 /* The part of a job that is being taken up comes last. */
-static struct part *part_for(struct destination *d, struct job *job)
+static struct part *part_for(struct dispatcher *x, struct destination *d,
+			     struct job *job)
 {
 	struct part fresh = { .job = job };
 
-	if (!d->n || d->part[d->n - 1].job != job) {
+	if (!d->n || d->part[d->n - 1].job != job ||
+	    d->part[d->n - 1].n == PART_MOST) {
 		part_give(d, &fresh);
+		x->waiting++;
 		job->parts++;
 	}
 	return &d->part[d->n - 1];
@@ -227,7 +278,7 @@ static struct part *part_for(struct destination *d, struct job *job)
 static void assign(struct dispatcher *x, struct job *job,
 		   struct recipient *r)
 {
-	part_add(part_for(destination_for(x, job, r), job), r);
+	part_add(part_for(x, destination_for(x, job, r), job), r);
 }
 
 static void job_done(struct dispatcher *x, struct job *job)
@@ -350,35 +401,24 @@ void dispatcher_add(struct dispatcher *x, struct job *job)
 
 /* --- destinations that are left alone --- */
 
-static struct dead *dead_find(struct dispatcher *x, const char *key)
-{
-	size_t i;
-
-	for (i = 0; i < x->deads; i++)
-		if (!strcmp(x->dead[i].key, key))
-			return &x->dead[i];
-	return NULL;
-}
-
 /* Destinations that did not answer are left alone for the rest of the run,
  * at no cost to the attempts of whoever would go there: unless the next
  * attempt goes another way. */
 static bool destination_left_alone(struct dispatcher *x, struct destination *d)
 {
-	struct dead *dead = x->deads && d->n ? dead_find(x, d->key) : NULL;
 	struct outcome why;
 
-	if (!dead)
+	if (!d->left_alone || !d->n)
 		return false;
-	if (clock_now() > dead->until) {
-		free(dead->key);
-		*dead = x->dead[--x->deads];
+	if (clock_now() > d->left_alone) {
+		d->left_alone = 0;
+		x->alone--;
 		return false;
 	}
 	outcome_fail(&why, STAGE_CONNECT, EX_TEMPFAIL, "left alone: it did "
 		     "not answer earlier in this run");
 	while (d->n) {
-		struct part p = d->part[--d->n];
+		struct part p = part_take(x, d);
 		const struct recipient *r = p.to[0].rcpt;
 
 		why.no_network = !other_way(x, p.job, r, r->attempts + 1, d);
@@ -388,12 +428,13 @@ static bool destination_left_alone(struct dispatcher *x, struct destination *d)
 			part_fail(x->run, &p, &why);
 		part_settle(x, d, &p);
 	}
+	destination_rest(x, d);
 	return true;
 }
 
 /* share is what a worker just did of d. */
-static void note_dead(struct dispatcher *x, const struct destination *d,
-	       const struct destination *share)
+static void leave_alone(struct dispatcher *x, struct destination *d,
+			const struct destination *share)
 {
 	const struct outcome *o;
 	size_t i, j, n = 0;
@@ -405,64 +446,124 @@ static void note_dead(struct dispatcher *x, const struct destination *d,
 			    o->stage != STAGE_CONNECT)
 				return;
 		}
-	if (!n || x->deads == DEAD_MOST || dead_find(x, d->key))
+	if (!n || x->alone == ALONE_MOST || d->left_alone)
 		return;
-	x->dead = mem_resize(x->dead, x->deads + 1, sizeof(*x->dead));
-	x->dead[x->deads++] = (struct dead){
-		mem_string(d->key), clock_in(DEAD_MS),
-	};
+	d->left_alone = clock_in(ALONE_MS);
+	x->alone++;
 }
 
 /* --- the share of a worker --- */
 
 struct place {
+	bool able;                /* to start now */
 	bool late;
-	size_t rank, at;
+	size_t turn;              /* its number among its job's */
+	size_t rank;              /* among its user's of that weight, job by
+				   * job in turns */
+	size_t at;
 };
+
+static int turn_order(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+
+	if (x->turn != y->turn)
+		return x->turn < y->turn ? -1 : 1;
+	return x->at < y->at ? -1 : 1;
+}
 
 static int place_order(const void *a, const void *b)
 {
 	const struct place *x = a, *y = b;
 
+	if (x->able != y->able)
+		return x->able ? -1 : 1;
 	if (x->late != y->late)
 		return x->late ? 1 : -1;
 	if (x->rank != y->rank)
 		return x->rank < y->rank ? -1 : 1;
-	return x->at < y->at ? -1 : 1;
+	return turn_order(a, b);
 }
 
-/* How many of what waits one of the workers that it may still have gets. */
-static size_t share_size(const struct run *run, const struct destination *d)
+/* Whether a connection is left for something of this weight: each weight
+ * leaves one for those below it, where there are so many. */
+static bool weight_able(const struct run *run, const struct destination *d,
+			enum weight weight)
+{
+	size_t most = (size_t)run->config->queue.connections, held = 0;
+	enum weight w;
+
+	if (d->running >= most)
+		return false;
+	for (w = weight; w < WEIGHTS; w++)
+		held += d->heavy[w];
+	return held + (size_t)weight < most || !held;
+}
+
+/* How many of n that may start one of the workers that there may still be
+ * gets. */
+static size_t share_size(const struct run *run, const struct destination *d,
+			 size_t n)
 {
 	size_t most = (size_t)run->config->queue.connections - d->running;
-	size_t n = (d->n + MESSAGES_A_CONNECTION - 1) / MESSAGES_A_CONNECTION;
+	size_t workers = (n + MESSAGES_A_CONNECTION - 1) /
+			 MESSAGES_A_CONNECTION;
 
-	n = n > most ? most : n;
-	return (d->n + n - 1) / n;
+	workers = workers > most ? most : workers;
+	return (n + workers - 1) / workers;
 }
 
-/* Users take turns, what was cut off before comes last. */
-static void share_compose(struct dispatcher *x, struct destination *d,
-			  struct worker *w)
+/* Where each part that waits stands: users take turns, what is heavy and what
+ * is not of each of them, and his entries; what was cut off before comes last.
+ * Gives how many may start. */
+static size_t share_order(struct dispatcher *x, const struct destination *d,
+			  struct place *order)
 {
-	size_t size = share_size(x->run, d), i;
-	struct place *order = mem_alloc(d->n * sizeof(*order));
-	struct destination rest = { .part = NULL };
+	size_t i, able = 0;
 	struct user *u;
 
 	for (u = x->user; u; u = u->next)
-		u->rank = 0;
+		memset(u->rank, 0, sizeof(u->rank));
 	for (i = 0; i < d->n; i++)
-		order[i] = (struct place){ d->part[i].job->late,
-			d->part[i].job->user->rank++, i };
+		d->part[i].job->turn = 0;
+	for (i = 0; i < d->n; i++)
+		order[i] = (struct place){ .late = d->part[i].job->late,
+			.turn = d->part[i].job->turn++, .at = i };
+	qsort(order, d->n, sizeof(*order), turn_order);
+	for (i = 0; i < d->n; i++) {
+		const struct part *p = &d->part[order[i].at];
+		enum weight w = part_weight(p);
+
+		order[i].able = weight_able(x->run, d, w);
+		order[i].rank = p->job->user->rank[w]++;
+		able += order[i].able;
+	}
 	qsort(order, d->n, sizeof(*order), place_order);
+	return able;
+}
+
+/* All of a weight, or one that is not light. */
+static void share_compose(struct dispatcher *x, struct destination *d,
+			  struct worker *w)
+{
+	struct place *order = mem_alloc(d->n * sizeof(*order));
+	size_t able = share_order(x, d, order), i;
+	size_t size = share_size(x->run, d, able);
+	struct destination rest = { .part = NULL };
+
 	w->of = d;
 	w->d = *d;
 	w->d.part = NULL;
 	w->d.n = w->d.room = 0;
-	for (i = 0; i < d->n; i++)
-		part_give(i < size ? &w->d : &rest, &d->part[order[i].at]);
-	w->uid = w->d.part[0].job->uid;
+	w->weight = part_weight(&d->part[order[0].at]);
+	for (i = 0; i < d->n; i++) {
+		struct part *p = &d->part[order[i].at];
+		bool now = !i || (w->d.n < size && w->weight == LIGHT &&
+				  part_weight(p) == LIGHT);
+
+		part_give(now ? &w->d : &rest, p);
+	}
+	x->waiting -= w->d.n;
 	free(order);
 	free(d->part);
 	d->part = rest.part;
@@ -490,6 +591,7 @@ static void count(struct worker *w, bool more)
 	size_t i;
 
 	w->of->running += more ? 1 : (size_t)-1;
+	w->of->heavy[w->weight] += more ? 1 : (size_t)-1;
 	for (i = 0; i < w->d.n; i++) {
 		w->d.part[i].job->running += more ? 1 : (size_t)-1;
 		w->d.part[i].job->user->running += more ? 1 : (size_t)-1;
@@ -498,6 +600,7 @@ static void count(struct worker *w, bool more)
 
 static void worker_free(struct worker *w)
 {
+	buf_release(&w->in);
 	free(w->d.part);
 	free(w);
 }
@@ -513,6 +616,7 @@ static void share_fail(struct dispatcher *x, struct worker *w,
 		part_fail(x->run, &w->d.part[i], why);
 		part_settle(x, w->of, &w->d.part[i]);
 	}
+	destination_rest(x, w->of);
 	worker_free(w);
 }
 
@@ -557,17 +661,51 @@ static struct claim claim_of(const struct job *job)
 	};
 }
 
-static struct claim best_claim(const struct destination *d)
+/* The best claim of what may start there. False: there is none. */
+static bool best_claim(const struct run *run, const struct destination *d,
+		       struct claim *best)
 {
-	struct claim best = claim_of(d->part[0].job), other;
+	bool able[WEIGHTS], found = false;
+	struct claim other;
+	enum weight w;
 	size_t i;
 
-	for (i = 1; i < d->n; i++) {
+	for (w = LIGHT; w < WEIGHTS; w++)
+		able[w] = weight_able(run, d, w);
+	for (i = 0; able[LIGHT] && i < d->n; i++) {
+		if (!able[part_weight(&d->part[i])])
+			continue;
 		other = claim_of(d->part[i].job);
-		if (policy_claim_before(&other, &best))
-			best = other;
+		if (!found || policy_claim_before(&other, best))
+			*best = other;
+		found = true;
 	}
-	return best;
+	return found;
+}
+
+/* What was chosen so far, and what it was last looked at for. */
+struct choice {
+	struct destination *d;
+	struct claim claim;
+	const struct job *alone;
+};
+
+static void consider(const struct run *run, struct choice *c,
+		     struct destination *d)
+{
+	struct claim claim;
+
+	/* a job's destinations are many, and claim alike */
+	if (d->n == 1 && d->part[0].job == c->alone)
+		return;
+	if (!best_claim(run, d, &claim))
+		return;
+	if (d->n == 1)
+		c->alone = d->part[0].job;
+	if (c->d && !policy_claim_before(&claim, &c->claim))
+		return;
+	c->d = d;
+	c->claim = claim;
 }
 
 /* The destination to start next; open: a place is free, else only one that
@@ -575,27 +713,18 @@ static struct claim best_claim(const struct destination *d)
 static struct destination *choose(struct dispatcher *x, bool open,
 				  struct claim *best)
 {
-	size_t most = (size_t)x->run->config->queue.connections, i;
-	struct destination *chosen = NULL, *d;
-	const struct job *alone = NULL;
-	struct claim claim;
+	struct choice c = { 0 };
+	size_t i;
 
-	for (i = 0; i < x->n; i++) {
-		d = x->d[i];
-		if (!d->n || d->running >= most || (!open && !d->running))
-			continue;
-		/* a job's destinations are many, and claim alike */
-		if (d->n == 1 && d->part[0].job == alone)
-			continue;
-		if (d->n == 1)
-			alone = d->part[0].job;
-		claim = best_claim(d);
-		if (chosen && !policy_claim_before(&claim, best))
-			continue;
-		chosen = d;
-		*best = claim;
+	for (i = 0; !open && i < x->workers; i++)
+		consider(x->run, &c, x->w[i]->of);
+	for (i = 0; open && i < x->n && (i < LOOK_MOST || !c.d); i++) {
+		if (x->next >= x->n)
+			x->next = 0;
+		consider(x->run, &c, x->d[x->next++]);
 	}
-	return chosen;
+	*best = c.claim;
+	return c.d;
 }
 
 static size_t workers_most(const struct dispatcher *x)
@@ -623,27 +752,45 @@ static void start_all(struct dispatcher *x)
 
 /* --- those that stand in the way --- */
 
-/* Where all of a destination's connections work for others, one of them
- * stops after the message in hand and hands back what it has not begun. */
+/* The lightest of what waits there in vain: of a user who has nothing under
+ * way, for a while. WEIGHTS: there is none. */
+static enum weight waits_in_vain(const struct dispatcher *x,
+				 const struct destination *d, int64_t now)
+{
+	enum weight lightest = WEIGHTS, w;
+	size_t i;
+
+	for (i = 0; i < d->n; i++) {
+		const struct job *job = d->part[i].job;
+
+		if (job->user->running || now - job->since <= PATIENCE_MS)
+			continue;
+		w = part_weight(&d->part[i]);
+		if (w < lightest && !weight_able(x->run, d, w))
+			lightest = w;
+	}
+	return lightest;
+}
+
+/* Where a destination's connections work for others, one of them stops after
+ * the message in hand and hands back what it has not begun. */
 static void make_way_within(struct dispatcher *x, struct destination *d,
 			    int64_t now)
 {
+	bool full = d->running >= (size_t)x->run->config->queue.connections;
+	enum weight weight = waits_in_vain(x, d, now);
 	struct worker *oldest = NULL;
 	size_t i;
 
-	for (i = 0; i < d->n; i++)
-		if (!d->part[i].job->user->running &&
-		    now - d->part[i].job->since > PATIENCE_MS)
-			break;
-	if (i == d->n)
-		return;
-	for (i = 0; i < x->workers; i++) {
-		if (x->w[i]->of != d)
+	for (i = 0; weight < WEIGHTS && i < x->workers; i++) {
+		struct worker *w = x->w[i];
+
+		if (w->of != d || (!full && w->weight < weight))
 			continue;
-		if (x->w[i]->asked)
+		if (w->asked)
 			return;
-		if (!oldest || x->w[i]->since < oldest->since)
-			oldest = x->w[i];
+		if (!oldest || w->since < oldest->since)
+			oldest = w;
 	}
 	if (oldest)
 		worker_ask(oldest);
@@ -680,9 +827,9 @@ static void enforce(struct dispatcher *x)
 			worker_end(x->w[i]);
 		x->deadline = now + KILL_MS;
 	}
-	for (i = 0; i < x->n; i++)
-		if (x->d[i]->n && x->d[i]->running)
-			make_way_within(x, x->d[i], now);
+	for (i = 0; i < x->workers; i++)
+		if (x->w[i]->of->n)
+			make_way_within(x, x->w[i]->of, now);
 	make_way(x, now);
 }
 
@@ -699,6 +846,7 @@ static void take_back(struct dispatcher *x, struct worker *w, struct part *p)
 	}
 	p->untried = false;
 	part_give(w->of, p);
+	x->waiting++;
 }
 
 static void worker_done(struct dispatcher *x, size_t at)
@@ -708,24 +856,15 @@ static void worker_done(struct dispatcher *x, size_t at)
 
 	x->w[at] = x->w[--x->workers];
 	count(w, false);
-	note_dead(x, w->of, &w->d);
+	leave_alone(x, w->of, &w->d);
 	for (i = 0; i < w->d.n; i++) {
 		if (w->d.part[i].untried)
 			take_back(x, w, &w->d.part[i]);
 		else
 			part_settle(x, w->of, &w->d.part[i]);
 	}
+	destination_rest(x, w->of);
 	worker_free(w);
-}
-
-static bool anything_waits(const struct dispatcher *x)
-{
-	size_t i;
-
-	for (i = 0; i < x->n; i++)
-		if (x->d[i]->n)
-			return true;
-	return false;
 }
 
 /* Only those that run: poll(2) takes no more than there may be descriptors,
@@ -748,19 +887,14 @@ static void listen_to_all(struct dispatcher *x, int fd, int64_t ms)
 
 void dispatcher_wait(struct dispatcher *x, int fd, int64_t ms)
 {
-	size_t i;
-
 	if (!x->stopping)
 		start_all(x);
 	enforce(x);
 	if (x->done)
 		ms = 0;
-	else if ((x->stopping || anything_waits(x)) && ms > 1000)
+	else if ((x->stopping || x->waiting) && ms > 1000)
 		ms = 1000;
 	listen_to_all(x, fd, ms);
-	for (i = x->n; i--;)
-		if (!x->d[i]->n && !x->d[i]->running)
-			destination_free(x, i);
 }
 
 void dispatcher_stop(struct dispatcher *x, int64_t ms)
@@ -773,13 +907,17 @@ void dispatcher_stop(struct dispatcher *x, int64_t ms)
 	x->deadline = clock_in(ms);
 	for (i = 0; i < x->workers; i++)
 		worker_ask(x->w[i]);
-	for (i = 0; i < x->n; i++) {
-		while (x->d[i]->n) {
-			struct part p = x->d[i]->part[--x->d[i]->n];
+	/* downwards: one that has no more to do goes, the last one comes */
+	for (i = x->n; i--;) {
+		struct destination *d = x->d[i];
+
+		while (d->n) {
+			struct part p = part_take(x, d);
 
 			p.untried = true;
-			part_settle(x, x->d[i], &p);
+			part_settle(x, d, &p);
 		}
+		destination_rest(x, d);
 	}
 }
 
@@ -794,11 +932,11 @@ struct dispatcher *dispatcher_new(struct run *run)
 
 void dispatcher_free(struct dispatcher *x)
 {
-	while (x->n)
-		destination_free(x, x->n - 1);
-	while (x->deads)
-		free(x->dead[--x->deads].key);
-	free(x->dead);
+	size_t i;
+
+	for (i = 0; i < TABLE_SIZE; i++)
+		while (x->table[i])
+			destination_free(x, x->table[i]);
 	free(x->d);
 	free(x->w);
 	free(x);
@@ -838,31 +976,27 @@ static void serve_here(struct dispatcher *x, struct destination *d)
 
 	d->part = NULL;
 	d->n = d->room = 0;
+	x->waiting -= own.n;
 	destination_secrets(x, d);
 	parts_open(&own);
 	serve(x->run, &all, NULL);
-	note_dead(x, d, &own);
+	leave_alone(x, d, &own);
 	for (i = 0; i < own.n; i++)
 		part_settle(x, d, &own.part[i]);
 	free(own.part);
+	destination_rest(x, d);
 }
 
 void deliver(struct run *run, struct job *job)
 {
 	struct dispatcher *x = dispatcher_new(run);
-	size_t i, waiting;
 
 	dispatcher_add(x, job);
 	while (dispatcher_jobs(x)) {
-		for (i = waiting = 0; i < x->n; i++)
-			waiting += x->d[i]->n && !destination_left_alone(x,
-								x->d[i]);
-		for (i = 0; i < x->n && !x->d[i]->n; i++)
-			continue;
-		if (waiting == 1 && !x->workers && i < x->n)
-			serve_here(x, x->d[i]);
-		else if (waiting || x->workers)
+		if (x->n != 1 || x->workers)
 			dispatcher_wait(x, -1, 1000);
+		else if (!destination_left_alone(x, x->d[0]))
+			serve_here(x, x->d[0]);
 		dispatcher_done(x);
 	}
 	dispatcher_free(x);

@@ -29,6 +29,7 @@ struct job {
 	const struct transport *way[2]; /* whatever the routes say; [0] NULL:
 				       * they count */
 	size_t parts;                 /* not yet settled */
+	size_t turn;                  /* while a share is composed */
 	size_t running;               /* workers that have it in hand */
 	int64_t since;                /* monotonic: added, or last settled */
 	struct job *next;

@@ -22,6 +22,10 @@ struct part {
 	char *message_id;         /* for the log, once it was needed */
 };
 
+/* How long a part may take: a heavier one never stands before a lighter one,
+ * and leaves it a connection. */
+enum weight { LIGHT, MEDIUM, HEAVY, WEIGHTS };
+
 /* What shares connections: transports in order, and for direct kinds a
  * domain. */
 struct destination {
@@ -35,6 +39,10 @@ struct destination {
 	struct part *part;        /* those that wait */
 	size_t n, room;
 	size_t running;           /* workers */
+	size_t heavy[WEIGHTS];    /* of them: with parts of this weight */
+	size_t at;                /* place among those with anything to do */
+	bool busy;                /* it has one */
+	int64_t left_alone;       /* until then, monotonic ms; 0: it is not */
 	struct destination *link; /* in the table */
 };
 
@@ -83,7 +91,7 @@ struct worker {
 	int fd;                   /* the line to it */
 	struct buf in;            /* of a report not yet whole */
 	int64_t since;            /* monotonic ms: started */
-	uid_t uid;                /* whose part made it start */
+	enum weight weight;       /* of its parts */
 	bool asked;               /* to stop after the message in hand */
 	bool ended;               /* by us */
 };
