@@ -5,7 +5,7 @@ absolute link leads to below that folder, and no link out of it."""
 import os
 import stat
 
-from model import word
+from model import number, word
 
 LARGEST = 8 << 20
 LINKS = 40
@@ -116,7 +116,8 @@ class Files:
         users = {}
         for line in self.lines("/etc/passwd") or []:
             field = line.split(":")
-            if len(field) > 3 and field[2].isdigit():
+            if len(field) > 3 and \
+                    number(field[2]) is not None:
                 users[field[0]] = int(field[2])
         return users
 
@@ -124,6 +125,6 @@ class Files:
         """The user's group, by number."""
         for line in self.lines("/etc/passwd") or []:
             field = line.split(":")
-            if field[0] == name and len(field) > 3 and field[3].isdigit():
-                return int(field[3])
+            if field[0] == name and len(field) > 3:
+                return number(field[3])
         return None

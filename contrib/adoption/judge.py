@@ -182,6 +182,8 @@ def aliases_of(setup, files):
         (report.note if away or not local.explicit else report.name)(
             local.where, local.text + "; posthaste keeps no mailboxes: see "
             "default_recipient, and kinds maildir and command")
+    setup.alias_lines = [line for line in setup.alias_lines
+                         if carries(report, line, "an alias")]
     if not setup.alias_lines:
         return path or "", None
     if not path:
@@ -282,7 +284,7 @@ def route_keys(way, accounts, transports):
 def sections_of(setup, files):
     """[(section, [(key, value)])], and {path: text} of further files."""
     if setup.sections is not None:
-        return setup.sections, {}
+        return list(whole(setup.sections, setup)), {}
     aliases, text = aliases_of(setup, files)
     accounts = named_accounts(setup)
     transports = Transports(setup)
@@ -307,5 +309,15 @@ def sections_of(setup, files):
             for name, account in accounts]
     out += routes + transports.sections
     extra = {aliases: text} if text is not None else {}
-    return [(name, keys) for name, keys in out
+    return [(name, keys) for name, keys in whole(out, setup)
             if keys or name.startswith("account")], extra
+
+
+def whole(sections, setup):
+    """Without what an INI file cannot hold. A route that would match more
+    without it goes whole."""
+    for name, keys in sections:
+        good = [(k, v) for k, v in keys if isinstance(v, Secret) or
+                carries(setup.report, like(v, v), f"[{name}] {k}")]
+        if len(good) == len(keys) or not name.startswith("route"):
+            yield name, good

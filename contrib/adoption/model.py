@@ -3,6 +3,9 @@
 What becomes of them in posthaste is decided in judge.py."""
 
 
+import re
+
+
 class Word(str):
     """A text, and the file and line that it comes from."""
     path, line = "", 0
@@ -19,6 +22,17 @@ def word(text, path, line):
 def like(text, other):
     """A text from the same place as another."""
     return word(text, getattr(other, "path", ""), getattr(other, "line", 0))
+
+
+def number(text, low=0, high=10 ** 12):
+    """An int within bounds, of ASCII digits; else None."""
+    if text is None or not re.fullmatch(r"[0-9]{1,13}", text):
+        return None
+    return int(text) if low <= int(text) <= high else None
+
+
+def port(text):
+    return number(text, 1, 65535)
 
 
 class Report:

@@ -3,6 +3,7 @@
 
 import re
 
+import model
 from model import IMPLICIT, NONE, OFFERED, REQUIRED, Local, Relay, Setup, \
     Way, like, word
 
@@ -95,8 +96,8 @@ def mailname(files, setup, found):
 def route(setup, found, files):
     """By the smarthost, or directly."""
     report, host = setup.report, found.get("SMARTHOST")
-    port = found.get("PORT", "25")
-    if not port.isdigit() or not 1 <= int(port) <= 65535:
+    port = found.get("PORT", word("25", FILES[0], 0))
+    if model.port(port) is None:
         report.name(port, f"PORT {port}: no port")
         port = "25"
     kind, where = tls(found)

@@ -3,6 +3,7 @@
 
 import re
 
+import model
 from model import NONE, OFFERED, REQUIRED, Local, Relay, Setup, Way, like, word
 
 FILES = ("/etc/esmtprc",)
@@ -88,11 +89,11 @@ def relay_of(given, report):
     where = given["hostname"]
     match = re.fullmatch(r"\[?([^\s\]]+?)\]?(?::(\w+))?", where)
     port = match and match.group(2) or "587"
-    port = SERVICES.get(port, port)
-    if not match or not str(port).isdigit() or not 1 <= int(port) <= 65535:
+    port = model.port(str(SERVICES.get(port, port)))
+    if not match or port is None:
         report.name(where, f"hostname {where}: no HOST:PORT")
         return None
-    relay = Relay(where, [match.group(1)], int(port))
+    relay = Relay(where, [match.group(1)], port)
     tls = given.get("starttls", word("disabled", where.path, where.line))
     relay.tls_where = tls
     relay.tls = {"enabled": OFFERED, "required": REQUIRED,

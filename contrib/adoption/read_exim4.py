@@ -5,6 +5,7 @@ email-addresses, mailname and the local macros. Not Exim's own language."""
 import re
 import shlex
 
+import model
 from model import IMPLICIT, NONE, OFFERED, REQUIRED, Local, Relay, Setup, \
     Way, like, word
 
@@ -94,8 +95,11 @@ def smarthosts(text, report):
         if not match or "/" in part:
             report.name(text, f"{part}: no host")
             continue
-        host = match.group(1) or match.group(3) or match.group(5)
-        yield host, int(match.group(2) or match.group(4) or 25)
+        port = model.port(match.group(2) or match.group(4) or "25")
+        if port is None:
+            report.name(text, f"{part}: no port")
+            continue
+        yield match.group(1) or match.group(3) or match.group(5), port
 
 
 def logins(files, report):

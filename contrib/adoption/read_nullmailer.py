@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """nullmailer: its control files, and Debian's /etc/mailname."""
 
-import shlex
 import re
+import shlex
 
+import model
 from model import IMPLICIT, NONE, REQUIRED, Relay, Setup, Way, clean, like, \
-    word
+    number, word
 
 FOLDER = "/etc/nullmailer"
 FILES = (f"{FOLDER}/remotes",)
@@ -60,7 +61,7 @@ def relay_of(line, setup):
     port = given.get("port", "465" if tls == IMPLICIT else "25")
     port = {"smtp": "25", "submission": "587", "smtps": "465",
             "submissions": "465"}.get(port, port)
-    if not port.isdigit() or not 1 <= int(port) <= 65535:
+    if model.port(port) is None:
         report.name(line, f"port={port}: no port: left out")
         return None
     relay = Relay(like(host, line), [host], int(port), tls=tls,
@@ -139,7 +140,9 @@ def read(files, report):
         account = setup.default_account(sender)
         account.sender, account.force = sender, True
     life = one(files, "queuelifetime", report)
-    setup.lifetime = int(life) if life and life.isdigit() else 7 * 86400
+    setup.lifetime = number(life)
+    if setup.lifetime is None:
+        setup.lifetime = 7 * 86400
     for name, text in (("pausetime", "see schedule in [queue]"),
                        ("maxpause", "see schedule in [queue]"),
                        ("idhost", "Message-ID has the sender's domain")):

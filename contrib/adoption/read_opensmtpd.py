@@ -3,6 +3,7 @@
 
 import re
 
+import model
 from model import IMPLICIT, NONE, OFFERED, REQUIRED, Local, Relay, Setup, \
     Way, clean, like, word
 
@@ -162,7 +163,10 @@ def relay_of(parser, words):
         return False
     tls = {"smtp": OFFERED, "smtp+tls": REQUIRED, "smtp+notls": NONE,
            "smtps": IMPLICIT, "lmtp": NONE}[protocol]
-    port = int(match.group(4) or (465 if tls == IMPLICIT else 25))
+    port = model.port(match.group(4) or ("465" if tls == IMPLICIT else "25"))
+    if port is None:
+        report.name(url, f"{url}: no port")
+        return False
     relay = Relay(url, [match.group(3).strip("[]")], port, tls=tls,
                   lmtp=protocol == "lmtp", clear_login=False)
     relay.verified = tls in (REQUIRED, IMPLICIT)
@@ -300,8 +304,8 @@ def local(parser, setup, where, does, to):
         path = does[1]
         host, _, port = path.rpartition(":")
         relay = Relay(path, [path], 24, lmtp=True) if path.startswith("/") \
-            else Relay(path, [host or path], int(port) if port.isdigit()
-                       else 24, lmtp=True)
+            else Relay(path, [host or path], model.port(port) or 24,
+                       lmtp=True)
         setup.ways.append(Way(where, [relay], to_domain=to))
     elif does[0] not in ("expand-only", "forward-only"):
         setup.local = Local(where, f"mail for {' '.join(to) or 'this machine'}"

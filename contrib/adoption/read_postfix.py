@@ -3,8 +3,9 @@
 
 import re
 
+import model
 from model import IMPLICIT, NONE, OFFERED, REQUIRED, Local, Relay, Setup, \
-    Way, like
+    Way, like, number
 from postfix_cf import Main, everything, master
 
 FILES = ("/etc/postfix/main.cf",)
@@ -79,7 +80,7 @@ class Reader:
         port = match and (match.group(2) or match.group(4) or "25")
         port = {"smtp": "25", "submission": "587", "smtps": "465",
                 "submissions": "465"}.get(port, port)
-        if not match or not port.isdigit() or not 1 <= int(port) <= 65535:
+        if not match or model.port(port) is None:
             self.report.name(where, f"{text}: no host, or no port")
             return None
         host = match.group(1) or match.group(3)
@@ -516,7 +517,7 @@ def origin(reader):
 def limits(reader):
     main, setup = reader.main, reader.setup
     size = main.get("message_size_limit")
-    if size.isdigit():
+    if number(size) is not None:
         setup.maximum = size
     life = re.fullmatch(r"(\d+)([smhdw]?)",
                         main.get("maximal_queue_lifetime"))

@@ -3,6 +3,7 @@
 
 import re
 
+import model
 from model import IMPLICIT, REQUIRED, NONE, Account, Relay, Setup, Way, like, \
     word
 
@@ -76,8 +77,9 @@ def hub(text, where, port, report):
     if not match:
         report.name(where, f"{text}: no host, or no port")
         return None, port
-    number = int(match.group(2) or match.group(4) or port)
-    if not 1 <= number <= 65535:
+    given = match.group(2) or match.group(4)
+    number = model.port(given) if given else port
+    if number is None:
         report.name(where, f"{text}: no port")
         number = port
     return match.group(1) or match.group(3), number
@@ -86,7 +88,7 @@ def hub(text, where, port, report):
 def relay_of(found, report):
     where = found.get("mailhub", word("", FILES[0], 0))
     port = found.get("remoteport", "25")
-    port = int(port) if port.isdigit() else 25
+    port = model.port(port) or 25
     host, port = hub(found.get("mailhub", "mailhub"), where, port, report)
     relay = Relay(where, [host or "mailhub"], port)
     starttls = yes(found, "usestarttls")

@@ -5,7 +5,7 @@ way onto the disk."""
 import os
 import tempfile
 
-from model import Secret
+from model import Secret, clean
 
 PATHS = {"ca_file", "crl_file", "certificate", "key", "aliases",
          "password_file"}
@@ -47,7 +47,7 @@ class Result:
                 "the password, which was not found") + "\n")
         for path, text in sorted(self.extra.items()):
             out.append(f"# {path}:\n")
-            out += [f"#    {line}\n" for line in text.splitlines()]
+            out += [f"#    {clean(line)}\n" for line in text.split("\n") if line]
         for name, keys in self.plan:
             out.append(f"\n[{name}]\n")
             for key, value in keys:

@@ -17,7 +17,7 @@ import threading
 TOP = pathlib.Path(os.environ.get(
     "TOP_SRCDIR", pathlib.Path(__file__).resolve().parents[2]))
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(TOP / "tests/wire"))
+sys.path.insert(0, str(TOP / "tests/support"))
 sys.path.insert(0, str(TOP / "contrib/adoption"))
 import command  # noqa: E402
 import files as machine  # noqa: E402
