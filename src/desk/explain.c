@@ -112,9 +112,9 @@ static void row_text(struct explanation *x, const struct row *row)
 	size_t i;
 
 	buf_addf(&x->out, "  from attempt %u on by transport %s%s%s (kind %s), "
-		 "TLS %s\n", row->attempt, colour ? "\033[1m" : "", row->t->name,
-		 colour ? "\033[0m" : "", kind_name((enum kind)row->t->kind),
-		 row->tls);
+		 "TLS %s\n", row->attempt, colour ? "\033[1m" : "",
+		 row->t->name, colour ? "\033[0m" : "",
+		 kind_name((enum kind)row->t->kind), row->tls);
 	for (i = 0; i < row->hosts.n; i++) {
 		host_words(&row->hosts.item[i], host, sizeof(host));
 		buf_addf(&x->out, "      %s     %s\n", i ? "then" : "host",

@@ -77,9 +77,12 @@ void desk_when(const struct entry *e, char out[DESK_WHEN])
 /* A colour of ours, and nothing else that begins like one. */
 static size_t colour_length(const char *s)
 {
-	size_t n = 2 + (strncmp(s, "\x1b[", 2) ? 0 : strspn(s + 2, "0123456789"));
+	size_t n;
 
-	return !strncmp(s, "\x1b[", 2) && s[n] == 'm' ? n + 1 : 0;
+	if (strncmp(s, "\x1b[", 2))
+		return 0;
+	n = 2 + strspn(s + 2, "0123456789");
+	return s[n] == 'm' ? n + 1 : 0;
 }
 
 static void clean_lines(struct buf *text, bool colour)

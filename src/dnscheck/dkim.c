@@ -66,7 +66,7 @@ static const char *fault_of(const char *found, const char *wanted)
 	const char *fault = NULL;
 
 	if (version && strcmp(version, "DKIM1"))
-		fault = "it is no DKIM1 record";
+		fault = "it is not a DKIM1 record";
 	else if (!key)
 		fault = "it holds no key";
 	else if (!*key)
@@ -84,19 +84,30 @@ static const char *fault_of(const char *found, const char *wanted)
 	return fault;
 }
 
-static void judge_record(struct dnscheck *c, const struct signing *s,
-			 const struct dns_answer *a)
+static void check_record(struct dnscheck *c, const struct signing *s)
 {
-	const char *found = a->record[0].text;
-	const char *fault = fault_of(found, s->record);
-	char *flags = tag_value(found, "t");
+	struct dns_answer a = { 0 };
+	const char *found = NULL, *fault = NULL;
+	char *flags = NULL;
 
-	if (fault)
+	dns_query(c->dns, s->name, DNS_TXT, &a);
+	if (a.status == DNS_OK) {
+		found = a.record[0].text;
+		fault = fault_of(found, s->record);
+		flags = tag_value(found, "t");
+	}
+	if (a.status == DNS_FAILED)
+		report(c, GRADE_FAIL, "dkim", s->name, NULL,
+		       "cannot be looked up: %s", a.words);
+	else if (!found)
+		report(c, GRADE_FAIL, "dkim", s->name, s->publish,
+		       "no key in DNS, so that no signature verifies");
+	else if (fault)
 		report(c, GRADE_FAIL, "dkim", s->name, s->publish, "%s: "
 		       "%.200s", fault, found);
-	else if (a->n > 1)
+	else if (a.n > 1)
 		report(c, GRADE_WARN, "dkim", s->name, s->publish,
-		       "%zu TXT records where one belongs", a->n);
+		       "%zu TXT records where one belongs", a.n);
 	else if (flags && strchr(flags, 'y'))
 		report(c, GRADE_WARN, "dkim", s->name, s->publish, "the key "
 		       "is right, but marked as a test (t=y)");
@@ -104,21 +115,6 @@ static void judge_record(struct dnscheck *c, const struct signing *s,
 		report(c, GRADE_OK, "dkim", s->name, NULL, "the key is that "
 		       "of the private key");
 	free(flags);
-}
-
-static void check_record(struct dnscheck *c, const struct signing *s)
-{
-	struct dns_answer a = { 0 };
-
-	dns_query(c->dns, s->name, DNS_TXT, &a);
-	if (a.status == DNS_OK)
-		judge_record(c, s, &a);
-	else if (a.status == DNS_FAILED)
-		report(c, GRADE_FAIL, "dkim", s->name, NULL,
-		       "cannot be looked up: %s", a.words);
-	else
-		report(c, GRADE_FAIL, "dkim", s->name, s->publish,
-		       "no key in DNS, so that no signature verifies");
 	dns_answer_release(&a);
 }
 

@@ -37,41 +37,30 @@ static void check_all(struct dnscheck *c)
 	check_tlsa(c);
 }
 
-static int status_of(const struct dnscheck *c)
-{
-	size_t i;
-
-	for (i = 0; i < c->rows; i++)
-		if (c->row[i].grade == GRADE_FAIL)
-			return FOUND_FAULTS;
-	return EX_OK;
-}
-
-static int show(const struct dnscheck *c)
-{
-	struct buf out = BUF(OUTPUT_MAX);
-	int status;
-
-	(c->d->options->json ? rows_show_json : rows_show)(c, &out);
-	status = desk_report(&out);
-	buf_release(&out);
-	return status ? status : status_of(c);
-}
-
 int desk_dnscheck(const struct desk *d)
 {
 	struct dnscheck c = { .d = d };
+	struct buf out = BUF(OUTPUT_MAX);
 	struct outcome why;
 	int status;
+	size_t i;
 
 	desk_run_init(d, &c.run);
 	if (find_domain(&c, &why)) {
 		c.dns = run_dns(&c.run);
 		check_all(&c);
-		status = show(&c);
+		if (d->options->json)
+			rows_show_json(&c, &out);
+		else
+			rows_show(&c, &out);
+		status = desk_report(&out);
+		for (i = 0; i < c.rows && status == EX_OK; i++)
+			if (c.row[i].grade == GRADE_FAIL)
+				status = FOUND_FAULTS;
 	} else {
 		status = desk_fail(d, &why);
 	}
+	buf_release(&out);
 	rows_release(&c);
 	sources_release(&c);
 	list_release(&c.mx);

@@ -151,28 +151,11 @@ static void check_hosts(struct dnscheck *c, const struct dns_answer *mx)
 
 /* --- the domain --- */
 
-static void check_no_mx(struct dnscheck *c, const char *name)
-{
-	struct addresses a;
-
-	addresses_find(c, name, &a);
-	if (a.any) {
-		needs_mx(c, GRADE_WARN, "no MX record; mail goes to the "
-			 "domain's own address");
-		list_add(&c->mx, name);
-	} else if (a.failed) {
-		report(c, GRADE_FAIL, "mx", c->domain, NULL, "no MX record, "
-		       "and its addresses cannot be looked up");
-	} else {
-		needs_mx(c, GRADE_FAIL, "no MX record and no address: "
-			 "receivers refuse senders that cannot be answered");
-	}
-	addresses_release(&a);
-}
-
 static void judge_mx(struct dnscheck *c, const struct dns_answer *a,
 		     const char *name)
 {
+	struct addresses own;
+
 	switch (a->status) {
 	case DNS_OK:
 		if (a->n == 1 && !*a->record[0].name)
@@ -183,7 +166,21 @@ static void judge_mx(struct dnscheck *c, const struct dns_answer *a,
 			check_hosts(c, a);
 		return;
 	case DNS_NODATA:
-		check_no_mx(c, name);
+		addresses_find(c, name, &own);
+		if (own.any)
+			needs_mx(c, GRADE_WARN, "no MX record; mail goes to "
+				 "the domain's own address");
+		else if (own.failed)
+			report(c, GRADE_FAIL, "mx", c->domain, NULL, "no MX "
+			       "record, and its addresses cannot be looked "
+			       "up");
+		else
+			needs_mx(c, GRADE_FAIL, "no MX record and no "
+				 "address: receivers refuse senders that "
+				 "cannot be answered");
+		if (own.any)
+			list_add(&c->mx, name);
+		addresses_release(&own);
 		return;
 	case DNS_NXDOMAIN:
 		needs_mx(c, GRADE_FAIL, "the domain does not exist");

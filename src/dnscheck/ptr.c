@@ -7,38 +7,9 @@
 #include <strings.h>
 
 #include "dnscheck/dnscheck_parts.h"
+#include "dnscheck/spf.h"
 
 enum { NAMES_MAX = 10 };
-
-static bool leads_to(struct dnscheck *c, const char *name,
-		     const struct source *s)
-{
-	struct dns_answer a = { 0 };
-	bool found = false;
-	char text[64];
-	size_t i;
-
-	dns_query(c->dns, name, s->ip.sa.ss_family == AF_INET ? DNS_A :
-		  DNS_AAAA, &a);
-	for (i = 0; a.status == DNS_OK && i < a.n && !found; i++) {
-		net_address_text(&a.record[i].address, text);
-		found = !strcmp(text, s->text);
-	}
-	dns_answer_release(&a);
-	return found;
-}
-
-/* Whether one of the names leads back to the address. */
-static bool is_confirmed(struct dnscheck *c, const struct list *name,
-			 const struct source *s)
-{
-	size_t i;
-
-	for (i = 0; i < name->n && i < NAMES_MAX; i++)
-		if (leads_to(c, name->item[i], s))
-			return true;
-	return false;
-}
 
 static void judge_names(struct dnscheck *c, const struct source *s,
 			const struct list *name, const char *ptr)
@@ -48,12 +19,16 @@ static void judge_names(struct dnscheck *c, const struct source *s,
 				   s->ip.sa.ss_family == AF_INET ? "A" :
 				   "AAAA", s->text);
 	const enum grade worst = source_grade(c, s);
+	const bool said = list_has_nocase(name, s->helo);
+	bool back = false;
+	size_t i;
 
-	if (!list_has_nocase(name, s->helo))
-		report(c, is_confirmed(c, name, s) ? GRADE_WARN : worst,
-		       "ptr", s->text, ptr, "leads to %s, while EHLO says %s",
-		       joined, s->helo);
-	else if (!leads_to(c, s->helo, s))
+	for (i = 0; !said && !back && i < name->n && i < NAMES_MAX; i++)
+		back = spf_leads_to(c->dns, name->item[i], &s->ip);
+	if (!said)
+		report(c, back ? GRADE_WARN : worst, "ptr", s->text, ptr,
+		       "leads to %s, while EHLO says %s", joined, s->helo);
+	else if (!spf_leads_to(c->dns, s->helo, &s->ip))
 		report(c, worst, "ptr", s->text, address, "leads to %s, but "
 		       "that name does not lead back to it", s->helo);
 	else if (name->n > 1)

@@ -6,23 +6,18 @@
 #include <strings.h>
 #include <time.h>
 
+#include "base/scan.h"
 #include "dnscheck/dnscheck_parts.h"
 #include "submit/mtasts.h"
 
 /* --- records as text --- */
 
-static bool begins_with(const struct dns_record *r, const char *version)
-{
-	const size_t n = strlen(version);
-
-	return !strncasecmp(r->text, version, n) &&
-	       (!r->text[n] || strchr(" \t;", r->text[n]));
-}
-
 bool find_txt(struct dnscheck *c, enum grade grade, const char *check,
 	      const char *name, const char *version, char **text, size_t *n)
 {
+	const size_t len = strlen(version);
 	struct dns_answer a = { 0 };
+	const char *found;
 	bool answered;
 	size_t i;
 
@@ -33,34 +28,23 @@ bool find_txt(struct dnscheck *c, enum grade grade, const char *check,
 	if (!answered)
 		report(c, grade, check, name, NULL,
 		       "cannot be looked up: %s", a.words);
-	for (i = 0; a.status == DNS_OK && i < a.n; i++)
-		if (begins_with(&a.record[i], version) && !(*n)++)
-			*text = mem_string(a.record[i].text);
+	for (i = 0; a.status == DNS_OK && i < a.n; i++) {
+		found = a.record[i].text;
+		if (!strncasecmp(found, version, len) &&
+		    (!found[len] || strchr(" \t;", found[len])) && !(*n)++)
+			*text = mem_string(found);
+	}
 	dns_answer_release(&a);
 	return answered;
 }
 
-static const char *skip_blanks(const char *p)
-{
-	return p + strspn(p, " \t\r\n");
-}
-
 char *tag_value(const char *text, const char *tag)
 {
-	const size_t n = strlen(tag);
-	const char *end, *p = skip_blanks(text);
+	struct scan tags = scan_text(text), name, value;
 
-	for (; *p; p = skip_blanks(*end ? end + 1 : end)) {
-		end = p + strcspn(p, ";");
-		if (strncasecmp(p, tag, n) || *skip_blanks(p + n) != '=')
-			continue;
-		p = skip_blanks(skip_blanks(p + n) + 1);
-		if (p > end)
-			p = end;
-		while (end > p && strchr(" \t\r\n", end[-1]))
-			end--;
-		return mem_stringn(p, (size_t)(end - p));
-	}
+	while (scan_pair(&tags, ';', &name, &value))
+		if (value.p && scan_is_nocase(&name, tag))
+			return scan_copy(&value);
 	return NULL;
 }
 
@@ -166,69 +150,51 @@ void check_tlsrpt(struct dnscheck *c)
 
 /* --- MTA-STS --- */
 
-/* The policy that fits the MX records, on one line. */
-static char *suggested_policy(const struct dnscheck *c)
-{
-	struct buf out = BUF(8192);
-	size_t i;
-
-	buf_addf(&out, "https://mta-sts.%s/.well-known/mta-sts.txt: "
-		 "version: STSv1 / mode: enforce", c->domain);
-	for (i = 0; i < c->mx.n; i++)
-		buf_addf(&out, " / mx: %s", c->mx.item[i]);
-	buf_adds(&out, " / max_age: 604800 (a line each)");
-	return buf_take(&out);
-}
-
-static const char *unlisted(const struct dnscheck *c,
-			    const struct sts_policy *p)
-{
-	size_t i;
-
-	for (i = 0; i < c->mx.n; i++)
-		if (!sts_lists(p, c->mx.item[i]))
-			return c->mx.item[i];
-	return NULL;
-}
-
-static void judge_policy(struct dnscheck *c, const struct sts_policy *p,
-			 const char *publish)
+/* The policy itself, held against the MX records. */
+static void check_policy(struct dnscheck *c)
 {
 	static const char *const mode[] = { [STS_NONE] = "none",
 		[STS_TESTING] = "testing", [STS_ENFORCE] = "enforce" };
-	const char *missing = unlisted(c, p);
-	char *listed = list_join(&p->mx, ", ");
-
-	if (p->mode == STS_NONE)
-		report(c, GRADE_WARN, "mta-sts", c->domain, publish,
-		       "the policy's mode is none: nothing is asked for");
-	else if (missing)
-		report(c, p->mode == STS_ENFORCE ? GRADE_FAIL : GRADE_WARN,
-		       "mta-sts", c->domain, publish, "the policy (mode %s) "
-		       "does not list the MX host %s, so that senders %s",
-		       mode[p->mode], missing, p->mode == STS_ENFORCE ?
-		       "hold mail to it back" : "would hold mail to it back "
-		       "in mode enforce");
-	else
-		report(c, GRADE_OK, "mta-sts", c->domain, NULL, "policy in "
-		       "mode %s for %s", mode[p->mode], listed);
-	free(listed);
-}
-
-static void check_policy(struct dnscheck *c)
-{
-	char *publish = suggested_policy(c);
+	const char *missing = NULL;
+	struct buf publish = BUF(8192);
 	struct sts_policy p;
 	struct outcome why;
+	char *listed;
+	size_t i;
 
-	if (sts_fetch_now(&c->run, c->proxy, c->domain, &p, &why)) {
-		judge_policy(c, &p, publish);
-		sts_policy_release(&p);
-	} else {
-		report(c, GRADE_WARN, "mta-sts", c->domain, publish,
-		       "no policy behind the record: %s", why.text);
+	buf_addf(&publish, "https://mta-sts.%s/.well-known/mta-sts.txt: "
+		 "version: STSv1 / mode: enforce", c->domain);
+	for (i = 0; i < c->mx.n; i++)
+		buf_addf(&publish, " / mx: %s", c->mx.item[i]);
+	buf_adds(&publish, " / max_age: 604800 (a line each)");
+	if (!sts_fetch_now(&c->run, c->proxy, c->domain, &p, &why)) {
+		report(c, GRADE_WARN, "mta-sts", c->domain,
+		       buf_text(&publish), "no policy behind the record: %s",
+		       why.text);
+		buf_release(&publish);
+		return;
 	}
-	free(publish);
+	for (i = 0; i < c->mx.n && !missing; i++)
+		if (!sts_lists(&p, c->mx.item[i]))
+			missing = c->mx.item[i];
+	listed = list_join(&p.mx, ", ");
+	if (p.mode == STS_NONE)
+		report(c, GRADE_WARN, "mta-sts", c->domain,
+		       buf_text(&publish), "the policy's mode is none: "
+		       "nothing is asked for");
+	else if (missing)
+		report(c, p.mode == STS_ENFORCE ? GRADE_FAIL : GRADE_WARN,
+		       "mta-sts", c->domain, buf_text(&publish), "the policy "
+		       "(mode %s) does not list the MX host %s, so that "
+		       "senders %s", mode[p.mode], missing,
+		       p.mode == STS_ENFORCE ? "hold mail to it back" :
+		       "would hold mail to it back in mode enforce");
+	else
+		report(c, GRADE_OK, "mta-sts", c->domain, NULL, "policy in "
+		       "mode %s for %s", mode[p.mode], listed);
+	free(listed);
+	sts_policy_release(&p);
+	buf_release(&publish);
 }
 
 void check_mta_sts(struct dnscheck *c)

@@ -26,13 +26,8 @@ struct identity {
 	size_t evaluations;
 };
 
-static bool is_about(const struct identity *id, const struct source *s)
-{
-	return !id->helo || !strcasecmp(id->name, s->helo);
-}
-
-static void evaluate(struct dnscheck *c, struct identity *id,
-		     const struct source *s)
+static void add_evaluation(struct dnscheck *c, struct identity *id,
+			   const struct source *s)
 {
 	char *sender = mem_printf("postmaster@%s", id->name);
 	const struct spf_query query = {
@@ -110,27 +105,20 @@ static char *suggest(const struct dnscheck *c, const struct identity *id)
 
 /* --- judging --- */
 
-static void judge_missing(struct dnscheck *c, const struct identity *id)
-{
-	char *publish = suggest(c, id);
-
-	if (id->helo)
-		report(c, GRADE_WARN, "spf", id->name, publish,
-		       "no SPF record of the name that EHLO says");
-	else
-		report(c, source_grade(c, id->evaluation[0].source), "spf",
-		       id->name, publish, "no SPF record, so that no "
-		       "address passes");
-	free(publish);
-}
-
-static void judge(struct dnscheck *c, const struct identity *id)
+static void judge_identity(struct dnscheck *c, const struct identity *id)
 {
 	char *publish = suggest(c, id), *subject;
 	const struct evaluation *v;
 	size_t i;
 
-	for (i = 0; i < id->evaluations; i++) {
+	if (!id->records && id->helo)
+		report(c, GRADE_WARN, "spf", id->name, publish,
+		       "no SPF record of the name that EHLO says");
+	else if (!id->records)
+		report(c, source_grade(c, id->evaluation[0].source), "spf",
+		       id->name, publish, "no SPF record, so that no "
+		       "address passes");
+	for (i = 0; id->records && i < id->evaluations; i++) {
 		v = &id->evaluation[i];
 		subject = mem_printf("%s from %s", id->name,
 				     v->source->text);
@@ -152,12 +140,10 @@ static void check_identity(struct dnscheck *c, struct identity *id)
 		      &id->records))
 		return;
 	for (i = 0; i < c->sources; i++)
-		if (is_about(id, &c->source[i]))
-			evaluate(c, id, &c->source[i]);
-	if (id->evaluations && !id->records)
-		judge_missing(c, id);
-	else if (id->evaluations)
-		judge(c, id);
+		if (!id->helo || !strcasecmp(id->name, c->source[i].helo))
+			add_evaluation(c, id, &c->source[i]);
+	if (id->evaluations)
+		judge_identity(c, id);
 	else if (!id->records)
 		report(c, GRADE_WARN, "spf", id->name, NULL,
 		       "no SPF record");

@@ -93,31 +93,27 @@ void rows_show_json(const struct dnscheck *c, struct buf *out)
 	buf_addc(out, '\n');
 }
 
-static void show_row(const struct row *row, bool colour, struct buf *out)
+void rows_show(const struct dnscheck *c, struct buf *out)
 {
 	static const char *const paint[] = {
 		[GRADE_OK] = "\033[32m", [GRADE_WARN] = "\033[33m",
 		[GRADE_FAIL] = "\033[1;31m",
 	};
-
-	buf_addf(out, "%s%-4s%s  %-8s  %s: %s\n",
-		 colour ? paint[row->grade] : "", grade_name[row->grade],
-		 colour ? "\033[0m" : "", row->check, row->subject,
-		 row->found);
-	if (row->publish)
-		buf_addf(out, "      publish   %s%s%s\n",
-			 colour ? "\033[1m" : "", row->publish,
-			 colour ? "\033[0m" : "");
-}
-
-void rows_show(const struct dnscheck *c, struct buf *out)
-{
 	const bool colour = desk_colour();
-	size_t i, count[3] = { 0 };
+	const char *plain = colour ? "\033[0m" : "";
+	const struct row *row;
+	size_t count[3] = { 0 };
 
-	for (i = 0; i < c->rows; i++) {
-		count[c->row[i].grade]++;
-		show_row(&c->row[i], colour, out);
+	for (row = c->row; row < c->row + c->rows; row++) {
+		count[row->grade]++;
+		buf_addf(out, "%s%-4s%s  %-8s  %s: %s\n",
+			 colour ? paint[row->grade] : "",
+			 grade_name[row->grade], plain, row->check,
+			 row->subject, row->found);
+		if (row->publish)
+			buf_addf(out, "      publish   %s%s%s\n",
+				 colour ? "\033[1m" : "", row->publish,
+				 plain);
 	}
 	buf_addf(out, "\n%s: %zu OK, %zu WARN, %zu FAIL\n", c->domain,
 		 count[GRADE_OK], count[GRADE_WARN], count[GRADE_FAIL]);

@@ -11,17 +11,6 @@
 
 /* --- whether anything is sent from here at all --- */
 
-static bool may_go_direct(const struct route *r)
-{
-	size_t i;
-
-	for (i = 0; r->way[i]; i++)
-		if (transport_is_direct(r->way[i]) &&
-		    !transport_proxy(r->way[i]))
-			return true;
-	return false;
-}
-
 static bool catches_all(const struct route *r)
 {
 	return !r->account && !r->domain && !r->from_domain.n &&
@@ -30,12 +19,14 @@ static bool catches_all(const struct route *r)
 
 static bool delivers_directly(const struct config *c)
 {
+	const struct transport *const *way;
 	bool caught = false;
 	size_t i;
 
 	for (i = 0; i < c->routes; i++) {
-		if (may_go_direct(&c->route[i]))
-			return true;
+		for (way = c->route[i].way; *way; way++)
+			if (transport_is_direct(*way) && !transport_proxy(*way))
+				return true;
 		caught = caught || catches_all(&c->route[i]);
 	}
 	return !caught;
@@ -146,14 +137,6 @@ static void take_answers(struct dnscheck *c, const char *hostname,
 	buf_release(&words);
 }
 
-static void cannot_look_up(struct dnscheck *c, const char *hostname,
-			   const char *words)
-{
-	c->deaf = true;
-	report(c, GRADE_FAIL, "hostname", hostname, NULL,
-	       "cannot be looked up: %s", words);
-}
-
 static void by_hostname(struct dnscheck *c, const char *hostname,
 			const struct net_addresses *own)
 {
@@ -166,7 +149,9 @@ static void by_hostname(struct dnscheck *c, const char *hostname,
 		take_answers(c, hostname, &at, own);
 		break;
 	case DNS_FAILED:
-		cannot_look_up(c, hostname, words);
+		c->deaf = true;
+		report(c, GRADE_FAIL, "hostname", hostname, NULL,
+		       "cannot be looked up: %s", words);
 		break;
 	default:
 		no_address(c, hostname, own);

@@ -31,7 +31,7 @@ enum match { MATCH_NO, MATCH_YES, MATCH_TEMPERROR, MATCH_PERMERROR };
 struct term {
 	const char *name;
 	size_t name_len;
-	const char *spec;      /* behind ":" or "=", without CIDR lengths */
+	const char *spec;      /* after ":" or "=", without CIDR lengths */
 	size_t spec_len;
 	bool has_spec;
 	unsigned v4, v6;       /* prefix lengths */
@@ -50,8 +50,8 @@ static enum match wrong(struct spf *s, const char *what, const struct term *t)
 
 /* --- asking DNS --- */
 
-static enum match look_up(struct spf *s, const char *name, enum dns_type type,
-			  struct dns_answer *a)
+static enum match spf_look_up(struct spf *s, const char *name,
+			      enum dns_type type, struct dns_answer *a)
 {
 	*a = (struct dns_answer){ 0 };
 	dns_query(s->dns, name, type, a);
@@ -68,11 +68,6 @@ static enum match look_up(struct spf *s, const char *name, enum dns_type type,
 		return MATCH_PERMERROR;
 	}
 	return MATCH_YES;
-}
-
-static enum dns_type own_type(const struct spf *s)
-{
-	return s->query->ip->sa.ss_family == AF_INET ? DNS_A : DNS_AAAA;
 }
 
 static const unsigned char *bytes_of(const struct net_address *a)
@@ -103,7 +98,7 @@ static enum match match_addresses(struct spf *s, const char *name,
 				  const struct term *t)
 {
 	struct dns_answer a;
-	enum match m = look_up(s, name, own_type(s), &a);
+	enum match m = spf_look_up(s, name, spf_address_type(s->query->ip), &a);
 	size_t i;
 
 	if (m != MATCH_YES)
@@ -121,7 +116,7 @@ static enum match match_mx(struct spf *s, const char *name,
 			   const struct term *t)
 {
 	struct dns_answer a;
-	enum match m = look_up(s, name, DNS_MX, &a);
+	enum match m = spf_look_up(s, name, DNS_MX, &a);
 	size_t i;
 
 	if (m != MATCH_YES)
@@ -156,7 +151,7 @@ static enum match match_ptr(struct spf *s, const char *domain)
 static enum match match_exists(struct spf *s, const char *name)
 {
 	struct dns_answer a;
-	enum match m = look_up(s, name, DNS_A, &a);
+	enum match m = spf_look_up(s, name, DNS_A, &a);
 
 	if (m != MATCH_YES)
 		return m;
@@ -311,19 +306,6 @@ static enum match match_include(struct spf *s, const char *name,
 	return MATCH_PERMERROR;
 }
 
-static enum match ask(struct spf *s, const struct term *t, const char *name)
-{
-	if (term_is(t, "a"))
-		return match_addresses(s, name, t);
-	if (term_is(t, "mx"))
-		return match_mx(s, name, t);
-	if (term_is(t, "ptr"))
-		return match_ptr(s, name);
-	if (term_is(t, "exists"))
-		return match_exists(s, name);
-	return match_include(s, name, t);
-}
-
 static bool count_lookup(struct spf *s)
 {
 	if (++s->lookups <= LOOKUPS_MAX)
@@ -336,6 +318,7 @@ static enum match match_term(struct spf *s, const struct term *t,
 			     const char *domain)
 {
 	struct buf name = BUF(4096);
+	const char *at;
 	enum match m;
 
 	if (term_is(t, "all"))
@@ -350,7 +333,17 @@ static enum match match_term(struct spf *s, const struct term *t,
 		buf_release(&name);
 		return wrong(s, "bad domain or macro", t);
 	}
-	m = ask(s, t, buf_text(&name));
+	at = buf_text(&name);
+	if (term_is(t, "a"))
+		m = match_addresses(s, at, t);
+	else if (term_is(t, "mx"))
+		m = match_mx(s, at, t);
+	else if (term_is(t, "ptr"))
+		m = match_ptr(s, at);
+	else if (term_is(t, "exists"))
+		m = match_exists(s, at);
+	else
+		m = match_include(s, at, t);
 	buf_release(&name);
 	return m;
 }
@@ -393,12 +386,6 @@ static bool check_mechanism(struct spf *s, const struct term *t)
 
 /* --- records --- */
 
-static bool is_record(const struct dns_record *r)
-{
-	return r->text_len >= 6 && !strncasecmp(r->text, "v=spf1", 6) &&
-	       (r->text_len == 6 || r->text[6] == ' ');
-}
-
 /* The one record of a domain, copied. *result tells where there is none. */
 static char *find_record(struct spf *s, const char *domain,
 			 enum spf_result *result)
@@ -408,10 +395,13 @@ static char *find_record(struct spf *s, const char *domain,
 	size_t i, found = 0;
 
 	dns_query(s->dns, domain, DNS_TXT, &a);
-	for (i = 0; a.status == DNS_OK && i < a.n; i++)
-		if (is_record(&a.record[i]) && !found++)
-			record = mem_stringn(a.record[i].text,
-					     a.record[i].text_len);
+	for (i = 0; a.status == DNS_OK && i < a.n; i++) {
+		const struct dns_record *r = &a.record[i];
+
+		if (r->text_len >= 6 && !strncasecmp(r->text, "v=spf1", 6) &&
+		    (r->text_len == 6 || r->text[6] == ' ') && !found++)
+			record = mem_stringn(r->text, r->text_len);
+	}
 	*result = a.status == DNS_FAILED ? SPF_TEMPERROR :
 		  found > 1 ? SPF_PERMERROR : SPF_NONE;
 	snprintf(s->words, 200, a.status == DNS_FAILED ?
@@ -497,7 +487,7 @@ static enum spf_result redirect(struct spf *s, const struct modifiers *m,
 	return result == SPF_NONE ? SPF_PERMERROR : result;
 }
 
-static enum spf_result evaluate(struct spf *s, const char *record,
+static enum spf_result record_result(struct spf *s, const char *record,
 				const char *domain)
 {
 	struct modifiers mods = { 0 };
@@ -557,7 +547,7 @@ static enum spf_result check_domain(struct spf *s, const char *domain)
 	record = find_record(s, domain, &result);
 	if (!record)
 		return result;
-	result = evaluate(s, record, domain);
+	result = record_result(s, record, domain);
 	free(record);
 	return result;
 }

@@ -3,6 +3,7 @@
 #ifndef DNSCHECK_SPF_H
 #define DNSCHECK_SPF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "wire/dns.h"
@@ -26,5 +27,11 @@ struct spf_query {
  * look-ups that find nothing. words gets what decided, or what is wrong. */
 enum spf_result spf_check(struct dns *dns, const struct spf_query *query,
 			  char words[200]);
+
+/* The type of record that holds addresses of this family. */
+enum dns_type spf_address_type(const struct net_address *ip);
+/* Whether one of a name's addresses is this one. */
+bool spf_leads_to(struct dns *dns, const char *name,
+		  const struct net_address *ip);
 
 #endif

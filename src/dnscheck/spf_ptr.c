@@ -17,16 +17,21 @@ bool spf_is_within(const char *name, const char *domain)
 	       (n == d || name[n - d - 1] == '.');
 }
 
-static bool leads_back(struct spf *s, const char *name)
+enum dns_type spf_address_type(const struct net_address *ip)
+{
+	return ip->sa.ss_family == AF_INET ? DNS_A : DNS_AAAA;
+}
+
+bool spf_leads_to(struct dns *dns, const char *name,
+		  const struct net_address *ip)
 {
 	struct dns_answer a = { 0 };
 	char wanted[64], text[64];
 	bool found = false;
 	size_t i;
 
-	net_address_text(s->query->ip, wanted);
-	dns_query(s->dns, name, s->query->ip->sa.ss_family == AF_INET ?
-		  DNS_A : DNS_AAAA, &a);
+	net_address_text(ip, wanted);
+	dns_query(dns, name, spf_address_type(ip), &a);
 	for (i = 0; a.status == DNS_OK && i < a.n && !found; i++) {
 		net_address_text(&a.record[i].address, text);
 		found = !strcmp(text, wanted);
@@ -49,7 +54,8 @@ const struct list *spf_validated(struct spf *s)
 	dns_query(s->dns, reverse, DNS_PTR, &a);
 	s->ptr_void = a.status == DNS_NODATA || a.status == DNS_NXDOMAIN;
 	for (i = 0; a.status == DNS_OK && i < a.n && i < NAMES_MAX; i++)
-		if (a.record[i].name && leads_back(s, a.record[i].name))
+		if (a.record[i].name && spf_leads_to(s->dns, a.record[i].name,
+						     s->query->ip))
 			list_add(&s->validated, a.record[i].name);
 	dns_answer_release(&a);
 	return &s->validated;
