@@ -251,7 +251,6 @@ int main(int argc, char **argv)
 	file_reserve_standard();
 	set_id = gives_up_rights();
 	harden();
-	tls_start();
 	status = run_command(&d, set_id, argc, argv, &options, &config);
 	config_release(&config);
 	caller_release(&caller);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The parts of an address of ours, and domains (RFC 5891). */
 #include <arpa/inet.h>
-#include <idn2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -10,6 +9,7 @@
 #include "base/scan.h"
 #include "base/utf8.h"
 #include "mail/address.h"
+#include "mail/idn_library.h"
 
 /* No name of 255 octets in A-labels comes from more bytes of UTF-8. */
 enum { LABEL_MAX = 63, DOMAIN_MAX = 255, WIDE_MAX = 4 * DOMAIN_MAX };

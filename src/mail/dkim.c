@@ -11,9 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include <gnutls/crypto.h>
-#include <gnutls/gnutls.h>
-
+#include "base/library_gnutls.h"
 #include "base/list.h"
 #include "base/scan.h"
 #include "mail/dkim_parts.h"

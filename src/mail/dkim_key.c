@@ -3,11 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <gnutls/abstract.h>
-#include <gnutls/gnutls.h>
-#include <gnutls/x509.h>
-
 #include "base/file.h"
+#include "base/library_gnutls.h"
 #include "mail/dkim_parts.h"
 
 enum { FILE_MAX = 64 * 1024, RSA_MIN = 2048 };
@@ -35,6 +32,10 @@ bool dkim_key_read(const char *path, struct dkim_key **out,
 	int kind;
 
 	*out = NULL;
+	if (!gnutls_load(why)) {
+		free(key);
+		return false;
+	}
 	/* a key that others could write is not ours; who may read it, its
 	 * group say, is the administrator's choice */
 	if (!file_read(path, FILE_TRUSTED, &b, NULL, &failed)) {

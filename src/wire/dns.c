@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "wire/dns.h"
 
-#include <ares.h>
 #include <arpa/nameser.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +19,7 @@
 #include "base/clock.h"
 #include "base/endpoint.h"
 #include "base/file.h"
+#include "wire/dns_library.h"
 #include "wire/dns_parse.h"
 #include "wire/interfaces.h"
 #include "wire/resolv_conf.h"
@@ -352,8 +352,14 @@ static bool open_channel(struct dns *d)
 		.sock_state_cb = dns_watch,
 		.sock_state_cb_data = d,
 	};
-	int rc = ares_library_init(ARES_LIB_INIT_ALL);
+	struct outcome why;
+	int rc;
 
+	if (!ares_load(&why)) {
+		snprintf(d->words, sizeof(d->words), "%s", why.text);
+		return false;
+	}
+	rc = ares_library_init(ARES_LIB_INIT_ALL);
 	if (rc == ARES_SUCCESS)
 		rc = ares_init_options(&d->channel, &options, ARES_OPT_FLAGS |
 				       ARES_OPT_EDNSPSZ | ARES_OPT_TIMEOUTMS |
@@ -414,7 +420,7 @@ bool dns_no_network(const struct dns *d)
 
 const char *dns_library_version(void)
 {
-	return ares_version(NULL);
+	return ARES_VERSION_STR;
 }
 
 /* --- ends --- */

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Queries, and answers, which anybody on the way may have written. */
 #include <arpa/inet.h>
-#include <arpa/nameser.h>
 #include <netinet/in.h>
-#include <resolv.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "wire/dns_parse.h"
+#include "wire/dns_parse_library.h"
 
 enum { CNAMES_MAX = 16 };
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "wire/sasl.h"
 
-#include <gnutls/crypto.h>
-#include <gsasl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/library_gnutls.h"
+#include "wire/sasl_library.h"
 #include "wire/sasl_scram.h"
 
 enum {
@@ -302,8 +302,11 @@ static int sasl_answer(Gsasl *library, Gsasl_session *session,
 static bool library_start(struct sasl *s, struct outcome *why)
 {
 	const char *name = s->params.mechanism;
-	int rc = gsasl_init(&s->library);
+	int rc;
 
+	if (!gsasl_load(why))
+		return false;
+	rc = gsasl_init(&s->library);
 	if (rc != GSASL_OK) {
 		s->library = NULL;
 		return outcome_fail(why, STAGE_AUTH, EX_OSERR, "libgsasl: %s",
@@ -581,5 +584,5 @@ bool sasl_has_ticket(const char *service, const char *host)
 
 const char *sasl_library_version(void)
 {
-	return gsasl_check_version(NULL);
+	return GSASL_VERSION;
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "wire/sasl_scram.h"
 
-#include <gnutls/crypto.h>
-#include <gsasl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/library_gnutls.h"
+#include "wire/sasl_library.h"
 
 enum {
 	ITERATIONS_MIN = 4096,    /* RFC 7677 4 */

@@ -305,14 +305,17 @@ bool tls_open(int fd, bool starttls, const struct tls_params *params,
 	      struct tls_facts *facts, int64_t deadline, struct tls **tls,
 	      struct outcome *why)
 {
-	struct tls *t = mem_alloc(sizeof(*t));
+	struct tls *t;
 
+	facts->fault = TLS_FAULT_NONE;
+	*tls = NULL;
+	if (!gnutls_load(why))
+		return false;
+	t = mem_alloc(sizeof(*t));
 	t->fd = fd;
 	t->starttls = starttls;
 	t->params = params;
 	t->facts = facts;
-	facts->fault = TLS_FAULT_NONE;
-	*tls = NULL;
 	if (!tls_prepare(t, fd, why) || !shake_hands(t, deadline, why)) {
 		facts->verified = false;
 		tls_close(t);
@@ -464,5 +467,5 @@ bool tls_priorities_valid(const char *priorities, struct outcome *why)
 
 const char *tls_library_version(void)
 {
-	return gnutls_check_version(NULL);
+	return GNUTLS_VERSION;
 }

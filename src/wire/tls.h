@@ -107,10 +107,7 @@ void tls_close(struct tls *t);
  * is wrong in the words (EX_CONFIG). */
 bool tls_priorities_valid(const char *priorities, struct outcome *why)
 	MUST_CHECK;
-/* Begins with the library, in a program that calls this, which it has to do
- * before anything else of TLS or of DKIM; in others the library has begun by
- * itself. */
-void tls_start(void);
+/* The library that this was built with. */
 const char *tls_library_version(void);
 
 /* --- files, before they are needed --- */

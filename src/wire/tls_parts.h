@@ -3,9 +3,7 @@
 #ifndef WIRE_TLS_PARTS_H
 #define WIRE_TLS_PARTS_H
 
-#include <gnutls/gnutls.h>
-#include <gnutls/x509.h>
-
+#include "base/library_gnutls.h"
 #include "wire/tls.h"
 
 enum { TLS_CHAIN_MOST = 16 };

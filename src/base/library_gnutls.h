@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* GnuTLS, loaded when something needs it first. */
+#ifndef BASE_LIBRARY_GNUTLS_H
+#define BASE_LIBRARY_GNUTLS_H
+
+#include <gnutls/abstract.h>
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+#include <gnutls/x509-ext.h>
+#include <gnutls/x509.h>
+
+#include "base/library.h"
+
+#define GNUTLS_CALLS(F) \
+	F(gnutls_alert_get) \
+	F(gnutls_alert_get_name) \
+	F(gnutls_alert_send_appropriate) \
+	F(gnutls_bye) \
+	F(gnutls_certificate_allocate_credentials) \
+	F(gnutls_certificate_client_get_request_status) \
+	F(gnutls_certificate_free_credentials) \
+	F(gnutls_certificate_get_ours) \
+	F(gnutls_certificate_get_peers) \
+	F(gnutls_certificate_get_trust_list) \
+	F(gnutls_certificate_set_trust_list) \
+	F(gnutls_certificate_set_verify_flags) \
+	F(gnutls_certificate_set_x509_key_file) \
+	F(gnutls_certificate_verification_status_print) \
+	F(gnutls_certificate_verify_peers) \
+	F(gnutls_ciphersuite_get) \
+	F(gnutls_credentials_set) \
+	F(gnutls_deinit) \
+	F(gnutls_error_is_fatal) \
+	F(gnutls_handshake) \
+	F(gnutls_hash) \
+	F(gnutls_hash_deinit) \
+	F(gnutls_hash_fast) \
+	F(gnutls_hash_init) \
+	F(gnutls_hmac_fast) \
+	F(gnutls_init) \
+	F(gnutls_load_file) \
+	F(gnutls_pbkdf2) \
+	F(gnutls_priority_deinit) \
+	F(gnutls_priority_init) \
+	F(gnutls_priority_set_direct) \
+	F(gnutls_privkey_deinit) \
+	F(gnutls_privkey_get_pk_algorithm) \
+	F(gnutls_privkey_import_x509_raw) \
+	F(gnutls_privkey_init) \
+	F(gnutls_privkey_sign_data2) \
+	F(gnutls_privkey_sign_hash2) \
+	F(gnutls_protocol_get_name) \
+	F(gnutls_protocol_get_version) \
+	F(gnutls_pubkey_deinit) \
+	F(gnutls_pubkey_export2) \
+	F(gnutls_pubkey_import_privkey) \
+	F(gnutls_pubkey_import_x509) \
+	F(gnutls_pubkey_init) \
+	F(gnutls_record_check_pending) \
+	F(gnutls_record_get_direction) \
+	F(gnutls_record_recv) \
+	F(gnutls_record_send) \
+	F(gnutls_server_name_set) \
+	F(gnutls_session_channel_binding) \
+	F(gnutls_session_get_flags) \
+	F(gnutls_session_get_ptr) \
+	F(gnutls_session_set_ptr) \
+	F(gnutls_session_set_verify_function) \
+	F(gnutls_set_default_priority_append) \
+	F(gnutls_strerror) \
+	F(gnutls_transport_set_errno) \
+	F(gnutls_transport_set_int2) \
+	F(gnutls_transport_set_ptr2) \
+	F(gnutls_transport_set_pull_function) \
+	F(gnutls_transport_set_pull_timeout_function) \
+	F(gnutls_x509_crt_check_issuer) \
+	F(gnutls_x509_crt_deinit) \
+	F(gnutls_x509_crt_export2) \
+	F(gnutls_x509_crt_get_activation_time) \
+	F(gnutls_x509_crt_get_dn3) \
+	F(gnutls_x509_crt_get_expiration_time) \
+	F(gnutls_x509_crt_get_issuer_dn3) \
+	F(gnutls_x509_crt_get_key_id) \
+	F(gnutls_x509_crt_get_raw_dn) \
+	F(gnutls_x509_crt_get_raw_issuer_dn) \
+	F(gnutls_x509_crt_get_subject_alt_name) \
+	F(gnutls_x509_crt_get_tlsfeatures) \
+	F(gnutls_x509_crt_import) \
+	F(gnutls_x509_crt_init) \
+	F(gnutls_x509_tlsfeatures_deinit) \
+	F(gnutls_x509_tlsfeatures_get) \
+	F(gnutls_x509_tlsfeatures_init) \
+	F(gnutls_x509_trust_list_add_cas) \
+	F(gnutls_x509_trust_list_add_system_trust) \
+	F(gnutls_x509_trust_list_add_trust_file) \
+	F(gnutls_x509_trust_list_add_trust_mem) \
+	F(gnutls_x509_trust_list_deinit) \
+	F(gnutls_x509_trust_list_init) \
+	F(gnutls_x509_trust_list_verify_crt2) \
+	F(gnutls_free)
+
+struct gnutls_calls {
+	GNUTLS_CALLS(LIBRARY_MEMBER)
+};
+
+/* Loads it where nothing has yet. False: EX_OSERR. To be asked where a failure
+ * can be told; without, the first call ends the process. */
+bool gnutls_load(struct outcome *why) MUST_CHECK;
+const struct gnutls_calls *gnutls_calls(void);
+
+#define gnutls_alert_get gnutls_calls()->gnutls_alert_get
+#define gnutls_alert_get_name gnutls_calls()->gnutls_alert_get_name
+#define gnutls_alert_send_appropriate gnutls_calls()->gnutls_alert_send_appropriate
+#define gnutls_bye gnutls_calls()->gnutls_bye
+#define gnutls_certificate_allocate_credentials gnutls_calls()->gnutls_certificate_allocate_credentials
+#define gnutls_certificate_client_get_request_status gnutls_calls()->gnutls_certificate_client_get_request_status
+#define gnutls_certificate_free_credentials gnutls_calls()->gnutls_certificate_free_credentials
+#define gnutls_certificate_get_ours gnutls_calls()->gnutls_certificate_get_ours
+#define gnutls_certificate_get_peers gnutls_calls()->gnutls_certificate_get_peers
+#define gnutls_certificate_get_trust_list gnutls_calls()->gnutls_certificate_get_trust_list
+#define gnutls_certificate_set_trust_list gnutls_calls()->gnutls_certificate_set_trust_list
+#define gnutls_certificate_set_verify_flags gnutls_calls()->gnutls_certificate_set_verify_flags
+#define gnutls_certificate_set_x509_key_file gnutls_calls()->gnutls_certificate_set_x509_key_file
+#define gnutls_certificate_verification_status_print gnutls_calls()->gnutls_certificate_verification_status_print
+#define gnutls_certificate_verify_peers gnutls_calls()->gnutls_certificate_verify_peers
+#define gnutls_ciphersuite_get gnutls_calls()->gnutls_ciphersuite_get
+#define gnutls_credentials_set gnutls_calls()->gnutls_credentials_set
+#define gnutls_deinit gnutls_calls()->gnutls_deinit
+#define gnutls_error_is_fatal gnutls_calls()->gnutls_error_is_fatal
+#define gnutls_handshake gnutls_calls()->gnutls_handshake
+#define gnutls_hash gnutls_calls()->gnutls_hash
+#define gnutls_hash_deinit gnutls_calls()->gnutls_hash_deinit
+#define gnutls_hash_fast gnutls_calls()->gnutls_hash_fast
+#define gnutls_hash_init gnutls_calls()->gnutls_hash_init
+#define gnutls_hmac_fast gnutls_calls()->gnutls_hmac_fast
+#define gnutls_init gnutls_calls()->gnutls_init
+#define gnutls_load_file gnutls_calls()->gnutls_load_file
+#define gnutls_pbkdf2 gnutls_calls()->gnutls_pbkdf2
+#define gnutls_priority_deinit gnutls_calls()->gnutls_priority_deinit
+#define gnutls_priority_init gnutls_calls()->gnutls_priority_init
+#define gnutls_priority_set_direct gnutls_calls()->gnutls_priority_set_direct
+#define gnutls_privkey_deinit gnutls_calls()->gnutls_privkey_deinit
+#define gnutls_privkey_get_pk_algorithm gnutls_calls()->gnutls_privkey_get_pk_algorithm
+#define gnutls_privkey_import_x509_raw gnutls_calls()->gnutls_privkey_import_x509_raw
+#define gnutls_privkey_init gnutls_calls()->gnutls_privkey_init
+#define gnutls_privkey_sign_data2 gnutls_calls()->gnutls_privkey_sign_data2
+#define gnutls_privkey_sign_hash2 gnutls_calls()->gnutls_privkey_sign_hash2
+#define gnutls_protocol_get_name gnutls_calls()->gnutls_protocol_get_name
+#define gnutls_protocol_get_version gnutls_calls()->gnutls_protocol_get_version
+#define gnutls_pubkey_deinit gnutls_calls()->gnutls_pubkey_deinit
+#define gnutls_pubkey_export2 gnutls_calls()->gnutls_pubkey_export2
+#define gnutls_pubkey_import_privkey gnutls_calls()->gnutls_pubkey_import_privkey
+#define gnutls_pubkey_import_x509 gnutls_calls()->gnutls_pubkey_import_x509
+#define gnutls_pubkey_init gnutls_calls()->gnutls_pubkey_init
+#define gnutls_record_check_pending gnutls_calls()->gnutls_record_check_pending
+#define gnutls_record_get_direction gnutls_calls()->gnutls_record_get_direction
+#define gnutls_record_recv gnutls_calls()->gnutls_record_recv
+#define gnutls_record_send gnutls_calls()->gnutls_record_send
+#define gnutls_server_name_set gnutls_calls()->gnutls_server_name_set
+#define gnutls_session_channel_binding gnutls_calls()->gnutls_session_channel_binding
+#define gnutls_session_get_flags gnutls_calls()->gnutls_session_get_flags
+#define gnutls_session_get_ptr gnutls_calls()->gnutls_session_get_ptr
+#define gnutls_session_set_ptr gnutls_calls()->gnutls_session_set_ptr
+#define gnutls_session_set_verify_function gnutls_calls()->gnutls_session_set_verify_function
+#define gnutls_set_default_priority_append gnutls_calls()->gnutls_set_default_priority_append
+#define gnutls_strerror gnutls_calls()->gnutls_strerror
+#define gnutls_transport_set_errno gnutls_calls()->gnutls_transport_set_errno
+#define gnutls_transport_set_int2 gnutls_calls()->gnutls_transport_set_int2
+#define gnutls_transport_set_ptr2 gnutls_calls()->gnutls_transport_set_ptr2
+#define gnutls_transport_set_pull_function gnutls_calls()->gnutls_transport_set_pull_function
+#define gnutls_transport_set_pull_timeout_function gnutls_calls()->gnutls_transport_set_pull_timeout_function
+#define gnutls_x509_crt_check_issuer gnutls_calls()->gnutls_x509_crt_check_issuer
+#define gnutls_x509_crt_deinit gnutls_calls()->gnutls_x509_crt_deinit
+#define gnutls_x509_crt_export2 gnutls_calls()->gnutls_x509_crt_export2
+#define gnutls_x509_crt_get_activation_time gnutls_calls()->gnutls_x509_crt_get_activation_time
+#define gnutls_x509_crt_get_dn3 gnutls_calls()->gnutls_x509_crt_get_dn3
+#define gnutls_x509_crt_get_expiration_time gnutls_calls()->gnutls_x509_crt_get_expiration_time
+#define gnutls_x509_crt_get_issuer_dn3 gnutls_calls()->gnutls_x509_crt_get_issuer_dn3
+#define gnutls_x509_crt_get_key_id gnutls_calls()->gnutls_x509_crt_get_key_id
+#define gnutls_x509_crt_get_raw_dn gnutls_calls()->gnutls_x509_crt_get_raw_dn
+#define gnutls_x509_crt_get_raw_issuer_dn gnutls_calls()->gnutls_x509_crt_get_raw_issuer_dn
+#define gnutls_x509_crt_get_subject_alt_name gnutls_calls()->gnutls_x509_crt_get_subject_alt_name
+#define gnutls_x509_crt_get_tlsfeatures gnutls_calls()->gnutls_x509_crt_get_tlsfeatures
+#define gnutls_x509_crt_import gnutls_calls()->gnutls_x509_crt_import
+#define gnutls_x509_crt_init gnutls_calls()->gnutls_x509_crt_init
+#define gnutls_x509_tlsfeatures_deinit gnutls_calls()->gnutls_x509_tlsfeatures_deinit
+#define gnutls_x509_tlsfeatures_get gnutls_calls()->gnutls_x509_tlsfeatures_get
+#define gnutls_x509_tlsfeatures_init gnutls_calls()->gnutls_x509_tlsfeatures_init
+#define gnutls_x509_trust_list_add_cas gnutls_calls()->gnutls_x509_trust_list_add_cas
+#define gnutls_x509_trust_list_add_system_trust gnutls_calls()->gnutls_x509_trust_list_add_system_trust
+#define gnutls_x509_trust_list_add_trust_file gnutls_calls()->gnutls_x509_trust_list_add_trust_file
+#define gnutls_x509_trust_list_add_trust_mem gnutls_calls()->gnutls_x509_trust_list_add_trust_mem
+#define gnutls_x509_trust_list_deinit gnutls_calls()->gnutls_x509_trust_list_deinit
+#define gnutls_x509_trust_list_init gnutls_calls()->gnutls_x509_trust_list_init
+#define gnutls_x509_trust_list_verify_crt2 gnutls_calls()->gnutls_x509_trust_list_verify_crt2
+/* a variable of the library, and a macro of its header around that */
+#undef gnutls_free
+#define gnutls_free(p) \
+	((*gnutls_calls()->gnutls_free)((void *)(p)), (p) = NULL)
+
+#endif

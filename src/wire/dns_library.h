@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* c-ares, loaded when something needs it first. */
+#ifndef WIRE_DNS_LIBRARY_H
+#define WIRE_DNS_LIBRARY_H
+
+#include <ares.h>
+
+#include "base/library.h"
+
+#define ARES_CALLS(F) \
+	F(ares_cancel) \
+	F(ares_destroy) \
+	F(ares_init_options) \
+	F(ares_library_cleanup) \
+	F(ares_library_init) \
+	F(ares_process_fd) \
+	F(ares_send) \
+	F(ares_set_servers_ports_csv) \
+	F(ares_set_socket_functions) \
+	F(ares_strerror) \
+	F(ares_timeout)
+
+struct ares_calls {
+	ARES_CALLS(LIBRARY_MEMBER)
+};
+
+/* Loads it where nothing has yet. False: EX_OSERR. To be asked where a failure
+ * can be told; without, the first call ends the process. */
+bool ares_load(struct outcome *why) MUST_CHECK;
+const struct ares_calls *ares_calls(void);
+
+#define ares_cancel ares_calls()->ares_cancel
+#define ares_destroy ares_calls()->ares_destroy
+#define ares_init_options ares_calls()->ares_init_options
+#define ares_library_cleanup ares_calls()->ares_library_cleanup
+#define ares_library_init ares_calls()->ares_library_init
+#define ares_process_fd ares_calls()->ares_process_fd
+#define ares_send ares_calls()->ares_send
+#define ares_set_servers_ports_csv ares_calls()->ares_set_servers_ports_csv
+#define ares_set_socket_functions ares_calls()->ares_set_socket_functions
+#define ares_strerror ares_calls()->ares_strerror
+#define ares_timeout ares_calls()->ares_timeout
+
+#endif
