@@ -20,7 +20,8 @@ static bool cannot_load(const struct library *library, const char *reason,
 const void *library_load(const struct library *library, struct outcome *why)
 {
 	const size_t size = library->names * sizeof(void *);
-	void *handle = dlopen(library->file, RTLD_NOW | RTLD_LOCAL);
+	/* lazily, as a program's own libraries are bound: it costs less */
+	void *handle = dlopen(library->file, RTLD_LAZY | RTLD_LOCAL);
 	void **table;
 	size_t i;
 

@@ -229,18 +229,15 @@ static int set_binding(struct sasl *s, Gsasl_property property,
 		       const char *kind)
 {
 	const struct sasl_params *p = &s->params;
-	char *text = NULL;
+	struct buf text = BUF(256);
 	int rc;
 
 	if (!is_plus(p->mechanism) || !p->binding_kind ||
 	    strcmp(p->binding_kind, kind))
 		return GSASL_NO_CALLBACK;
-	rc = gsasl_base64_to((const char *)p->binding, p->binding_len, &text,
-			     NULL);
-	if (rc != GSASL_OK)
-		return rc;
-	rc = gsasl_property_set(s->session, property, text);
-	gsasl_free(text);
+	buf_add_base64(&text, p->binding, p->binding_len);
+	rc = gsasl_property_set(s->session, property, buf_text(&text));
+	buf_release(&text);
 	return rc;
 }
 
@@ -486,20 +483,9 @@ static bool challenge_decode(const struct sasl *s, const char *challenge,
 static bool response_encode(const struct buf *raw, struct buf *out,
 			    struct outcome *why)
 {
-	char *text = NULL;
-	size_t n = 0;
-	bool fits;
-
-	if (!raw->len)
-		return true;
-	if (gsasl_base64_to(raw->data, raw->len, &text, &n) != GSASL_OK)
-		return outcome_fail(why, STAGE_AUTH, EX_OSERR,
-				    "no memory for the response");
-	fits = buf_add(out, text, n);
-	mem_wipe(text, n);
-	gsasl_free(text);
-	return fits || outcome_fail(why, STAGE_AUTH, EX_NOPERM,
-				    "the response is too long");
+	return buf_add_base64(out, raw->data, raw->len) ||
+	       outcome_fail(why, STAGE_AUTH, EX_NOPERM,
+			    "the response is too long");
 }
 
 bool sasl_step(struct sasl *s, const char *challenge, struct buf *out,
@@ -526,7 +512,8 @@ bool sasl_step(struct sasl *s, const char *challenge, struct buf *out,
 	if (!done)
 		s->complete = false;
 	buf_release(&raw);
-	gsasl_free(data);
+	if (data)
+		gsasl_free(data);
 	return done;
 }
 

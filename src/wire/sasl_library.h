@@ -9,7 +9,6 @@
 
 #define GSASL_CALLS(F) \
 	F(gsasl_base64_from) \
-	F(gsasl_base64_to) \
 	F(gsasl_callback_hook_get) \
 	F(gsasl_callback_hook_set) \
 	F(gsasl_callback_set) \
@@ -34,7 +33,6 @@ bool gsasl_load(struct outcome *why) MUST_CHECK;
 const struct gsasl_calls *gsasl_calls(void);
 
 #define gsasl_base64_from gsasl_calls()->gsasl_base64_from
-#define gsasl_base64_to gsasl_calls()->gsasl_base64_to
 #define gsasl_callback_hook_get gsasl_calls()->gsasl_callback_hook_get
 #define gsasl_callback_hook_set gsasl_calls()->gsasl_callback_hook_set
 #define gsasl_callback_set gsasl_calls()->gsasl_callback_set

@@ -590,11 +590,20 @@ no_starttls = yes
     want({name for name, _ in asked} == {"relay.example.test"}, asked)
 
 
-def loads(_, __):
+def loads(folder, certificates):
     """what is loaded: neither libcurl nor a second TLS library"""
-    out = mxnet.command("ldd", mxnet.harness.POSTHASTE)
-    want("libgnutls" in out and "libcares" in out, out)
-    for name in ("libcurl", "libssl", "libunbound", "libldns"):
+    record = os.path.join(folder, "opened")
+    with Hosts(folder, certificates) as h:
+        h.add("192.0.2.11")
+        submit(folder, at("one")).expect(0)
+        mxnet.command("strace", "-f", "-qq", "-e", "trace=openat", "-o",
+                      record, mxnet.harness.POSTHASTE, "-C",
+                      os.path.join(folder, "conf"), "-f", "a@sender.test",
+                      *at("one"))
+    with open(record, encoding="utf-8") as f:
+        out = f.read()
+    want("libcares" in out, out)
+    for name in ("libcurl", "libssl", "libunbound", "libldns", "libgsasl"):
         want(name not in out, out)
 
 
