@@ -221,6 +221,30 @@ struct completer {
 	struct spool *out;
 };
 
+/* Whether a body that is called base64 may be: words with blanks between them
+ * are something else, and would be run together. */
+static bool has_no_prose(const struct part *body)
+{
+	enum { NOTHING, WORD, WORD_AND_BLANK } line = NOTHING;
+	const char *data, *c;
+	int64_t at;
+	long n;
+
+	for (at = 0; (n = part_bytes(body, at, &data)) > 0; at += n) {
+		for (c = data; c < data + n; c++) {
+			if (*c == '\n')
+				line = NOTHING;
+			else if (is_wsp(*c))
+				line = line == NOTHING ? line : WORD_AND_BLANK;
+			else if (line == WORD_AND_BLANK && *c && *c != '\r')
+				return false;
+			else if (line == NOTHING && *c)
+				line = WORD;
+		}
+	}
+	return n == 0;
+}
+
 /* Long lines and NULs are not for the wire. Another encoding's lines, a part
  * of several, or something signed may not be re-encoded. */
 static enum treatment choose_treatment(const struct message *m)
@@ -232,7 +256,8 @@ static enum treatment choose_treatment(const struct message *m)
 	if (!m->facts.signature && !has->several_types) {
 		if (has->encoding == ENCODING_IDENTITY && has->text)
 			return BODY_QUOTED;
-		if (has->encoding == ENCODING_BASE64 && has->single)
+		if (has->encoding == ENCODING_BASE64 && has->single &&
+		    has_no_prose(&m->body))
 			return BODY_WRAPPED;
 	}
 	return m->body_nul ? BODY_NULS_LEFT_OUT : BODY_STAYS;

@@ -422,6 +422,15 @@ static enum encoding read_encoding(const struct field *f)
 	return !strcmp(word, "base64") ? ENCODING_BASE64 : ENCODING_OTHER;
 }
 
+/* With or without a subtype, which old programs leave out. */
+static bool is_type(const char *value, const char *type)
+{
+	size_t n = strlen(type);
+
+	return !strncmp(value, type, n) &&
+	       (!value[n] || value[n] == '/' || value[n] == ';');
+}
+
 static void survey_mime(struct message *m, const struct field *f)
 {
 	struct present *has = &m->has;
@@ -433,8 +442,8 @@ static void survey_mime(struct message *m, const struct field *f)
 		has->several_types = has->content_type;
 		has->content_type = true;
 		has->text = !strncmp(type, "text/", 5);
-		has->single = strncmp(type, "multipart/", 10) &&
-			      strncmp(type, "message/", 8);
+		has->single = !is_type(type, "multipart") &&
+			      !is_type(type, "message");
 	} else if (field_is(f, "Content-Transfer-Encoding")) {
 		encoding = read_encoding(f);
 		if (has->encoding_set && encoding != has->encoding)

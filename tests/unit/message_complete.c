@@ -627,6 +627,42 @@ static void test_encoding_spelt(void **state)
 	buf_release(&b);
 }
 
+/* Types as people write them: what is not text of some kind stays. */
+static void test_types_spelt(void **state)
+{
+	static const struct { const char *type; bool text; } rows[] = {
+		{ "text", false }, { "TEXT; charset=utf-8", false },
+		{ "text/html", true }, { "\"text/plain\"", true },
+		{ "TEXT (old) / x", true }, { " text ;", false },
+		{ "text/", true }, { "textile", false },
+		{ "multipart", false }, { "message", false },
+		{ "multipart/mixed; boundary=x", false }, { "plain", false },
+		{ "application/octet-stream", false },
+	};
+	struct buf in = BUF(MOST), got;
+	struct message *m;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		buf_reset(&in);
+		buf_addf(&in, FULL "From: a@b\nContent-Type: %s\n\n",
+			 rows[i].type);
+		add_run(&in, 'x', 1000);
+		buf_addc(&in, '\n');
+		m = completed(in.data, in.len, &usual);
+		all_bytes(m, &got);
+		if (!!strstr(got.data, "quoted-printable") != rows[i].text)
+			fail_msg("%s", rows[i].type);
+		if (!rows[i].text)
+			assert_memory_equal(got.data + got.len - 1002,
+					    in.data + in.len - 1001, 1000);
+		message_free(m);
+		buf_release(&got);
+	}
+	buf_release(&in);
+}
+
 static void check_body(const char *header, const char *body, size_t n,
 		       const char *want)
 {
@@ -654,6 +690,8 @@ static void test_wrapped(void **state)
 		"Content-Transfer-Encoding: base-64\n"
 		"Content-Transfer-Encoding: base64;\n",
 	};
+	static const char several[] = "Content-Type: multipart\n"
+		"Content-Transfer-Encoding: base64\n";
 	struct buf in = BUF(MOST), want = BUF(MOST);
 	size_t i;
 
@@ -668,6 +706,18 @@ static void test_wrapped(void **state)
 	buf_adds(&want, "=--=\r\n");
 	for (i = 0; i < sizeof(headers) / sizeof(*headers); i++)
 		check_body(headers[i], in.data, in.len, want.data);
+	/* but not what is only called so, or may be several parts */
+	buf_reset(&want);
+	buf_add(&want, in.data, 2000);
+	buf_adds(&want, "=\r\n-- \r\n\r\n=\r\n");
+	check_body(several, in.data, in.len, want.data);
+	buf_adds(&in, "a footer\r\n");
+	for (i = 0; i < sizeof(headers) / sizeof(*headers); i++) {
+		buf_reset(&want);
+		buf_add(&want, in.data, 2000);
+		buf_adds(&want, "=\r\n-- \r\n\r\n=\r\na footer\r\n");
+		check_body(headers[i], in.data, in.len, want.data);
+	}
 	buf_release(&in);
 	buf_release(&want);
 }
@@ -807,6 +857,7 @@ int main(void)
 		cmocka_unit_test(test_refold_leaves),
 		cmocka_unit_test(test_encoded),
 		cmocka_unit_test(test_encoding_spelt),
+		cmocka_unit_test(test_types_spelt),
 		cmocka_unit_test(test_wrapped),
 		cmocka_unit_test(test_nuls),
 		cmocka_unit_test(test_not_encoded),
