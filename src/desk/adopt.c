@@ -140,6 +140,12 @@ bool adopt(const struct config *config, struct entry *e, struct message **m,
 		request.account = e->envelope.account;
 	done = compose(config, &request, m, &fresh, account, why);
 	if (done) {
+		if (e->envelope.account && (!*account || strcmp(
+			(*account)->name, e->envelope.account) != 0))
+			log_say(LOG_AT_INFO, "%s: account %s is not this "
+				"user's (%lu): it goes by %s", e->id,
+				e->envelope.account, (unsigned long)e->uid,
+				*account ? (*account)->name : "none");
 		take_over(&e->envelope.sender, &fresh.sender);
 		take_over(&e->envelope.account, &fresh.account);
 		keep_xtext(&e->envelope.envid);

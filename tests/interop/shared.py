@@ -305,6 +305,11 @@ def ones_own_account_by_name(folder, certificates):
         want([m["from"] for m in machine.messages()] ==
              ["work@example.test"] + ["alice@example.test"] * 3,
              machine.messages())
+        text = log_text()
+        for name, count in (("work", 0), ("open", 1), ("bob", 1),
+                            ("alice", 0)):
+            want(text.count(f"account {name} is not this user's") == count,
+                 text)
 
 
 def hostile_entries_do_no_harm(folder, certificates):
