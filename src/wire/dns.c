@@ -36,10 +36,6 @@ enum {
 	PAIR_MOST = 2000
 };
 
-/* ares_send is the oldest and the newest library's alike; the newest would
- * rather have a call that older ones lack. */
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-
 struct watched {
 	ares_socket_t fd;
 	short events;

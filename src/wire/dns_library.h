@@ -3,6 +3,9 @@
 #ifndef WIRE_DNS_LIBRARY_H
 #define WIRE_DNS_LIBRARY_H
 
+/* ares_send is the oldest and the newest library's alike; the newest would
+ * rather have a call that older ones lack */
+#define CARES_NO_DEPRECATED
 #include <ares.h>
 
 #include "base/library.h"
