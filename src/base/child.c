@@ -113,16 +113,6 @@ static bool child_pipes(struct running *r)
 	return r->theirs[2] >= 0;
 }
 
-/* A terminal of which we are the foreground; in the background, its process
- * group would be stopped at the first question, as ours would. */
-static void find_terminal(struct running *r)
-{
-	r->terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-	if (r->terminal >= 0 && (tcgetpgrp(r->terminal) != getpgrp() ||
-				 tcgetattr(r->terminal, &r->modes)))
-		shut(&r->terminal);
-}
-
 static void lend_terminal(const struct running *r)
 {
 	if (r->terminal >= 0 && tcgetpgrp(r->terminal) == getpgrp())
@@ -175,8 +165,15 @@ static bool child_start(struct running *r, struct outcome *why)
 	if (!child_pipes(r))
 		return outcome_fail(why, STAGE_LOCAL, EX_OSERR,
 				    "pipe: %s", strerror(errno));
-	if (r->c->foreground)
-		find_terminal(r);
+	/* only one of which we are the foreground: in the background, its
+	 * process group would be stopped at the first question, as ours
+	 * would */
+	if (r->c->foreground) {
+		r->terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+		if (r->terminal >= 0 && (tcgetpgrp(r->terminal) != getpgrp() ||
+					 tcgetattr(r->terminal, &r->modes)))
+			shut(&r->terminal);
+	}
 	/* no handler of ours may run in the child */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &r->before);

@@ -68,11 +68,6 @@ static bool is_read_only(int fd)
 	return !fstatvfs(fd, &v) && v.f_flag & ST_RDONLY;
 }
 
-static bool is_null_device(const struct stat *st)
-{
-	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3);
-}
-
 bool file_judge(int fd, const char *path, unsigned how,
 		struct file_facts *facts, struct outcome *why)
 {
@@ -85,7 +80,7 @@ bool file_judge(int fd, const char *path, unsigned how,
 	facts->there = true;
 	facts->mode = st.st_mode & 07777;
 	facts->owner = st.st_uid;
-	if (is_null_device(&st))
+	if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))
 		return true;
 	if (S_ISDIR(st.st_mode))
 		return outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s: %s",

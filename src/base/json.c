@@ -5,16 +5,6 @@
 
 #include "base/utf8.h"
 
-/* A character outside the BMP takes two (RFC 8259 7). */
-static void escape(struct buf *out, unsigned c)
-{
-	if (c < 0x10000)
-		buf_addf(out, "\\u%04x", c);
-	else
-		buf_addf(out, "\\u%04x\\u%04x",
-			 0xd7c0 + (c >> 10), 0xdc00 + (c & 0x3ff));
-}
-
 static void quote(struct buf *out, const char *value, size_t n)
 {
 	const unsigned char *p = (const unsigned char *)value;
@@ -31,8 +21,12 @@ static void quote(struct buf *out, const char *value, size_t n)
 			buf_addf(out, "\\%c", (int)c);
 		} else if (c == '\n') {
 			buf_adds(out, "\\n");
+		} else if (utf8_is_hidden(c) && c < 0x10000) {
+			buf_addf(out, "\\u%04x", c);
 		} else if (utf8_is_hidden(c)) {
-			escape(out, c);
+			/* two for what is outside the BMP (RFC 8259 7) */
+			buf_addf(out, "\\u%04x\\u%04x", 0xd7c0 + (c >> 10),
+				 0xdc00 + (c & 0x3ff));
 		} else {
 			buf_add(out, p, len);
 		}

@@ -209,15 +209,6 @@ static void add_field(struct buf *b, const struct log_field *field)
 	free(clean);
 }
 
-static void add_text(struct buf *b, const struct log_field *field, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (field[i].value)
-			add_field(b, &field[i]);
-}
-
 static void add_json(struct buf *b, const struct log_field *field, size_t n)
 {
 	struct json j = JSON_INTO(b);
@@ -284,13 +275,15 @@ void log_event(enum log_level level, const struct log_field *field, size_t n)
 {
 	struct buf line = BUF(LINE_MAX_BYTES);
 	int saved = errno;
+	size_t i;
 
 	if (level > sink.level || sink.kind == SINK_NONE)
 		return;
 	if (sink.json)
 		add_json(&line, field, n);
-	else
-		add_text(&line, field, n);
+	for (i = 0; i < n && !sink.json; i++)
+		if (field[i].value)
+			add_field(&line, &field[i]);
 	if (sink.kind == SINK_SYSLOG || (!sink_write(&line) && sink.own))
 		sink_syslog(level, buf_text(&line));
 	buf_release(&line);

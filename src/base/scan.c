@@ -184,29 +184,36 @@ bool scan_copy_to(const struct scan *s, char *out, size_t size)
 	return true;
 }
 
-static int hex_digit(char c)
+int scan_hex(const char *p)
 {
-	return c >= '0' && c <= '9' ? c - '0' :
-	       c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+	int value = 0, i;
+
+	for (i = 0; i < 2; i++) {
+		if (p[i] >= '0' && p[i] <= '9')
+			value = 16 * value + p[i] - '0';
+		else if ((p[i] | 32) >= 'a' && (p[i] | 32) <= 'f')
+			value = 16 * value + (p[i] | 32) - 'a' + 10;
+		else
+			return -1;
+	}
+	return value;
 }
 
 bool scan_decode(const struct scan *s, bool blanks, char **out)
 {
 	struct buf b = BUF(VALUE_MAX);
 	const char *p = s->p;
-	unsigned char c;
+	int c;
 
 	if (*out)
 		return false;
 	for (; p < s->end; p++) {
 		c = (unsigned char)*p;
 		if (c == '%') {
-			if (s->end - p < 3 || hex_digit(p[1]) < 0 ||
-			    hex_digit(p[2]) < 0)
-				break;
-			c = (unsigned char)(hex_digit(p[1]) * 16 +
-					    hex_digit(p[2]));
-			p += 2;
+			c = s->end - p < 3 || (p[1] >= 'A' && p[1] <= 'F') ||
+			    (p[2] >= 'A' && p[2] <= 'F') ? -1 :
+			    scan_hex(p + 1);
+			p += c < 0 ? 0 : 2;
 		}
 		if (c < ' ' || c == 0x7f || (c == ' ' && !blanks))
 			break;

@@ -57,6 +57,8 @@ char *scan_copy(const struct scan *s);
 /* The same into a field of that size. False: it does not fit, or holds a
  * NUL. */
 bool scan_copy_to(const struct scan *s, char *out, size_t size);
+/* What the two hexadecimal digits at p are, in either case; -1: others. */
+int scan_hex(const char *p);
 /* All that is left, percent-decoded (lower-case hexadecimal), as a string that
  * the caller frees. False for bad encodings, controls, blanks unless they are
  * allowed, over 2000 bytes, and where *out is set already. */

@@ -102,24 +102,10 @@ static void default_password(const struct config *c, struct transport *t)
 	t->password_file = NULL;
 }
 
-/* What a transport does where its keys say nothing; with SRV records the
- * port is theirs. */
-static void default_transport(const struct config *c, size_t i)
-{
-	struct transport *t = &c->transport[i];
-
-	if (config_faulty(c, "transport", "kind", i))
-		return;
-	if (!t->port && !t->srv)
-		t->port = transport_port(t);
-	default_password(c, t);
-	if (t->proxy_dns < 0 && transport_proxy(t))
-		t->proxy_dns = transport_proxy_dns(t);
-}
-
 void config_defaults(struct config *c, const struct config_place *place)
 {
 	static const char usual_aliases[] = "/etc/aliases";
+	struct transport *t;
 	size_t i;
 
 	identity_defaults(c, place);
@@ -137,22 +123,20 @@ void config_defaults(struct config *c, const struct config_place *place)
 	qualify_all(c);
 	for (i = 0; i < c->routes; i++)
 		find_way(c, &c->route[i]);
-	for (i = 0; i < c->transports; i++)
-		default_transport(c, i);
+	for (i = 0; i < c->transports; i++) {
+		t = &c->transport[i];
+		if (config_faulty(c, "transport", "kind", i))
+			continue;
+		/* with SRV records the port is theirs */
+		if (!t->port && !t->srv)
+			t->port = transport_port(t);
+		default_password(c, t);
+		if (t->proxy_dns < 0 && transport_proxy(t))
+			t->proxy_dns = transport_proxy_dns(t);
+	}
 }
 
 /* --- checks --- */
-
-static void check_aliases_there(struct config *c)
-{
-	if (!c->general.aliases_named || !access(c->general.aliases, F_OK) ||
-	    (errno != ENOENT && errno != ENOTDIR))
-		return;
-	config_fault(c, config_line(c, "general", "aliases", 0),
-		     "aliases: %.300s: %s", c->general.aliases,
-		     strerror(errno));
-	config_set_faulty(c, "general", "aliases", 0);
-}
 
 static void check_routes(struct config *c)
 {
@@ -176,21 +160,6 @@ static void check_routes(struct config *c)
 			config_fault(c, r->line, "[route %s] has no transport "
 				     "(empty, or direct, for direct "
 				     "delivery)", r->name);
-	}
-}
-
-static void check_domains(struct config *c)
-{
-	const struct domain *d;
-	size_t i;
-
-	for (i = 0; i < c->domains; i++) {
-		d = &c->domain[i];
-		if (d->dkim_selector.n != d->dkim_key.n)
-			config_fault(c, d->line, "[domain %s] has %zu of "
-				     "dkim_selector and %zu of dkim_key",
-				     d->name, d->dkim_selector.n,
-				     d->dkim_key.n);
 	}
 }
 
@@ -371,14 +340,28 @@ static void check_port(struct config *c, size_t i)
 
 void config_check(struct config *c, unsigned mode)
 {
+	const char *aliases = c->general.aliases;
+	const struct domain *d;
 	size_t i;
 
-	check_aliases_there(c);
+	if (c->general.aliases_named && access(aliases, F_OK) &&
+	    (errno == ENOENT || errno == ENOTDIR)) {
+		config_fault(c, config_line(c, "general", "aliases", 0),
+			     "aliases: %.300s: %s", aliases, strerror(errno));
+		config_set_faulty(c, "general", "aliases", 0);
+	}
 	for (i = 0; i < c->set->n; i++)
 		if (c->set->item[i].key->section == SECTION_TRANSPORT)
 			check_setting(c, &c->set->item[i], mode);
 	check_routes(c);
-	check_domains(c);
+	for (i = 0; i < c->domains; i++) {
+		d = &c->domain[i];
+		if (d->dkim_selector.n != d->dkim_key.n)
+			config_fault(c, d->line, "[domain %s] has %zu of "
+				     "dkim_selector and %zu of dkim_key",
+				     d->name, d->dkim_selector.n,
+				     d->dkim_key.n);
+	}
 	for (i = 0; i < c->transports; i++) {
 		if (!config_faulty(c, "transport", "kind", i))
 			check_transport(c, i);

@@ -64,19 +64,6 @@ static char *host_name(const struct config_place *place)
 	return host_name_normal(mem_string(raw));
 }
 
-static void default_hostname(struct config *c,
-			     const struct config_place *place)
-{
-	if (!c->general.hostname)
-		c->general.hostname = host_name(place);
-	if (c->general.hostname)
-		return;
-	c->general.hostname = mem_string("localhost");
-	c->general.nameless = true;
-	config_warn(c, 0, "hostname is not set, and this host's name is no "
-		    "domain: EHLO says an address");
-}
-
 /* The first line of the file that Debian and others have for it. */
 static char *mail_name(const struct config_place *place)
 {
@@ -102,7 +89,14 @@ static char *mail_name(const struct config_place *place)
 
 void identity_defaults(struct config *c, const struct config_place *place)
 {
-	default_hostname(c, place);
+	if (!c->general.hostname)
+		c->general.hostname = host_name(place);
+	if (!c->general.hostname) {
+		c->general.hostname = mem_string("localhost");
+		c->general.nameless = true;
+		config_warn(c, 0, "hostname is not set, and this host's name "
+			    "is no domain: EHLO says an address");
+	}
 	if (!c->general.domain)
 		c->general.domain = mail_name(place);
 	if (!c->general.domain)
@@ -189,13 +183,6 @@ void identity_take_apart(struct account *a)
 	a->from = address;
 }
 
-static const char *value_of(char what, const char *login,
-			    const char *hostname)
-{
-	return what == 'u' ? login : what == 'h' || what == 'H' ? hostname :
-	       "%";
-}
-
 char *identity_expand(const char *pattern, const char *login,
 		      const char *hostname)
 {
@@ -207,7 +194,9 @@ char *identity_expand(const char *pattern, const char *login,
 			buf_addc(&b, *pattern);
 			continue;
 		}
-		value = value_of(*++pattern, login, hostname);
+		pattern++;
+		value = *pattern == 'u' ? login :
+			*pattern == 'h' || *pattern == 'H' ? hostname : "%";
 		buf_add(&b, value, *pattern == 'h' ? strcspn(value, ".") :
 			strlen(value));
 	}

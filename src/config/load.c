@@ -46,19 +46,11 @@ static bool is_same_file(const char *a, const char *b)
 	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-/* HOME may be another user's (under sudo, say), who lets nobody in: there is
- * no file for us there. */
-static bool is_elsewhere(const char *path)
-{
-	struct stat st;
-
-	return stat(path, &st) < 0 && errno == EACCES;
-}
-
 static bool find_file(const struct config_place *place, struct config *c)
 {
 	char *own = user_place("XDG_CONFIG_HOME", ".config",
 			       "posthaste.conf");
+	struct stat st;
 
 	if (place->file) {
 		c->path = mem_string(place->file);
@@ -71,7 +63,9 @@ static bool find_file(const struct config_place *place, struct config *c)
 	c->looked = mem_printf("%s%s%s", own ? own : "",
 			       own && place->system_file ? ", " : "",
 			       place->system_file ? place->system_file : "");
-	if (own && !is_absent(own) && !is_elsewhere(own)) {
+	/* HOME may be another user's (under sudo, say), who lets nobody in:
+	 * there is no file for us there */
+	if (own && !is_absent(own) && (!stat(own, &st) || errno != EACCES)) {
 		c->path = own;
 		c->user_file = true;
 		return true;
@@ -81,22 +75,6 @@ static bool find_file(const struct config_place *place, struct config *c)
 		return false;
 	c->path = mem_string(place->system_file);
 	return true;
-}
-
-/* The file's text, and its mode. What is in it is obeyed, commands too: it has
- * to be root's or the caller's, and nobody else's to write. */
-static bool open_file(struct config *c, struct buf *text, unsigned *mode)
-{
-	struct file_facts facts;
-	struct outcome why;
-
-	if (file_read(c->path, FILE_TRUSTED, text, &facts, &why)) {
-		*mode = facts.mode;
-		return true;
-	}
-	/* a fault names its file by itself */
-	config_fault(c, 0, "%s", file_reason(&why, c->path));
-	return false;
 }
 
 /* --- loading --- */
@@ -115,15 +93,6 @@ static void apply_fallbacks(struct config *c)
 			config_fault(c, 0, "%s: %s", key->key, why.text);
 }
 
-/* Whether root would become the owner of the system's queue. */
-static bool steps_down(const struct config_place *place)
-{
-	struct stat st;
-
-	return !geteuid() && place->queue_directory &&
-	       !stat(place->queue_directory, &st) && st.st_uid;
-}
-
 /* What the environment says where there is no file; whether it does. */
 static bool read_environment(const struct config_place *place,
 			     struct config *c)
@@ -131,9 +100,14 @@ static bool read_environment(const struct config_place *place,
 	const char *url = getenv("POSTHASTE_URL");
 	struct buf text = BUF(64 * 1024);
 	struct outcome why;
+	struct stat st;
 
-	c->url_ignored = url && *url && steps_down(place);
-	if (!url || !*url || c->url_ignored)
+	if (!url || !*url)
+		return false;
+	/* root would become the owner of the system's queue */
+	c->url_ignored = !geteuid() && place->queue_directory &&
+			 !stat(place->queue_directory, &st) && st.st_uid;
+	if (c->url_ignored)
 		return false;
 	c->path = mem_string("POSTHASTE_URL");
 	c->named_file = true;
@@ -144,17 +118,6 @@ static bool read_environment(const struct config_place *place,
 		config_fault(c, 0, "%s", why.text);
 	buf_release(&text);
 	return true;
-}
-
-/* They are of a text that nobody has seen. */
-static void forget_lines(struct config *c)
-{
-	size_t i;
-
-	for (i = 0; i < c->errors; i++)
-		c->error[i].line = 0;
-	for (i = 0; i < c->warnings; i++)
-		c->warning[i].line = 0;
 }
 
 static void place_own(struct config *c)
@@ -186,25 +149,15 @@ static void place_secrets(const struct config_place *place, struct config *c)
 					place->system_file);
 }
 
-/* Only a TLS library knows, and there is none in this room. */
-static void check_priorities(const struct config_place *place,
-			     struct config *c)
-{
-	struct outcome why;
-
-	if (c->tls.priorities && place->priorities_valid &&
-	    !place->priorities_valid(c->tls.priorities, &why))
-		config_fault(c, config_line(c, "tls", "priorities", 0),
-			     "priorities: %s", why.text);
-}
-
 bool config_load(const struct config_place *place, struct config *config,
 		 struct outcome *why)
 {
 	struct buf text = BUF_SECRET(FILE_MAX);
 	char words[sizeof(why->text)], *home;
+	struct file_facts facts = { 0 };
 	bool in_environment = false;
-	unsigned mode = 0;
+	struct outcome fault;
+	size_t i;
 
 	*config = (struct config){ .set = mem_alloc(sizeof(*config->set)) };
 	/* whose file it is may depend on it: no answer is not "no home" */
@@ -212,19 +165,35 @@ bool config_load(const struct config_place *place, struct config *config,
 		return false;
 	free(home);
 	apply_fallbacks(config);
+	/* what is in the file is obeyed, commands too: it has to be root's or
+	 * the caller's, and nobody else's to write */
 	if (!find_file(place, config))
 		in_environment = read_environment(place, config);
-	else if (open_file(config, &text, &mode))
+	else if (file_read(config->path, FILE_TRUSTED, &text, &facts, &fault))
 		config_read(config, text.data, text.len);
+	else
+		/* a fault names its file by itself */
+		config_fault(config, 0, "%s",
+			     file_reason(&fault, config->path));
 	place_own(config);
 	if (!in_environment)
 		place_secrets(place, config);
 	config_defaults(config, place);
-	check_priorities(place, config);
-	config_check(config, mode);
+	/* only a TLS library knows, and there is none in this room */
+	if (config->tls.priorities && place->priorities_valid &&
+	    !place->priorities_valid(config->tls.priorities, &fault))
+		config_fault(config, config_line(config, "tls", "priorities",
+						 0),
+			     "priorities: %s", fault.text);
+	config_check(config, facts.mode);
 	buf_release(&text);
-	if (in_environment)
-		forget_lines(config);
+	/* its lines are of a text that nobody has seen */
+	if (in_environment) {
+		for (i = 0; i < config->errors; i++)
+			config->error[i].line = 0;
+		for (i = 0; i < config->warnings; i++)
+			config->warning[i].line = 0;
+	}
 	config_sort_faults(config);
 	if (!config->errors)
 		return true;

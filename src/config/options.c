@@ -169,16 +169,6 @@ static void short_option(struct parse *p, int letter)
 		s->substring = next_word(p);
 }
 
-static void long_option(struct parse *p, const struct known_option *k)
-{
-	const char *value = optarg;
-
-	if (!value && k->value == VALUE_OPTIONAL && optind < p->argc &&
-	    p->argv[optind][0] != '-')
-		value = next_word(p);
-	apply_option(p, k, value);
-}
-
 /* What getopt_long could not make sense of. */
 static void bad_option(struct parse *p, bool lacks_value)
 {
@@ -203,6 +193,8 @@ static void bad_option(struct parse *p, bool lacks_value)
 
 static void parse_words(struct parse *p)
 {
+	const struct known_option *k;
+	const char *value;
 	int found, before;
 
 	describe_options(p);
@@ -214,37 +206,20 @@ static void parse_words(struct parse *p)
 				    NULL);
 		if (found == -1)
 			break;
-		if (found == '?' || found == ':')
+		if (found == '?' || found == ':') {
 			bad_option(p, found == ':');
-		else if (found >= WORD_FIRST)
-			long_option(p, option_at((size_t)(found -
-							  WORD_FIRST)));
-		else
+		} else if (found < WORD_FIRST) {
 			short_option(p, found);
+		} else {
+			k = option_at((size_t)(found - WORD_FIRST));
+			value = optarg;
+			if (!value && k->value == VALUE_OPTIONAL &&
+			    optind < p->argc && p->argv[optind][0] != '-')
+				value = next_word(p);
+			apply_option(p, k, value);
+		}
 	}
 	p->ended = optind > before;
-}
-
-/* An option forgotten after a recipient must not become one. */
-static void take_operands(struct parse *p)
-{
-	struct options *o = p->o;
-	size_t i;
-
-	o->operand = p->argv + optind;
-	while (o->operand[o->operands])
-		o->operands++;
-	for (i = 0; i < o->operands && !p->ended; i++)
-		if (o->operand[i][0] == '-')
-			misuse(p, "%s: options go before the recipients (a "
-			       "recipient that begins with \"-\" goes after "
-			       "\"--\")", o->operand[i]);
-}
-
-static bool takes_operands(enum command command)
-{
-	return command == COMMAND_SEND || command == COMMAND_EXPLAIN ||
-	       command == COMMAND_NEWALIASES;
 }
 
 static bool is_report(const struct options *o)
@@ -273,7 +248,8 @@ static void check_combination(struct parse *p)
 		o->argument = o->operand[0];
 		o->operands = 0;
 	}
-	if (o->operands && !takes_operands(o->command))
+	if (o->operands && o->command != COMMAND_SEND &&
+	    o->command != COMMAND_EXPLAIN && o->command != COMMAND_NEWALIASES)
 		misuse(p, "%s takes no recipients", chosen);
 	if (o->recipients_from_header && o->command != COMMAND_SEND)
 		misuse(p, "-t cannot go together with %s", chosen);
@@ -295,6 +271,7 @@ bool options_parse(int argc, char **argv, struct options *o,
 	struct parse p = { .o = o, .argc = argc, .argv = argv, .why = why };
 	/* exec permits an empty argv */
 	const char *name = argc > 0 && argv[0] ? argv[0] : "";
+	size_t i;
 
 	*o = (struct options){ .operand = argv };
 	if (strrchr(name, '/'))
@@ -305,8 +282,16 @@ bool options_parse(int argc, char **argv, struct options *o,
 		o->command = COMMAND_NEWALIASES;
 	if (argc > 0) {
 		parse_words(&p);
-		take_operands(&p);
+		o->operand = argv + optind;
+		while (o->operand[o->operands])
+			o->operands++;
 	}
+	/* an option forgotten after a recipient must not become one */
+	for (i = 0; i < o->operands && !p.ended; i++)
+		if (o->operand[i][0] == '-')
+			misuse(&p, "%s: options go before the recipients (a "
+			       "recipient that begins with \"-\" goes after "
+			       "\"--\")", o->operand[i]);
 	if (o->argument && !*o->argument)
 		misuse(&p, "option %s: its value is empty", shown(p.chosen));
 	check_combination(&p);

@@ -275,21 +275,6 @@ static void help_wrapped(struct buf *out, const char *text, size_t column)
 	buf_addc(out, '\n');
 }
 
-static void help_row(struct buf *out, const struct known_option *k)
-{
-	size_t start = out->len, used;
-
-	buf_adds(out, "  ");
-	help_names(out, k);
-	used = out->len - start;
-	if (used + 2 > HELP_COLUMN) {
-		buf_addc(out, '\n');
-		used = 0;
-	}
-	buf_addf(out, "%*s", (int)(HELP_COLUMN - used), "");
-	help_wrapped(out, k->help, HELP_COLUMN);
-}
-
 static void help_ignored(struct buf *out)
 {
 	struct buf names = BUF(4096);
@@ -312,7 +297,7 @@ static void help_ignored(struct buf *out)
 void options_help(struct buf *out)
 {
 	const struct known_option *k;
-	size_t group, i;
+	size_t group, i, start, used;
 
 	buf_adds(out,
 		 "Usage: posthaste [OPTION]... RECIPIENT... < MESSAGE\n"
@@ -325,9 +310,20 @@ void options_help(struct buf *out)
 			help_ignored(out);
 			continue;
 		}
-		for (i = 0; (k = option_at(i)); i++)
-			if (k->group == group)
-				help_row(out, k);
+		for (i = 0; (k = option_at(i)); i++) {
+			if (k->group != group)
+				continue;
+			start = out->len;
+			buf_adds(out, "  ");
+			help_names(out, k);
+			used = out->len - start;
+			if (used + 2 > HELP_COLUMN) {
+				buf_addc(out, '\n');
+				used = 0;
+			}
+			buf_addf(out, "%*s", (int)(HELP_COLUMN - used), "");
+			help_wrapped(out, k->help, HELP_COLUMN);
+		}
 	}
 	buf_adds(out, "\nStatus 0: every recipient's server took the message, "
 		      "or it is held on disk.\n75: nothing was kept, try "

@@ -52,11 +52,6 @@ static bool is_shown(const struct config *c, const struct config_key *key,
 	}
 }
 
-static const char *choice(const struct config_key *key, const void *field)
-{
-	return key->words[*(const int *)field];
-}
-
 /* A PKCS#11 URI may hold a PIN (RFC 7512 2.4). */
 static void print_string(const char *text, struct buf *out)
 {
@@ -99,7 +94,7 @@ static void print_value(const struct config_key *key, const void *field,
 		buf_adds(out, *(const bool *)field ? "yes" : "no");
 		break;
 	case STORE_CHOICE:
-		buf_adds(out, choice(key, field));
+		buf_adds(out, key->words[*(const int *)field]);
 		break;
 	default:
 		buf_addf(out, "%lld", (long long)*(const int64_t *)field);

@@ -352,10 +352,21 @@ static void set_key(struct reader *r, const struct config_key *key)
 	set->item[set->n - 1].faulty = true;
 }
 
-static int take_key(struct reader *r, const char *name)
+/* Builds of inih differ in whether a handler gets the line's number. */
+#if INI_HANDLER_LINENO
+#define LINE_NUMBER , __attribute__((unused)) int line
+#else
+#define LINE_NUMBER
+#endif
+
+static int on_key(void *user, const char *section, const char *name,
+		  const char *value LINE_NUMBER)
 {
+	struct reader *r = user;
 	const struct config_key *key = key_named(r->section, name);
 
+	(void)section;
+	(void)value;
 	if (key)
 		set_key(r, key);
 	else
@@ -363,22 +374,6 @@ static int take_key(struct reader *r, const char *name)
 	mem_wipe_string(r->value);
 	r->value = NULL;
 	return 1;
-}
-
-/* Builds of inih differ in whether a handler gets the line's number. */
-#if INI_HANDLER_LINENO
-static int on_key(void *user, const char *section, const char *name,
-		  const char *value, int line)
-{
-	(void)line;
-#else
-static int on_key(void *user, const char *section, const char *name,
-		  const char *value)
-{
-#endif
-	(void)section;
-	(void)value;
-	return take_key(user, name);
 }
 
 void config_read(struct config *c, const char *text, size_t n)

@@ -2,9 +2,10 @@
 /* A configuration by three words of the environment, for containers. */
 #include "config/keys.h"
 
-#include <ctype.h>
 #include <string.h>
 #include <strings.h>
+
+#include "base/scan.h"
 
 enum { PART_MAX = 1024 };
 
@@ -13,29 +14,21 @@ static bool bad_url(struct outcome *why, const char *words)
 	return outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s", words);
 }
 
-static int url_hex_digit(char c)
-{
-	const char *at = c ? strchr("0123456789abcdef",
-				    tolower((unsigned char)c)) : NULL;
-
-	return at ? (int)(at - "0123456789abcdef") : -1;
-}
-
 /* RFC 3986 2.1 undone; a control character is refused, which could end a
  * line of the text that is made of it. */
 static bool decode_part(const char *s, size_t n, char out[PART_MAX])
 {
 	size_t i, len = 0;
+	int hex;
 	char c;
 
 	for (i = 0; i < n && len + 1 < PART_MAX; i++) {
 		c = s[i];
 		if (c == '%') {
-			if (i + 2 >= n || url_hex_digit(s[i + 1]) < 0 ||
-			    url_hex_digit(s[i + 2]) < 0)
+			hex = i + 2 < n ? scan_hex(s + i + 1) : -1;
+			if (hex < 0)
 				return false;
-			c = (char)(url_hex_digit(s[i + 1]) * 16 +
-				   url_hex_digit(s[i + 2]));
+			c = (char)hex;
 			i += 2;
 		}
 		if ((unsigned char)c < ' ' || c == 0x7f)

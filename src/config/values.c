@@ -507,8 +507,9 @@ static bool value_duration(const struct config_key *key, const char *text,
 	return true;
 }
 
-static void add_duration(struct buf *out, int64_t left)
+static void print_duration(const void *field, struct buf *out)
 {
+	int64_t left = *(const int64_t *)field;
 	size_t i = sizeof(durations) / sizeof(*durations) - 2;
 
 	if (!left)
@@ -521,11 +522,6 @@ static void add_duration(struct buf *out, int64_t left)
 				 durations[i].name);
 		left %= durations[i].factor;
 	}
-}
-
-static void print_duration(const void *field, struct buf *out)
-{
-	add_duration(out, *(const int64_t *)field);
 }
 
 /* The schedule, whose words stay as they were written. */
@@ -577,7 +573,7 @@ static void print_endpoint(const void *field, struct buf *out)
 
 /* --- all of them --- */
 
-static bool read_items(const struct value_type *type, const char *text,
+static bool value_list(const struct value_type *type, const char *text,
 		       struct list *l, struct outcome *why)
 {
 	struct list words = { 0 };
@@ -606,7 +602,7 @@ bool value_read(const struct config_key *key, const char *text, void *field,
 	if (type->read)
 		return type->read(key, text, field, why);
 	if (type->store == STORE_LIST)
-		return read_items(type, text, field, why);
+		return value_list(type, text, field, why);
 	if (*text && type->item) {
 		if (!type->item(text, &value, why))
 			return false;

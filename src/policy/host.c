@@ -6,13 +6,6 @@
 
 #include "policy/policy.h"
 
-/* Whether an enhanced status code is of this subject (RFC 3463 3). */
-static bool subject_is(const struct outcome *o, char subject)
-{
-	return o->status[0] && o->status[1] == '.' &&
-	       o->status[2] == subject && o->status[3] == '.';
-}
-
 /* An answer to MAIL, RCPT or the data; 503 there is about the order of the
  * commands before it, and so about the session. */
 static bool speaks_of_message(const struct outcome *o)
@@ -69,7 +62,8 @@ bool policy_other_family(const struct outcome *o)
 		return false;
 	if (o->stage < STAGE_MAIL)
 		return o->stage == STAGE_HELLO;
-	return subject_is(o, '7');
+	/* RFC 3463 3.8: security or policy */
+	return o->status[0] && !strncmp(o->status + 1, ".7.", 3);
 }
 
 size_t policy_addresses(size_t known, size_t hosts_behind, size_t left)

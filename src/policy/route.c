@@ -152,19 +152,6 @@ static bool may_come_from(const struct route *r, const struct account *a)
 	       policy_domain_matches(&r->from_domain, from);
 }
 
-/* Whether it takes everything, so that no route after it is reached. */
-static bool takes_all(const struct route *r)
-{
-	return !r->domain && !r->from_domain.n && !r->to_domain.n &&
-	       !r->minimum_attempts;
-}
-
-static bool leads_to(const struct route *r, const char *transport)
-{
-	return r->transport.n ? list_has(&r->transport, transport) :
-				!strcmp(transport, "direct");
-}
-
 bool policy_reaches(const struct config *c, const struct account *account,
 		    const char *transport)
 {
@@ -181,9 +168,13 @@ bool policy_reaches(const struct config *c, const struct account *account,
 						   account->name))) ||
 			    !may_come_from(r, account))
 				continue;
-			if (leads_to(r, transport))
+			if (r->transport.n ? list_has(&r->transport, transport) :
+			    !strcmp(transport, "direct"))
 				return true;
-			if (takes_all(r))
+			/* what takes everything lets no route after it be
+			 * reached */
+			if (!r->domain && !r->from_domain.n &&
+			    !r->to_domain.n && !r->minimum_attempts)
 				return false;
 		}
 	}
