@@ -17,12 +17,14 @@ static void take_over(char **old, char **new)
 	*new = NULL;
 }
 
-/* A parameter that is no xtext is none of ours, and does not go on. */
-static void keep_xtext(char **text)
+/* A parameter that is no xtext, or that no command line could have given, is
+ * none of ours, and does not go on. valid: NULL for whatever can be told. */
+static void keep_xtext(char **text, bool (*valid)(const char *plain))
 {
 	char *plain = NULL;
 
-	if (*text && !xtext_decode(*text, &plain)) {
+	if (*text && (!xtext_decode(*text, &plain) ||
+		      (valid && !valid(plain)))) {
 		free(*text);
 		*text = NULL;
 	}
@@ -66,7 +68,7 @@ static void take_recipients(struct entry *e)
 		struct recipient *r = sorted[i] = &v->rcpt[i];
 		char *fresh = NULL;
 
-		keep_xtext(&r->orcpt);
+		keep_xtext(&r->orcpt, NULL);
 		if (address_one(r->address, &fresh, &qualified, &ignored) &&
 		    *fresh && qualified)
 			take_over(&r->address, &fresh);
@@ -148,10 +150,11 @@ bool adopt(const struct config *config, struct entry *e, struct message **m,
 				*account ? (*account)->name : "none");
 		take_over(&e->envelope.sender, &fresh.sender);
 		take_over(&e->envelope.account, &fresh.account);
-		keep_xtext(&e->envelope.envid);
+		keep_xtext(&e->envelope.envid, envid_is_valid);
 		take_recipients(e);
 		hold_transport(config, *account, e, &e->envelope.transport);
-		hold_transport(config, *account, e, &e->transport);
+		if (!e->by_owner)
+			hold_transport(config, *account, e, &e->transport);
 		e->envelope.eight_bit = fresh.eight_bit;
 		e->envelope.utf8 = envelope_is_utf8(&e->envelope) ||
 				   message_facts(*m)->utf8_address;

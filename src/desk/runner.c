@@ -798,7 +798,6 @@ static int run_selected(const struct desk *d, const struct selection *s,
 		queue_mark_run(r.q);
 	desk_run_init(d, &r.run);
 	r.run.queue = r.q;
-	r.run.many = true;
 	/* a sender's --transport is for his message, not for all that is due */
 	if (!tends)
 		r.run.transport[0] = NULL;

@@ -233,7 +233,7 @@ static bool compact_journal(struct entry *e, struct qdir_writer *w,
 		good = piece_out(w, b, false, why);
 	}
 	if (e->transport)
-		text_transport(b, now, e->transport);
+		text_transport(b, now, e->transport, e->by_owner);
 	if (e->regular)
 		text_regular(b, now, e->regular);
 	return good && piece_out(w, b, true, why);
@@ -261,29 +261,47 @@ static bool compact_write(struct entry *e, struct qdir_writer *w,
 	return good;
 }
 
-/* A journal that holds far more than a line a recipient is written anew: a
- * new file takes the place of the old one, under the lock. Where that cannot
- * be done the old one goes on growing; no length of it is wrong. */
-static bool compact(struct entry *e, struct outcome *why)
+/* A new file takes the place of the old one, under the lock. */
+static bool rewrite(struct entry *e, struct outcome *why)
 {
 	struct entry_file *file = e->file;
 	struct qdir_writer w;
-	struct stat st;
 	int64_t header;
 
-	if (fstat(file->fd, &st) < 0 || st.st_size - file->journal <
-					PIECE + 2 * compact_size(e))
-		return true;
-	if (!compact_write(e, &w, &header, why)) {
-		log_say(LOG_AT_ERROR, "queue: %s: its journal cannot be "
-			"compacted: %s", e->id, why->text);
-		return true;
-	}
+	if (!compact_write(e, &w, &header, why))
+		return false;
 	close(file->fd);
 	file->fd = w.fd;
 	file->header = header;
 	file->journal = header + e->size + TEXT_CHECKSUM_SIZE;
-	return qdir_sync(file->dir, why);
+	return true;
+}
+
+/* A journal that holds far more than a line a recipient is written anew.
+ * Where that cannot be done the old one goes on growing; no length of it is
+ * wrong. */
+static bool compact(struct entry *e, struct outcome *why)
+{
+	struct stat st;
+
+	if (fstat(e->file->fd, &st) < 0 || st.st_size - e->file->journal <
+					   PIECE + 2 * compact_size(e))
+		return true;
+	if (!rewrite(e, why)) {
+		log_say(LOG_AT_ERROR, "queue: %s: its journal cannot be "
+			"compacted: %s", e->id, why->text);
+		return true;
+	}
+	return qdir_sync(e->file->dir, why);
+}
+
+bool entry_own(struct entry *e, struct outcome *why)
+{
+	struct stat st;
+
+	return (fstat(e->file->fd, &st) == 0 &&
+		st.st_uid == e->file->dir->owner) ||
+	       (rewrite(e, why) && qdir_sync(e->file->dir, why));
 }
 
 /* An entry that was read and locked is made fit for work. */

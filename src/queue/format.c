@@ -428,13 +428,14 @@ void text_dot(struct buf *b, int64_t now, const size_t *rcpt, size_t n)
 	add_indices(b, now, "dot", rcpt, n);
 }
 
-void text_transport(struct buf *b, int64_t now, const char *name)
+void text_transport(struct buf *b, int64_t now, const char *name,
+		    bool by_owner)
 {
 	struct buf body = BUF(TEXT_LINE_MAX / 2);
 	char clean[256];
 
 	text_printable(clean, sizeof(clean), name, strlen(name));
-	buf_addf(&body, "transport %s", clean);
+	buf_addf(&body, "%stransport %s", by_owner ? "owner-" : "", clean);
 	add_journal_line(b, now, buf_text(&body));
 	buf_release(&body);
 }
@@ -641,7 +642,8 @@ static bool read_event(struct scan *line, struct entry *e)
 		return read_result(line, e, RCPT_PENDING);
 	if (scan_is(&word, "failed"))
 		return read_result(line, e, RCPT_FAILED);
-	if (scan_is(&word, "transport")) {
+	if (scan_is(&word, "transport") || scan_is(&word, "owner-transport")) {
+		e->by_owner = scan_is(&word, "owner-transport");
 		free(e->transport);
 		e->transport = NULL;
 		e->transport = mem_stringn(line->p,

@@ -27,7 +27,9 @@
  * Values are percent-encoded where they hold controls, blanks or "%".
  * Events: "begin 0 2 5", "dot 0 2 5", "sent|deferred|failed 0 attempts=... ...
  * text=...", "delay-reported 0 1", "failure-reported 0", "transport NAME",
- * "regular TIME" (made due by hand before that regular time).
+ * "owner-transport NAME" (the queue's owner ordered it, which counts in a file
+ * of his alone), "regular TIME" (made due by hand before that regular
+ * time).
  */
 #ifndef QUEUE_FORMAT_H
 #define QUEUE_FORMAT_H
@@ -88,7 +90,9 @@ void text_result(struct buf *b, int64_t now, size_t rcpt,
 		 const struct recipient *r);
 void text_reported(struct buf *b, int64_t now, enum report_kind kind,
 		   const size_t *rcpt, size_t n);
-void text_transport(struct buf *b, int64_t now, const char *name);
+/* by_owner: the queue's owner ordered it. */
+void text_transport(struct buf *b, int64_t now, const char *name,
+		    bool by_owner);
 void text_regular(struct buf *b, int64_t now, int64_t regular);
 /* Applies a journal to the recipients (which are reset first). *whole gets
  * the length of the lines that are whole; what follows is the beginning of

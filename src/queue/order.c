@@ -56,7 +56,7 @@ static bool target_rename(struct qdir *s, struct target *t, int64_t next,
 }
 
 /* Due at once; when it would have been due is noted, and the way to go. */
-static bool target_retry(struct qdir *s, struct target *t,
+static bool target_retry(struct qdir *s, struct target *t, bool by_owner,
 			 const char *transport, struct outcome *why)
 {
 	struct buf lines = BUF(2 * TEXT_LINE_MAX);
@@ -64,7 +64,7 @@ static bool target_retry(struct qdir *s, struct target *t,
 	bool good = true;
 
 	if (transport)
-		text_transport(&lines, now, transport);
+		text_transport(&lines, now, transport, by_owner);
 	if (!t->held && t->next > now)
 		text_regular(&lines, now, t->next);
 	if (lines.len && !qdir_cut_torn(t->fd))
@@ -105,7 +105,7 @@ static bool order_one(struct qdir *s, enum order order,
 		good = qdir_unlink(s, t.name, false, why);
 		break;
 	case ORDER_RETRY:
-		good = target_retry(s, &t, transport, why);
+		good = target_retry(s, &t, uid == QDIR_ANY, transport, why);
 		break;
 	}
 	close(t.fd);
@@ -153,9 +153,8 @@ bool qdir_order_all(struct qdir *s, enum order order, uid_t uid,
 		return false;
 	}
 	for (i = 0; i < names.n; i++) {
-		if (!is_of(s, names.item[i], uid) ||
-		    order_one(s, order, names.item[i], QDIR_ANY, transport,
-			      why) || why->exit == EX_NOINPUT)
+		if (order_one(s, order, names.item[i], uid, transport, why) ||
+		    why->exit == EX_NOINPUT)
 			continue;
 		if (!failed++)
 			first = *why;

@@ -134,6 +134,8 @@ struct entry {
 	char *cause;                /* of a report, an id; NULL: no report */
 	char *transport;            /* --retry --transport: for the next
 				     * attempt; NULL: none */
+	bool by_owner;              /* which the queue's owner ordered: it
+				     * needs no route */
 	uid_t uid;                  /* whose it is */
 	bool foreign;               /* another user wrote it: hostile
 				     * input */

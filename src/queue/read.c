@@ -178,6 +178,7 @@ bool entry_read(struct qdir *s, const char *name, int fd,
 			return true;
 		/* what a stranger says of itself does not count */
 		e->foreign = true;
+		e->by_owner = false;
 		e->uid = st->st_uid;
 		free(e->cause);
 		e->cause = NULL;

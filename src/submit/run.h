@@ -19,7 +19,6 @@ struct run {
 	const struct config *config;
 	struct secrets *secrets;
 	struct dns *dns;           /* by run_dns; NULL: not asked yet */
-	struct list dead;          /* destinations that failed to connect */
 	struct list no_chunking;   /* hosts whose BDAT was found not to work */
 	struct list no_policy;     /* "domain id": MTA-STS policies that could
 				    * not be had, for want of a cache */
@@ -29,7 +28,6 @@ struct run {
 	const struct watch *watch; /* who looks on (-v); NULL: nobody */
 	const char *fetch_program; /* posthaste-fetch's path; NULL: the one
 				    * compiled in */
-	bool many;                 /* a queue run: destinations in workers */
 	enum { IPV6_UNKNOWN, IPV6_THERE, IPV6_LACKING } ipv6;
 				   /* a public address here; unknown until
 				    * run_has_ipv6 is asked */

@@ -409,6 +409,12 @@ def by_hand(folder, _):
         want(q.names() == [f"a,{later}"], q.names())
         done = q.run("-q", limit=120)
         want(done[2] == "" and len(good.taken) == 1, done)
+        # by --retry as well, however often it is said
+        for _ in range(2):
+            q.run("--retry", "a")
+        want(q.names() == ["a,0"], q.names())
+        want(q.run("-q", limit=120)[0] == 0 and
+             q.names() == [f"a,{later}"], q.names())
 
 
 def nothing_due_is_quick(folder, _):

@@ -1071,6 +1071,47 @@ def transports_stay_within_the_routes(folder, certificates):
              "no route of this user" in log_text(), log_text())
 
 
+def the_owner_orders_any_way(folder, certificates):
+    """What root orders for another's mail needs no route of his, and nobody
+    else can say that root did."""
+    with Machine(folder, certificates) as machine:
+        with open(CONFIG, "a") as config:
+            config.write("[route bob]\naccount = bob\ntransport = bobs\n"
+                         "[transport bobs]\nkind = fail\n")
+        status, _, err = hand_in("alice", made(
+            head(1), BODY, journal_line("owner-transport bobs")))
+        want(status == 0, err)
+        machine.drain()
+        want(not entries() and "transport=bobs" not in log_text(),
+             (entries(), log_text()))
+        for order in ("one", "all"):
+            identity = submitted("alice")
+            done = run_as("root", [
+                PROGRAM, "--retry", identity if order == "one" else "ALL",
+                "--transport", "bobs"])
+            want(done == (0, "", ""), done)
+            machine.drain()
+            line = [line for line in log_text().splitlines()
+                    if f"id={identity} " in line][-1]
+            want("transport=bobs" in line and "status=failed" in line, line)
+            want(not entries(), entries())
+        # his first, and two reports
+        want(len(machine.messages()) == 3, machine.messages())
+
+
+def parameters_are_held_to_the_command_lines(folder, certificates):
+    """An ENVID that no command line would take does not go on."""
+    with Machine(folder, certificates) as machine:
+        for number, envid in enumerate((b"A" * 100, b"A" * 101, b"a+07b")):
+            status, _, err = hand_in("alice", made(
+                head(1, more=b"envid " + envid + b"\n"), BODY))
+            want(status == 0, (number, err))
+        machine.drain()
+        found = sorted(m["params"].partition("ENVID=")[2].split(" ")[0]
+                       for m in machine.messages())
+        want(found == ["", "", "A" * 100], found)
+
+
 def what_only_the_owner_can_send_is_his(folder, certificates):
     """With queue = on_failure, a caller who may not read what it takes to
     send makes no attempt, and nothing has failed."""
@@ -1177,6 +1218,8 @@ TESTS = [setup_rights, setup_follows_no_link, what_to_do_is_said,
          the_socket_believes_the_kernel_alone, many_at_once_by_the_socket,
          the_peer_is_the_caller,
          transports_stay_within_the_routes,
+         the_owner_orders_any_way,
+         parameters_are_held_to_the_command_lines,
          what_only_the_owner_can_send_is_his, never_set_id,
          own_queues]
 
