@@ -18,7 +18,7 @@
 #include "base/log.h"
 #include "base/user.h"
 #include "desk/desk.h"
-#include "submit/transport.h"
+#include "submit/link.h"
 #include "wire/lookup.h"
 #include "wire/sasl.h"
 #include "wire/tls.h"

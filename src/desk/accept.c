@@ -11,7 +11,7 @@
 #include "submit/deliver.h"
 #include "submit/secret.h"
 #include "submit/sign.h"
-#include "submit/transport.h"
+#include "submit/link.h"
 
 /* The earliest time at which anything pending is to be tried again. */
 static int64_t next_time(const struct desk *d, const struct envelope *e)

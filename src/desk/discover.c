@@ -10,7 +10,7 @@
 
 #include "mail/address.h"
 #include "submit/hosts.h"
-#include "submit/transport.h"
+#include "submit/link.h"
 
 enum { GUESSES = 3 };
 /* A server that does not answer at once is not the one that was meant. */

@@ -11,7 +11,7 @@
 #include "submit/hosts.h"
 #include "submit/local.h"
 #include "submit/sign.h"
-#include "submit/transport.h"
+#include "submit/link.h"
 
 enum { OUTPUT_MAX = 64 * 1024 * 1024 };
 

@@ -11,7 +11,7 @@
 #include "policy/policy.h"
 #include "submit/hosts.h"
 #include "submit/local.h"
-#include "submit/transport.h"
+#include "submit/link.h"
 
 enum {
 	OUTPUT_MAX = 4 * 1024 * 1024,

@@ -15,7 +15,7 @@
 #include "base/file.h"
 #include "base/user.h"
 #include "desk/desk.h"
-#include "submit/secret.h"
+#include "submit/secret_source.h"
 
 #define ENCRYPTER "/usr/bin/systemd-creds"
 

@@ -6,7 +6,7 @@
 #include <strings.h>
 
 #include "dnscheck/dnscheck_parts.h"
-#include "submit/transport.h"
+#include "submit/link.h"
 #include "wire/interfaces.h"
 
 /* --- whether anything is sent from here at all --- */

@@ -133,3 +133,37 @@ bool policy_is_unknown(const struct outcome *refusal)
 {
 	return refusal->code == 504 || !strcmp(refusal->status, "5.5.4");
 }
+
+/* Mechanisms are named, and none has a use for a password. */
+static bool needs_no_password(const struct list *mechanisms)
+{
+	const struct mechanism *m;
+	size_t i;
+
+	for (i = 0; i < mechanisms->n; i++) {
+		m = mechanism_find(mechanisms->item[i]);
+		if (!m || m->needs & NEED_PASSWORD)
+			return false;
+	}
+	return mechanisms->n > 0;
+}
+
+bool policy_asks_password(const struct transport *t)
+{
+	return !t->token_command && !t->certificate &&
+	       !needs_no_password(&t->mechanisms);
+}
+
+enum secret_way policy_secret(const struct transport *t)
+{
+	if (t->password)
+		return SECRET_GIVEN;
+	if (t->password_file)
+		return SECRET_FILE;
+	if (t->password_command)
+		return SECRET_COMMAND;
+	if (t->password_credential)
+		return SECRET_CREDENTIAL;
+	return t->oauth || !policy_asks_password(t) ? SECRET_NONE :
+	       SECRET_LOOKED_FOR;
+}

@@ -82,6 +82,26 @@ bool policy_tls_implicit(const struct transport *t);
  * TLS-Required: No, without REQUIRETLS. */
 enum tls_demand policy_tls(const struct transport *t, bool socket,
 			   const struct tls_evidence *evidence, bool relaxed);
+/* The demand to begin with at such a host; tested: an MTA-STS policy in mode
+ * testing lists it, and is tried as if it were enforced (RFC 8461 section
+ * 5). */
+enum tls_demand policy_first_demand(enum tls_demand demand, bool tested);
+/* Whether the same address is tried once more with a weaker demand, which
+ * takes the place of *demand; host: what it must give at least. Where any TLS
+ * would do, clear text is what we would have had without STARTTLS. */
+bool policy_falls_back(enum tls_demand *demand, enum tls_demand host,
+		       const struct outcome *failed);
+/*
+ * Whether the name of a server that SRV records lead to counts in its
+ * certificate beside the domain's. SRV answers without DNSSEC may come from
+ * anyone on the way, so that a target's own certificate proves nothing: RFC
+ * 6186 section 6 wants the domain that the user named in it, and asks the user
+ * where a server has another one. Nobody is there to be asked, therefore a
+ * target is believed only below that domain, or where the answer is
+ * authentic; for all others tls_name is the user's word.
+ */
+bool policy_believes_target(const char *target, const char *domain,
+			    bool authentic);
 /* Words for --explain and --probe. */
 const char *demand_name(enum tls_demand demand);
 
@@ -116,6 +136,17 @@ const char *policy_second_mechanism(const char *refused,
 /* Whether a server's answer to AUTH says that it does not know the mechanism,
  * which says nothing about the password: the next one may be tried. */
 bool policy_is_unknown(const struct outcome *refusal);
+
+/* Where a transport's password comes from. */
+enum secret_way {
+	SECRET_GIVEN, SECRET_FILE, SECRET_COMMAND, SECRET_CREDENTIAL,
+	SECRET_NONE,           /* no need of one: a token, a certificate, or
+				* mechanisms without a use for it */
+	SECRET_LOOKED_FOR      /* in ~/.netrc, or it is asked for */
+};
+enum secret_way policy_secret(const struct transport *t);
+/* Whether somebody may be asked to type it where ~/.netrc has none. */
+bool policy_asks_password(const struct transport *t);
 
 /* --- the walk over hosts and addresses --- */
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* How much TLS a host must give. */
+#include <string.h>
+#include <strings.h>
+
 #include "policy/policy.h"
 
 bool policy_tls_implicit(const struct transport *t)
@@ -82,6 +85,35 @@ enum host_use policy_host(const struct tls_evidence *e, bool require_tls)
 	if (e->sts_failed || e->sts_unlisted)
 		return HOST_NOT_NOW;
 	return require_tls && !e->sts_enforce ? HOST_NOT_PROVED : HOST_USED;
+}
+
+enum tls_demand policy_first_demand(enum tls_demand demand, bool tested)
+{
+	return tested && demand == DEMAND_OPPORTUNISTIC ? DEMAND_VERIFIED :
+	       demand;
+}
+
+bool policy_falls_back(enum tls_demand *demand, enum tls_demand host,
+		       const struct outcome *failed)
+{
+	if (failed->stage != STAGE_TLS)
+		return false;
+	if (*demand > host)
+		*demand = host;
+	else if (*demand == DEMAND_OPPORTUNISTIC)
+		*demand = DEMAND_NONE;
+	else
+		return false;
+	return true;
+}
+
+bool policy_believes_target(const char *target, const char *domain,
+			    bool authentic)
+{
+	size_t n = strlen(target), d = strlen(domain);
+
+	return authentic || (n > d && target[n - d - 1] == '.' &&
+			     !strcasecmp(target + n - d, domain));
 }
 
 const char *demand_name(enum tls_demand demand)

@@ -5,7 +5,7 @@
 
 #include "submit/attempt.h"
 #include "submit/deliver.h"
-#include "submit/transport.h"
+#include "submit/link.h"
 
 /* The recipients of one job that go to one destination. */
 struct part {

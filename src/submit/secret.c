@@ -7,13 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "mail/mechanism.h"
-#include "submit/secret_parts.h"
+#include "base/user.h"
+#include "policy/policy.h"
+#include "submit/secret_source.h"
 
 enum { COMMAND_MS = 60 * 1000 };
 
-struct entry {
-	struct entry *next;
+struct held {
+	struct held *next;
 	const struct transport *transport;
 	struct secret secret;
 	struct outcome why;   /* exit is EX_OK where all went well */
@@ -21,7 +22,7 @@ struct entry {
 };
 
 struct secrets {
-	struct entry *first;
+	struct held *first;
 };
 
 struct secrets *secrets_new(void)
@@ -31,7 +32,7 @@ struct secrets *secrets_new(void)
 
 void secrets_free(struct secrets *s)
 {
-	struct entry *e;
+	struct held *e;
 
 	if (!s)
 		return;
@@ -48,43 +49,18 @@ void secrets_free(struct secrets *s)
 static bool from_netrc(const struct transport *t, char **out,
 		       struct outcome *why)
 {
-	char *path;
+	char *home, *path;
 	bool done;
 
-	if (!secret_netrc_path(&path, why))
+	if (!user_home(&home, why))
 		return false;
-	done = true;
-	if (path)
-		done = secret_netrc(path, &t->host, t->username, out, why);
+	if (!home)
+		return true;
+	path = mem_printf("%s/.netrc", home);
+	done = secret_netrc(path, &t->host, t->username, out, why);
 	free(path);
+	free(home);
 	return done;
-}
-
-/* Mechanisms that have no use for a password. */
-static bool needs_no_password(const struct list *mechanisms)
-{
-	const struct mechanism *m;
-	size_t i;
-
-	for (i = 0; i < mechanisms->n; i++) {
-		m = mechanism_find(mechanisms->item[i]);
-		if (!m || m->needs & NEED_PASSWORD)
-			return false;
-	}
-	return mechanisms->n > 0;
-}
-
-static void from_terminal(const struct transport *t, char **out)
-{
-	char *question;
-
-	if (t->token_command || t->certificate ||
-	    needs_no_password(&t->mechanisms))
-		return;
-	question = mem_printf("Password of %s (transport %s): ", t->username,
-			      t->name);
-	secret_prompt(question, out);
-	free(question);
 }
 
 bool secret_file_valid(const char *path, struct outcome *why)
@@ -102,39 +78,47 @@ bool secret_foreseen(const struct transport *t)
 	struct outcome why;
 	bool found;
 
-	if (t->password || t->password_file || t->password_command ||
-	    t->password_credential || t->token_command || t->oauth ||
-	    t->certificate ||
-	    needs_no_password(&t->mechanisms))
+	if (policy_secret(t) != SECRET_LOOKED_FOR)
 		return true;
 	found = !from_netrc(t, &password, &why) || password;
 	mem_wipe_string(password);
 	return found;
 }
 
+/* One that is looked for may be typed where a password is all that can be
+ * meant. */
 static bool fetch_password(const struct transport *t, char **out,
 			   struct outcome *why)
 {
-	if (t->password) {
+	char *question;
+
+	switch (policy_secret(t)) {
+	case SECRET_GIVEN:
 		*out = mem_string(t->password);
 		return true;
-	}
-	if (t->password_file)
+	case SECRET_FILE:
 		return secret_file(t->password_file, out, why);
-	if (t->password_command) {
+	case SECRET_COMMAND:
 		if (secret_command(t->password_command, COMMAND_MS, out, why))
 			return true;
 		outcome_prefix(why, "password_command");
 		return false;
-	}
-	if (t->password_credential)
+	case SECRET_CREDENTIAL:
 		return secret_credential(t->password_credential, out, why);
+	case SECRET_NONE:
+	case SECRET_LOOKED_FOR:
+		break;
+	}
 	if (!t->username)
 		return true;
 	if (!from_netrc(t, out, why))
 		return false;
-	if (!*out)
-		from_terminal(t, out);
+	if (*out || !policy_asks_password(t))
+		return true;
+	question = mem_printf("Password of %s (transport %s): ", t->username,
+			      t->name);
+	secret_prompt(question, out);
+	free(question);
 	return true;
 }
 
@@ -149,9 +133,9 @@ static bool fetch_token(const struct transport *t, char **out,
 	return false;
 }
 
-static struct entry *entry_of(struct secrets *s, const struct transport *t)
+static struct held *held_for(struct secrets *s, const struct transport *t)
 {
-	struct entry *e;
+	struct held *e;
 
 	for (e = s->first; e; e = e->next)
 		if (e->transport == t)
@@ -170,7 +154,7 @@ static struct entry *entry_of(struct secrets *s, const struct transport *t)
 bool secrets_get(struct secrets *s, const struct transport *t,
 		 const struct secret **out, struct outcome *why)
 {
-	struct entry *e = entry_of(s, t);
+	struct held *e = held_for(s, t);
 
 	*out = NULL;
 	if (e->why.exit != EX_OK) {
@@ -204,7 +188,7 @@ bool secret_is_denied(const struct transport *t)
 bool secrets_renew_token(struct secrets *s, const struct transport *t,
 			 const struct secret **out, struct outcome *why)
 {
-	struct entry *e = entry_of(s, t);
+	struct held *e = held_for(s, t);
 	char *token = NULL;
 
 	*out = NULL;

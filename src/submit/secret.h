@@ -37,13 +37,6 @@ bool secrets_renew_token(struct secrets *s, const struct transport *t,
 			 const struct secret **out, struct outcome *why)
 	MUST_CHECK;
 
-/* A password that somebody types: where standard input is a terminal, the
- * answer to the question on the controlling one, which shows nothing of it;
- * else the first line of standard input, at most 64 KiB. The caller frees it
- * with mem_wipe_string. False (EX_NOINPUT): there is none. */
-bool secret_ask(const char *question, char **out, struct outcome *why)
-	MUST_CHECK;
-
 /* Whether a password_file can be used: EX_CONFIG, as above. */
 bool secret_file_valid(const char *path, struct outcome *why) MUST_CHECK;
 /* Whether a transport with a username has a source of its secret other than a

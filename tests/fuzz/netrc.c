@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "submit/secret_parts.h"
+#include "submit/secret_source.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n);
 

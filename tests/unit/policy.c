@@ -654,6 +654,127 @@ static void test_host(void **state)
 			fail_msg("row %zu", i);
 }
 
+/* Where a password comes from, and who may be asked for it. */
+static void test_secret(void **state)
+{
+	char word[] = "x";
+	static const char *const none = "EXTERNAL", *const some =
+		"EXTERNAL PLAIN", *const token = "XOAUTH2 OAUTHBEARER";
+	const struct {
+		struct transport t;
+		const char *mechanisms;
+		enum secret_way want;
+		bool asks;
+	} row[] = {
+		{ { 0 }, "", SECRET_LOOKED_FOR, true },
+		{ { .password = word, .password_file = word }, "",
+		  SECRET_GIVEN, true },
+		{ { .password_file = word, .password_command = word }, "",
+		  SECRET_FILE, true },
+		{ { .password_command = word, .password_credential = word },
+		  "", SECRET_COMMAND, true },
+		{ { .password_credential = word }, "", SECRET_CREDENTIAL,
+		  true },
+		{ { .token_command = word }, "", SECRET_NONE, false },
+		{ { .certificate = word }, "", SECRET_NONE, false },
+		{ { .certificate = word, .password = word }, "",
+		  SECRET_GIVEN, false },
+		{ { 0 }, none, SECRET_NONE, false },
+		{ { 0 }, token, SECRET_NONE, false },
+		{ { 0 }, some, SECRET_LOOKED_FOR, true },
+		{ { 0 }, "UNKNOWN", SECRET_LOOKED_FOR, true },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		struct transport t = row[i].t;
+
+		t.mechanisms = words(row[i].mechanisms);
+		if (policy_secret(&t) != row[i].want ||
+		    policy_asks_password(&t) != row[i].asks)
+			fail_msg("row %zu", i);
+		list_release(&t.mechanisms);
+	}
+}
+
+/* What comes after TLS that failed. */
+static void test_fall_back(void **state)
+{
+	static const struct {
+		enum tls_demand host, first, second, third;
+		bool tested;
+		enum stage stage;
+		int tries;
+	} row[] = {
+		{ DEMAND_NONE, DEMAND_NONE, 0, 0, false, STAGE_TLS, 1 },
+		{ DEMAND_NONE, DEMAND_NONE, 0, 0, true, STAGE_TLS, 1 },
+		{ DEMAND_OPPORTUNISTIC, DEMAND_OPPORTUNISTIC, DEMAND_NONE, 0,
+		  false, STAGE_TLS, 2 },
+		{ DEMAND_OPPORTUNISTIC, DEMAND_OPPORTUNISTIC, 0, 0, false,
+		  STAGE_HELLO, 1 },
+		{ DEMAND_OPPORTUNISTIC, DEMAND_OPPORTUNISTIC, 0, 0, false,
+		  STAGE_CONNECT, 1 },
+		{ DEMAND_OPPORTUNISTIC, DEMAND_VERIFIED, DEMAND_OPPORTUNISTIC,
+		  DEMAND_NONE, true, STAGE_TLS, 3 },
+		{ DEMAND_OPPORTUNISTIC, DEMAND_VERIFIED, 0, 0, true,
+		  STAGE_AUTH, 1 },
+		{ DEMAND_ENCRYPTED, DEMAND_ENCRYPTED, 0, 0, false, STAGE_TLS,
+		  1 },
+		{ DEMAND_ENCRYPTED, DEMAND_ENCRYPTED, 0, 0, true, STAGE_TLS,
+		  1 },
+		{ DEMAND_VERIFIED, DEMAND_VERIFIED, 0, 0, false, STAGE_TLS,
+		  1 },
+		{ DEMAND_VERIFIED, DEMAND_VERIFIED, 0, 0, true, STAGE_TLS,
+		  1 },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		const enum tls_demand want[] = { row[i].first, row[i].second,
+						 row[i].third };
+		const struct outcome failed = { .stage = row[i].stage };
+		enum tls_demand demand = policy_first_demand(row[i].host,
+							     row[i].tested);
+		int tries = 0;
+
+		do {
+			if (tries > 2 || demand != want[tries])
+				fail_msg("row %zu, try %d", i, tries);
+			tries++;
+		} while (policy_falls_back(&demand, row[i].host, &failed));
+		if (tries != row[i].tries)
+			fail_msg("row %zu: %d tries", i, tries);
+	}
+}
+
+/* Whose certificate counts where SRV records lead elsewhere. */
+static void test_target(void **state)
+{
+	static const struct {
+		const char *target, *domain;
+		bool authentic, want;
+	} row[] = {
+		{ "smtp.example.org", "example.org", false, true },
+		{ "a.b.EXAMPLE.org", "example.ORG", false, true },
+		{ "example.org", "example.org", false, false },
+		{ "badexample.org", "example.org", false, false },
+		{ ".example.org", "example.org", false, true },
+		{ "example.org.evil.example", "example.org", false, false },
+		{ "org", "example.org", false, false },
+		{ "mail.provider.example", "example.org", false, false },
+		{ "mail.provider.example", "example.org", true, true },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++)
+		if (policy_believes_target(row[i].target, row[i].domain,
+					   row[i].authentic) != row[i].want)
+			fail_msg("row %zu", i);
+}
+
 /* Where mail of an account can get at all, by the ranks of routes. */
 static void test_reaches(void **state)
 {
@@ -831,6 +952,9 @@ int main(void)
 		cmocka_unit_test(test_attempts),
 		cmocka_unit_test(test_reaches),
 		cmocka_unit_test(test_host),
+		cmocka_unit_test(test_secret),
+		cmocka_unit_test(test_fall_back),
+		cmocka_unit_test(test_target),
 		cmocka_unit_test(test_claims),
 		cmocka_unit_test(test_tally),
 		cmocka_unit_test(test_schedule),

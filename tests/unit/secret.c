@@ -19,7 +19,7 @@
 
 #include "base/clock.h"
 #include "submit/secret.h"
-#include "submit/secret_parts.h"
+#include "submit/secret_source.h"
 
 #define COUNT(a) (sizeof(a) / sizeof(*(a)))
 

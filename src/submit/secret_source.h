@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the files of secret share; nobody else includes this. Every secret
- * given back is the caller's, to be freed with mem_wipe_string. */
-#ifndef SUBMIT_SECRET_PARTS_H
-#define SUBMIT_SECRET_PARTS_H
+/* Where a secret is read from: a file, a systemd credential, a command,
+ * ~/.netrc, or whoever types it. Of each it is the first line, at most 64 KiB.
+ * Every secret given back is the caller's, to be freed with mem_wipe_string. */
+#ifndef SUBMIT_SECRET_SOURCE_H
+#define SUBMIT_SECRET_SOURCE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,13 +12,6 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/outcome.h"
-
-enum { SECRET_MAX = 64 * 1024 };
-
-/* The first line of text, without its line end. False, with *what saying why,
- * where it is empty or holds a NUL. */
-bool secret_first_line(const struct buf *text, char **out, const char **what)
-	MUST_CHECK;
 
 /* The first line of what /bin/sh -c command prints within ms. False:
  * EX_TEMPFAIL; the words say what came of it, never what it printed. */
@@ -37,12 +31,15 @@ bool secret_credential(const char *name, char **out, struct outcome *why)
 bool secret_netrc(const char *path, const struct list *hosts,
 		  const char *login, char **out, struct outcome *why)
 	MUST_CHECK;
-/* ~/.netrc; the caller frees. NULL: no home. False: EX_TEMPFAIL, the user
- * database gave no answer. */
-bool secret_netrc_path(char **path, struct outcome *why) MUST_CHECK;
-
 /* Asks on the terminal; *out is NULL where there is none in the
  * foreground, or nothing was typed. */
 void secret_prompt(const char *question, char **out);
+
+/* A password that somebody types: where standard input is a terminal, the
+ * answer to the question on the controlling one, which shows nothing of it;
+ * else the first line of standard input, at most 64 KiB. The caller frees it
+ * with mem_wipe_string. False (EX_NOINPUT): there is none. */
+bool secret_ask(const char *question, char **out, struct outcome *why)
+	MUST_CHECK;
 
 #endif
