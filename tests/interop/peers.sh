@@ -16,7 +16,7 @@
 set -eu
 
 peers=${POSTHASTE_PEERS:-/var/cache/posthaste-peers}
-names="postfix dovecot exim callers machine"
+names="postfix dovecot exim callers machine monitors"
 
 # The system's PHP, whatever its version is; what is unpacked already counts
 # where apt knows nothing.
@@ -43,6 +43,8 @@ packages() {
 	machine)
 		echo mailutils smartmontools unattended-upgrades procmail \
 			maildrop s-nail mutt cron ;;
+	monitors)
+		echo monit mdadm logwatch ;;
 	esac
 }
 
