@@ -7,6 +7,7 @@ delivery agents run as commands, which take their messages. TAP."""
 import email
 import os
 import pathlib
+import shlex
 import shutil
 import subprocess
 import sys
@@ -47,14 +48,71 @@ S_NAIL = """
 echo hi | s-nail -:/ -s one root
 echo hi | s-nail -:/ -s two root@localhost
 """
-# what smartd runs for -m root -M test
+# answers what smartd asks a SCSI disk before it watches it: who it is, and
+# that it reports exceptions; anything else is an illegal request
+DISK = r"""
+#include <scsi/sg.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+enum { TEST_UNIT = 0x00, REQUEST_SENSE = 0x03, INQUIRY = 0x12, MODE_6 = 0x1a,
+	EXCEPTIONS = 0x1c };
+
+/* for smartd alone, and for none that it runs */
+__attribute__((constructor)) static void stay_alone(void)
+{
+	unsetenv("LD_PRELOAD");
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+	static const unsigned char inquiry[36] = "\0\0\5\2\37\0\0\0Acme"
+		"    Disk            1.0", mode[16] = "\17\0\0\0\34\12\0\6";
+	const unsigned char *answer = NULL, *command;
+	struct sg_io_hdr *io;
+	unsigned n = 0;
+	va_list ap;
+
+	va_start(ap, request);
+	io = va_arg(ap, struct sg_io_hdr *);
+	va_end(ap);
+	if (request != SG_IO)
+		return -1;
+	command = io->cmdp;
+	io->status = io->host_status = io->driver_status = 0;
+	io->masked_status = io->info = io->sb_len_wr = 0;
+	io->resid = 0;
+	if (io->dxfer_len)
+		memset(io->dxferp, 0, io->dxfer_len);
+	if (command[0] == INQUIRY && !(command[1] & 1)) {
+		answer = inquiry;
+		n = sizeof(inquiry);
+	} else if (command[0] == MODE_6 && (command[2] & 63) == EXCEPTIONS) {
+		answer = mode;
+		n = sizeof(mode);
+	} else if (command[0] != TEST_UNIT && command[0] != REQUEST_SENSE) {
+		io->status = 2;
+		io->masked_status = 1;
+		io->driver_status = 8;
+		if (io->mx_sb_len < 18)
+			return 0;
+		memset(io->sbp, 0, io->mx_sb_len);
+		memcpy(io->sbp, "\160\0\5\0\0\0\0\12\0\0\0\0\40", 13);
+		io->sb_len_wr = 18;
+	}
+	if (answer)
+		memcpy(io->dxferp, answer,
+		       n < io->dxfer_len ? n : io->dxfer_len);
+	return 0;
+}
+"""
 SMARTD = """
-export SMARTD_MAILER=mail SMARTD_ADDRESS=root SMARTD_FAILTYPE=EmailTest
-export SMARTD_MESSAGE='TEST EMAIL from smartd for device: /dev/sda'
-export SMARTD_TFIRST=now SMARTD_PREVCNT=0 SMARTD_NEXTDAYS= SMARTD_SUBJECT=
-export SMARTD_DEVICE=/dev/sda SMARTD_DEVICETYPE=ata SMARTD_FULLMESSAGE=
-export SMARTD_DEVICESTRING=/dev/sda SMARTD_DEVICEINFO=disk
-sh /usr/share/smartmontools/smartd_warning.sh
+touch sda
+echo "$PWD/sda -d scsi -m root@localhost -M test" >smartd.conf
+LD_PRELOAD=$PWD/disk.so smartd -d -q onecheck -c smartd.conf -A none -s none \\
+	-w /usr/share/smartmontools/smartd_warning.sh
 """
 # its own two ways to mail, called as it calls them
 UPGRADES = """
@@ -172,7 +230,15 @@ def run(folder, script, peer="machine", stdin=b""):
     return said
 
 
-def arrives(name, script, subjects, peer="machine"):
+def compile_disk(folder):
+    source = pathlib.Path(folder, "disk.c")
+    source.write_text(DISK)
+    subprocess.run([*shlex.split(os.environ.get("CC", "cc")), "-shared",
+                    "-fPIC", "-o", source.with_suffix(".so"), source],
+                   check=True, timeout=60)
+
+
+def arrives(name, script, subjects, peer="machine", prepare=None):
     admin = "admin-" + "-".join(name.lower().split()) + "@example.test"
 
     def found(server):
@@ -182,6 +248,8 @@ def arrives(name, script, subjects, peer="machine"):
 
     def test(server, folder):
         place(folder, RELAY.format(server=server), admin)
+        if prepare:
+            prepare(folder)
         said = run(folder, script, peer)
         try:
             harness.eventually(
@@ -255,7 +323,8 @@ timeout 30 script -qec "mutt -n -F rc -R -f box" /dev/null </dev/null
 TESTS = [
     arrives("mailutils", MAILUTILS, ["one", "two"]),
     arrives("s-nail", S_NAIL, ["one", "two"]),
-    arrives("smartd -M test", SMARTD, ["SMART error (EmailTest)"]),
+    arrives("smartd -M test", SMARTD, ["SMART error (EmailTest)"],
+            prepare=compile_disk),
     arrives("unattended-upgrades", UPGRADES,
             ["unattended-upgrades result"] * 2),
     arrives("cron with MAILTO", CRON, ["Cron <root@"]),
