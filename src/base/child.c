@@ -300,7 +300,7 @@ static void child_stopped(struct running *r, int signal)
 	kill(-r->pid, SIGCONT);
 }
 
-static void look(struct running *r)
+static void child_look(struct running *r)
 {
 	siginfo_t gone = { 0 };
 	pid_t rc;
@@ -333,7 +333,7 @@ static void attend(struct running *r)
 			{ .fd = r->signals, .events = POLLIN },
 		};
 
-		look(r);
+		child_look(r);
 		left = clock_left(r->deadline);
 		if (r->ended || r->too_much || r->unread || r->cut_off ||
 		    !left)

@@ -45,22 +45,6 @@ static void qualify_all(struct config *c)
 	}
 }
 
-/* A list has its fallback only where nothing was added to it. */
-static void default_schedule(struct config *c)
-{
-	const struct config_key *key = key_named(SECTION_QUEUE, "schedule");
-	struct list *words = &c->queue.schedule;
-	size_t i;
-
-	if (!words->n)
-		list_split(words, key->fallback, " ");
-	c->queue.step = mem_alloc(words->n * sizeof(*c->queue.step));
-	for (i = 0; i < words->n; i++)
-		if (duration_parse(words->item[i],
-				   &c->queue.step[c->queue.steps]))
-			c->queue.steps++;
-}
-
 /* What a route's names mean: from here on nobody looks them up again. */
 static void find_way(const struct config *c, struct route *r)
 {
@@ -105,6 +89,8 @@ static void default_password(const struct config *c, struct transport *t)
 void config_defaults(struct config *c, const struct config_place *place)
 {
 	static const char usual_aliases[] = "/etc/aliases";
+	const struct config_key *key = key_named(SECTION_QUEUE, "schedule");
+	struct list *words = &c->queue.schedule;
 	struct transport *t;
 	size_t i;
 
@@ -119,7 +105,14 @@ void config_defaults(struct config *c, const struct config_place *place)
 	if (!c->general.cache && c->queue.directory)
 		c->general.cache = mem_printf("%s/mta-sts",
 					      c->queue.directory);
-	default_schedule(c);
+	/* a list has its fallback only where nothing was added to it */
+	if (!words->n)
+		list_split(words, key->fallback, " ");
+	c->queue.step = mem_alloc(words->n * sizeof(*c->queue.step));
+	for (i = 0; i < words->n; i++)
+		if (duration_parse(words->item[i],
+				   &c->queue.step[c->queue.steps]))
+			c->queue.steps++;
 	qualify_all(c);
 	for (i = 0; i < c->routes; i++)
 		find_way(c, &c->route[i]);

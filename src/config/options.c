@@ -119,34 +119,6 @@ static const struct known_option *by_letter(int letter, const char *value)
 	return NULL;
 }
 
-/* What getopt_long must know of the table: "-bs" is the letter b with a
- * value. A word's row is told by its number after those of all letters. */
-static void describe_options(struct parse *p)
-{
-	const struct known_option *k;
-	size_t n = 0, words = 0, i;
-
-	/* stop at the first operand; a missing value is told apart */
-	p->letters[n++] = '+';
-	p->letters[n++] = ':';
-	for (i = 0; (k = option_at(i)); i++) {
-		if (k->word && words < WORDS_MAX)
-			p->words[words++] = (struct option){
-				k->word + 2, k->value == VALUE_NONE ?
-				no_argument : k->value == VALUE_NEEDED ?
-				required_argument : optional_argument,
-				NULL, WORD_FIRST + (int)i };
-		if (!k->name || by_letter(k->name[1], NULL) != k ||
-		    n + 4 > sizeof(p->letters))
-			continue;
-		p->letters[n++] = k->name[1];
-		if (fixed_value(k) || k->value != VALUE_NONE)
-			p->letters[n++] = ':';
-		if (k->value == VALUE_ATTACHED)
-			p->letters[n++] = ':';
-	}
-}
-
 /* The word after the option in hand, which is then used up. */
 static const char *next_word(struct parse *p)
 {
@@ -194,10 +166,32 @@ static void bad_option(struct parse *p, bool lacks_value)
 static void parse_words(struct parse *p)
 {
 	const struct known_option *k;
+	size_t n = 0, words = 0, i;
 	const char *value;
 	int found, before;
 
-	describe_options(p);
+	/* what getopt_long must know of the table: "-bs" is the letter b with
+	 * a value; a word's row is told by its number after those of all
+	 * letters. It stops at the first operand; a missing value is told
+	 * apart */
+	p->letters[n++] = '+';
+	p->letters[n++] = ':';
+	for (i = 0; (k = option_at(i)); i++) {
+		if (k->word && words < WORDS_MAX)
+			p->words[words++] = (struct option){
+				k->word + 2, k->value == VALUE_NONE ?
+				no_argument : k->value == VALUE_NEEDED ?
+				required_argument : optional_argument,
+				NULL, WORD_FIRST + (int)i };
+		if (!k->name || by_letter(k->name[1], NULL) != k ||
+		    n + 4 > sizeof(p->letters))
+			continue;
+		p->letters[n++] = k->name[1];
+		if (fixed_value(k) || k->value != VALUE_NONE)
+			p->letters[n++] = ':';
+		if (k->value == VALUE_ATTACHED)
+			p->letters[n++] = ':';
+	}
 	optind = 0;
 	opterr = 0;
 	for (;;) {

@@ -71,8 +71,8 @@ static unsigned distance(const char *a, const char *b)
 
 /* The better of two candidates; one further off than a third of the word is
  * none, but for one that the word begins. */
-static void consider(const char *word, const char *candidate,
-		     const char **best, unsigned *least)
+static void suggest_better(const char *word, const char *candidate,
+			   const char **best, unsigned *least)
 {
 	unsigned n = (unsigned)strlen(word), d = distance(word, candidate);
 
@@ -95,9 +95,9 @@ const char *suggest_key(enum section section, const char *word,
 	*elsewhere = SECTIONS;
 	for (i = 0; (key = key_at(i)); i++)
 		if (key->section == section)
-			consider(word, key->key, &best, &least);
+			suggest_better(word, key->key, &best, &least);
 	for (i = 0; i < sizeof(key_synonyms) / sizeof(*key_synonyms) &&
-		    least; i++)
+	     least; i++)
 		if (!strcasecmp(key_synonyms[i].theirs, word) &&
 		    key_named(section, key_synonyms[i].ours)) {
 			best = key_synonyms[i].ours;
@@ -124,7 +124,7 @@ const char *suggest_word(const struct config_key *key, const char *word)
 				return kind_synonyms[i].ours;
 	for (i = 0; key->words[i]; i++)
 		if (key->words[i][0])
-			consider(word, key->words[i], &best, &least);
+			suggest_better(word, key->words[i], &best, &least);
 	return best;
 }
 
@@ -134,7 +134,7 @@ const char *suggest_section(const char *word)
 	unsigned least = WORD_MAX, section;
 
 	for (section = 0; section < SECTIONS; section++)
-		consider(word, section_name((enum section)section), &best,
-			 &least);
+		suggest_better(word, section_name((enum section)section), &best,
+			       &least);
 	return best;
 }

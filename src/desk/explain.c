@@ -193,8 +193,9 @@ static void explain_all(struct explanation *x)
 		explain_recipient(x, x->envelope->rcpt[i].address);
 }
 
-static void begin(struct explanation *x, const struct desk *d,
-		  const struct account *account, const struct envelope *e)
+static void explain_begin(struct explanation *x, const struct desk *d,
+			  const struct account *account,
+			  const struct envelope *e)
 {
 	*x = (struct explanation){
 		.d = d, .account = account, .envelope = e,
@@ -204,7 +205,7 @@ static void begin(struct explanation *x, const struct desk *d,
 	desk_run_init(d, &x->run);
 }
 
-static int end(struct explanation *x)
+static int explain_end(struct explanation *x)
 {
 	int status;
 
@@ -241,7 +242,7 @@ int desk_explain(const struct desk *d)
 		envelope_release(&e);
 		return desk_fail(d, &why);
 	}
-	begin(&x, d, account, &e);
+	explain_begin(&x, d, account, &e);
 	if (d->options->json)
 		json_array(&x.json, NULL);
 	else
@@ -251,7 +252,7 @@ int desk_explain(const struct desk *d)
 	explain_all(&x);
 	if (d->options->json)
 		json_end(&x.json);
-	status = end(&x);
+	status = explain_end(&x);
 	envelope_release(&e);
 	return status;
 }
@@ -260,29 +261,6 @@ static bool not_shown(struct outcome *why)
 {
 	return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
 			    "the message cannot be shown");
-}
-
-/* The message as it would be sent. */
-static bool add_message(struct explanation *x, struct message *m,
-			const char *prefix, struct outcome *why)
-{
-	struct buf whole = BUF(OUTPUT_MAX);
-	const char *data;
-	int64_t at = 0;
-	long n;
-	bool good;
-
-	buf_adds(&whole, prefix ? prefix : "");
-	while ((n = message_bytes(m, at, &data)) > 0) {
-		buf_add(&whole, data, (size_t)n);
-		at += n;
-	}
-	good = !n && !whole.full;
-	if (good)
-		json_stringn(&x->json, "message", buf_text(&whole),
-			     whole.len);
-	buf_release(&whole);
-	return good || not_shown(why);
 }
 
 /* To a person, with LF line ends, and of any size. */
@@ -338,7 +316,11 @@ static bool dry_run(struct explanation *x, struct message *m,
 		    struct outcome *why)
 {
 	char *prefix = NULL;
+	struct buf whole = BUF(OUTPUT_MAX);
+	const char *data;
+	int64_t at = 0;
 	bool done;
+	long n;
 
 	if (!sign_message(x->d->config, m, &prefix, why))
 		return false;
@@ -348,7 +330,16 @@ static bool dry_run(struct explanation *x, struct message *m,
 		json_array(&x->json, "recipients");
 		explain_all(x);
 		json_end(&x->json);
-		done = add_message(x, m, prefix, why);
+		/* as it would be sent */
+		buf_adds(&whole, prefix ? prefix : "");
+		while ((n = message_bytes(m, at, &data)) > 0) {
+			buf_add(&whole, data, (size_t)n);
+			at += n;
+		}
+		done = (!n && !whole.full) || not_shown(why);
+		if (done)
+			json_stringn(&x->json, "message", buf_text(&whole),
+				     whole.len);
 		json_end(&x->json);
 	} else {
 		buf_addf(&x->out, "from <%s>\n", x->envelope->sender);
@@ -358,6 +349,7 @@ static bool dry_run(struct explanation *x, struct message *m,
 		buf_addc(&x->out, '\n');
 		done = print_message(x, m, prefix, why);
 	}
+	buf_release(&whole);
 	free(prefix);
 	return done;
 }
@@ -375,12 +367,12 @@ int explain_dry_run(const struct desk *d, const struct request *request,
 		envelope_release(&e);
 		return desk_fail(d, &why);
 	}
-	begin(&x, d, account, &e);
+	explain_begin(&x, d, account, &e);
 	if (dry_run(&x, *m, &why)) {
-		status = end(&x);
+		status = explain_end(&x);
 	} else {
 		buf_reset(&x.out);
-		end(&x);
+		explain_end(&x);
 		status = desk_fail(d, &why);
 	}
 	envelope_release(&e);

@@ -144,32 +144,6 @@ static void probe_list(struct json *j, const char *name, const struct list *l)
 	json_end(j);
 }
 
-static void tls_json(struct json *j, const struct tls_facts *f)
-{
-	char until[32];
-	size_t i;
-
-	json_object(j, "tls");
-	json_string(j, "version", f->version[0] ? f->version : NULL);
-	json_string(j, "cipher", f->cipher[0] ? f->cipher : NULL);
-	json_bool(j, "verified", f->verified);
-	json_array(j, "certificates");
-	for (i = 0; i < f->certificates; i++) {
-		const struct tls_certificate *c = &f->certificate[i];
-
-		date(c->not_after, until);
-		json_object(j, NULL);
-		json_string(j, "subject", c->subject);
-		probe_list(j, "names", &c->names);
-		json_string(j, "issuer", c->issuer);
-		json_string(j, "not_after", until);
-		json_string(j, "pin", c->pin);
-		json_end(j);
-	}
-	json_end(j);
-	json_end(j);
-}
-
 static const char *would_use(const struct probe *p)
 {
 	return p->link.session ? session_mechanism(p->link.session) : NULL;
@@ -180,6 +154,8 @@ static void show_json(struct probe *p)
 	struct json j = JSON_INTO(&p->out);
 	const struct session_facts *f = facts(p);
 	const struct host *host = p->link.host;
+	char until[32];
+	size_t i;
 
 	json_object(&j, NULL);
 	json_string(&j, "transport", p->t ? p->t->name : NULL);
@@ -190,7 +166,25 @@ static void show_json(struct probe *p)
 		json_int(&j, "port", host->port);
 	else
 		json_raw(&j, "port", "null");
-	tls_json(&j, &f->tls);
+	json_object(&j, "tls");
+	json_string(&j, "version", f->tls.version[0] ? f->tls.version : NULL);
+	json_string(&j, "cipher", f->tls.cipher[0] ? f->tls.cipher : NULL);
+	json_bool(&j, "verified", f->tls.verified);
+	json_array(&j, "certificates");
+	for (i = 0; i < f->tls.certificates; i++) {
+		const struct tls_certificate *c = &f->tls.certificate[i];
+
+		date(c->not_after, until);
+		json_object(&j, NULL);
+		json_string(&j, "subject", c->subject);
+		probe_list(&j, "names", &c->names);
+		json_string(&j, "issuer", c->issuer);
+		json_string(&j, "not_after", until);
+		json_string(&j, "pin", c->pin);
+		json_end(&j);
+	}
+	json_end(&j);
+	json_end(&j);
 	probe_list(&j, "extensions", &f->features.lines);
 	probe_list(&j, "mechanisms", &f->features.mechanisms);
 	json_string(&j, "would_use", would_use(p));

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-static bool matches(const char *const *list, const char *name)
+static bool provider_matches(const char *const *list, const char *name)
 {
 	size_t n = strlen(name), m;
 
@@ -23,7 +23,7 @@ const struct provider *provider_of_domain(const char *domain)
 	size_t i;
 
 	for (i = 0; (p = provider_at(i)); i++)
-		if (matches(p->domain, domain))
+		if (provider_matches(p->domain, domain))
 			return p;
 	return NULL;
 }
@@ -34,7 +34,7 @@ const struct provider *provider_of_mx(const char *name)
 	size_t i;
 
 	for (i = 0; (p = provider_at(i)); i++)
-		if (matches(p->mx, name))
+		if (provider_matches(p->mx, name))
 			return p;
 	return NULL;
 }

@@ -359,34 +359,11 @@ static bool read_message(struct session *s, struct message **m)
 	return false;
 }
 
-static void submit_message(struct session *s, struct message **m)
-{
-	struct request request;
-	struct acceptance a;
-
-	desk_request(s->desk, &request);
-	request.sender = s->mail.path;
-	request.from_header = false;
-	request.operand = s->rcpt;
-	request.operands = s->n;
-	request.wish = s->wish;
-	if (s->mail.dsn_return)
-		request.dsn_return = s->mail.dsn_return;
-	if (s->mail.envid)
-		request.envid = s->mail.envid;
-	if (s->mail.body)
-		request.body = s->mail.body;
-	desk_accept(s->desk, &request, m, &a);
-	if (a.refused || a.unheld)
-		desk_log_failure(s->desk, &a.why);
-	if (answer_message(&s->client, &a, s->mail.utf8))
-		s->accepted = true;
-	acceptance_release(&a);
-}
-
 static void do_data(struct session *s, const char *text)
 {
 	struct message *m = NULL;
+	struct request request;
+	struct acceptance a;
 
 	if (*text) {
 		smtpd_refuse(s, "501 5.5.4 DATA has no argument");
@@ -399,8 +376,26 @@ static void do_data(struct session *s, const char *text)
 	}
 	smtpd_ok(s, s->crlf ? "354 end with <CRLF>.<CRLF>" :
 		 "354 end with <LF>.<LF>");
-	if (read_message(s, &m))
-		submit_message(s, &m);
+	if (read_message(s, &m)) {
+		desk_request(s->desk, &request);
+		request.sender = s->mail.path;
+		request.from_header = false;
+		request.operand = s->rcpt;
+		request.operands = s->n;
+		request.wish = s->wish;
+		if (s->mail.dsn_return)
+			request.dsn_return = s->mail.dsn_return;
+		if (s->mail.envid)
+			request.envid = s->mail.envid;
+		if (s->mail.body)
+			request.body = s->mail.body;
+		desk_accept(s->desk, &request, &m, &a);
+		if (a.refused || a.unheld)
+			desk_log_failure(s->desk, &a.why);
+		if (answer_message(&s->client, &a, s->mail.utf8))
+			s->accepted = true;
+		acceptance_release(&a);
+	}
 	message_free(m);
 	transaction_reset(s);
 }

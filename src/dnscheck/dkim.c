@@ -118,37 +118,33 @@ static void check_record(struct dnscheck *c, const struct signing *s)
 	dns_answer_release(&a);
 }
 
-static void check_selector(struct dnscheck *c, const struct domain *d,
-			   size_t i)
-{
-	struct signing s = { .name = mem_printf("%s._domainkey.%s",
-				d->dkim_selector.item[i], c->domain) };
-	struct dkim_key *key = NULL;
-	struct outcome why;
-
-	if (dkim_key_read(d->dkim_key.item[i], &key, &why) &&
-	    dkim_key_record(key, &s.record, &why)) {
-		s.publish = txt_record(s.name, s.record);
-		check_record(c, &s);
-	} else {
-		report(c, GRADE_FAIL, "dkim", s.name, NULL, "mail waits: %s",
-		       why.text);
-	}
-	dkim_key_free(key);
-	free(s.name);
-	free(s.record);
-	free(s.publish);
-}
-
 void check_dkim(struct dnscheck *c)
 {
 	const struct domain *d = config_domain(c->d->config, c->domain);
+	struct dkim_key *key;
+	struct signing s;
+	struct outcome why;
 	size_t i;
 
 	if (!d || !d->dkim_selector.n)
 		report(c, GRADE_WARN, "dkim", c->domain, NULL, "mail is not "
 		       "signed here: [domain %s] sets no dkim_selector and "
 		       "dkim_key", c->domain);
-	for (i = 0; d && i < d->dkim_selector.n; i++)
-		check_selector(c, d, i);
+	for (i = 0; d && i < d->dkim_selector.n; i++) {
+		s = (struct signing){ .name = mem_printf("%s._domainkey.%s",
+				d->dkim_selector.item[i], c->domain) };
+		key = NULL;
+		if (dkim_key_read(d->dkim_key.item[i], &key, &why) &&
+		    dkim_key_record(key, &s.record, &why)) {
+			s.publish = txt_record(s.name, s.record);
+			check_record(c, &s);
+		} else {
+			report(c, GRADE_FAIL, "dkim", s.name, NULL,
+			       "mail waits: %s", why.text);
+		}
+		dkim_key_free(key);
+		free(s.name);
+		free(s.record);
+		free(s.publish);
+	}
 }

@@ -488,7 +488,7 @@ static enum spf_result redirect(struct spf *s, const struct modifiers *m,
 }
 
 static enum spf_result record_result(struct spf *s, const char *record,
-				const char *domain)
+				     const char *domain)
 {
 	struct modifiers mods = { 0 };
 	const char *p = record + 6;

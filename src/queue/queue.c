@@ -212,9 +212,9 @@ static bool parts_make(struct parts *p, const struct queue_item *item,
 			    "the envelope cannot be queued");
 }
 
-static bool add_local(struct queue *q, const struct queue_item *item,
-		      const struct parts *p, char id[QUEUE_ID_SIZE],
-		      struct outcome *why)
+static bool queue_add_local(struct queue *q, const struct queue_item *item,
+			    const struct parts *p, char id[QUEUE_ID_SIZE],
+			    struct outcome *why)
 {
 	const int64_t size = message_size(item->message);
 	struct buf sum = BUF(TEXT_CHECKSUM_SIZE);
@@ -271,7 +271,7 @@ bool queue_add(struct queue *q, const struct queue_item *item,
 		good = drop_write(q, item, &p.header, &p.journal, id,
 				  why);
 	else
-		good = add_local(q, item, &p, id, why);
+		good = queue_add_local(q, item, &p, id, why);
 	parts_release(&p);
 	return good;
 }

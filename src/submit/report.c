@@ -57,7 +57,7 @@ static void add_date(struct buf *b, const char *name, int64_t when)
 }
 
 /* A value for a field of the report: one line, ASCII unless it is global. */
-static void add_value(struct making *r, const char *value)
+static void report_value(struct making *r, const char *value)
 {
 	char *clean = text_clean(value), *p;
 
@@ -86,7 +86,7 @@ static void add_header(struct making *r)
 
 	buf_addf(b, "From: Mail Delivery System <%s>\r\nTo: <",
 		 r->place->from);
-	add_value(r, r->e->envelope.sender);
+	report_value(r, r->e->envelope.sender);
 	buf_addf(b, ">\r\nSubject: %s\r\n",
 		 delay ? "Delayed: your message is still being tried" :
 		 "Not delivered: your message did not arrive");
@@ -187,7 +187,7 @@ static void add_xtext(struct making *r, const char *x)
 
 	if (!xtext_decode(x, &plain))
 		plain = mem_string(x);
-	add_value(r, plain);
+	report_value(r, plain);
 	free(plain);
 }
 
@@ -199,7 +199,7 @@ static void add_diagnostic(struct making *r, const struct outcome *o)
 		/* a transport that refuses is none */
 		if (o->host[0] && !strchr(o->host, ' ')) {
 			buf_adds(b, "Remote-MTA: dns; ");
-			add_value(r, o->host);
+			report_value(r, o->host);
 			buf_adds(b, "\r\n");
 		}
 		buf_addf(b, "Diagnostic-Code: smtp; %d ", o->code);
@@ -208,20 +208,20 @@ static void add_diagnostic(struct making *r, const struct outcome *o)
 	} else {
 		buf_adds(b, "Diagnostic-Code: x-posthaste; ");
 	}
-	add_value(r, o->text[0] ? o->text : "no answer");
+	report_value(r, o->text[0] ? o->text : "no answer");
 	buf_adds(b, "\r\n");
 }
 
 /* Outside of a global report an address is ASCII all the same: as
  * utf-8-addr-xtext (RFC 6533 section 3). */
-static void add_address(struct making *r, const char *address)
+static void report_address(struct making *r, const char *address)
 {
 	const unsigned char *p = (const unsigned char *)address;
 	size_t left = strlen(address), n;
 	unsigned c;
 
 	if (r->global || !utf8_is_wide(address)) {
-		add_value(r, address);
+		report_value(r, address);
 		return;
 	}
 	for (; left && (n = utf8_next(p, left, &c)); p += n, left -= n) {
@@ -244,7 +244,7 @@ static void add_recipient(struct making *r, const struct recipient *rcpt)
 	}
 	buf_addf(b, "Final-Recipient: %s; ",
 		 utf8_is_wide(rcpt->address) ? "utf-8" : "rfc822");
-	add_address(r, rcpt->address);
+	report_address(r, rcpt->address);
 	buf_addf(b, "\r\nAction: %s\r\nStatus: %s\r\n",
 		 r->kind == REPORT_DELAY ? "delayed" : "failed",
 		 policy_report_status(&rcpt->last, r->kind == REPORT_DELAY));
