@@ -3,7 +3,7 @@
 """The shipped units under a systemd that was really booted: a tree made by
 debootstrap (once, beside the other peers), our build installed in it, set up
 by contrib/setup, booted in a container without a network. What is tried in
-there is support/booted.py. TAP on standard output. Must be root.
+there is tests/support/booted.py. TAP on standard output. Must be root.
 
 TOP_SRCDIR  as for tests/wire/run.py
 POSTHASTE_PEERS  as for peers.sh
@@ -81,7 +81,7 @@ def install(root, folder):
     house.make(build, "install", f"DESTDIR={root}")
     copy_libraries(build / "posthaste", root)
     shutil.copy(house.SOURCE / "contrib/setup", root / "root/setup")
-    shutil.copy(HERE / "support/booted.py", root / "root/booted.py")
+    shutil.copy(HERE.parent / "support/booted.py", root / "root/booted.py")
     units = root / "etc/systemd/system"
     (units / "booted.service").write_text(UNIT)
     wants = units / "multi-user.target.wants"

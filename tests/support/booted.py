@@ -214,11 +214,61 @@ def who_gains_no_privileges_hands_over(good):
     want(sender == ["bob@example.test"], sender)
 
 
+def sandboxed(name, script):
+    """As a service with a user that systemd makes up; what it printed."""
+    done = subprocess.run(
+        ["systemd-run", "--wait", "--pipe", "--quiet", "--collect",
+         "-p", "DynamicUser=yes", "-p", f"User={name}",
+         "-p", "RestrictSUIDSGID=yes", "-p", "NoNewPrivileges=yes",
+         "sh", "-ec", script], stdin=subprocess.DEVNULL, check=False,
+        timeout=60, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    want(done.returncode == 0 and not done.stderr, (name, script, done))
+    return done.stdout.decode()
+
+
+def services_in_a_sandbox(good):
+    """DynamicUser, RestrictSUIDSGID, NoNewPrivileges: each queues as itself,
+    and none sees what another has there."""
+    watch = ("posthaste.path", "posthaste.timer")
+    run("systemctl", "stop", *watch)
+    uids, ids = {}, {}
+    for name in ("web-one", "web-two"):
+        said = sandboxed(name, "id -u; grep NoNewPrivs: /proc/self/status\n"
+                         f"printf 'Subject: {name}\\n\\nx\\n' | "
+                         "/usr/sbin/sendmail -odq -i x@good.example\n"
+                         "posthaste -bp --json")
+        uid, privileges, listed = said.split("\n", 2)
+        want(privileges.split() == ["NoNewPrivs:", "1"], privileges)
+        uids[name] = uid
+        ids[name] = [entry["id"] for entry in json.loads(listed)]
+        want(len(ids[name]) == 1, (name, listed))
+    want(len(set(uids.values()) | {"0"}) == 3, uids)
+    one, two = ids["web-one"][0], ids["web-two"][0]
+    said = sandboxed("web-one", "posthaste -bp --json\n"
+                     f"for order in show hold remove; do "
+                     f"posthaste --$order {two} 2>/dev/null || echo $?; done")
+    want(f'"{one}"' in said and two not in said, said)
+    want(said.split()[-3:] == ["66"] * 3, said)
+    want(all(f'"{i}"' in run("posthaste", "-bp", "--json")
+             for i in (one, two)), "root sees both")
+    run("systemctl", "start", *watch)
+    run("posthaste", "-q")
+    eventually(lambda: {"web-one", "web-two"} <= set(good.subjects()),
+               "their mail", 10)
+    for subject, sender, _ in good.taken:
+        if subject in uids:
+            want(sender in (f"{uids[subject]}@example.test",
+                            f"{subject}@example.test"), sender)
+    said = run("journalctl", "-t", "posthaste", "--no-pager")
+    for uid in uids.values():
+        want(f"uid={uid} " in said, said)
+
+
 TESTS = [
     sixteen_mails_in_ten_seconds, mail_that_comes_during_a_run,
     silent_servers_delay_another_less_than_a_minute,
     a_flood_of_connections, the_socket_knows_its_caller,
-    who_gains_no_privileges_hands_over,
+    who_gains_no_privileges_hands_over, services_in_a_sandbox,
 ]
 
 
