@@ -121,7 +121,7 @@ def run(argv, limit):
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               check=False)
     except (OSError, subprocess.TimeoutExpired) as why:
-        return None, "", str(why)
+        return None, "", f"no answer: {type(why).__name__}"
     return (done.returncode, done.stdout.decode(errors="replace"),
             done.stderr.decode(errors="replace"))
 
@@ -174,7 +174,7 @@ def check(result, files, report, probe):
                 for name, keys in result.plan
                 if name.startswith("transport")):
             return
-        status, out, err = run([program(), "-C", path, "--probe"], 90)
+        status, out, err = run([program(), "-C", path, "--probe"], 20)
         for line in (err or out).splitlines():
             say(f"posthaste --probe: {line}")
         say("posthaste --probe: " + ("the relay is as it should be"

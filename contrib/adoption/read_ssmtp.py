@@ -52,6 +52,8 @@ def values(lines, report):
 def secret(key, value, line, report):
     """A user or password with what ssmtp's parser cuts at. Versions differ
     in that; the whole of it is most likely what was meant."""
+    if value[:1] in "\"'":
+        report.name(line, f"{key}: its quotes are part of it, for ssmtp too")
     if "#" in line[line.index("="):]:
         report.name(line, f"{key}: ssmtp reads it to the # alone, and so it "
                     "is carried over")
@@ -180,14 +182,11 @@ def read(files, report):
 def root(files, setup, found):
     """Who gets mail for users below 1000: all without a domain do now."""
     to = found.get("root")
-    if not to or to.lower() == "root" and "@" not in to:
+    if not to or to.lower() == "root":
         return
-    if "@" not in to and not setup.domain and to.lower() == "postmaster":
-        # what the package comes with
-        return
-    setup.default_recipient = to if "@" in to else like(
-        f"{to}@{setup.domain or setup.hostname}", to) \
-        if setup.domain or setup.hostname else None
+    domain = setup.domain or setup.hostname
+    setup.default_recipient = like(f"{to}@{domain}", to) \
+        if "@" not in to and domain else to
     people = sorted(name for name, uid in files.users().items()
                     if 1000 <= uid < 60000)
     if people and setup.default_recipient:

@@ -97,6 +97,11 @@ FromLineOverride=YES
           b"FromLineOverride=YES\r\nAuthUser=joe\r\nAuthPass=p\xe9ss\r\n",
           said=["ssmtp.conf:3"], secrets={PASSWORD: "p\udce9ss"},
           ways=[("a@b.example", "submissions", "a.example:465", TLS)]),
+    ssmtp("quotes, and root without a domain", "mailhub=a.example:465\n" +
+          OVER + "UseTLS=YES\nAuthUser=joe\nAuthPass=\"hunter22\"\n"
+          "root=joe\n", status=1, secrets={PASSWORD: '"hunter22"'},
+          lines=["default_recipient = joe"],
+          said=["ssmtp.conf:5: authpass: its quotes", VERIFIED]),
     ssmtp("CRAM-MD5, a client's certificate", "mailhub=a.example:587\n" + OVER
           + "UseSTARTTLS=YES\nAuthMethod=cram-md5\nAuthUser=u\nAuthPass=ppp\n"
           "UseTLSCert=YES\nTLSCert=/etc/c.pem\n", lines=[

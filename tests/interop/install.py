@@ -30,7 +30,7 @@ UNITS = ["posthaste.service", "posthaste.timer", "posthaste.path",
          "posthaste-smtp-loopback@.service"]
 # what a tarball must have of these folders, by their names' ends
 WANTED = {"src": (".c", ".h", "README"),
-          "man": (".1", ".5"),
+          "man": (".1", ".5", ".7", ".8"),
           "contrib": ("",),
           "tests": (".c", ".h", ".py", ".sh", ".scenario", ".tsv",
                     "README")}
@@ -135,6 +135,8 @@ def expected(prefix_of):
     wanted.update({name: None for name in LINKS})
     for name in ("share/man/man1/posthaste.1",
                  "share/man/man5/posthaste.conf.5",
+                 "share/man/man7/posthaste-cookbook.7",
+                 "share/man/man8/sendmail.8",
                  "share/bash-completion/completions/posthaste",
                  "share/zsh/site-functions/_posthaste",
                  f"{doc}/README", f"{doc}/posthaste.conf"):
@@ -143,6 +145,11 @@ def expected(prefix_of):
         wanted[f"lib/systemd/system/{unit}"] = 0o644
     for folder in ("sysusers.d", "tmpfiles.d"):
         wanted[f"lib/{folder}/posthaste.conf"] = 0o644
+    for name in ("adopt", "from-msmtprc"):
+        wanted[f"share/posthaste/{name}"] = 0o755
+    for name in os.listdir(House.tree / "contrib/adoption"):
+        if name.endswith(".py"):
+            wanted[f"share/posthaste/adoption/{name}"] = 0o644
     for name in os.listdir(House.tree / "contrib/examples"):
         if name.endswith(".conf"):
             wanted[f"{doc}/examples/{name}"] = 0o644
@@ -222,7 +229,8 @@ def group_that_is_there_gets_its_bit(folder, _certificates):
 
 def debian_lists(folder):
     """What Debian's packages take, as patterns; and their links' names."""
-    taken = (folder / "posthaste.install").read_text().splitlines()
+    taken = [line for name in ("posthaste.install", "posthaste-mta.install")
+             for line in (folder / name).read_text().splitlines()]
     links = [line.split()[1] for line in (folder / "posthaste-mta.links")
              .read_text().splitlines()]
     return [line for line in taken if len(line.split()) == 1], links
