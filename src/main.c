@@ -19,6 +19,7 @@
 #include "base/user.h"
 #include "desk/desk.h"
 #include "submit/link.h"
+#include "submit/login.h"
 #include "wire/lookup.h"
 #include "wire/sasl.h"
 #include "wire/tls.h"
@@ -76,6 +77,7 @@ static const struct {
 	[COMMAND_PROBE] = { desk_probe, CONFIG_NEEDED },
 	[COMMAND_DNSCHECK] = { desk_dnscheck, CONFIG_NEEDED },
 	[COMMAND_CONFIGURE] = { desk_configure, CONFIG_READ },
+	[COMMAND_LOGIN] = { desk_login, CONFIG_NEEDED },
 	[COMMAND_STORE_PASSWORD] = { desk_store_password, CONFIG_READ, true },
 	[COMMAND_SHOW] = { desk_administer, CONFIG_NEEDED },
 	[COMMAND_HOLD] = { desk_administer, CONFIG_NEEDED },
@@ -128,7 +130,8 @@ static void open_log(const struct config *c)
 /* Root with the system's configuration becomes the queue's owner before it
  * touches queue, secrets, network or a log file that he could have put
  * another name in the place of. */
-static bool step_down(const struct config *c, struct outcome *why)
+static bool step_down(const struct config *c, enum command command,
+		      struct outcome *why)
 {
 	struct user owner = { 0 };
 	struct stat st;
@@ -143,6 +146,8 @@ static bool step_down(const struct config *c, struct outcome *why)
 		owner.gid = st.st_gid;
 	if (c->log.to)
 		log_prepare(c->log.to, st.st_uid, owner.gid);
+	if (command == COMMAND_LOGIN)
+		login_prepare(c, st.st_uid, owner.gid);
 	done = !(owner.name ? initgroups(owner.name, owner.gid)
 			    : setgroups(0, NULL)) &&
 	       !setresgid(owner.gid, owner.gid, owner.gid) &&
@@ -216,7 +221,7 @@ static int run_command(struct desk *d, bool set_id, int argc, char **argv,
 	place.file = options->config;
 	configured = config_load(&place, config, &why);
 	stepped = (understood && commands[options->command].stays_root) ||
-		  step_down(config, &down);
+		  step_down(config, options->command, &down);
 	open_log(config);
 	if (config->url_ignored)
 		desk_complain("POSTHASTE_URL is not used: root sends as the "

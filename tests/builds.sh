@@ -44,7 +44,7 @@ have_i386() {
 		debootstrap --arch=i386 --variant=minbase \
 			--include=gcc,make,libc6-dev,pkg-config,netbase,gawk,\
 libgnutls28-dev,libgsasl-dev,libinih-dev,libidn2-dev,libc-ares-dev,\
-libcmocka-dev,libcurl4-gnutls-dev \
+libcmocka-dev,libcurl4-gnutls-dev,libjansson-dev \
 			"$(. /etc/os-release && echo "$VERSION_CODENAME")" \
 			"$base/i386"
 }

@@ -8,7 +8,7 @@ _posthaste_plain='
 	-bp --check --explain -bv --json --systemd-creds -bi -I --help --version'
 _posthaste_valued='
 	-f -r -F -B -a --account --transport -N -R -V -q --show --hold
-	--release --remove --retry --probe --dnscheck --configure
+	--release --remove --retry --probe --dnscheck --configure --login
 	--store-password -C --config'
 
 # the configuration's sections of a kind, by the file that -C names, if any
@@ -44,7 +44,7 @@ _posthaste()
 		return ;;
 	-a|--account)	words=$(_posthaste_sections account) ;;
 	--transport)	words="direct $(_posthaste_sections transport)" ;;
-	--probe|--store-password)
+	--probe|--login|--store-password)
 			words=$(_posthaste_sections transport) ;;
 	--dnscheck)	words=$(_posthaste_sections domain) ;;
 	--show|--hold|--release|--remove|--retry)

@@ -63,6 +63,7 @@ _arguments -S -A '-*' \
 	'-bv[the same as --explain]' \
 	'--probe[connect, and say what is found]::transport or address: _posthaste_sections transport' \
 	'--dnscheck=[hold the configuration against DNS]:domain: _posthaste_sections domain' \
+	'--login=[log a transport in]:transport: _posthaste_sections transport' \
 	'--configure=[print a configuration for an address]:address:' \
 	'--store-password=[ask for a password and store it]:transport: _posthaste_sections transport' \
 	'--systemd-creds[store it as an encrypted credential]' \

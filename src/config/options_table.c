@@ -189,6 +189,9 @@ static const struct known_option table[] = {
 	  .help = "print the report as JSON" },
 
 	/* setting up */
+	{ .word = "--login", NEEDS("NAME"), .group = GROUP_SETUP,
+	  COMMAND(LOGIN),
+	  .help = "log a transport with oauth in, at its issuer" },
 	{ .word = "--store-password", NEEDS("NAME"), .group = GROUP_SETUP,
 	  COMMAND(STORE_PASSWORD),
 	  .help = "ask for a transport's password and store it in a file "

@@ -124,7 +124,7 @@ static bool is_for_owner(const struct desk *d, const struct queue *q,
 		way = policy_transports(d->config, d->transport, a->account,
 					e->sender, e->rcpt[i].address, 0, NULL);
 		for (; *way && !denied; way++)
-			denied = secret_is_denied(*way);
+			denied = secret_is_denied(d->config, *way);
 	}
 	return denied;
 }

@@ -15,9 +15,11 @@
 #include "base/log.h"
 #include "base/user.h"
 #include "desk/desk.h"
+#include "desk/login.h"
 #include "mail/aliases.h"
 #include "mail/dkim.h"
 #include "policy/policy.h"
+#include "submit/login.h"
 #include "submit/secret.h"
 #include "wire/tls.h"
 
@@ -278,6 +280,26 @@ static void check_trust(struct check *k)
 			    "ca_file");
 }
 
+static void check_login_state(struct check *k, size_t i)
+{
+	struct config *c = &k->shown;
+	const struct transport *t = &c->transport[i];
+	unsigned line = config_line(c, "transport", "oauth", i);
+	struct login_state state;
+
+	if (!t->oauth || login_is_denied(c, t))
+		return;
+	if (login_preparation(t)) {
+		config_warn(c, line, "oauth: %s demands a client that is "
+			    "registered there: posthaste --login %.100s says "
+			    "how", t->oauth, t->name);
+		return;
+	}
+	login_look(c, t, &state);
+	if (state.health != LOGIN_GOOD)
+		config_warn(c, line, "oauth: %s", state.words);
+}
+
 static void check_meaning(struct check *k)
 {
 	struct config *c = &k->shown;
@@ -287,8 +309,10 @@ static void check_meaning(struct check *k)
 	if (c->user_file && !config_sets_anything(c))
 		config_fault(c, 0, "sets nothing, and hides the system's "
 			     "configuration: fill it or remove it");
-	for (i = 0; i < c->transports; i++)
+	for (i = 0; i < c->transports; i++) {
 		check_credentials(k, i);
+		check_login_state(k, i);
+	}
 	check_queue(k);
 	/* the log has been opened by whom we are now */
 	if (fault)

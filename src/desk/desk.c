@@ -72,7 +72,7 @@ void desk_run_init(const struct desk *d, struct run *run)
 {
 	*run = (struct run){
 		.config = d->config,
-		.secrets = secrets_new(),
+		.secrets = secrets_new(d->config),
 		.transport = { d->transport[0] },
 		.watch = d->options->verbose ? &desk_watch : NULL,
 	};

@@ -35,6 +35,7 @@ int desk_explain(const struct desk *d);     /* explain.c, -bv */
 int desk_probe(const struct desk *d);       /* probe.c */
 int desk_dnscheck(const struct desk *d);    /* dnscheck.c */
 int desk_configure(const struct desk *d);   /* configure.c */
+int desk_login(const struct desk *d);       /* login.c */
 int desk_store_password(const struct desk *d); /* store.c */
 int desk_administer(const struct desk *d);  /* admin.c, --show and others */
 

@@ -19,4 +19,9 @@ bool login_perform(const struct config *c, const struct transport *t,
  * each with its LF); NULL: nothing. */
 const char *login_preparation(const struct transport *t);
 
+/* A line on standard error for a login that has ended, is about to, or is
+ * still to be had; t NULL: of each transport. One that is not the caller's to
+ * see is not spoken of. */
+void login_complain(const struct config *c, const struct transport *t);
+
 #endif

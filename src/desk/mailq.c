@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "desk/desk.h"
+#include "desk/login.h"
 #include "policy/policy.h"
 
 /* An entry in words is printed before the next one is read. */
@@ -208,5 +209,6 @@ int desk_list(const struct desk *d)
 	if (q)
 		queue_close(q);
 	buf_release(&l.out);
+	login_complain(d->config, NULL);
 	return done ? EX_OK : desk_fail(d, &why);
 }

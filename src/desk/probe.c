@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "desk/desk.h"
+#include "desk/login.h"
 #include "mail/address.h"
 #include "policy/policy.h"
 #include "submit/hosts.h"
@@ -307,6 +308,8 @@ int desk_probe(const struct desk *d)
 	status = desk_report(&p.out);
 	if (!p.open)
 		desk_complain("%s", p.words);
+	if (p.t)
+		login_complain(d->config, p.t);
 	link_close(&p.link);
 	hosts_release(&p.hosts);
 	desk_run_release(&p.run);

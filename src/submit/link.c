@@ -82,7 +82,7 @@ static bool fill_credentials(struct link *link, struct outcome *why)
 	p->mechanisms = &t->mechanisms;
 	p->authenticate = p->username || p->password || p->token ||
 			  t->mechanisms.n;
-	p->renew_token = t->token_command ? renew_token : NULL;
+	p->renew_token = t->token_command || t->oauth ? renew_token : NULL;
 	p->context = link;
 	return true;
 }

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/outcome.h"
 #include "config/config.h"
@@ -31,5 +32,24 @@ struct login_state {
 /* How the login of a transport with oauth is; asks no issuer. */
 void login_look(const struct config *c, const struct transport *t,
 		struct login_state *state);
+
+/* The access token: that of the file, or a fresh one where it is due. bad:
+ * one that a server refused, NULL: none. The caller wipes and frees. False,
+ * STAGE_AUTH: EX_TEMPFAIL (the issuer cannot be asked now), EX_NOPERM (nobody
+ * has logged in, or the issuer refuses: the words say what to do), EX_CONFIG
+ * (a file that cannot be used, no posthaste-token). */
+bool login_token(const struct config *c, const struct transport *t,
+		 const char *bad, char **out, struct outcome *why) MUST_CHECK;
+/* Whether a token had before is still to be used without another look. */
+bool login_token_holds(const struct config *c, const struct transport *t,
+		       const char *token);
+/* Whether its file is there and another user's. */
+bool login_is_denied(const struct config *c, const struct transport *t);
+/* The login's file, whether it is there or not; the caller frees. NULL: he
+ * has no home. */
+char *login_path(const struct config *c, const struct transport *t);
+/* As root, before it becomes that user: the place for the logins of the
+ * queue's owner. */
+void login_prepare(const struct config *c, uid_t uid, gid_t gid);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "base/user.h"
 #include "policy/policy.h"
+#include "submit/login.h"
 #include "submit/secret_source.h"
 
 enum { COMMAND_MS = 60 * 1000 };
@@ -18,16 +19,20 @@ struct held {
 	const struct transport *transport;
 	struct secret secret;
 	struct outcome why;   /* exit is EX_OK where all went well */
-	bool renewed;
+	bool asked, renewed;
 };
 
 struct secrets {
+	const struct config *config;
 	struct held *first;
 };
 
-struct secrets *secrets_new(void)
+struct secrets *secrets_new(const struct config *c)
 {
-	return mem_alloc(sizeof(struct secrets));
+	struct secrets *s = mem_alloc(sizeof(*s));
+
+	s->config = c;
+	return s;
 }
 
 void secrets_free(struct secrets *s)
@@ -109,7 +114,7 @@ static bool fetch_password(const struct transport *t, char **out,
 	case SECRET_LOOKED_FOR:
 		break;
 	}
-	if (!t->username)
+	if (!t->username || t->oauth)
 		return true;
 	if (!from_netrc(t, out, why))
 		return false;
@@ -122,9 +127,12 @@ static bool fetch_password(const struct transport *t, char **out,
 	return true;
 }
 
-static bool fetch_token(const struct transport *t, char **out,
-			struct outcome *why)
+/* bad: the one that was refused, NULL: none. */
+static bool fetch_token(const struct secrets *s, const struct transport *t,
+			const char *bad, char **out, struct outcome *why)
 {
+	if (t->oauth)
+		return login_token(s->config, t, bad, out, why);
 	if (!t->token_command)
 		return true;
 	if (secret_command(t->token_command, COMMAND_MS, out, why))
@@ -146,9 +154,22 @@ static struct held *held_for(struct secrets *s, const struct transport *t)
 	s->first = e;
 	e->secret.username = mem_string(t->username);
 	if (!fetch_password(t, &e->secret.password, &e->why) ||
-	    !fetch_token(t, &e->secret.token, &e->why))
+	    !fetch_token(s, t, NULL, &e->secret.token, &e->why))
 		outcome_prefix(&e->why, "transport %s", t->name);
 	return e;
+}
+
+/* A run may last longer than a token, and see a login that is mended. */
+static void look_after_token(struct secrets *s, struct held *e)
+{
+	char *token;
+
+	if (!e->transport->oauth || !e->secret.token ||
+	    login_token_holds(s->config, e->transport, e->secret.token) ||
+	    !login_token(s->config, e->transport, NULL, &token, &e->why))
+		return;
+	mem_wipe_string(e->secret.token);
+	e->secret.token = token;
 }
 
 bool secrets_get(struct secrets *s, const struct transport *t,
@@ -157,6 +178,9 @@ bool secrets_get(struct secrets *s, const struct transport *t,
 	struct held *e = held_for(s, t);
 
 	*out = NULL;
+	if (e->why.exit == EX_OK && e->asked)
+		look_after_token(s, e);
+	e->asked = true;
 	if (e->why.exit != EX_OK) {
 		*why = e->why;
 		return false;
@@ -172,7 +196,7 @@ bool secret_file_is_denied(const char *path)
 	       errno == EACCES;
 }
 
-bool secret_is_denied(const struct transport *t)
+bool secret_is_denied(const struct config *c, const struct transport *t)
 {
 	/* systemd gives a credential to the service that was told its name,
 	 * and to no caller */
@@ -182,7 +206,7 @@ bool secret_is_denied(const struct transport *t)
 	return secret_file_is_denied(t->password_file) ||
 	       secret_file_is_denied(t->oauth_client_secret_file) ||
 	       secret_file_is_denied(t->certificate) ||
-	       secret_file_is_denied(t->key);
+	       secret_file_is_denied(t->key) || login_is_denied(c, t);
 }
 
 bool secrets_renew_token(struct secrets *s, const struct transport *t,
@@ -192,12 +216,12 @@ bool secrets_renew_token(struct secrets *s, const struct transport *t,
 	char *token = NULL;
 
 	*out = NULL;
-	if (!t->token_command || e->renewed)
+	if ((!t->token_command && !t->oauth) || e->renewed)
 		return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
 				    "transport %s: no fresh token to be had",
 				    t->name);
 	e->renewed = true;
-	if (!fetch_token(t, &token, why)) {
+	if (!fetch_token(s, t, e->secret.token, &token, why)) {
 		outcome_prefix(why, "transport %s", t->name);
 		return false;
 	}

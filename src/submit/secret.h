@@ -20,19 +20,21 @@ struct secret {
 
 struct secrets;        /* the run's, by transport */
 
-struct secrets *secrets_new(void);
+/* c: for logins; may be NULL where no transport has oauth. */
+struct secrets *secrets_new(const struct config *c);
 void secrets_free(struct secrets *s);
-/* The secret of a transport; fetched at the first call. False: EX_CONFIG
+/* The secret of a transport; fetched at the first call, and the token of a
+ * login whenever it is about to end. False: EX_CONFIG
  * (file unreadable or readable by others), EX_TEMPFAIL (command failed or
  * gave nothing). A transport that names no secret and has no username has an
  * empty one. Owned by s. */
 bool secrets_get(struct secrets *s, const struct transport *t,
 		 const struct secret **out, struct outcome *why) MUST_CHECK;
 /* Whether a secret of it is there and not ours to read. */
-bool secret_is_denied(const struct transport *t);
+bool secret_is_denied(const struct config *c, const struct transport *t);
 bool secret_file_is_denied(const char *path);
-/* Runs the token command once more, after a refusal; at most once a run and
- * transport: false the second time. */
+/* Runs the token command once more, or renews the login, after a refusal; at
+ * most once a run and transport: false the second time. */
 bool secrets_renew_token(struct secrets *s, const struct transport *t,
 			 const struct secret **out, struct outcome *why)
 	MUST_CHECK;

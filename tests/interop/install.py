@@ -40,7 +40,7 @@ ALSO = ["README", "COPYING", "configure", "configure.ac", "Makefile.am",
 NEVER = re.compile(r"\.(o|a|log|trs|pyc|orig|rej|swp)$|~$|/\.git|"
                    r"__pycache__|\.dirstamp|\.deps|autom4te|config\.status")
 PROGRAMS = {"bin/posthaste", "libexec/posthaste-drop",
-            "libexec/posthaste-fetch"}
+            "libexec/posthaste-fetch", "libexec/posthaste-token"}
 LINKS = {"sbin/sendmail", "bin/mailq", "bin/newaliases"}
 
 # [section] -> settings that these units may have (systemd.unit(5) and on)
@@ -130,8 +130,8 @@ def expected(prefix_of):
     """Name to mode, None for a link, of what must be there."""
     doc = "share/doc/posthaste"
     wanted = {name: 0o755 for name in PROGRAMS
-              if name != "libexec/posthaste-fetch" or
-              (House.build / "posthaste-fetch").exists()}
+              if not name.endswith(("-fetch", "-token")) or
+              (House.build / os.path.basename(name)).exists()}
     wanted.update({name: None for name in LINKS})
     for name in ("share/man/man1/posthaste.1",
                  "share/man/man5/posthaste.conf.5",

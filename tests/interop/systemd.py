@@ -77,7 +77,8 @@ def install(root, folder):
                     "--sysconfdir=/etc", "--localstatedir=/var",
                     "--with-systemdsystemunitdir=/lib/systemd/system",
                     "CFLAGS=-O1")
-    house.make(build, "posthaste", "posthaste-drop", "posthaste-fetch")
+    house.make(build, "posthaste", "posthaste-drop", "posthaste-fetch",
+               "posthaste-token")
     house.make(build, "install", f"DESTDIR={root}")
     copy_libraries(build / "posthaste", root)
     shutil.copy(house.SOURCE / "contrib/setup", root / "root/setup")

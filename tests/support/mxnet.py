@@ -403,13 +403,13 @@ def submit(folder, recipients, *, more="", general="", dns="", tls="",
 
 
 def install_fetch(folder):
-    """Puts the build's posthaste-fetch where the program looks for it, by an
-    overlay that only this mount namespace sees."""
+    """Puts the build's posthaste-fetch and posthaste-token where the program
+    looks for them, by an overlay that only this mount namespace sees."""
     program = pathlib.Path(harness.POSTHASTE).read_bytes()
     found = re.search(rb"(/[^\0]*)/posthaste-fetch\0", program)
     want(found, "the program names no posthaste-fetch")
     place = pathlib.Path(found.group(1).decode())
-    if place.exists():
+    if (place / "posthaste-token").exists():
         return
     built = pathlib.Path(os.environ.get(
         "TOP_BUILDDIR", os.path.dirname(harness.POSTHASTE)),
@@ -424,6 +424,9 @@ def install_fetch(folder):
     where = layer / "upper" / place.relative_to(base)
     where.mkdir(parents=True, exist_ok=True)
     shutil.copy(built, where / "posthaste-fetch")
+    other = built.with_name("posthaste-token")
+    if other.exists():
+        shutil.copy(other, where / "posthaste-token")
     command("mount", "-t", "overlay", "overlay", "-o",
             f"lowerdir={base},upperdir={layer}/upper,workdir={layer}/work",
             str(base))

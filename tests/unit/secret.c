@@ -371,7 +371,7 @@ static void test_order(void **state)
 	for (i = 0; i < COUNT(steps); i++) {
 		if (steps[i].key)
 			*steps[i].key = steps[i].value;
-		s = secrets_new();
+		s = secrets_new(NULL);
 		assert_true(secrets_get(s, &t, &got, &why));
 		assert_string_equal(got->username, "u");
 		assert_string_equal(got->password, steps[i].expected);
@@ -390,7 +390,7 @@ static void test_none(void **state)
 	struct transport t = { .name = "relay" };
 	const struct secret *got, *again;
 	struct outcome why;
-	struct secrets *s = secrets_new();
+	struct secrets *s = secrets_new(NULL);
 
 	(void)state;
 	list_add(&t.host, "h");
@@ -418,7 +418,7 @@ static void test_once(void **state)
 				 .password_command = failing };
 	const struct secret *got;
 	struct outcome why;
-	struct secrets *s = secrets_new();
+	struct secrets *s = secrets_new(NULL);
 	struct stat st;
 
 	(void)state;
@@ -451,7 +451,7 @@ static void ask_there(const char *file)
 	struct transport t = { .name = "relay", .username = "u\033[2J" };
 	const struct secret *got;
 	struct outcome why;
-	struct secrets *s = secrets_new();
+	struct secrets *s = secrets_new(NULL);
 	FILE *f = fopen(file, "w");
 
 	signal(SIGINT, SIG_DFL);

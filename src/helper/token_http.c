@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "helper/token_http.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <curl/curl.h>
+
+#include "base/clock.h"
+#include "base/outcome.h"
+#include "wire/dns.h"
+#include "wire/lookup.h"
+
+enum { REQUEST_MS = 20 * 1000, CONNECT_MS = 10 * 1000, URL_MAX = 2048,
+       RESOLVE_MAX = 8 };
+
+#if LIBCURL_VERSION_NUM >= 0x075500
+#define HTTPS_ALONE(c) curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "https")
+#else
+#define HTTPS_ALONE(c) \
+	curl_easy_setopt(c, CURLOPT_PROTOCOLS, (long)CURLPROTO_HTTPS)
+#endif
+
+/* --- addresses of the Web --- */
+
+struct place {
+	char *host;       /* as it stands in the URL; curl_free */
+	unsigned port;
+};
+
+static bool part_is_absent(CURLU *u, CURLUPart part)
+{
+	char *value = NULL;
+	bool absent = curl_url_get(u, part, &value, 0) != CURLUE_OK;
+
+	curl_free(value);
+	return absent;
+}
+
+static bool place_of(const char *url, struct place *p)
+{
+	CURLU *u = curl_url();
+	char *scheme = NULL, *port = NULL;
+	bool good;
+
+	*p = (struct place){ 0 };
+	good = u && strlen(url) < URL_MAX &&
+	       !curl_url_set(u, CURLUPART_URL, url, 0) &&
+	       !curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) &&
+	       !strcmp(scheme, "https") &&
+	       !curl_url_get(u, CURLUPART_HOST, &p->host, 0) && *p->host &&
+	       !curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) &&
+	       part_is_absent(u, CURLUPART_USER) &&
+	       part_is_absent(u, CURLUPART_PASSWORD) &&
+	       part_is_absent(u, CURLUPART_FRAGMENT);
+	if (good)
+		p->port = (unsigned)strtoul(port, NULL, 10);
+	curl_free(scheme);
+	curl_free(port);
+	curl_url_cleanup(u);
+	if (!good) {
+		curl_free(p->host);
+		p->host = NULL;
+	}
+	return good;
+}
+
+bool http_is_url(const char *url)
+{
+	struct place p;
+	const char *c;
+	bool good;
+
+	for (c = url; *c; c++)
+		if (*c <= ' ' || *c > '~' || *c == '"' || *c == '<' ||
+		    *c == '>' || *c == '\\')
+			return false;
+	good = place_of(url, &p);
+	curl_free(p.host);
+	return good;
+}
+
+/* --- who is asked for addresses --- */
+
+/* "HOST:PORT:ADDRESS,ADDRESS" of what the configured resolvers know; what they
+ * do not, and a name without a dot, is for the system to find. */
+static struct curl_slist *resolve(struct http *h, const struct place *p)
+{
+	const struct dns_settings settings = {
+		.resolver = &h->resolver, .timeout = CONNECT_MS,
+	};
+	struct net_addresses found = { 0 };
+	struct net_address numeric;
+	struct curl_slist *list = NULL;
+	struct buf line = BUF(4096);
+	struct dns *dns;
+	char text[128];
+	size_t i;
+
+	if (!h->resolver.n || h->proxy.names || !strchr(p->host, '.') ||
+	    net_is_localhost(p->host) ||
+	    net_address_parse(p->host, 0, &numeric))
+		return NULL;
+	dns = dns_open(&settings);
+	(void)dns_addresses(dns, p->host, 0, FAMILY_ANY, &found, text);
+	dns_close(dns);
+	buf_addf(&line, "%s:%u:", p->host, p->port);
+	for (i = 0; i < found.n && i < RESOLVE_MAX; i++) {
+		net_address_text(&found.item[i], text);
+		buf_addf(&line, strchr(text, ':') ? "%s[%s]" : "%s%s",
+			 i ? "," : "", text);
+	}
+	if (found.n)
+		list = curl_slist_append(NULL, buf_text(&line));
+	net_addresses_release(&found);
+	buf_release(&line);
+	return list;
+}
+
+/* --- what comes --- */
+
+static size_t take_data(char *data, size_t size, size_t n, void *context)
+{
+	struct http *h = context;
+
+	n *= size;
+	if (buf_add(&h->body, data, n))
+		return n;
+	h->too_much = true;
+	return 0;
+}
+
+static size_t take_header(char *data, size_t size, size_t n, void *context)
+{
+	struct http *h = context;
+
+	(void)data;
+	n *= size;
+	h->header += n;
+	if (h->header <= HTTP_HEADER_MAX)
+		return n;
+	h->too_much = true;
+	return 0;
+}
+
+/* --- a request --- */
+
+static void choose_way(struct http *h, CURL *c)
+{
+	char url[320];
+	bool v6 = h->proxy.host && strchr(h->proxy.host, ':');
+
+	if (!h->proxy.host) {
+		curl_easy_setopt(c, CURLOPT_PROXY, "");
+		return;
+	}
+	snprintf(url, sizeof(url), "socks5%s://%s%.255s%s:%d",
+		 h->proxy.names ? "h" : "", v6 ? "[" : "", h->proxy.host,
+		 v6 ? "]" : "", (int)h->proxy.port);
+	curl_easy_setopt(c, CURLOPT_PROXY, url);
+	curl_easy_setopt(c, CURLOPT_NOPROXY, "");
+	if (!h->proxy.username)
+		return;
+	curl_easy_setopt(c, CURLOPT_PROXYUSERNAME, h->proxy.username);
+	curl_easy_setopt(c, CURLOPT_PROXYPASSWORD, h->proxy.password ?
+			 h->proxy.password : "");
+}
+
+static void prepare(struct http *h, CURL *c, const char *url)
+{
+	int64_t left = clock_left(h->deadline);
+
+	curl_easy_reset(c);
+	curl_easy_setopt(c, CURLOPT_URL, url);
+	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
+	curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(c, CURLOPT_USERAGENT, "posthaste");
+	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take_data);
+	curl_easy_setopt(c, CURLOPT_WRITEDATA, h);
+	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, take_header);
+	curl_easy_setopt(c, CURLOPT_HEADERDATA, h);
+	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS,
+			 (long)clock_earlier(left ? left : 1, REQUEST_MS));
+	if (h->ca_file) {
+		curl_easy_setopt(c, CURLOPT_CAINFO, h->ca_file);
+		curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
+	}
+	choose_way(h, c);
+}
+
+static const char *meaning(const struct http *h, CURLcode rc)
+{
+	if (h->too_much)
+		return "says more than any answer needs";
+	switch (rc) {
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_ISSUER_ERROR:
+		return "its certificate is not valid";
+	case CURLE_SSL_CACERT_BADFILE:
+		return "the CA certificates cannot be read";
+	case CURLE_COULDNT_RESOLVE_HOST:
+		return "its address cannot be found";
+	case CURLE_OPERATION_TIMEDOUT:
+		return "does not answer in time";
+	case CURLE_COULDNT_CONNECT:
+	case CURLE_COULDNT_RESOLVE_PROXY:
+	case CURLE_PROXY:
+		return "cannot be reached";
+	case CURLE_SSL_CONNECT_ERROR:
+		return "TLS fails";
+	default:
+		return curl_easy_strerror(rc);
+	}
+}
+
+static bool perform(struct http *h, const struct place *p,
+		    struct curl_slist *headers)
+{
+	struct curl_slist *addresses = resolve(h, p);
+	CURLcode rc;
+
+	curl_easy_setopt(h->curl, CURLOPT_RESOLVE, addresses);
+	curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, headers);
+	rc = curl_easy_perform(h->curl);
+	curl_slist_free_all(addresses);
+	curl_easy_setopt(h->curl, CURLOPT_RESOLVE, NULL);
+	if (rc) {
+		snprintf(h->words, sizeof(h->words), "%.100s: %s", p->host,
+			 meaning(h, rc));
+		return false;
+	}
+	curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &h->status);
+	if (h->status < 300 || h->status > 399)
+		return true;
+	snprintf(h->words, sizeof(h->words), "%.100s: leads elsewhere (%ld), "
+		 "which is not followed", p->host, h->status);
+	return false;
+}
+
+static bool begin(struct http *h, const char *url, struct place *p)
+{
+	h->status = 0;
+	h->header = 0;
+	h->too_much = false;
+	h->body.max = HTTP_BODY_MAX;
+	h->body.secret = true;
+	buf_reset(&h->body);
+	if (!h->curl)
+		h->curl = curl_easy_init();
+	if (!h->curl || !place_of(url, p)) {
+		snprintf(h->words, sizeof(h->words), "not an https address");
+		return false;
+	}
+	prepare(h, h->curl, url);
+	if (!HTTPS_ALONE(h->curl))
+		return true;
+	curl_free(p->host);
+	snprintf(h->words, sizeof(h->words), "libcurl has no https");
+	return false;
+}
+
+bool http_get(struct http *h, const char *url)
+{
+	struct curl_slist *headers;
+	struct place p;
+	bool done;
+
+	if (!begin(h, url, &p))
+		return false;
+	headers = curl_slist_append(NULL, "Accept: application/json");
+	done = perform(h, &p, headers);
+	curl_slist_free_all(headers);
+	curl_free(p.host);
+	return done;
+}
+
+bool http_post(struct http *h, const char *url, const char *type,
+	       const struct buf *body, const char *credentials)
+{
+	struct curl_slist *headers;
+	struct place p;
+	char line[96];
+	bool done;
+
+	if (!begin(h, url, &p))
+		return false;
+	snprintf(line, sizeof(line), "Content-Type: %s", type);
+	headers = curl_slist_append(NULL, "Accept: application/json");
+	headers = curl_slist_append(headers, line);
+	headers = curl_slist_append(headers, "Expect:");
+	curl_easy_setopt(h->curl, CURLOPT_POSTFIELDSIZE, (long)body->len);
+	curl_easy_setopt(h->curl, CURLOPT_POSTFIELDS, buf_text(body));
+	if (credentials) {
+		curl_easy_setopt(h->curl, CURLOPT_HTTPAUTH,
+				 (long)CURLAUTH_BASIC);
+		curl_easy_setopt(h->curl, CURLOPT_USERPWD, credentials);
+	}
+	done = perform(h, &p, headers);
+	curl_slist_free_all(headers);
+	curl_free(p.host);
+	return done;
+}
+
+void http_release(struct http *h)
+{
+	if (h->curl)
+		curl_easy_cleanup(h->curl);
+	buf_release(&h->body);
+	list_release(&h->resolver);
+	h->curl = NULL;
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Where the file of a login is, and whose. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/user.h"
+#include "submit/login.h"
+
+#ifndef STATE_DIRECTORY
+#define STATE_DIRECTORY "/usr/local/var/lib/posthaste"
+#endif
+
+static char *own_directory(void)
+{
+	const char *state = getenv("XDG_STATE_HOME");
+	struct outcome ignored;
+	char *home, *path;
+
+	if (state && state[0] == '/')
+		return mem_printf("%s/posthaste/oauth", state);
+	if (!user_home(&home, &ignored) || !home)
+		return NULL;
+	path = mem_printf("%s/.local/state/posthaste/oauth", home);
+	free(home);
+	return path;
+}
+
+/* Any name of a section as one of a file. */
+static char *file_name(const char *name)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"abcdefghijklmnopqrstuvwxyz0123456789-_@+.";
+	struct buf b = BUF(4096);
+	const char *p;
+
+	for (p = name; *p; p++)
+		if (strchr(plain, *p) && (p > name || *p != '.'))
+			buf_addc(&b, *p);
+		else
+			buf_addf(&b, "%%%02X", (unsigned char)*p);
+	return buf_take(&b);
+}
+
+static bool is_system(const struct config *c)
+{
+	return !c->user_file && !c->named_file && c->path &&
+	       c->path[0] == '/';
+}
+
+static bool is_owner(const struct config *c)
+{
+	struct stat st;
+
+	if (c->queue.directory && !stat(c->queue.directory, &st))
+		return st.st_uid == geteuid();
+	return !geteuid();
+}
+
+/* With the system's configuration it is the queue's owner who logs in for
+ * all; anybody else may have a login of his own. */
+char *login_path(const struct config *c, const struct transport *t)
+{
+	char *name = file_name(t->name), *directory = NULL, *path = NULL;
+
+	if (!is_system(c) || !is_owner(c))
+		directory = own_directory();
+	if (directory)
+		path = mem_printf("%s/%s", directory, name);
+	if (is_system(c) && (!path || access(path, F_OK))) {
+		/* his own login is not there: then it is the owner's, or he
+		 * may make one */
+		if (is_owner(c) || !access(STATE_DIRECTORY "/oauth", F_OK)) {
+			free(path);
+			path = mem_printf("%s/oauth/%s", STATE_DIRECTORY,
+					  name);
+		}
+	}
+	free(directory);
+	free(name);
+	return path;
+}
+
+bool login_is_denied(const struct config *c, const struct transport *t)
+{
+	char *path = t->oauth && c ? login_path(c, t) : NULL;
+	bool denied = path && access(path, R_OK) && errno == EACCES;
+
+	free(path);
+	return denied;
+}
+
+void login_prepare(const struct config *c, uid_t uid, gid_t gid)
+{
+	if (is_system(c) && file_make_directories(STATE_DIRECTORY "/oauth") &&
+	    !chmod(STATE_DIRECTORY, 0755) &&
+	    !chown(STATE_DIRECTORY "/oauth", uid, gid))
+		(void)!chmod(STATE_DIRECTORY "/oauth", 0700);
+}
