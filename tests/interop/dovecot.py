@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import interop  # noqa: E402
 from interop import Sent, harness, want  # noqa: E402
 
-CONF = """base_dir = {folder}/run
+COMMON = """base_dir = {folder}/run
 state_dir = {folder}/state
 libexec_dir = /usr/lib/dovecot
 mail_plugin_dir = /usr/lib/dovecot/modules
@@ -30,14 +30,28 @@ default_internal_group = dovecot
 default_login_user = dovenull
 hostname = mail.example.test
 ssl = required
-ssl_cert = <{certificates}/good.pem
-ssl_key = <{certificates}/good.key
 auth_mechanisms = {mechanisms}
-mail_location = maildir:{folder}/mail/%u
 first_valid_uid = 1000
 submission_relay_host = 127.0.0.1
 submission_relay_port = {relay}
 submission_relay_ssl = no
+service submission-login {{
+  chroot =
+  inet_listener submission {{
+    port = {port}
+  }}
+}}
+service anvil {{
+  chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+"""
+# what Dovecot 2.4 spells differently
+OLD = COMMON + """ssl_cert = <{certificates}/good.pem
+ssl_key = <{certificates}/good.key
+mail_location = maildir:{folder}/mail/%u
 passdb {{
   driver = oauth2
   mechanisms = xoauth2 oauthbearer
@@ -51,16 +65,28 @@ userdb {{
   driver = static
   args = uid=vmail gid=vmail home={folder}/home/%u
 }}
-service submission-login {{
-  chroot =
-  inet_listener submission {{
-    port = {port}
-  }}
+"""
+NEW = interop.DOVECOT_2_4 + COMMON + """
+ssl_server_cert_file = {certificates}/good.pem
+ssl_server_key_file = {certificates}/good.key
+mail_driver = maildir
+mail_path = {folder}/mail/%{{user}}
+oauth2 {{
+  tokeninfo_url = http://127.0.0.1:{tokens}/tokeninfo?access_token=
+  introspection_mode = auth
+  username_attribute = email
 }}
-service anvil {{
-  chroot =
-  unix_listener anvil-auth-penalty {{
-    mode = 0
+passdb oauth2 {{
+  mechanisms_filter = xoauth2 oauthbearer
+}}
+passdb static {{
+  password = {{PLAIN}}secret
+}}
+userdb static {{
+  fields {{
+    uid = vmail
+    gid = vmail
+    home = {folder}/home/%{{user}}
   }}
 }}
 """
@@ -113,7 +139,8 @@ class Dovecot:
                  "port": self.port, "relay": self.relay.port,
                  "tokens": self.tokens.server_address[1],
                  "mechanisms": MECHANISMS}
-        (self.folder / "dovecot.conf").write_text(CONF.format(**words))
+        (self.folder / "dovecot.conf").write_text(
+            (NEW if interop.dovecot_is_new() else OLD).format(**words))
         (self.folder / "oauth2.conf.ext").write_text(OAUTH.format(**words))
         self.daemon = interop.Peer(
             "dovecot", ["dovecot", "-F", "-c", f"{folder}/dovecot.conf"],

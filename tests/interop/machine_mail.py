@@ -291,11 +291,14 @@ chmod 600 filter
 PROCMAIL = """
 printf 'DEFAULT=%s/Got/\\n' "$PWD" >rc
 """
+DOVECOT_MAILDIR = (interop.DOVECOT_2_4 + "mail_driver = maildir\n"
+                   "mail_path = $PWD/home/Got\n"
+                   if interop.dovecot_is_new() else
+                   "mail_location = maildir:$PWD/home/Got\n")
 # by itself it delivers to the user it is run as, who must not be root
 DOVECOT = """
 cat >lda.conf <<END
-log_path = /dev/stderr
-mail_location = maildir:$PWD/home/Got
+""" + DOVECOT_MAILDIR + """log_path = /dev/stderr
 postmaster_address = p@example.test
 hostname = host.example.test
 ssl = no
@@ -314,7 +317,7 @@ printf 'Subject: second\\n\\nhi\\n' | sendmail -i root
 printf 'set folder=%s\\nset quit=yes\\nset mbox_type=maildir\\n' "$PWD" >rc
 printf 'set header_cache=\\nset wait_key=no\\npush <quit>\\n' >>rc
 export TERM=vt100
-timeout 30 script -qec "mutt -n -F rc -R -f box" /dev/null </dev/null
+timeout 30 script -qec "stty rows 24 cols 80; mutt -n -F rc -R -f box" /dev/null </dev/null
 """)
     want("second" in said, said)
     want("Msgs:2" in said.replace(" ", ""), said)

@@ -22,7 +22,7 @@ names="postfix dovecot exim callers machine monitors"
 # where apt knows nothing.
 php() {
 	{
-		cat "$peers/callers/unpacked" 2>/dev/null
+		cat "$peers/callers/unpacked" 2>/dev/null || :
 		apt-cache depends php-cli 2>/dev/null
 		echo php-cli
 	} | grep -o 'php[0-9.]*-cli' | sort -r | head -n 1

@@ -52,6 +52,7 @@ smtpd_tls_key_file = {certificates}/good.key
 smtpd_sasl_auth_enable = yes
 smtpd_sasl_type = cyrus
 smtpd_sasl_path = smtpd
+cyrus_sasl_config_path = {folder}/conf/sasl
 smtpd_sasl_security_options = noanonymous
 smtpd_sasl_local_domain = example.test
 smtputf8_enable = yes

@@ -23,6 +23,20 @@ transport = relay
 {transport}
 """
 
+# how a configuration of Dovecot 2.4 has to begin
+DOVECOT_2_4 = """dovecot_config_version = 2.4.0
+dovecot_storage_version = 2.4.0
+"""
+
+
+def dovecot_is_new():
+    """Whether it wants its configuration as 2.4 has it."""
+    doveconf = pathlib.Path(os.environ.get(
+        "POSTHASTE_PEERS", "/var/cache/posthaste-peers"),
+        "dovecot/usr/bin/doveconf")
+    return doveconf.exists() and \
+        b"dovecot_config_version" in doveconf.read_bytes()
+
 
 def peer_environment(folder, setup="", extra=()):
     env = harness.environment(folder, extra)
