@@ -45,6 +45,9 @@ READERS = {"msmtp": read_msmtp, "ssmtp": read_ssmtp, "dma": read_dma,
            "opensmtpd": read_opensmtpd}
 SENDMAILS = ("/usr/sbin/sendmail", "/usr/lib/sendmail", "/usr/bin/sendmail",
              "/usr/local/sbin/sendmail")
+# where one lies that had to give way
+ASIDE = tuple(f"{path}{end}" for path in SENDMAILS
+              for end in (".distrib", ".before", ".orig"))
 # what a link to it, its package or a file of its own says of a sendmail
 SIGNS = (("msmtp", "msmtp"), ("ssmtp", "ssmtp"), ("nullmailer", "nullmailer"),
          ("esmtp", "esmtp"), ("postfix", "postfix"), ("exim", "exim4"),
@@ -76,7 +79,7 @@ def packages_of(files, path):
 def installed(files):
     """Whose sendmail is installed: what the link leads to, else who put the
     file there, as far as that is known."""
-    for path in SENDMAILS:
+    for path in SENDMAILS + ASIDE:
         real = files.real(path)
         here = os.path.join(files.root, path.lstrip("/"))
         if not os.path.lexists(here):

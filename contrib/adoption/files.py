@@ -111,6 +111,11 @@ class Files:
         return name if name and "." in name and self.mailname() and \
             name != self.mailname() else None
 
+    def names(self):
+        """The host's names, as far as a file says them."""
+        name = self.first("/etc/hostname")
+        return [name, name.partition(".")[0]] if name else []
+
     def users(self):
         """{name: uid} of the machine."""
         users = {}

@@ -198,13 +198,25 @@ def aliases_of(setup, files):
 
 # --- the whole ---
 
+def local_names(setup):
+    """The peer's own domains, where it had any: without them a name that is
+    the domain, too, is none of ours."""
+    names = []
+    for name in setup.local_domains:
+        name = name.strip().rstrip(".").lower()
+        if re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", name) and \
+                name not in names:
+            names.append(name)
+    return " ".join(names) or None
+
+
 def general_keys(setup, aliases):
     keys = [("hostname", setup.hostname), ("domain", setup.domain),
-            ("local_names", setup.local_names), ("aliases", aliases),
+            ("local_names", local_names(setup)), ("aliases", aliases),
             ("default_recipient", setup.default_recipient),
             ("max_message_size", setup.maximum)]
     return [(k, v) for k, v in keys if v is not None and
-            (v or k in ("aliases", "local_names")) and
+            (v or k == "aliases") and
             carries(setup.report, like(v, v), k)]
 
 

@@ -144,7 +144,7 @@ class Setup:
         self.peer = peer
         self.report = report
         self.hostname = self.domain = None
-        self.local_names = None
+        self.local_domains = []  # whose users the peer held for its own
         self.aliases = None     # a path; None: the peer reads none
         self.alias_lines = []   # further ones, "name: address", as Words
         self.default_recipient = None

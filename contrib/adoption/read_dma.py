@@ -131,6 +131,8 @@ def read(files, report):
     mailname(files, setup, found)
     route(setup, found, files)
     if "NULLCLIENT" not in found:
+        setup.local_domains = ["localhost"] + (
+            [setup.hostname] if setup.hostname else files.names())
         setup.aliases = found.get("ALIASES", "/etc/aliases")
         setup.local = Local(found.get("ALIASES", word("", FILES[0], 0)),
                             "mail for users of this machine lay in their "

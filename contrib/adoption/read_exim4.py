@@ -251,6 +251,10 @@ def read(files, report):
                         f"get {reader}; one that is written out as "
                         f"{mailname} is not rewritten")
     setup.aliases = "/etc/aliases"
+    setup.local_domains = ["localhost", *files.names()] + re.split(
+        r"[;:\s]+", found.get("dc_other_hostnames", ""))
+    setup.local_domains += [name for name in (
+        mailname, setup.hostname) if name]
     if kind != "satellite":
         setup.local = Local(found.get("dc_localdelivery", kind), "mail for "
                             "users of this machine lay in their mailboxes",

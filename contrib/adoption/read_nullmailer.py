@@ -108,6 +108,7 @@ def admin(files, setup, me):
     to = one(files, "adminaddr", setup.report)
     if not to:
         return
+    setup.local_domains = ["localhost"] + ([me] if me else [])
     several = [a.strip() for a in to.split(",") if a.strip()]
     if len(several) > 1:
         setup.alias_lines.append(like("default: " + ", ".join(several), to))

@@ -446,6 +446,11 @@ class Reader:
         if not main.words("mydestination") or re.match(
                 r"error|discard|smtp|relay", main.get("local_transport")):
             return
+        for name in main.words("mydestination"):
+            if re.search(r"[:/]", name):
+                self.report.name(name, f"mydestination: {name} is not read: "
+                                 "see local_names")
+        setup.local_domains = main.words("mydestination")
         paths = [w.partition(":") for w in main.words("alias_maps")]
         known = [p for k, _, p in paths if k in (
             "hash", "texthash", "lmdb", "btree", "cdb", "dbm")]

@@ -94,7 +94,20 @@ def one(case, folder, certificates):
     if not case.said:
         want(not said, f"it was said\n{said}\n{text}")
     want(status == case.status, f"status {status}\n{said}\n{text}")
-    ways(case, configuration(result, root, here), folder, text)
+    path = configuration(result, root, here)
+    ways(case, path, folder, text)
+    leads(case, path, folder, text)
+
+
+def leads(case, path, folder, text):
+    """Who gets mail that is for these."""
+    for to, wanted in case.leads.items():
+        code, out, err = harness.run(
+            ["-C", path, "--explain", "--json", to], None,
+            harness.environment(folder), folder)
+        want(code == 0, f"{to}: {code} {err.decode()}\n{text}")
+        found = {way["recipient"] for way in json.loads(out)}
+        want(found == set(wanted.split()), f"{to}: {found}\n{text}")
 
 
 def ways(case, path, folder, text):
@@ -139,6 +152,8 @@ def recognised(folder, certificates):
               "/var/lib/dpkg/info/dma.list": "/.\n/usr/sbin/sendmail\n",
               "/var/lib/dpkg/info/ssmtp.list": "/.\n"}, "dma"),
             ({"/usr/sbin/sendmail": link("../bin/posthaste")}, "ssmtp"),
+            ({"/usr/sbin/sendmail": link("../bin/posthaste"), **DMA,
+              "/usr/sbin/sendmail.distrib": link("dma")}, "dma"),
             ({}, "ssmtp"))):
         root = f"{folder}/{number}"
         lay(root, {**SSMTP, **extra})

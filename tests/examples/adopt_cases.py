@@ -124,6 +124,8 @@ DMA = [
             "/etc/aliases": "root: admin@example.org\n"},
         lines=["domain = box.example.org", "hostname = box.example.org",
                "aliases = /etc/aliases"],
+        leads={"root@box.example.org": "admin@example.org",
+               "joe": "joe@box.example.org"},
         said=["clear text", "dma.conf: mail for users of this machine"],
         ways=[("root", "smtp", "mail.example.org:25", NONE)]),
     dma("a provider, TLS from the first byte", "SMARTHOST smtp.example.org\n"
@@ -208,10 +210,13 @@ NULLMAILER = [
     nullmailer("who gets root's mail", "a.example smtp starttls\n", {
         "/etc/nullmailer/adminaddr": "admin@example.org\n",
         "/etc/mailname": "box.example.org\n"},
+        leads={"root@box.example.org": "admin@example.org",
+               "root": "admin@example.org", "a@b.example": "a@b.example"},
         lines=["default_recipient = admin@example.org",
                "domain = box.example.org"]),
     nullmailer("several who get root's mail", "a.example smtp starttls\n", {
         "/etc/nullmailer/adminaddr": "a@x.example, b@x.example\n"},
+        leads={"root": "a@x.example b@x.example"},
         lines=["aliases = /etc/posthaste/aliases",
                "#    default: a@x.example, b@x.example"]),
     nullmailer("one sender for all, names", "a.example smtp starttls\n", {

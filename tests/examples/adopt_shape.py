@@ -9,11 +9,12 @@ class Case:
     kind, hosts, TLS)."""
 
     def __init__(self, peer, title, files, lines=(), lacks=(), said=(),
-                 status=0, secrets=None, ways=()):
+                 status=0, secrets=None, ways=(), leads=()):
         self.peer, self.title, self.files = peer, title, files
         self.lines, self.lacks, self.said = lines, lacks, said
         self.status, self.ways = status, ways
         self.secrets = secrets or {}
+        self.leads = dict(leads)    # recipient: who gets it
 
 
 def shape(peer, path):
