@@ -293,10 +293,28 @@ def route_keys(way, accounts, transports):
     return keys + [("transport", to)]
 
 
+def sound(setup):
+    """Relays whose host is one: a list, or a path, in its place would lead
+    elsewhere. Where none is left, mail is refused."""
+    for way in setup.ways:
+        for relay in [r for r in way.relays if not isinstance(r, tuple)]:
+            bad = [h for h in relay.hosts if not re.fullmatch(
+                r"[\w.:-]+" + ("|/[^\s,]+" if relay.lmtp else ""), h)]
+            for host in bad:
+                setup.report.name(relay.where, f"{host}: no host: left out")
+            relay.hosts = [h for h in relay.hosts if h not in bad]
+            if not relay.hosts:
+                way.relays.remove(relay)
+                if not way.relays:
+                    way.ending, way.code = Way.FAIL, 451
+                    way.words = "the relay is no host"
+
+
 def sections_of(setup, files):
     """[(section, [(key, value)])], and {path: text} of further files."""
     if setup.sections is not None:
         return list(whole(setup.sections, setup)), {}
+    sound(setup)
     aliases, text = aliases_of(setup, files)
     accounts = named_accounts(setup)
     transports = Transports(setup)

@@ -107,6 +107,7 @@ class Main:
         if value not in ("yes", "no"):
             self.report.name(self.where(name), f"{name} = {value}: neither "
                              "yes nor no")
+            return "_tls_" in name or name.endswith("_tls")
         return value == "yes"
 
     # --- tables ---

@@ -20,6 +20,7 @@ class Parser:
         self.macros, self.tables, self.pki = {}, {}, {}
         self.actions, self.matches = {}, []
         self.senders = []
+        self.broken = False
 
     def statements(self, path, depth=0):
         """Lists of Words, one a line; a backslash at its end goes on, and so
@@ -27,7 +28,7 @@ class Parser:
         lines = self.files.lines(path, self.report)
         if lines is None:
             return
-        now, braces = [], 0
+        now, braces, self.broken = [], 0, False
         for line in lines:
             text = line.rstrip("\r")
             more = text.endswith("\\") and "#" not in text
@@ -38,10 +39,10 @@ class Parser:
                 continue
             if len(now) == 2 and now[0] == "include" and depth < 8:
                 yield from self.statements(now[1], depth + 1)
-            elif now:
+            elif now and not self.broken:
                 yield now
-            now, braces = [], 0
-        if now:
+            now, braces, self.broken = [], 0, False
+        if now and not self.broken:
             yield now
 
     def words(self, line, text):
@@ -51,10 +52,13 @@ class Parser:
             if rest.startswith("#"):
                 return
             match = re.match(r'"((?:[^"\\]|\\.)*)"|([{}=,!])|([^\s"{}=,#]+)'
-                             if not re.match(r"\S*://", rest) else
+                             if not re.match(r'[^\s"{},#]+://', rest) else
                              r'()()([^\s"{},#]+)', rest)
             if not match:
-                self.report.name(line, "a quote that does not close")
+                self.report.name(line, "a quote that does not close: left "
+                                 "out")
+                # half of it could mean another thing
+                self.broken = True
                 return
             rest = rest[match.end():]
             if match.group(1) and not match.group(3):
@@ -99,10 +103,10 @@ class Parser:
             self.report.name(name, f"{name}: no such table")
             return None
         if source[0] == "{":
-            text, out = " ".join(source[1:-1]), []
-            pairs = re.findall(r"(\S+) = (\S+)", text)
-            out = [f"{k} {v}" for k, v in pairs] if pairs else text.split()
-            return [like(line, source[0]) for line in out]
+            inside = source[1:-1]
+            out = [f"{inside[n - 1]} {inside[n + 1]}"
+                   for n in range(1, len(inside) - 1) if inside[n] == "="]
+            return [like(line, source[0]) for line in out or inside]
         kind, colon, path = source[0].partition(":")
         if not colon:
             kind, path = "file", kind
@@ -152,6 +156,9 @@ def relay_of(parser, words):
     report, url = parser.report, option(words, "host")
     if "domain" in words or "backup" in words:
         report.name(words[0], "relay domain, relay backup: not carried over")
+    if url is None and "host" in words:
+        report.name(words[0], "host without a relay")
+        return False
     if url is None:
         return None
     match = re.fullmatch(r"(?:(\S+?)://)?(?:([^@\s]+)@)?"
@@ -218,7 +225,9 @@ def sender_of(parser, setup):
     given = [s for s in parser.senders if s]
     if given and len(set(parser.senders)) == 1:
         account = setup.default_account(given[0])
-        account.sender, account.force = given[0], True
+        account.force = True
+        account.sender = like("%u" * given[0].startswith("@") + given[0],
+                              given[0])
     else:
         for sender in given:
             parser.report.name(sender, f"mail-from {sender}: of one action "

@@ -76,7 +76,7 @@ class Reader:
     def nexthop(self, text, where):
         """host, port, whether MX records are looked up."""
         match = re.fullmatch(r"\[(?:[Ii][Pp][vV]6:)?([^\]]+)\](?::(\w+))?|"
-                             r"([^:\s\[\]]+)(?::(\w+))?", text)
+                             r"([\w.-]+)(?::(\w+))?", text)
         port = match and (match.group(2) or match.group(4) or "25")
         port = {"smtp": "25", "submission": "587", "smtps": "465",
                 "submissions": "465"}.get(port, port)
@@ -392,8 +392,13 @@ class Reader:
                 default if ":" in default or host == "" else
                 like(f"{default}:{host}", default), ()))
             return
-        relays = [self.relay(hop, where)
-                  for hop in re.split(r"[\s,]+", host) if hop]
+        relays = []
+        for hop in re.split(r"[\s,]+", host):
+            relay = self.relay(hop, where) if hop else None
+            if hop and not relay:
+                # nor is what comes after a thing that was not understood
+                break
+            relays += [relay] if relay else []
         for hop in self.main.words("smtp_fallback_relay"):
             relays.append(self.relay(str(hop), hop))
         relays = [r for r in relays if r]
@@ -489,6 +494,13 @@ class Reader:
                         r"_timeout$|_limit$|_(destination|line|delay|cache)_",
                         name):
                 self.report.name(value, f"{name}: not carried over")
+        for name in ("relayhost", "smtp_tls_security_level",
+                     "smtp_sasl_password_maps", "default_transport"):
+            for other in re.findall(r"\$[({]?(\w+)",
+                                    main.found.get(name, "")):
+                if not main.has(other) and not main.get(other):
+                    self.report.name(main.where(name), f"{name}: ${other} is "
+                                     "not set")
         listens = main.words("inet_interfaces")
         if any(w.lower() not in ("loopback-only", "localhost", "127.0.0.1",
                                  "[::1]", "::1", "$myhostname")

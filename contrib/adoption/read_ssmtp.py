@@ -15,6 +15,7 @@ KEYS = {"root", "mailhub", "hostname", "rewritedomain", "fromlineoverride",
         "authmethod", "useoldauth", "debug", "addheader"}
 SWITCHES = {"fromlineoverride", "usetls", "usestarttls", "usetlscert",
             "useoldauth", "debug"}
+PROTECTING = {"usetls", "usestarttls"}
 
 
 def values(lines, report):
@@ -40,8 +41,10 @@ def values(lines, report):
             report.name(line, f"{match.group(1)}: not a key of ssmtp")
             continue
         if key in SWITCHES and value.lower() not in ("yes", "no"):
+            safe = "yes" if key in PROTECTING else "no"
             report.name(line, f"{match.group(1)}={value}: neither yes nor "
-                        "no; ssmtp takes it for no")
+                        f"no; ssmtp takes it for no, here it is {safe}")
+            value = safe
         if key in ("authuser", "authpass", "authmethod") and key in found:
             report.note(line, f"{match.group(1)} again: the first counts")
             continue

@@ -92,6 +92,18 @@ FromLineOverride=YES
                           "ssmtp.conf:2: UseTLS=on", "ssmtp.conf:7: not und",
                           "ssmtp.conf:4: Frobnicate", "ssmtp.conf:5: addhea",
                           VERIFIED]),
+    ssmtp("a host that is several, or a path", "mailhub=a.example,b.example\n"
+          + OVER, {"/etc/ssmtp/revaliases": "root:a@b.example:/run/x\n"},
+          status=1, lacks=["host = a", "host = /run"],
+          said=["ssmtp.conf:1: a.example,b.example: no host",
+                "revaliases:1: /run/x: no host"],
+          ways=[("a@b.example", "fail", "", NONE),
+                ("-a root a@b.example", "fail", "", NONE)]),
+    ssmtp("a switch that is neither on nor off", "mailhub=a.example\n" +
+          OVER + "UseTLS=true\nUseSTARTTLS=1\n", status=1,
+          said=["ssmtp.conf:3: UseTLS=true", "ssmtp.conf:4: UseSTARTTLS=1",
+                VERIFIED], lacks=["no_starttls"],
+          ways=[("a@b.example", "smtp", "a.example:25", START)]),
     ssmtp("CRLF, and a byte that is no UTF-8",
           b"# caf\xe9\r\nmailhub=a.example:465\r\nUseTLS=YES\r\n"
           b"FromLineOverride=YES\r\nAuthUser=joe\r\nAuthPass=p\xe9ss\r\n",

@@ -212,6 +212,14 @@ POSTFIX = [
              "  -o smtp_tls_security_level=verify -o { smtp_helo_name=h.x }\n"
              }, lines=["hostname = h.x"],
             ways=[(TO, "submission", "smtp.example.org:587", START)]),
+    postfix("a comment beside a value, a word that is not set",
+            "relayhost = [a.example] # the relay\n" + NULL +
+            "smtp_use_tls = of course\nsmtp_tls_security_level = $level\n",
+            status=1, lacks=["no_starttls", "host = the"],
+            said=["main.cf:1: #: no host", "main.cf:3: smtp_use_tls = of",
+                  "main.cf:4: smtp_tls_security_level: $level is not set",
+                  "TLS with a.example"],
+            ways=[(TO, "smtp", "a.example:25", START)]),
     postfix("a table that is not there", LOGIN +
             "smtp_tls_security_level = verify\n", status=1,
             lacks=["username"], said=["main.cf:4: /etc/postfix/sasl_passwd: "
@@ -403,6 +411,22 @@ OPENSMTPD = [
           said=["smtpd.conf:1: the grammar", "smtpd.conf:2: frob",
                 "smtpd.conf:4: uucp://a", "smtpd.conf:6: a quote"],
           ways=[("x@y.example", "fail", "", NONE)]),
+    smtpd("an action of which a half is understood", "action r relay host "
+          "\"smtp+tls://a.example\naction s relay host\n"
+          "match from local for any action r\n"
+          "match from local for domain x.example action s\n", status=1,
+          lacks=["direct"], said=["smtpd.conf:1: a quote", "smtpd.conf:2: "
+                                  "host without", "smtpd.conf:3: action r",
+                                  "smtpd.conf: no match is"],
+          ways=[("a@b.example", "fail", "", NONE),
+                ("a@x.example", "fail", "", NONE)]),
+    smtpd("a relay in quotes, a sender's domain", "table secrets { bob = "
+          "\"bob:pass word\" }\nsmtp max-message-size 35M\naction \"out\" "
+          "relay host \"smtp+tls://bob@a.example:587\" auth <secrets> "
+          "mail-from \"@x.example\"\nmatch from local for any action "
+          "\"out\"\n", secrets={PASSWORD: "pass word"},
+          lines=["from = %u@x.example"],
+          ways=[("a@b.example", "submission", "a.example:587", START)]),
     smtpd("nobody may send", "action a relay\nmatch auth from any for any "
           "action a\nmatch from src 10.0.0.0/8 for any action a\n", status=1,
           said=["smtpd.conf: no match is for mail from here"],
