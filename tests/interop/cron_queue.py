@@ -5,6 +5,7 @@ queue keeps it, Postfix comes up, a run of the queue delivers."""
 
 import os
 import pathlib
+import quopri
 import shutil
 import sys
 
@@ -83,7 +84,8 @@ def night(_, folder):
                      pathlib.Path(folder, "postfix").glob("mail/box/new/*")],
             "mail at Postfix", 60)
         want(b"Subject: Cron <" in stored[0] and
-             b"line\n.\ngr\xc3\xbcn\n" in stored[0], f"stored {stored}")
+             b"line\n.\ngr\xc3\xbcn\n" in quopri.decodestring(stored[0]),
+             f"stored {stored}")
         want(posthaste(folder, "-bp") == "Mail queue is empty\n",
              "the queue is not empty")
     finally:

@@ -29,13 +29,16 @@ dovecot_storage_version = 2.4.0
 """
 
 
+def peer_says(path, words):
+    """Whether a peer's file holds these bytes: what version it is."""
+    path = pathlib.Path(os.environ.get(
+        "POSTHASTE_PEERS", "/var/cache/posthaste-peers"), path)
+    return path.exists() and words in path.read_bytes()
+
+
 def dovecot_is_new():
     """Whether it wants its configuration as 2.4 has it."""
-    doveconf = pathlib.Path(os.environ.get(
-        "POSTHASTE_PEERS", "/var/cache/posthaste-peers"),
-        "dovecot/usr/bin/doveconf")
-    return doveconf.exists() and \
-        b"dovecot_config_version" in doveconf.read_bytes()
+    return peer_says("dovecot/usr/bin/doveconf", b"dovecot_config_version")
 
 
 def peer_environment(folder, setup="", extra=()):
