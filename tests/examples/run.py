@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 TOP = pathlib.Path(os.environ.get(
     "TOP_SRCDIR", pathlib.Path(__file__).resolve().parents[2]))
@@ -91,6 +92,8 @@ on greeting
 CASES = [
     ("gmail", "gmail", ("submissions", "smtp.gmail.com", 465), GMAIL, [],
      dict(auth=["PLAIN"], sender="you@gmail.com", via="BDAT")),
+    ("gmail-login", "gmail", ("submissions", "smtp.gmail.com", 465), GMAIL,
+     [], dict(auth=["OAUTHBEARER"], sender="you@gmail.com", via="BDAT")),
     ("office365", "office365", ("submission", "smtp.office365.com", 587),
      OFFICE365, [],
      dict(auth=["XOAUTH2"], sender="you@example.com", via="BDAT")),
@@ -180,15 +183,32 @@ class Example:
 
     def commands(self):
         """Stand-ins for the programs that print secrets."""
-        for name, says in (("oama", "the token"), ("pass", "the password")):
-            path = self.folder / "bin" / name
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(f"#!/bin/sh\necho {says}\n")
-            path.chmod(0o755)
+        path = self.folder / "bin/pass"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("#!/bin/sh\necho the password\n")
+        path.chmod(0o755)
+
+    def logins(self):
+        """Logins as if somebody had done what the file says."""
+        place = self.folder / "home/.local/state/posthaste/oauth"
+        for name, section in self.sections.items():
+            if "oauth" not in section:
+                continue
+            place.mkdir(parents=True, exist_ok=True)
+            path = place / name.split()[1]
+            client, now = section["oauth_client_id"], int(time.time())
+            path.write_text(
+                f"posthaste-login 1\nissuer {section['oauth']}\n"
+                f"client {client}\nclient_id {client}\nmethod none\n"
+                "endpoint https://localhost:1/\naccess_token the token\n"
+                f"refresh_token another\nobtained {now}\n"
+                f"expires {now + 3600}\nend\n")
+            path.chmod(0o600)
 
     def write(self, servers=()):
         """servers: {transport: port}; the rest of the file stays."""
-        text = re.sub(r"(?m)^((?:password_file|dkim_key|ca_file) *= *)(\S+)",
+        text = re.sub(r"(?m)^((?:password_file|oauth_client_secret_file|"
+                      r"dkim_key|ca_file) *= *)(\S+)",
                       self.map_path, self.text)
         for transport, port in dict(servers).items():
             head, section, rest = text.partition(f"[transport {transport}]\n")
@@ -211,6 +231,7 @@ class Example:
         self.path.chmod(0o600)
         (self.folder / "queue").mkdir(mode=0o700, exist_ok=True)
         self.commands()
+        self.logins()
 
     def run(self, argv, stdin=None):
         return harness.run(["-C", str(self.path)] + argv, stdin, self.env,
