@@ -525,26 +525,32 @@ static int broken_status(const struct session *s)
 	return policy_broken_off(s->accepted, c->deaf || c->heard);
 }
 
+enum peer { PEER_IS_US, PEER_IS_ANOTHER, PEER_UNTOLD };
+
 /* On a UNIX socket the caller is who the kernel says he is; nothing that our
- * own environment says is his. */
-static bool take_peer(struct session *s)
+ * own environment says is his. Whom it does not name, as with datagrams or
+ * without a connection, is not taken for us. */
+static enum peer take_peer(struct session *s)
 {
 	struct caller *caller = s->desk->caller;
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
 	int domain = 0;
 
-	s->known = getsockopt(STDIN_FILENO, SOL_SOCKET, SO_DOMAIN, &domain,
-			      &(socklen_t){ sizeof(domain) }) == 0 &&
-		   domain == AF_UNIX &&
-		   getsockopt(STDIN_FILENO, SOL_SOCKET, SO_PEERCRED, &peer,
+	if (getsockopt(STDIN_FILENO, SOL_SOCKET, SO_DOMAIN, &domain,
+		       &(socklen_t){ sizeof(domain) }) < 0 ||
+	    domain != AF_UNIX)
+		return PEER_IS_US;
+	s->known = getsockopt(STDIN_FILENO, SOL_SOCKET, SO_PEERCRED, &peer,
 			      &size) == 0 &&
 		   size == sizeof(peer) && peer.uid != (uid_t)-1;
-	if (!s->known || peer.uid == caller->uid)
-		return false;
+	if (!s->known)
+		return PEER_UNTOLD;
+	if (peer.uid == caller->uid)
+		return PEER_IS_US;
 	caller_release(caller);
 	*caller = (struct caller){ .uid = peer.uid };
-	return true;
+	return PEER_IS_ANOTHER;
 }
 
 /* Nobody keeps others out by being here too often. */
@@ -563,8 +569,10 @@ static bool is_welcome(const struct desk *d)
 
 int desk_smtpd(const struct desk *d)
 {
+	const char *refusal = NULL;
 	struct session *s;
 	struct outcome why;
+	enum peer peer;
 	int status;
 
 	if (d->no_input) {
@@ -575,9 +583,13 @@ int desk_smtpd(const struct desk *d)
 	s = mem_alloc(sizeof(*s));
 	s->desk = d;
 	s->client.replies = BUF(CLIENT_REPLIES);
-	if (take_peer(s) && !is_welcome(d)) {
-		client_reply(&s->client,
-			     "421 4.7.0 too many sessions of yours");
+	peer = take_peer(s);
+	if (peer == PEER_UNTOLD)
+		refusal = "421 4.7.0 nothing says who you are";
+	else if (peer == PEER_IS_ANOTHER && !is_welcome(d))
+		refusal = "421 4.7.0 too many sessions of yours";
+	if (refusal) {
+		client_reply(&s->client, "%s", refusal);
 		client_flush(&s->client);
 		status = EX_OK;
 	} else {

@@ -1047,6 +1047,65 @@ def the_peer_is_the_caller(folder, certificates):
         os.unlink(path)
 
 
+def who_cannot_be_told_is_refused(folder, certificates):
+    """Where the kernel names no peer, nobody is taken for the queue's owner;
+    who speaks on another's connection is that other; who is gone before he
+    was asked for is known all the same."""
+    path = str(ROOT / "smtp")
+    letter = (b"HELO x\r\nMAIL FROM:<ceo@example.test>\r\n"
+              b"RCPT TO:<b@example.org>\r\nDATA\r\n"
+              b"Subject: s\r\n\r\nx\r\n.\r\nQUIT\r\n")
+
+    def served(peer):
+        with peer:
+            return run_as("posthaste", [PROGRAM, "-bs"],
+                          before=lambda: os.dup2(peer.fileno(), 0))
+
+    with Machine(folder, certificates) as machine:
+        nobody = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        nobody.bind(str(ROOT / "datagrams"))
+        sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        sender.sendto(letter, str(ROOT / "datagrams"))
+        status, out, err = served(nobody)
+        want(out.startswith("421 ") and "220 " not in out, (status, out, err))
+        alone = socket.socket(socket.AF_UNIX)
+        status, out, err = served(alone)
+        want(out.startswith("421 ") and "220 " not in out, (status, out, err))
+        want(not entries(), "taken from nobody")
+        unit = SocketUnit(path)
+        try:
+            # alice connects, and bob speaks
+            session = Session(path, "alice")
+            pid = os.fork()
+            if not pid:
+                os.setgroups([])
+                os.setresgid(*[GIDS["bob"]] * 3)
+                os.setresuid(*[IDS["bob"]] * 3)
+                session.socket.sendall(letter)
+                os._exit(0)
+            os.waitpid(pid, 0)
+            want("221" in session.lines.read().decode(), "not served")
+            session.end()
+            want(len(entries()) == 1, entries())
+        finally:
+            unit.stop()
+            os.unlink(path)
+        # whoever connected and spoke is gone before anybody looks
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(path)
+        os.chmod(path, 0o666)
+        server.listen(1)
+        run_as("bob", ["/usr/bin/python3", "-c", "import socket\n"
+                       "s = socket.socket(socket.AF_UNIX)\n"
+                       f"s.connect({path!r})\ns.sendall({letter!r})"])
+        served(server.accept()[0])
+        os.unlink(path)
+        want(len(entries()) == 2, entries())
+        machine.drain()
+        froms = sorted(m["from"] for m in machine.messages())
+        want(froms == ["alice@example.test", "bob@example.test"], froms)
+
+
 # --- whose transports ---
 
 def transports_stay_within_the_routes(folder, certificates):
@@ -1216,7 +1275,7 @@ TESTS = [setup_rights, setup_follows_no_link, what_to_do_is_said,
          no_new_privileges_drop, no_new_privileges_socket,
          hands_over_by_itself, only_the_socket_is_mounted,
          the_socket_believes_the_kernel_alone, many_at_once_by_the_socket,
-         the_peer_is_the_caller,
+         the_peer_is_the_caller, who_cannot_be_told_is_refused,
          transports_stay_within_the_routes,
          the_owner_orders_any_way,
          parameters_are_held_to_the_command_lines,

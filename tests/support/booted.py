@@ -231,6 +231,8 @@ def services_in_a_sandbox(good):
     and none sees what another has there."""
     watch = ("posthaste.path", "posthaste.timer")
     run("systemctl", "stop", *watch)
+    eventually(lambda: run("systemctl", "is-active", "posthaste.service")
+               .strip() in ("inactive", "failed"), "the run's end", 30)
     uids, ids = {}, {}
     for name in ("web-one", "web-two"):
         said = sandboxed(name, "id -u; grep NoNewPrivs: /proc/self/status\n"
@@ -266,9 +268,9 @@ def services_in_a_sandbox(good):
 
 TESTS = [
     sixteen_mails_in_ten_seconds, mail_that_comes_during_a_run,
-    silent_servers_delay_another_less_than_a_minute,
+    services_in_a_sandbox, silent_servers_delay_another_less_than_a_minute,
     a_flood_of_connections, the_socket_knows_its_caller,
-    who_gains_no_privileges_hands_over, services_in_a_sandbox,
+    who_gains_no_privileges_hands_over,
 ]
 
 
