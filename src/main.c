@@ -2,7 +2,6 @@
 /* argv to exit status. The only file that calls exit(). */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +18,6 @@
 #include "base/user.h"
 #include "desk/desk.h"
 #include "submit/link.h"
-#include "submit/login.h"
 #include "wire/lookup.h"
 #include "wire/sasl.h"
 #include "wire/tls.h"
@@ -79,6 +77,7 @@ static const struct {
 	[COMMAND_DNSCHECK] = { desk_dnscheck, CONFIG_NEEDED },
 	[COMMAND_CONFIGURE] = { desk_configure, CONFIG_READ },
 	[COMMAND_LOGIN] = { desk_login, CONFIG_NEEDED },
+	[COMMAND_SETUP] = { desk_setup, CONFIG_READ, true },
 	[COMMAND_STORE_PASSWORD] = { desk_store_password, CONFIG_READ, true },
 	[COMMAND_SHOW] = { desk_administer, CONFIG_NEEDED },
 	[COMMAND_HOLD] = { desk_administer, CONFIG_NEEDED },
@@ -126,44 +125,6 @@ static void open_log(const struct config *c)
 	};
 
 	log_open(&settings);
-}
-
-/* Root with the system's configuration becomes the queue's owner before it
- * touches queue, secrets, network or a log file that he could have put
- * another name in the place of. */
-static bool step_down(const struct config *c, enum command command,
-		      struct outcome *why)
-{
-	struct user owner = { 0 };
-	struct stat st;
-	bool done;
-
-	if (geteuid() || c->user_file || !c->queue.directory ||
-	    stat(c->queue.directory, &st) || !st.st_uid)
-		return true;
-	if (!user_find(st.st_uid, &owner, why))
-		return false;
-	if (!owner.name)
-		owner.gid = st.st_gid;
-	if (c->log.to)
-		log_prepare(c->log.to, st.st_uid, owner.gid);
-	if (command == COMMAND_LOGIN)
-		login_prepare(c, st.st_uid, owner.gid);
-	done = !(owner.name ? initgroups(owner.name, owner.gid)
-			    : setgroups(0, NULL)) &&
-	       !setresgid(owner.gid, owner.gid, owner.gid) &&
-	       !setresuid(st.st_uid, st.st_uid, st.st_uid);
-	if (!done)
-		outcome_fail(why, STAGE_LOCAL, EX_OSERR,
-			     "cannot become the queue's owner: %s",
-			     strerror(errno));
-	/* commands and libraries look for his files, not for root's, nor for
-	 * those of the one whose HOME was kept */
-	if (done)
-		environment_become(owner.name, owner.home);
-	user_release(&owner);
-	prctl(PR_SET_DUMPABLE, 0);
-	return done;
 }
 
 static bool check_names(struct desk *d, struct outcome *why)
@@ -220,9 +181,11 @@ static int run_command(struct desk *d, bool set_id, int argc, char **argv,
 	if (understood && commands[options->command].config == CONFIG_IGNORED)
 		return commands[options->command].run(d);
 	place.file = options->config;
+	d->place = &place;
 	configured = config_load(&place, config, &why);
 	stepped = (understood && commands[options->command].stays_root) ||
-		  step_down(config, options->command, &down);
+		  desk_step_down(config, options->command == COMMAND_LOGIN,
+				 &down);
 	open_log(config);
 	if (config->url_ignored)
 		desk_complain("POSTHASTE_URL is not used: root sends as the "
@@ -235,7 +198,9 @@ static int run_command(struct desk *d, bool set_id, int argc, char **argv,
 		return main_fail(d, &why);
 	if (!stepped)
 		return main_fail(d, &down);
-	if (configured && !check_names(d, &why))
+	/* --setup names a provider by --transport */
+	if (configured && options->command != COMMAND_SETUP &&
+	    !check_names(d, &why))
 		return main_fail(d, &why);
 	return commands[options->command].run(d);
 }

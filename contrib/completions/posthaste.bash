@@ -5,11 +5,11 @@
 
 _posthaste_plain='
 	-t --read-recipients -i -oi --read-envelope-from -bm -bs --require-tls --dry-run -v -odi -odb -odq -odd
-	-bp --check --explain -bv --json --systemd-creds -bi -I --help --version'
+	-bp --check --explain -bv --json --yes --systemd-creds -bi -I --help --version'
 _posthaste_valued='
 	-f -r -F -B -a --account --transport -N -R -V -q --show --hold
 	--release --remove --retry --probe --dnscheck --configure --login
-	--store-password -C --config'
+	--setup --store-password -C --config'
 
 # the configuration's sections of a kind, by the file that -C names, if any
 _posthaste_sections()
@@ -52,7 +52,7 @@ _posthaste()
 	-B)		words='7BIT 8BITMIME' ;;
 	-N)		words='never success failure delay' ;;
 	-R)		words='full hdrs' ;;
-	-f|-r|-F|-V|--configure)
+	-f|-r|-F|-V|--configure|--setup)
 			words= ;;
 	*)		words="$_posthaste_plain $_posthaste_valued" ;;
 	esac

@@ -65,6 +65,8 @@ _arguments -S -A '-*' \
 	'--dnscheck=[hold the configuration against DNS]:domain: _posthaste_sections domain' \
 	'--login=[log a transport in]:transport: _posthaste_sections transport' \
 	'--configure=[print a configuration for an address]:address:' \
+	'--setup=[from an address to a message that arrived]:address:' \
+	'--yes[ask nothing, take every default]' \
 	'--store-password=[ask for a password and store it]:transport: _posthaste_sections transport' \
 	'--systemd-creds[store it as an encrypted credential]' \
 	'--json[print the report as JSON]' \

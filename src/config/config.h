@@ -124,6 +124,7 @@ struct config {
 	bool user_file;           /* a user's own file: own queue */
 	bool named_file;          /* -C with neither that nor the system's: a
 				   * queue only where it names one */
+	const char *system_file;  /* SYSCONFDIR/posthaste.conf, of whom asked */
 	char *secrets;            /* the directory of password files that no
 				   * key names; NULL: none */
 	bool url_ignored;         /* POSTHASTE_URL is set and not used: root

@@ -159,7 +159,8 @@ bool config_load(const struct config_place *place, struct config *config,
 	struct outcome fault;
 	size_t i;
 
-	*config = (struct config){ .set = mem_alloc(sizeof(*config->set)) };
+	*config = (struct config){ .set = mem_alloc(sizeof(*config->set)),
+				   .system_file = place->system_file };
 	/* whose file it is may depend on it: no answer is not "no home" */
 	if (!user_home(&home, why))
 		return false;

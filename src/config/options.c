@@ -249,6 +249,8 @@ static void check_combination(struct parse *p)
 		misuse(p, "-t cannot go together with %s", chosen);
 	if (o->dry_run && o->command != COMMAND_SEND)
 		misuse(p, "--dry-run cannot go together with %s", chosen);
+	if (o->yes && o->command != COMMAND_SETUP)
+		misuse(p, "--yes goes together with --setup");
 	if (o->systemd_creds && o->command != COMMAND_STORE_PASSWORD)
 		misuse(p, "--systemd-creds goes together with "
 		       "--store-password");

@@ -25,6 +25,7 @@ enum command {
 	COMMAND_PROBE,
 	COMMAND_DNSCHECK,
 	COMMAND_CONFIGURE,
+	COMMAND_SETUP,
 	COMMAND_STORE_PASSWORD,
 	COMMAND_LOGIN,
 	COMMAND_SHOW,
@@ -65,6 +66,7 @@ struct options {
 	const char *transport;        /* --transport */
 	bool dry_run;
 	bool json;
+	bool yes;                     /* --setup asks nothing */
 	bool systemd_creds;           /* --store-password encrypts */
 	bool require_tls;
 

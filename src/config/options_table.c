@@ -192,6 +192,13 @@ static const struct known_option table[] = {
 	{ .word = "--login", NEEDS("NAME"), .group = GROUP_SETUP,
 	  COMMAND(LOGIN),
 	  .help = "log a transport with oauth in, at its issuer" },
+	{ .word = "--setup", NEEDS("ADDRESS"), .group = GROUP_SETUP,
+	  COMMAND(SETUP),
+	  .help = "from an address to a message that arrived: find the "
+		  "provider, write the configuration, send a test" },
+	{ .word = "--yes", .group = GROUP_SETUP, FLAG(yes),
+	  .help = "with --setup: ask nothing, take every default; the "
+		  "password is the first line of standard input" },
 	{ .word = "--store-password", NEEDS("NAME"), .group = GROUP_SETUP,
 	  COMMAND(STORE_PASSWORD),
 	  .help = "ask for a transport's password and store it in a file "

@@ -100,6 +100,12 @@ static void add_secret(const struct finding *f, const struct configuring *how,
 
 	if (logs_in(f, how))
 		buf_addf(out, "oauth = %s\n", f->issuer);
+	if (logs_in(f, how) && how->client)
+		buf_addf(out, "oauth_client_id = %s\n", how->client);
+	if (logs_in(f, how) && how->client && !strcmp(f->issuer, "google"))
+		buf_addf(out, "oauth_client_secret_file = %s/%s.client\n",
+			 how->secrets ? how->secrets : DIRECTORY "/posthaste",
+			 configure_name(f));
 	if (logs_in(f, how) && !how->done)
 		buf_addf(out, "; token_command = oama access %s\n", word);
 	else if (f->token && !logs_in(f, how))
@@ -127,8 +133,6 @@ void configure_text(const struct finding *f, const struct configuring *how,
 	buf_addf(out, "\n# Mail for root and other local users, as cron sends "
 		 "it, comes to you.\n[general]\ndefault_recipient = %s\n\n",
 		 f->address);
-	if (how->queued)
-		buf_adds(out, "[queue]\nqueue = always\n\n");
 	buf_addf(out, "[account default]\nfrom = %s\n\n", f->address);
 	buf_addf(out, "[route all]\ntransport = %s\n\n", name);
 	buf_addf(out, "[transport %s]\nkind = %s\nhost = %s\nport = %u\n",

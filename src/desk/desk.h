@@ -22,6 +22,7 @@ struct desk {
 	const struct config *config;
 	const struct transport *transport[2]; /* --transport; [0] NULL: the
 				       * routes count */
+	const struct config_place *place; /* where configurations are */
 	struct caller *caller;        /* who called, before root stepped down */
 	bool no_input;                /* descriptor 0 was closed */
 };
@@ -30,14 +31,25 @@ int desk_send(const struct desk *d);        /* send.c, also --dry-run */
 int desk_smtpd(const struct desk *d);       /* smtpd.c, -bs */
 int desk_list(const struct desk *d);        /* mailq.c, -bp */
 int desk_run(const struct desk *d);         /* runner.c, -q */
+/* Opens a session by the transport, as --probe does. */
+bool desk_probe_transport(const struct desk *d, const struct transport *t,
+			  struct outcome *why) MUST_CHECK;
 int desk_check(const struct desk *d);       /* check.c */
 int desk_explain(const struct desk *d);     /* explain.c, -bv */
 int desk_probe(const struct desk *d);       /* probe.c */
 int desk_dnscheck(const struct desk *d);    /* dnscheck.c */
 int desk_configure(const struct desk *d);   /* configure.c */
 int desk_login(const struct desk *d);       /* login.c */
+int desk_setup(const struct desk *d);       /* setup.c */
 int desk_store_password(const struct desk *d); /* store.c */
 int desk_administer(const struct desk *d);  /* admin.c, --show and others */
+
+/* Root with the system's configuration becomes the queue's owner before it
+ * touches queue, secrets, network or a log file that he could have put
+ * another name in the place of. login: he will log in, which needs a place
+ * that is his. stepdown.c */
+bool desk_step_down(const struct config *c, bool login, struct outcome *why)
+	MUST_CHECK;
 
 /* --- print.c --- */
 

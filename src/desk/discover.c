@@ -22,6 +22,8 @@ struct search {
 	const char *domain;
 	struct finding found;
 	char near[600];            /* what answered, and why it will not do */
+	char unheard[160];         /* is there, and answers on no port */
+	char dns_fault[128];       /* DNS gave no answer about the domain */
 };
 
 static struct transport a_transport(enum kind kind, char **host)
@@ -88,6 +90,8 @@ static const struct provider *known_by_mx(struct search *s)
 	size_t i;
 
 	dns_query(run_dns(&s->run), s->domain, DNS_MX, &a);
+	if (a.status == DNS_FAILED)
+		snprintf(s->dns_fault, sizeof(s->dns_fault), "%s", a.words);
 	for (i = 0; i < a.n && !p; i++)
 		if (a.record[i].name)
 			p = provider_of_mx(a.record[i].name);
@@ -171,6 +175,9 @@ static bool answers(struct search *s, struct host *h, enum kind kind)
 	} else if (why.stage != STAGE_CONNECT) {
 		snprintf(s->near, sizeof(s->near), "; %.100s port %u: %.400s",
 			 h->name, h->port, why.text);
+	} else if (!s->unheard[0]) {
+		snprintf(s->unheard, sizeof(s->unheard), "; %.100s is there "
+			 "and silent: are the ports blocked?", h->name);
 	}
 	link_close(&link);
 	return open;
@@ -229,12 +236,18 @@ static bool find_provider(struct search *s, struct outcome *why)
 		return true;
 	if (s->found.provider && s->found.provider->none)
 		return finding_usable(&s->found, why);
+	if (s->dns_fault[0]) {
+		outcome_fail(why, STAGE_DNS, EX_TEMPFAIL, "%.100s: DNS gives "
+			     "no answer: %s", s->domain, s->dns_fault);
+		why->no_network = dns_no_network(run_dns(&s->run));
+		return false;
+	}
 	return outcome_fail(why, STAGE_DNS, EX_NOHOST,
 			    "found no server that takes mail of %.100s users: "
 			    "no SRV records, no known provider, and neither "
 			    "mail., smtp. nor submission.%.100s answers on "
 			    "ports 465 and 587 as it should%s", s->domain,
-			    s->domain, s->near);
+			    s->domain, s->near[0] ? s->near : s->unheard);
 }
 
 bool finding_usable(const struct finding *f, struct outcome *why)
@@ -256,6 +269,15 @@ void finding_of_provider(struct finding *f, const struct provider *p,
 	f->token = p->token;
 	f->issuer = p->issuer;
 	f->foreign = false;
+	snprintf(f->how, sizeof(f->how), "%s", how);
+}
+
+void finding_of_host(struct finding *f, const char *host, const char *how)
+{
+	free(f->host);
+	f->host = mem_string(host);
+	f->port = 465;
+	f->kind = KIND_SUBMISSIONS;
 	snprintf(f->how, sizeof(f->how), "%s", how);
 }
 

@@ -35,6 +35,8 @@ bool discover(const struct desk *d, const char *address, struct finding *f,
 /* A provider that somebody named. */
 void finding_of_provider(struct finding *f, const struct provider *p,
 			 const char *how);
+/* A host that somebody named: submission over TLS. */
+void finding_of_host(struct finding *f, const char *host, const char *how);
 /* EX_UNAVAILABLE: the provider takes no mail from programs. */
 bool finding_usable(const struct finding *f, struct outcome *why) MUST_CHECK;
 void finding_release(struct finding *f);

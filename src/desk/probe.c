@@ -293,6 +293,21 @@ static void show_text(struct probe *p)
 			!p->link.params.authenticate);
 }
 
+bool desk_probe_transport(const struct desk *d, const struct transport *t,
+			  struct outcome *why)
+{
+	struct probe p = { .d = d, .t = t, .domain = mem_string("") };
+
+	desk_run_init(d, &p.run);
+	(void)connect_to(&p);
+	link_close(&p.link);
+	hosts_release(&p.hosts);
+	desk_run_release(&p.run);
+	free(p.domain);
+	*why = p.why;
+	return p.open;
+}
+
 int desk_probe(const struct desk *d)
 {
 	struct probe p = { .d = d, .out = BUF(OUTPUT_MAX) };

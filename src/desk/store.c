@@ -257,12 +257,39 @@ static bool write_file(const struct store *s, const struct buf *text,
 			    " (a directory on the way is another user's)" : "");
 }
 
+static bool ask_and_write(const struct store *s, const char *question,
+			  struct outcome *why)
+{
+	struct buf text = BUF_SECRET(128 * 1024);
+	char *secret = NULL;
+	bool done = secret_ask(question, &secret, why);
+
+	if (done) {
+		buf_adds(&text, secret);
+		buf_addc(&text, '\n');
+		done = write_file(s, &text, why);
+	}
+	buf_release(&text);
+	mem_wipe_string(secret);
+	return done;
+}
+
+bool store_secret(const struct config *c, const char *path,
+		  const char *question, struct outcome *why)
+{
+	struct store s = { .config = c, .path = mem_string(path) };
+	bool done = store_owner(c, &s.owner, &s.group, why) &&
+		    ask_and_write(&s, question, why);
+
+	free(s.path);
+	return done;
+}
+
 bool store_password(const struct config *c, const char *name,
 		    struct outcome *why)
 {
 	struct store s = { .config = c };
-	struct buf text = BUF_SECRET(128 * 1024);
-	char *question = NULL, *password = NULL;
+	char *question = NULL;
 	bool done = false;
 
 	if (!find_transport(&s, name, why) || !find_file(&s, why) ||
@@ -271,14 +298,8 @@ bool store_password(const struct config *c, const char *name,
 	question = mem_printf("Password of %s (transport %s): ",
 			      s.transport->username ? s.transport->username :
 			      "nobody", name);
-	if (!secret_ask(question, &password, why))
-		goto out;
-	buf_adds(&text, password);
-	buf_addc(&text, '\n');
-	done = write_file(&s, &text, why);
+	done = ask_and_write(&s, question, why);
 out:
-	buf_release(&text);
-	mem_wipe_string(password);
 	free(question);
 	free(s.path);
 	return done;

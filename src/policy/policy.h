@@ -331,4 +331,25 @@ struct claim {
  * much, who has waited longer. */
 bool policy_claim_before(const struct claim *a, const struct claim *b);
 
+/* --- setting up --- */
+
+/* What a machine has that could run a queue. */
+struct runner_facts {
+	bool root;                  /* for the machine; else for one person */
+	bool queue_owned;           /* the machine's queue has an owner */
+	bool systemd;               /* runs */
+	bool units;                 /* contrib/systemd is installed */
+	bool user_systemd;          /* runs for this person */
+	bool crontab;               /* the command */
+	bool cron_d;                /* /etc/cron.d */
+};
+enum queue_runner { RUNNER_NONE, RUNNER_UNITS, RUNNER_USER_TIMER, RUNNER_CRON_D,
+	      RUNNER_CRONTAB };
+enum queue_runner policy_runner(const struct runner_facts *f);
+/* What a person can do about a failure while a transport is set up, in words:
+ * NULL where the failure's own say it. */
+const char *policy_setup_advice(const struct outcome *why);
+/* Whether another password could help. */
+bool policy_setup_password(const struct outcome *why);
+
 #endif

@@ -21,7 +21,8 @@ import house  # noqa: E402
 
 MESSAGE = "From: you@gmail.com\nTo: someone@example.net\nSubject: s\n\nhi\n"
 # commands that need a network, which there is none of; what they may end with
-OFFLINE = {"posthaste --probe": {75}, "posthaste -ti": {0, 75},
+OFFLINE = {"posthaste --setup": {64},  # nobody to ask
+           "posthaste --probe": {75}, "posthaste -ti": {0, 75},
            "posthaste -i someone": {0, 75},
            "posthaste --explain": {0},
            "sudo posthaste --dnscheck": {0, 1}}

@@ -43,11 +43,11 @@ class Dns:
     """Answers from {"name TYPE": [text]}, with AD if signed; a text of
     SERVFAIL is one, and a zone of None never answers."""
 
-    def __init__(self, zone, signed=False):
+    def __init__(self, zone, signed=False, port=0):
         self.zone, self.signed = zone, signed
         self.asked = []                 # "name TYPE"
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
+        self.socket.bind(("127.0.0.1", port))
         self.port = self.socket.getsockname()[1]
         self.wake, self.stopper = socket.socketpair()
         self.thread = threading.Thread(target=self.serve)

@@ -41,7 +41,7 @@ static const char *const commands[] = {
 	[COMMAND_RUN] = "run", [COMMAND_CHECK] = "check",
 	[COMMAND_EXPLAIN] = "explain", [COMMAND_PROBE] = "probe",
 	[COMMAND_DNSCHECK] = "dnscheck", [COMMAND_CONFIGURE] = "configure",
-	[COMMAND_STORE_PASSWORD] = "store",
+	[COMMAND_SETUP] = "setup", [COMMAND_STORE_PASSWORD] = "store",
 	[COMMAND_LOGIN] = "login",
 	[COMMAND_SHOW] = "show", [COMMAND_HOLD] = "hold",
 	[COMMAND_RELEASE] = "release", [COMMAND_REMOVE] = "remove",
@@ -92,6 +92,7 @@ static void describe(struct buf *b, const struct options *o)
 	add_flag(b, "dry", o->dry_run);
 	add_flag(b, "json", o->json);
 	add_flag(b, "rtls", o->require_tls);
+	add_flag(b, "yes", o->yes);
 	add_flag(b, "creds", o->systemd_creds);
 	for (i = 0; i < o->operands; i++)
 		buf_addf(b, " [%s]", o->operand[i]);
@@ -265,6 +266,9 @@ static void test_commands(void **state)
 		{ "s|--probe|--json", "probe json" },
 		{ "s|--dnscheck|x.org", "dnscheck arg=<x.org>" },
 		{ "s|--configure|a@b", "configure arg=<a@b>" },
+		{ "s|--setup|a@b|--yes", "setup arg=<a@b> yes" },
+		{ "s|--setup|a@b|--transport|gmail",
+		  "setup arg=<a@b> transport=<gmail>" },
 		{ "s|--store-password|relay", "store arg=<relay>" },
 		{ "s|--store-password=relay|--systemd-creds",
 		  "store arg=<relay> creds" },

@@ -934,9 +934,91 @@ static void test_schedule(void **state)
 	assert_false(policy_expired(&c, 1, 1999));
 }
 
+/* --- setting up --- */
+
+static void test_runner(void **state)
+{
+	static const struct {
+		struct runner_facts f;
+		enum queue_runner want;
+	} rows[] = {
+		{ { 0 }, RUNNER_NONE },
+		{ { .crontab = true }, RUNNER_CRONTAB },
+		{ { .crontab = true, .user_systemd = true },
+		  RUNNER_USER_TIMER },
+		/* what is the machine's is nothing to one person */
+		{ { .systemd = true, .units = true, .cron_d = true,
+		    .queue_owned = true }, RUNNER_NONE },
+		{ { .root = true, .queue_owned = true, .systemd = true,
+		    .units = true, .cron_d = true }, RUNNER_UNITS },
+		{ { .root = true, .queue_owned = true, .systemd = true,
+		    .cron_d = true }, RUNNER_CRON_D },
+		{ { .root = true, .queue_owned = true, .units = true },
+		  RUNNER_NONE },
+		/* nor is one person's to the machine */
+		{ { .root = true, .queue_owned = true, .crontab = true,
+		    .user_systemd = true }, RUNNER_NONE },
+		{ { .root = true, .systemd = true, .units = true,
+		    .cron_d = true }, RUNNER_NONE },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		assert_int_equal(policy_runner(&rows[i].f), rows[i].want);
+}
+
+static void test_setup_advice(void **state)
+{
+	static const struct {
+		struct outcome why;
+		const char *has;     /* NULL: no advice */
+		bool password;
+	} rows[] = {
+		{ { .stage = STAGE_LOCAL, .exit = EX_USAGE }, NULL, false },
+		{ { .stage = STAGE_DNS, .exit = EX_NOHOST },
+		  "Ask the provider", false },
+		{ { .stage = STAGE_DNS, .exit = EX_TEMPFAIL },
+		  "/etc/resolv.conf", false },
+		{ { .stage = STAGE_DNS, .exit = EX_TEMPFAIL,
+		    .no_network = true }, "no way to the network", false },
+		{ { .stage = STAGE_CONNECT, .exit = EX_TEMPFAIL },
+		  "ports 465 and 587", false },
+		{ { .stage = STAGE_CONNECT, .exit = EX_TEMPFAIL,
+		    .no_route = true }, "no way to the network", false },
+		{ { .stage = STAGE_TLS, .exit = EX_TEMPFAIL },
+		  "ca-certificates", false },
+		{ { .stage = STAGE_HELLO, .exit = EX_TEMPFAIL },
+		  "this machine's address", false },
+		{ { .stage = STAGE_AUTH, .exit = EX_NOPERM, .code = 535 },
+		  "app password", true },
+		/* nobody said that the password is wrong */
+		{ { .stage = STAGE_AUTH, .exit = EX_NOPERM }, "in common",
+		  false },
+		{ { .stage = STAGE_AUTH, .exit = EX_TEMPFAIL, .code = 454 },
+		  "asked later", false },
+		{ { .stage = STAGE_RCPT, .exit = EX_NOUSER, .code = 550 },
+		  "not the message", false },
+	};
+	const char *advice;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		advice = policy_setup_advice(&rows[i].why);
+		assert_int_equal(advice != NULL, rows[i].has != NULL);
+		if (advice)
+			assert_non_null(strstr(advice, rows[i].has));
+		assert_int_equal(policy_setup_password(&rows[i].why),
+				 rows[i].password);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_runner),
+		cmocka_unit_test(test_setup_advice),
 		cmocka_unit_test(test_domain_matches),
 		cmocka_unit_test(test_account),
 		cmocka_unit_test(test_route),
