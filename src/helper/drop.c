@@ -18,36 +18,6 @@
 
 /* --- a clean start --- */
 
-static bool open_standard(void)
-{
-	int fd;
-
-	do {
-		fd = open("/dev/null", O_RDWR);
-	} while (fd >= 0 && fd <= 2);
-	if (fd < 0)
-		return false;
-	close(fd);
-	return true;
-}
-
-static void clean_signals(void)
-{
-	struct sigaction plain = { .sa_handler = SIG_DFL };
-	struct sigaction ignore = { .sa_handler = SIG_IGN };
-	sigset_t none;
-	int i;
-
-	for (i = 1; i < NSIG; i++)
-		sigaction(i, &plain, NULL);
-	sigaction(SIGPIPE, &ignore, NULL);
-	sigaction(SIGXFSZ, &ignore, NULL);
-	sigaction(SIGHUP, &ignore, NULL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	alarm(0);
-}
-
 /* A limit that the caller lowered is raised as far as that is possible; a
  * file must not end where it says. */
 static void clean_limit(int which, rlim_t wanted)
@@ -62,9 +32,27 @@ static void clean_limit(int which, rlim_t wanted)
 
 static bool clean(void)
 {
-	if (clearenv() != 0 || !open_standard())
+	struct sigaction plain = { .sa_handler = SIG_DFL };
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	sigset_t none;
+	int i, fd;
+
+	if (clearenv() != 0)
 		return false;
-	clean_signals();
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= 2);
+	if (fd < 0)
+		return false;
+	close(fd);
+	for (i = 1; i < NSIG; i++)
+		sigaction(i, &plain, NULL);
+	sigaction(SIGPIPE, &ignore, NULL);
+	sigaction(SIGXFSZ, &ignore, NULL);
+	sigaction(SIGHUP, &ignore, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	alarm(0);
 	clean_limit(RLIMIT_CORE, 0);
 	clean_limit(RLIMIT_FSIZE, RLIM_INFINITY);
 	clean_limit(RLIMIT_NOFILE, 256);

@@ -72,36 +72,6 @@ static bool option_number(const char *text, long most, long *value)
 	       *value <= most;
 }
 
-static bool read_option(int c, char *value, struct request *r)
-{
-	switch (c) {
-	case 'c':
-		r->ca_file = value;
-		return true;
-	case 'p':
-		return option_number(value, 65535, &r->port);
-	case 't':
-		return option_number(value, TIME_MAX, &r->time);
-	case 'x':
-		r->proxy.host = value;
-		return true;
-	case 'q':
-		return option_number(value, 65535, &r->proxy.port);
-	case 'a':
-		if (r->proxy.addresses == ADDRESSES_MAX)
-			return false;
-		r->proxy.address[r->proxy.addresses++] = value;
-		return true;
-	case 'n':
-		r->proxy.names = true;
-		return true;
-	case 'u':
-		r->proxy.authenticates = true;
-		return true;
-	}
-	return false;
-}
-
 /* What becomes part of a URL. */
 static bool is_host(const char *text, const char *others)
 {
@@ -119,7 +89,38 @@ static bool read_arguments(int argc, char **argv, struct request *r)
 	int c;
 
 	while ((c = getopt(argc, argv, "+c:p:t:x:q:a:nu")) != -1)
-		ok = ok && read_option(c, optarg, r);
+		switch (c) {
+		case 'c':
+			r->ca_file = optarg;
+			break;
+		case 'p':
+			ok = ok && option_number(optarg, 65535, &r->port);
+			break;
+		case 't':
+			ok = ok && option_number(optarg, TIME_MAX, &r->time);
+			break;
+		case 'x':
+			r->proxy.host = optarg;
+			break;
+		case 'q':
+			ok = ok && option_number(optarg, 65535,
+						 &r->proxy.port);
+			break;
+		case 'a':
+			ok = ok && r->proxy.addresses < ADDRESSES_MAX;
+			if (ok)
+				r->proxy.address[r->proxy.addresses++] =
+					optarg;
+			break;
+		case 'n':
+			r->proxy.names = true;
+			break;
+		case 'u':
+			r->proxy.authenticates = true;
+			break;
+		default:
+			ok = false;
+		}
 	if (!ok || argc - optind < 1)
 		return false;
 	r->host = argv[optind];
@@ -139,13 +140,6 @@ static bool read_credential(char line[CREDENTIAL_MAX])
 		return false;
 	line[strcspn(line, "\n")] = '\0';
 	return true;
-}
-
-/* A user name without a password is what separates streams in Tor. */
-static bool read_credentials(struct request *r)
-{
-	return read_credential(r->proxy.username) && r->proxy.username[0] &&
-	       read_credential(r->proxy.password);
 }
 
 static size_t take_body(char *data, size_t size, size_t n, void *context)
@@ -181,18 +175,6 @@ static struct curl_slist *add_resolve(struct curl_slist *list,
 	return curl_slist_append(list, line);
 }
 
-static bool is_type_text(CURL *c)
-{
-	static const char wanted[] = "text/plain";
-	const size_t n = sizeof(wanted) - 1;
-	char *type = NULL;
-
-	if (curl_easy_getinfo(c, CURLINFO_CONTENT_TYPE, &type) || !type)
-		return false;
-	return !strncasecmp(type, wanted, n) &&
-	       (!type[n] || type[n] == ';' || type[n] == ' ');
-}
-
 /* --- the certificate --- */
 
 /* An element of DER. */
@@ -224,34 +206,28 @@ static bool der_next(struct der *in, struct der *out)
 	return true;
 }
 
-/* Whether what follows the OID of subjectAltName (RFC 5280 4.2.1.6) has a
+/* Whether what follows an OID of subjectAltName (RFC 5280 4.2.1.6) has a
  * dNSName. */
-static bool has_dns_name(struct der in)
-{
-	enum { BOOLEAN = 1, OCTETS = 4, SEQUENCE = 0x30, DNS_NAME = 0x82 };
-	struct der value, names, name;
-
-	if (!der_next(&in, &value) ||
-	    (value.tag == BOOLEAN && !der_next(&in, &value)) ||
-	    value.tag != OCTETS || !der_next(&value, &names) ||
-	    names.tag != SEQUENCE)
-		return false;
-	while (der_next(&names, &name))
-		if (name.tag == DNS_NAME)
-			return true;
-	return false;
-}
-
 static bool der_names_hosts(const unsigned char *der, size_t n)
 {
+	enum { BOOLEAN = 1, OCTETS = 4, SEQUENCE = 0x30, DNS_NAME = 0x82 };
 	static const unsigned char oid[] = { 0x06, 0x03, 0x55, 0x1d, 0x11 };
+	struct der in, value, names, name;
 	size_t i;
 
-	for (i = 0; i + sizeof(oid) <= n; i++)
-		if (!memcmp(der + i, oid, sizeof(oid)) &&
-		    has_dns_name((struct der){ 0, der + i + sizeof(oid),
-					       der + n }))
-			return true;
+	for (i = 0; i + sizeof(oid) <= n; i++) {
+		if (memcmp(der + i, oid, sizeof(oid)))
+			continue;
+		in = (struct der){ 0, der + i + sizeof(oid), der + n };
+		if (!der_next(&in, &value) ||
+		    (value.tag == BOOLEAN && !der_next(&in, &value)) ||
+		    value.tag != OCTETS || !der_next(&value, &names) ||
+		    names.tag != SEQUENCE)
+			continue;
+		while (der_next(&names, &name))
+			if (name.tag == DNS_NAME)
+				return true;
+	}
 	return false;
 }
 
@@ -298,7 +274,10 @@ static bool certificate_names_hosts(CURL *c)
 
 static int fetch_status(CURL *c, CURLcode rc, const struct body *b)
 {
+	static const char text[] = "text/plain";
+	const size_t n = sizeof(text) - 1;
 	long status = 0;
+	char *type = NULL;
 
 	if (rc == CURLE_PEER_FAILED_VERIFICATION ||
 	    rc == CURLE_SSL_CACERT_BADFILE || rc == CURLE_SSL_ISSUER_ERROR)
@@ -308,7 +287,10 @@ static int fetch_status(CURL *c, CURLcode rc, const struct body *b)
 	if (!certificate_names_hosts(c))
 		return EX_NOPERM;
 	if (curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status) ||
-	    status != 200 || b->full || !is_type_text(c))
+	    status != 200 || b->full ||
+	    curl_easy_getinfo(c, CURLINFO_CONTENT_TYPE, &type) || !type ||
+	    strncasecmp(type, text, n) ||
+	    (type[n] && type[n] != ';' && type[n] != ' '))
 		return EX_DATAERR;
 	if (fwrite(b->data, 1, b->n, stdout) != b->n || fflush(stdout))
 		return EX_IOERR;
@@ -316,30 +298,9 @@ static int fetch_status(CURL *c, CURLcode rc, const struct body *b)
 }
 
 /* Without CURLOPT_NOPROXY the environment could lead past the proxy. */
-static void set_proxy(CURL *c, const struct request *r)
-{
-	char url[320];
-	const bool v6 = r->proxy.host && strchr(r->proxy.host, ':');
-
-	if (!r->proxy.host) {
-		curl_easy_setopt(c, CURLOPT_PROXY, "");
-		return;
-	}
-	snprintf(url, sizeof(url), "socks5%s://%s%.255s%s:%ld",
-		 r->proxy.names ? "h" : "", v6 ? "[" : "", r->proxy.host,
-		 v6 ? "]" : "", r->proxy.port);
-	curl_easy_setopt(c, CURLOPT_PROXY, url);
-	curl_easy_setopt(c, CURLOPT_NOPROXY, "");
-	curl_easy_setopt(c, CURLOPT_SOCKS5_AUTH, r->proxy.authenticates ?
-			 CURLAUTH_BASIC : CURLAUTH_NONE);
-	if (r->proxy.authenticates) {
-		curl_easy_setopt(c, CURLOPT_PROXYUSERNAME, r->proxy.username);
-		curl_easy_setopt(c, CURLOPT_PROXYPASSWORD, r->proxy.password);
-	}
-}
-
 static void set_up(CURL *c, const struct request *r, struct body *b)
 {
+	const bool v6 = r->proxy.host && strchr(r->proxy.host, ':');
 	char url[512];
 
 	snprintf(url, sizeof(url),
@@ -359,7 +320,21 @@ static void set_up(CURL *c, const struct request *r, struct body *b)
 		curl_easy_setopt(c, CURLOPT_CAINFO, r->ca_file);
 		curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
 	}
-	set_proxy(c, r);
+	if (!r->proxy.host) {
+		curl_easy_setopt(c, CURLOPT_PROXY, "");
+		return;
+	}
+	snprintf(url, sizeof(url), "socks5%s://%s%.255s%s:%ld",
+		 r->proxy.names ? "h" : "", v6 ? "[" : "", r->proxy.host,
+		 v6 ? "]" : "", r->proxy.port);
+	curl_easy_setopt(c, CURLOPT_PROXY, url);
+	curl_easy_setopt(c, CURLOPT_NOPROXY, "");
+	curl_easy_setopt(c, CURLOPT_SOCKS5_AUTH, r->proxy.authenticates ?
+			 CURLAUTH_BASIC : CURLAUTH_NONE);
+	if (r->proxy.authenticates) {
+		curl_easy_setopt(c, CURLOPT_PROXYUSERNAME, r->proxy.username);
+		curl_easy_setopt(c, CURLOPT_PROXYPASSWORD, r->proxy.password);
+	}
 }
 
 static long milliseconds(void)
@@ -413,29 +388,14 @@ static CURLcode perform_each(CURL *c, const struct request *r,
 	return rc;
 }
 
-static int fetch_by_https(const struct request *r)
-{
-	static struct body body;
-	CURL *c = curl_easy_init();
-	int status = EX_SOFTWARE;
-	CURLcode rc;
-
-	if (c && !ALLOW_HTTPS_ALONE(c)) {
-		set_up(c, r, &body);
-		rc = r->proxy.host && !r->proxy.names ?
-		     perform_each(c, r, &body) :
-		     perform(c, r, r->time, r->address, r->addresses, &body);
-		status = fetch_status(c, rc, &body);
-	}
-	curl_easy_cleanup(c);
-	return status;
-}
-
 int main(int argc, char **argv)
 {
+	static struct body body;
 	struct request r = { .port = 443, .time = TIME_MAX,
 			     .proxy.port = 1080 };
-	int status;
+	int status = EX_SOFTWARE;
+	CURLcode rc;
+	CURL *c;
 
 	/* proxies, CA files, keys: libcurl and what is below it would take
 	 * them from there */
@@ -448,11 +408,22 @@ int main(int argc, char **argv)
 		      stderr);
 		return EX_USAGE;
 	}
-	if (r.proxy.authenticates && !read_credentials(&r))
+	/* a user name without a password is what separates streams in Tor */
+	if (r.proxy.authenticates &&
+	    (!read_credential(r.proxy.username) || !r.proxy.username[0] ||
+	     !read_credential(r.proxy.password)))
 		return EX_USAGE;
 	if (curl_global_init(CURL_GLOBAL_DEFAULT))
 		return EX_SOFTWARE;
-	status = fetch_by_https(&r);
+	c = curl_easy_init();
+	if (c && !ALLOW_HTTPS_ALONE(c)) {
+		set_up(c, &r, &body);
+		rc = r.proxy.host && !r.proxy.names ?
+		     perform_each(c, &r, &body) :
+		     perform(c, &r, r.time, r.address, r.addresses, &body);
+		status = fetch_status(c, rc, &body);
+	}
+	curl_easy_cleanup(c);
 	curl_global_cleanup();
 	return status;
 }

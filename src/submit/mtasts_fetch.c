@@ -33,20 +33,28 @@ struct fetch {
 	int64_t time;              /* ms */
 };
 
-static bool fail(struct outcome *why, const char *host, const char *what)
+static bool no_policy(struct outcome *why, const char *host, const char *what)
 {
 	return outcome_fail(why, STAGE_DNS, EX_UNAVAILABLE,
 			    "no policy from %s: %s", host, what);
 }
 
-/* --- the proxy --- */
-
+/* What goes by a proxy goes by it whole: a policy fetched directly would
+ * tell its server who asks. */
 static bool find_proxy(struct fetch *f, struct outcome *why)
 {
+	const struct transport *t = f->through;
 	struct net_addresses found = { 0 };
 	char text[64];
 	size_t i;
 
+	f->proxy = t ? transport_proxy(t) : NULL;
+	if (!f->proxy)
+		return true;
+	f->proxy_names = transport_proxy_dns(t);
+	if (t->proxy_username)
+		buf_addf(&f->credentials, "%s\n%s\n", t->proxy_username,
+			 t->proxy_password ? t->proxy_password : "");
 	if (!net_lookup(f->proxy->host, f->proxy->port, FAMILY_ANY,
 			clock_in(f->time), &found, why))
 		return false;
@@ -57,24 +65,6 @@ static bool find_proxy(struct fetch *f, struct outcome *why)
 	net_addresses_release(&found);
 	return true;
 }
-
-/* What goes by a proxy goes by it whole: a policy fetched directly would
- * tell its server who asks. */
-static bool take_proxy(struct fetch *f, struct outcome *why)
-{
-	const struct transport *t = f->through;
-
-	f->proxy = t ? transport_proxy(t) : NULL;
-	if (!f->proxy)
-		return true;
-	f->proxy_names = transport_proxy_dns(t);
-	if (t->proxy_username)
-		buf_addf(&f->credentials, "%s\n%s\n", t->proxy_username,
-			 t->proxy_password ? t->proxy_password : "");
-	return find_proxy(f, why);
-}
-
-/* --- the host --- */
 
 static void find_addresses(struct run *run, const char *host,
 			   struct list *out)
@@ -109,23 +99,6 @@ static void add_option(struct list *argv, const char *name,
 	list_add(argv, value);
 }
 
-static void add_proxy(const struct fetch *f, struct list *argv)
-{
-	size_t i;
-
-	if (!f->proxy)
-		return;
-	add_option(argv, "-x", f->proxy->host);
-	list_add(argv, "-q");
-	add_number(argv, f->proxy->port);
-	for (i = 0; i < f->proxy_address.n; i++)
-		add_option(argv, "-a", f->proxy_address.item[i]);
-	if (f->proxy_names)
-		list_add(argv, "-n");
-	if (f->credentials.len)
-		list_add(argv, "-u");
-}
-
 static void make_argv(const struct fetch *f, struct list *argv)
 {
 	const struct config *c = f->run->config;
@@ -137,7 +110,17 @@ static void make_argv(const struct fetch *f, struct list *argv)
 	add_number(argv, c->tls.mta_sts_port);
 	list_add(argv, "-t");
 	add_number(argv, f->time);
-	add_proxy(f, argv);
+	if (f->proxy) {
+		add_option(argv, "-x", f->proxy->host);
+		list_add(argv, "-q");
+		add_number(argv, f->proxy->port);
+		for (i = 0; i < f->proxy_address.n; i++)
+			add_option(argv, "-a", f->proxy_address.item[i]);
+		if (f->proxy_names)
+			list_add(argv, "-n");
+		if (f->credentials.len)
+			list_add(argv, "-u");
+	}
 	list_add(argv, f->host);
 	for (i = 0; i < f->address.n; i++)
 		list_add(argv, f->address.item[i]);
@@ -145,24 +128,8 @@ static void make_argv(const struct fetch *f, struct list *argv)
 
 /* --- the helper --- */
 
-static const char *fetch_meaning(int status)
-{
-	switch (status) {
-	case EX_DATAERR:
-		return "it gives no policy";
-	case EX_NOPERM:
-		return "its certificate is not valid";
-	case EX_TEMPFAIL:
-		return "it does not answer";
-	case 126:
-	case 127:
-		return "posthaste-fetch is not installed";
-	}
-	return "posthaste-fetch failed";
-}
-
 /* Its standard error is for whoever runs it by hand. */
-static bool run_helper(const struct fetch *f, const struct list *arguments,
+static bool run_fetch(const struct fetch *f, const struct list *arguments,
 		       struct buf *text, struct outcome *why)
 {
 	const char *argv[ARGUMENTS_MAX] = { NULL };
@@ -189,32 +156,30 @@ static bool run_helper(const struct fetch *f, const struct list *arguments,
 					    "whether %s has a policy cannot "
 					    "be found out: posthaste-fetch "
 					    "%s", f->host, ended.text);
-		return fail(why, f->host, "the helper was ended");
+		return no_policy(why, f->host, "the helper was ended");
 	}
-	if (status == EX_USAGE || status == EX_SOFTWARE || status == EX_IOERR)
+	switch (status) {
+	case EX_OK:
+		return true;
+	case EX_USAGE:
+	case EX_SOFTWARE:
+	case EX_IOERR:
 		return outcome_fail(why, STAGE_DNS, EX_SOFTWARE, "whether %s "
 				    "has a policy cannot be found out: "
 				    "posthaste-fetch failed (status %d)",
 				    f->host, status);
-	return !status || fail(why, f->host, fetch_meaning(status));
-}
-
-static bool prepare(struct fetch *f, struct outcome *why)
-{
-	if (!take_proxy(f, why))
-		return false;
-	if (f->proxy_names)
-		return true;
-	find_addresses(f->run, f->host, &f->address);
-	return f->address.n ? true : fail(why, f->host, "it has no address");
-}
-
-static void fetch_release(struct fetch *f)
-{
-	list_release(&f->address);
-	list_release(&f->proxy_address);
-	buf_release(&f->credentials);
-	free(f->host);
+	case EX_DATAERR:
+		return no_policy(why, f->host, "it gives no policy");
+	case EX_NOPERM:
+		return no_policy(why, f->host, "its certificate is not valid");
+	case EX_TEMPFAIL:
+		return no_policy(why, f->host, "it does not answer");
+	case 126:
+	case 127:
+		return no_policy(why, f->host,
+				 "posthaste-fetch is not installed");
+	}
+	return no_policy(why, f->host, "posthaste-fetch failed");
 }
 
 bool sts_fetch(struct run *run, const struct transport *through,
@@ -231,11 +196,22 @@ bool sts_fetch(struct run *run, const struct transport *through,
 
 	if (most > 0 && most < f.time)
 		f.time = most;
-	if (prepare(&f, why)) {
-		make_argv(&f, &argv);
-		ok = run_helper(&f, &argv, text, why);
+	if (!find_proxy(&f, why))
+		goto out;
+	if (!f.proxy_names) {
+		find_addresses(run, f.host, &f.address);
+		if (!f.address.n) {
+			no_policy(why, f.host, "it has no address");
+			goto out;
+		}
 	}
+	make_argv(&f, &argv);
+	ok = run_fetch(&f, &argv, text, why);
+out:
 	list_release(&argv);
-	fetch_release(&f);
+	list_release(&f.address);
+	list_release(&f.proxy_address);
+	buf_release(&f.credentials);
+	free(f.host);
 	return ok;
 }

@@ -101,36 +101,6 @@ static bool is_question(const unsigned char *data, size_t n,
 	return true;
 }
 
-/*
- * The library passes over an answer of failure in favour of the next
- * resolver, and when none is left reports that nobody could be reached; an
- * answer that does not repeat the question it drops. What they said is seen
- * here. Over TCP the message may come after its length.
- */
-static void peek_rcode(struct dns *d, const unsigned char *data, size_t n)
-{
-	size_t i, at;
-	int rcode;
-
-	for (at = 0; at <= 2; at += 2) {
-		if (n < at + DNS_HEAD || !(data[at + 2] & 0x80))
-			continue;
-		rcode = data[at + 3] & 15;
-		if (rcode != ns_r_servfail && rcode != ns_r_refused &&
-		    rcode != ns_r_notimpl && rcode != ns_r_formerr)
-			continue;
-		for (i = 0; i < d->pendings; i++) {
-			struct pending *p = &d->pending[i];
-
-			if (is_question(data + at + DNS_HEAD,
-					n - at - DNS_HEAD, p))
-				p->refusal = rcode;
-			else if (rcode == ns_r_formerr && n == DNS_HEAD)
-				p->wants_plain = true;
-		}
-	}
-}
-
 static ares_socket_t dns_socket(int domain, int type, int protocol,
 				void *context)
 {
@@ -173,14 +143,36 @@ static int dns_connect(ares_socket_t fd, const struct sockaddr *sa,
 	return connect(fd, (const void *)&v6, sizeof(v6));
 }
 
+/*
+ * The library passes over an answer of failure in favour of the next
+ * resolver, and when none is left reports that nobody could be reached; an
+ * answer that does not repeat the question it drops. What they said is seen
+ * here. Over TCP the message may come after its length.
+ */
 static ares_ssize_t dns_receive(ares_socket_t fd, void *data, size_t size,
 				int flags, struct sockaddr *from,
 				ares_socklen_t *len, void *context)
 {
-	ssize_t n = recvfrom(fd, data, size, flags, from, len);
+	const ssize_t n = recvfrom(fd, data, size, flags, from, len);
+	const struct dns *d = context;
+	const unsigned char *m = data;
+	struct pending *p;
+	ssize_t left;
 
-	if (n > 0)
-		peek_rcode(context, data, (size_t)n);
+	for (left = n; left >= n - 2 && left >= DNS_HEAD; left -= 2, m += 2) {
+		int rcode = m[3] & 15;
+
+		if (!(m[2] & 0x80) ||
+		    (rcode != ns_r_servfail && rcode != ns_r_refused &&
+		     rcode != ns_r_notimpl && rcode != ns_r_formerr))
+			continue;
+		for (p = d->pending; p < d->pending + d->pendings; p++)
+			if (is_question(m + DNS_HEAD,
+					(size_t)left - DNS_HEAD, p))
+				p->refusal = rcode;
+			else if (rcode == ns_r_formerr && n == DNS_HEAD)
+				p->wants_plain = true;
+	}
 	return n;
 }
 
@@ -218,36 +210,25 @@ static void dns_watch(void *context, ares_socket_t fd, int readable,
 
 /* --- servers --- */
 
-static bool resolver_parse(const char *text, struct net_address *out)
-{
-	struct endpoint e;
-	bool done;
-
-	if (!endpoint_parse(text, 53, &e))
-		return false;
-	done = net_address_parse(e.host, e.port, out);
-	endpoint_release(&e);
-	return done;
-}
-
-static bool lacks_zone(const struct net_address *a)
-{
-	return a->sa.ss_family == AF_INET6 && !a->v6.sin6_scope_id &&
-	       IN6_IS_ADDR_LINKLOCAL(&a->v6.sin6_addr);
-}
-
 /* Takes those that can be asked; words name one that cannot. */
 static void take_resolvers(struct dns *d, const struct list *resolver,
 			   const char *where)
 {
 	struct net_address a;
+	struct endpoint e;
 	char shown[64];
 	bool known;
 	size_t i;
 
 	for (i = 0; i < resolver->n; i++) {
-		known = resolver_parse(resolver->item[i], &a);
-		if (known && !lacks_zone(&a)) {
+		known = endpoint_parse(resolver->item[i], 53, &e);
+		if (known) {
+			known = net_address_parse(e.host, e.port, &a);
+			endpoint_release(&e);
+		}
+		if (known && (a.sa.ss_family != AF_INET6 ||
+			      a.v6.sin6_scope_id ||
+			      !IN6_IS_ADDR_LINKLOCAL(&a.v6.sin6_addr))) {
 			net_addresses_add(&d->server, &a);
 			continue;
 		}
@@ -261,52 +242,35 @@ static void take_resolvers(struct dns *d, const struct list *resolver,
 	}
 }
 
-static bool all_on_this_host(const struct net_addresses *server)
-{
-	size_t i;
-
-	for (i = 0; i < server->n; i++)
-		if (!net_address_is_loopback(&server->item[i]))
-			return false;
-	return true;
-}
-
-/* The servers in the library's form. */
-static char *servers_text(const struct net_addresses *server, bool zones)
-{
-	struct buf text = BUF(64 * 1024);
-	const struct sockaddr_in6 *v6;
-	char shown[64], zone[IF_NAMESIZE];
-	size_t i;
-
-	for (i = 0; i < server->n; i++) {
-		v6 = &server->item[i].v6;
-		net_address_text(&server->item[i], shown);
-		buf_adds(&text, text.len ? "," : "");
-		if (v6->sin6_family != AF_INET6)
-			buf_adds(&text, shown);
-		else if (zones && v6->sin6_scope_id &&
-			 if_indextoname(v6->sin6_scope_id, zone))
-			buf_addf(&text, "[%s%%%s]", shown, zone);
-		else
-			buf_addf(&text, "[%s]", shown);
-		buf_addf(&text, ":%u", (unsigned)ntohs(v6->sin6_port));
-	}
-	return buf_take(&text);
-}
-
 /* Older libraries know no zones: there the address goes without, and the
  * zone is put in where the socket is connected. */
 static bool set_servers(struct dns *d)
 {
-	int rc = ARES_EBADSTR;
-	char *text;
-	int zones;
+	const struct net_addresses *server = &d->server;
+	const struct sockaddr_in6 *v6;
+	char shown[64], zone[IF_NAMESIZE];
+	int rc = ARES_EBADSTR, zones;
+	size_t i;
 
 	for (zones = 1; zones >= 0 && rc != ARES_SUCCESS; zones--) {
-		text = servers_text(&d->server, zones);
-		rc = ares_set_servers_ports_csv(d->channel, text);
-		free(text);
+		struct buf text = BUF(64 * 1024);
+
+		for (i = 0; i < server->n; i++) {
+			v6 = &server->item[i].v6;
+			net_address_text(&server->item[i], shown);
+			buf_adds(&text, text.len ? "," : "");
+			if (v6->sin6_family != AF_INET6)
+				buf_adds(&text, shown);
+			else if (zones && v6->sin6_scope_id &&
+				 if_indextoname(v6->sin6_scope_id, zone))
+				buf_addf(&text, "[%s%%%s]", shown, zone);
+			else
+				buf_addf(&text, "[%s]", shown);
+			buf_addf(&text, ":%u",
+				 (unsigned)ntohs(v6->sin6_port));
+		}
+		rc = ares_set_servers_ports_csv(d->channel, buf_text(&text));
+		buf_release(&text);
 	}
 	/* not before: the newest library reads zones by its own alone */
 	ares_set_socket_functions(d->channel, &dns_socket_functions, d);
@@ -380,6 +344,8 @@ struct dns *dns_open(const struct dns_settings *settings)
 	struct dns *d = mem_alloc(sizeof(*d));
 	struct resolv_conf conf = { 0 };
 	bool ours = settings->resolver && settings->resolver->n;
+	bool all_here = true;
+	size_t i;
 
 	d->timeout = settings->timeout > 0 ? settings->timeout : TIMEOUT_MS;
 	if (!open_channel(d))
@@ -390,9 +356,12 @@ struct dns *dns_open(const struct dns_settings *settings)
 		       ours ? "the configuration" : "/etc/resolv.conf");
 	if (!d->server.n || !set_servers(d))
 		close_channel(d);
+	for (i = 0; i < d->server.n; i++)
+		all_here = all_here &&
+			   net_address_is_loopback(&d->server.item[i]);
 	d->trusted = settings->trust == DNS_TRUST_ALWAYS ||
 		     (settings->trust == DNS_TRUST_AUTO &&
-		      (all_on_this_host(&d->server) || conf.trust_ad));
+		      (all_here || conf.trust_ad));
 	list_release(&conf.nameserver);
 	return d;
 }
@@ -420,31 +389,6 @@ const char *dns_library_version(void)
 }
 
 /* --- ends --- */
-
-static const char *status_meaning(int status)
-{
-	switch (status) {
-	case ARES_ETIMEOUT:
-	case ARES_ECANCELLED:
-		return "no answer from the resolver in time";
-	case ARES_ECONNREFUSED:
-		return "no resolver answers here";
-	default:
-		return ares_strerror(status);
-	}
-}
-
-static const char *refusal_words(int rcode)
-{
-	switch (rcode) {
-	case ns_r_servfail:
-		return "the resolver failed (SERVFAIL)";
-	case ns_r_refused:
-		return "the resolver refused to answer (REFUSED)";
-	default:
-		return "the resolver answered with an error";
-	}
-}
 
 /* Where one family has an answer the other's is not waited for long. */
 static void finish_question(struct pending *p, const struct dns_answer *a)
@@ -475,10 +419,21 @@ static void fail_question(struct pending *p, const char *words, bool astray)
  * makes of it. */
 static void give_up_question(struct pending *p, int status)
 {
-	if (p->refusal)
-		fail_question(p, refusal_words(p->refusal), false);
+	const char *words;
+
+	if (p->refusal == ns_r_servfail)
+		words = "the resolver failed (SERVFAIL)";
+	else if (p->refusal == ns_r_refused)
+		words = "the resolver refused to answer (REFUSED)";
+	else if (p->refusal)
+		words = "the resolver answered with an error";
+	else if (status == ARES_ETIMEOUT || status == ARES_ECANCELLED)
+		words = "no answer from the resolver in time";
+	else if (status == ARES_ECONNREFUSED)
+		words = "no resolver answers here";
 	else
-		fail_question(p, status_meaning(status), false);
+		words = ares_strerror(status);
+	fail_question(p, words, false);
 }
 
 /* --- asking --- */
@@ -517,19 +472,6 @@ static bool ask_again(struct pending *p)
 	if (p->n)
 		send_query(p, p->dns->plain);
 	return p->n > 0;
-}
-
-static void ask_first(struct pending *p)
-{
-	struct dns_answer nothing = { .status = DNS_NXDOMAIN };
-
-	p->since = clock_now();
-	p->over_at = CLOCK_NEVER;
-	p->name = mem_string(p->question->name);
-	if (!p->dns->channel)
-		fail_question(p, p->dns->words, false);
-	else if (!ask_again(p))
-		finish_question(p, &nothing);
 }
 
 /* The answer was a CNAME and nothing more. */
@@ -597,70 +539,42 @@ static void dns_finish(void *context, int status, int timeouts,
 		p->wants_plain = true;
 }
 
-/* What is due for a question by now. */
-static void pursue_question(struct pending *p, int64_t now)
-{
-	if (p->done)
-		return;
-	if (now >= p->over_at)
-		give_up_question(p, ARES_ETIMEOUT);
-	else if (!p->plain_asked && (p->wants_plain || now >= p->plain_at))
-		send_query(p, true);
-	else if (!p->copies)
-		give_up_question(p, p->status);
-}
-
 /* --- waiting --- */
 
-static int64_t next_question_due(const struct dns *d, int64_t deadline)
+/* Until something comes, the library or a question wants attention, or the
+ * deadline. */
+static void dns_attend(struct dns *d, struct pollfd *set, int64_t deadline)
 {
-	size_t i;
+	const short in = POLLIN | POLLERR | POLLHUP | POLLNVAL;
+	const short out = POLLOUT | POLLERR;
+	struct timeval tv, *next = ares_timeout(d->channel, NULL, &tv);
+	size_t i, n = d->watching;
+	const struct pending *p;
 
-	for (i = 0; i < d->pendings; i++) {
-		const struct pending *p = &d->pending[i];
-
+	if (next)
+		deadline = clock_earlier(deadline, clock_in(
+			(int64_t)next->tv_sec * 1000 + next->tv_usec / 1000 +
+			1));
+	for (p = d->pending; p < d->pending + d->pendings; p++) {
 		if (p->done)
 			continue;
 		deadline = clock_earlier(deadline, p->over_at);
 		if (!p->plain_asked)
 			deadline = clock_earlier(deadline, p->plain_at);
 	}
-	return deadline;
-}
-
-static int dns_wait_ms(struct dns *d, int64_t deadline)
-{
-	struct timeval tv, *next = ares_timeout(d->channel, NULL, &tv);
-	int left = clock_left(next_question_due(d, deadline));
-	int64_t ms;
-
-	if (!next)
-		return left;
-	ms = (int64_t)next->tv_sec * 1000 + next->tv_usec / 1000 + 1;
-	return ms < left ? (int)ms : left;
-}
-
-static void dns_attend(struct dns *d, struct pollfd *p, int64_t deadline)
-{
-	const short in = POLLIN | POLLERR | POLLHUP | POLLNVAL;
-	const short out = POLLOUT | POLLERR;
-	size_t i, n = d->watching;
-	int ready;
-
 	for (i = 0; i < n; i++)
-		p[i] = (struct pollfd){ .fd = d->watched[i].fd,
-					.events = d->watched[i].events };
-	ready = poll(p, n, dns_wait_ms(d, deadline));
-	if (ready <= 0) {
+		set[i] = (struct pollfd){ .fd = d->watched[i].fd,
+					  .events = d->watched[i].events };
+	if (poll(set, n, clock_left(deadline)) <= 0) {
 		ares_process_fd(d->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
 		return;
 	}
 	for (i = 0; i < n; i++)
-		if (p[i].revents)
+		if (set[i].revents)
 			ares_process_fd(d->channel,
-					p[i].revents & in ? p[i].fd :
+					set[i].revents & in ? set[i].fd :
 					ARES_SOCKET_BAD,
-					p[i].revents & out ? p[i].fd :
+					set[i].revents & out ? set[i].fd :
 					ARES_SOCKET_BAD);
 }
 
@@ -677,19 +591,30 @@ static bool any_question(const struct dns *d)
 static void wait_for_answers(struct dns *d, int64_t deadline)
 {
 	struct pollfd *poll_set = NULL;
-	size_t i;
+	struct pending *p;
+	int64_t now;
 
 	while (any_question(d) && clock_left(deadline)) {
 		poll_set = mem_resize(poll_set, d->watching + 1,
 				      sizeof(*poll_set));
 		dns_attend(d, poll_set, deadline);
-		for (i = 0; i < d->pendings; i++)
-			pursue_question(&d->pending[i], clock_now());
+		now = clock_now();
+		for (p = d->pending; p < d->pending + d->pendings; p++) {
+			if (p->done)
+				continue;
+			if (now >= p->over_at)
+				give_up_question(p, ARES_ETIMEOUT);
+			else if (!p->plain_asked &&
+				 (p->wants_plain || now >= p->plain_at))
+				send_query(p, true);
+			else if (!p->copies)
+				give_up_question(p, p->status);
+		}
 	}
 	free(poll_set);
-	for (i = 0; i < d->pendings; i++)
-		if (!d->pending[i].done)
-			give_up_question(&d->pending[i], ARES_ETIMEOUT);
+	for (p = d->pending; p < d->pending + d->pendings; p++)
+		if (!p->done)
+			give_up_question(p, ARES_ETIMEOUT);
 	/* copies that nobody waits for any more */
 	if (d->channel)
 		ares_cancel(d->channel);
@@ -713,7 +638,9 @@ static struct pending *other_family(const struct dns *d, size_t i)
 
 void dns_ask(struct dns *d, struct dns_question *question, size_t n)
 {
+	const struct dns_answer nothing = { .status = DNS_NXDOMAIN };
 	int64_t deadline = clock_in(d->timeout);
+	struct pending *p;
 	size_t i;
 
 	d->pending = mem_alloc(n * sizeof(*d->pending));
@@ -723,8 +650,15 @@ void dns_ask(struct dns *d, struct dns_question *question, size_t n)
 						  .question = &question[i] };
 	for (i = 0; i < n; i++)
 		d->pending[i].other = other_family(d, i);
-	for (i = 0; i < n; i++)
-		ask_first(&d->pending[i]);
+	for (p = d->pending; p < d->pending + n; p++) {
+		p->since = clock_now();
+		p->over_at = CLOCK_NEVER;
+		p->name = mem_string(p->question->name);
+		if (!d->channel)
+			fail_question(p, d->words, false);
+		else if (!ask_again(p))
+			finish_question(p, &nothing);
+	}
 	wait_for_answers(d, deadline);
 	for (i = 0; i < n; i++) {
 		free(d->pending[i].name);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A part: its recipients, and the log line about each. */
+#include "submit/part.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/log.h"
 #include "mail/log_mail.h"
-#include "submit/deliver_parts.h"
+#include "policy/policy.h"
 
 void parts_open(struct destination *d)
 {
@@ -84,4 +86,43 @@ void log_attempt(const struct run *run, struct part *p,
 	/* that a server wants to be asked again is the course of things */
 	log_mail(o->exit == EX_OK || !strcmp(status, "deferred") ?
 		 LOG_AT_INFO : LOG_AT_ERROR, &event, o, status);
+}
+
+void part_fail(const struct run *run, struct part *p,
+	       const struct outcome *why)
+{
+	struct entry *e = p->job->entry;
+	struct outcome ignored;
+	struct attempt *a;
+	unsigned before;
+
+	for (a = p->to; a < p->to + p->n; a++) {
+		before = a->before + (policy_is_attempt(why) ? 1 : 0);
+		if (e && (e->broken ||
+			  !entry_record(e, place_of(p, a), why,
+					policy_verdict(why, run->queue),
+					before, &ignored)))
+			continue;
+		if (!e)
+			a->rcpt->last = *why;
+		log_attempt(run, p, a);
+	}
+	if (e && !entry_sync(e, &ignored))
+		log_say(LOG_AT_ERROR, "the journal of %s cannot be synced",
+			p->job->id);
+}
+
+void part_pass_over(const struct run *run, struct part *p,
+		    const struct outcome *why)
+{
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		struct recipient *r = p->to[i].rcpt;
+
+		r->last = *why;
+		if (run->watch && run->watch->attempt)
+			run->watch->attempt(run->watch->context, p->job->id,
+					    r->address, why);
+	}
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the files deliver*.c share, and nobody else sees. */
-#ifndef SUBMIT_DELIVER_PARTS_H
-#define SUBMIT_DELIVER_PARTS_H
+/* Parts of jobs, and the destinations that they go to; for the files of
+ * deliver.h alone. */
+#ifndef SUBMIT_PART_H
+#define SUBMIT_PART_H
 
 #include "submit/attempt.h"
 #include "submit/deliver.h"
@@ -52,26 +53,11 @@ struct share {
 	size_t first, last;
 };
 
-/* Who hears of a share while it is served. */
-struct witness {
-	/* a success is recorded: recipient i of a part */
-	void (*success)(void *context, size_t part, size_t i);
-	/* whether to stop before the next message */
-	bool (*enough)(void *context);
-	void *context;
-};
-
 /* Its place in the job's envelope, by which the journal knows it. */
 static inline size_t place_of(const struct part *p, const struct attempt *a)
 {
 	return (size_t)(a->rcpt - p->job->envelope->rcpt);
 }
-
-/* Delivers a share: every recipient ends with its outcome, recorded in its
- * entry's journal if it has one, and logged. Where the witness had enough,
- * parts may be left untouched. */
-void serve(struct run *run, struct share *share, const struct witness *w);
-/* --- deliver_part.c --- */
 
 /* Parts that are about to be served: nothing was tried. */
 void parts_open(struct destination *d);
@@ -82,29 +68,6 @@ size_t *part_places(const struct part *p);
 void log_attempt(const struct run *run, struct part *p,
 		 const struct attempt *a);
 
-/* --- deliver_worker.c: a process that serves a share --- */
-
-struct worker {
-	struct destination d;     /* the facts, and the parts it was given */
-	struct destination *of;
-	pid_t pid;
-	int fd;                   /* the line to it */
-	struct buf in;            /* of a report not yet whole */
-	int64_t since;            /* monotonic ms: started */
-	enum weight weight;       /* of its parts */
-	bool asked;               /* to stop after the message in hand */
-	bool ended;               /* by us */
-};
-
-/* Starts w->d. False: EX_OSERR. */
-bool worker_start(struct worker *w, struct run *run,
-		  struct outcome *why) MUST_CHECK;
-/* Takes what it says. False: it has ended, and recipients are as it left
- * them: journals taken over, parts that it handed back marked. */
-bool worker_hear(struct worker *w, struct run *run);
-/* Asks it to stop after the message in hand. */
-void worker_ask(struct worker *w);
-void worker_end(struct worker *w);
 /* One that is not made, at no cost: said to whoever looks on. */
 void part_pass_over(const struct run *run, struct part *p,
 		    const struct outcome *why);

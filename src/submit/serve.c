@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One destination: its transports in order, each one's hosts in order, one
- * connection for all messages. */
+#include "submit/serve.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "submit/deliver_parts.h"
 #include "submit/local.h"
 #include "submit/sign.h"
 
@@ -189,19 +188,6 @@ static void dot(void *context)
 		entry_dot(p->job->entry);
 }
 
-/* The attempt is in the journal before it is made. */
-static bool begin(struct part *p, struct outcome *why)
-{
-	size_t *place;
-
-	if (p->begun || !p->job->entry)
-		return true;
-	place = part_places(p);
-	p->begun = entry_begin(p->job->entry, place, p->n, why);
-	free(place);
-	return p->begun;
-}
-
 static bool seal(struct serving *v, struct part *p, struct outcome *why)
 {
 	if (!p->sealed)
@@ -221,10 +207,17 @@ static bool send_part(struct serving *v, size_t i, struct link *link,
 		.message = p->job->message, .trace = trace, .dot = dot,
 		.settled = settled, .context = &s,
 	} };
+	struct entry *e = p->job->entry;
+	size_t *place, j;
 	bool usable;
-	size_t j;
 
-	if (!begin(p, why) || !seal(v, p, why)) {
+	/* the attempt is in the journal before it is made */
+	if (e && !p->begun) {
+		place = part_places(p);
+		p->begun = entry_begin(e, place, p->n, why);
+		free(place);
+	}
+	if ((e && !p->begun) || !seal(v, p, why)) {
 		answer_part(p, why, trace_link(v, NULL));
 		return true;
 	}
@@ -283,28 +276,6 @@ struct walk {
 	bool switched;             /* for a refusal: once is enough */
 };
 
-static void add_address(struct net_addresses *to, const struct net_address *a)
-{
-	net_addresses_add(to, a);
-}
-
-static void walk_release(struct walk *w)
-{
-	net_addresses_release(&w->left);
-	net_addresses_release(&w->now);
-}
-
-static void choose_addresses(struct walk *w)
-{
-	size_t i;
-
-	net_addresses_release(&w->now);
-	for (i = 0; i < w->left.n; i++)
-		if (!w->family || w->left.item[i].sa.ss_family == w->family)
-			add_address(&w->now, &w->left.item[i]);
-	w->family = 0;
-}
-
 /* Takes away the address that answered, or all that were dialled and did
  * not. Those after it come first: the ones before had their chance. */
 static void drop_asked(struct walk *w, const struct net_peer *peer)
@@ -326,23 +297,13 @@ static void drop_asked(struct walk *w, const struct net_peer *peer)
 			if (!memcmp(&w->now.item[j].sa, &a->sa, a->len))
 				break;
 		if (peer->address[0] || j == w->now.n)
-			add_address(found ? &after : &before, a);
+			net_addresses_add(found ? &after : &before, a);
 	}
 	for (i = 0; i < before.n; i++)
-		add_address(&after, &before.item[i]);
+		net_addresses_add(&after, &before.item[i]);
 	net_addresses_release(&before);
 	net_addresses_release(&w->left);
 	w->left = after;
-}
-
-static bool has_family(const struct net_addresses *a, int family)
-{
-	size_t i;
-
-	for (i = 0; i < a->n; i++)
-		if (a->item[i].sa.ss_family == family)
-			return true;
-	return false;
 }
 
 /* Where this address's answers are a matter of who asks, the other family
@@ -351,9 +312,12 @@ static bool has_family(const struct net_addresses *a, int family)
 static void switch_family(struct serving *v, struct walk *w, int other)
 {
 	const bool direct = transport_is_direct(v->t);
+	bool there = false;
 	size_t i, j;
 
-	if (w->switched || !has_family(&w->left, other))
+	for (i = 0; i < w->left.n; i++)
+		there = there || w->left.item[i].sa.ss_family == other;
+	if (w->switched || !there)
 		return;
 	for (i = v->share->first; i < v->share->last; i++) {
 		struct part *p = part_at(v, i);
@@ -380,7 +344,7 @@ static void use_host(struct serving *v, const struct host *host,
 	struct outcome why = { 0 };
 	struct net_peer peer = { 0 };
 	bool on, linked;
-	size_t next;
+	size_t next, i;
 
 	if (!link_addresses(v->run, v->t, host, &w.left, &why)) {
 		if (!why.host[0])
@@ -395,7 +359,12 @@ static void use_host(struct serving *v, const struct host *host,
 					    v->addresses);
 	v->addresses -= w.left.n < v->addresses ? w.left.n : v->addresses;
 	do {
-		choose_addresses(&w);
+		net_addresses_release(&w.now);
+		for (i = 0; i < w.left.n; i++)
+			if (!w.family ||
+			    w.left.item[i].sa.ss_family == w.family)
+				net_addresses_add(&w.now, &w.left.item[i]);
+		w.family = 0;
 		heed(v);
 		next_address(v);
 		next = find_part(v, v->share->first, ATTEMPT_OPEN);
@@ -408,7 +377,8 @@ static void use_host(struct serving *v, const struct host *host,
 		if (on && peer.address[0])
 			switch_family(v, &w, peer.ipv6 ? AF_INET : AF_INET6);
 	} while (on && w.left.n && any_left(v));
-	walk_release(&w);
+	net_addresses_release(&w.left);
+	net_addresses_release(&w.now);
 }
 
 /* --- one transport --- */
@@ -447,22 +417,6 @@ static bool keep_here(struct serving *v, size_t part, struct attempt *a,
 	return !p->job->entry || entry_sync(p->job->entry, &ignored);
 }
 
-static void keep_all(struct serving *v, const struct local_kind *kind)
-{
-	const struct trace *trace = trace_link(v, NULL);
-	struct part *p;
-	size_t i, j;
-	bool on;
-
-	for (i = v->share->first; i < v->share->last; i++) {
-		heed(v);
-		p = part_at(v, i);
-		for (j = 0, on = true; on && j < p->n; j++)
-			if (p->to[j].state == ATTEMPT_OPEN)
-				on = keep_here(v, i, &p->to[j], kind, trace);
-	}
-}
-
 /* Nobody at all answered on port 25: say what that usually means. Where there
  * was no route to them, no port was asked. */
 static void explain_silence(struct serving *v)
@@ -486,6 +440,8 @@ static void explain_silence(struct serving *v)
 	}
 }
 
+/* What stays here has its deed done, for each recipient; else the hosts are
+ * asked in order. */
 static void use_transport(struct serving *v)
 {
 	const struct destination *d = v->share->d;
@@ -493,14 +449,26 @@ static void use_transport(struct serving *v)
 		.transport = v->t, .domain = d->domain,
 		.relaxed = d->relaxed, .require_tls = d->require_tls,
 	};
+	const struct local_kind *kind = local_kind(v->t->kind);
+	const struct trace *trace = kind ? trace_link(v, NULL) : NULL;
 	struct hosts hosts = { 0 };
 	struct outcome why;
+	struct attempt *a;
+	struct part *p;
 	size_t n, i;
+	bool on;
 
 	next_address(v);
-	if (local_kind(v->t->kind)) {
-		keep_all(v, local_kind(v->t->kind));
-	} else if (hosts_find(v->run, &query, &hosts, &why)) {
+	for (i = v->share->first; kind && i < v->share->last; i++) {
+		heed(v);
+		p = part_at(v, i);
+		for (a = p->to, on = true; on && a < p->to + p->n; a++)
+			if (a->state == ATTEMPT_OPEN)
+				on = keep_here(v, i, a, kind, trace);
+	}
+	if (kind)
+		return;
+	if (hosts_find(v->run, &query, &hosts, &why)) {
 		n = hosts.n < HOSTS_MOST ? hosts.n : HOSTS_MOST;
 		v->addresses = ADDRESSES_MOST;
 		v->answered = false;

@@ -17,7 +17,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/process.h"
-#include "submit/deliver_parts.h"
+#include "submit/serve.h"
+#include "submit/worker.h"
 
 struct report {
 	size_t part, i;
@@ -80,43 +81,15 @@ static bool is_asked(void *context)
 	       recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
 }
 
-static void tell_rest(int fd, const struct destination *d)
-{
-	struct report untried;
-	size_t i, j;
-
-	memset(&untried, 0, sizeof(untried));
-	untried.untried = true;
-	for (i = 0; i < d->n; i++) {
-		untried.part = i;
-		if (!d->part[i].touched)
-			tell(fd, &untried);
-		for (j = 0; d->part[i].touched && j < d->part[i].n; j++)
-			if (!d->part[i].to[j].recorded)
-				tell_outcome(fd, d, i, j);
-	}
-}
-
-/* Whether all that was recorded in journals is there, and synced. */
-static bool all_recorded(const struct destination *d)
-{
-	size_t i;
-
-	for (i = 0; i < d->n; i++) {
-		const struct entry *e = d->part[i].job->entry;
-
-		if (e && e->broken)
-			return false;
-	}
-	return true;
-}
-
 static _Noreturn void work(struct run *run, struct destination *d, int fd)
 {
 	struct channel channel = { fd, d };
 	const struct witness witness = { tell_success, is_asked, &channel };
 	struct share all = { d, 0, d->n };
+	bool recorded = true;
+	struct report untried;
 	sigset_t none;
+	size_t i, j;
 
 	/* whoever supervises us keeps signals for later; we go at once */
 	sigemptyset(&none);
@@ -125,40 +98,45 @@ static _Noreturn void work(struct run *run, struct destination *d, int fd)
 	run->dns = NULL;
 	parts_open(d);
 	serve(run, &all, &witness);
-	tell_rest(fd, d);
-	process_leave(all_recorded(d) ? EX_OK : EX_IOERR);
+	memset(&untried, 0, sizeof(untried));
+	untried.untried = true;
+	for (i = 0; i < d->n; i++) {
+		const struct part *p = &d->part[i];
+
+		untried.part = i;
+		if (!p->touched)
+			tell(fd, &untried);
+		for (j = 0; p->touched && j < p->n; j++)
+			if (!p->to[j].recorded)
+				tell_outcome(fd, d, i, j);
+		if (p->job->entry && p->job->entry->broken)
+			recorded = false;
+	}
+	/* whether all that belongs into journals is there, and synced */
+	process_leave(recorded ? EX_OK : EX_IOERR);
 }
 
 /* --- the parent's side --- */
 
-/* What stands where a worker ends without a word. */
-static void presume(struct worker *w)
-{
-	size_t i, j;
-
-	for (i = 0; i < w->d.n; i++) {
-		struct part *p = &w->d.part[i];
-
-		p->untried = false;
-		for (j = 0; j < p->n; j++) {
-			struct recipient *r = p->to[j].rcpt;
-
-			p->to[j].before = r->attempts;
-			if (p->job->entry)
-				continue;
-			outcome_fail(&r->last, STAGE_LOCAL, EX_TEMPFAIL,
-				     "the process that delivered it ended "
-				     "early");
-			r->last.in_doubt = true;
-		}
-	}
-}
-
 bool worker_start(struct worker *w, struct run *run, struct outcome *why)
 {
+	struct attempt *a;
+	struct part *p;
 	int fds[2];
 
-	presume(w);
+	for (p = w->d.part; p < w->d.part + w->d.n; p++) {
+		p->untried = false;
+		for (a = p->to; a < p->to + p->n; a++) {
+			a->before = a->rcpt->attempts;
+			if (p->job->entry)
+				continue;
+			/* what stands where it ends without a word */
+			outcome_fail(&a->rcpt->last, STAGE_LOCAL, EX_TEMPFAIL,
+				     "the process that delivered it ended "
+				     "early");
+			a->rcpt->last.in_doubt = true;
+		}
+	}
 	w->in = BUF(REPORTS_AT_ONCE * sizeof(struct report));
 	/* so much at once makes glibc's malloc put its free pieces in order, in
 	 * this process once instead of in every one that is forked */
@@ -184,11 +162,6 @@ bool worker_start(struct worker *w, struct run *run, struct outcome *why)
 	return true;
 }
 
-static unsigned attempts_with(unsigned before, const struct outcome *o)
-{
-	return before + (policy_is_attempt(o) ? 1 : 0);
-}
-
 static void take_report(struct worker *w, const struct run *run,
 			const char *text)
 {
@@ -208,47 +181,10 @@ static void take_report(struct worker *w, const struct run *run,
 	if (p->job->entry)
 		entry_note(p->job->entry, place_of(p, a), &r.outcome,
 			   policy_verdict(&r.outcome, run->queue),
-			   attempts_with(a->before, &r.outcome));
+			   a->before +
+			   (policy_is_attempt(&r.outcome) ? 1 : 0));
 	else
 		a->rcpt->last = r.outcome;
-}
-
-void part_fail(const struct run *run, struct part *p,
-	       const struct outcome *why)
-{
-	struct entry *e = p->job->entry;
-	struct outcome ignored;
-	struct attempt *a;
-
-	for (a = p->to; a < p->to + p->n; a++) {
-		if (e && (e->broken ||
-			  !entry_record(e, place_of(p, a), why,
-					policy_verdict(why, run->queue),
-					attempts_with(a->before, why),
-					&ignored)))
-			continue;
-		if (!e)
-			a->rcpt->last = *why;
-		log_attempt(run, p, a);
-	}
-	if (e && !entry_sync(e, &ignored))
-		log_say(LOG_AT_ERROR, "the journal of %s cannot be synced",
-			p->job->id);
-}
-
-void part_pass_over(const struct run *run, struct part *p,
-		    const struct outcome *why)
-{
-	size_t i;
-
-	for (i = 0; i < p->n; i++) {
-		struct recipient *r = p->to[i].rcpt;
-
-		r->last = *why;
-		if (run->watch && run->watch->attempt)
-			run->watch->attempt(run->watch->context, p->job->id,
-					    r->address, why);
-	}
 }
 
 /* The recipients of a part that a dead worker left as they were, as a part of
@@ -324,21 +260,10 @@ static void take_over(struct part *p, int status)
 	free(place);
 }
 
-/* Without a journal nobody but us can tell that a dead worker may have
- * delivered. */
-static void log_presumed(const struct run *run, struct part *p)
-{
-	const struct attempt *a;
-
-	for (a = p->to; a < p->to + p->n; a++)
-		if (a->rcpt->last.in_doubt &&
-		    a->rcpt->last.stage == STAGE_LOCAL)
-			log_attempt(run, p, a);
-}
-
 static void worker_over(struct worker *w, const struct run *run)
 {
-	size_t i;
+	const struct attempt *a;
+	struct part *p;
 	int status = -1;
 
 	close(w->fd);
@@ -346,15 +271,19 @@ static void worker_over(struct worker *w, const struct run *run)
 	buf_release(&w->in);
 	while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR)
 		continue;
-	for (i = 0; i < w->d.n; i++) {
-		struct part *p = &w->d.part[i];
-
+	for (p = w->d.part; p < w->d.part + w->d.n; p++) {
 		if (p->untried)
 			continue;
-		if (p->job->entry)
+		if (p->job->entry) {
 			take_over(p, status);
-		else
-			log_presumed(run, p);
+			continue;
+		}
+		/* without a journal nobody but us can tell that a dead worker
+		 * may have delivered */
+		for (a = p->to; a < p->to + p->n; a++)
+			if (a->rcpt->last.in_doubt &&
+			    a->rcpt->last.stage == STAGE_LOCAL)
+				log_attempt(run, p, a);
 	}
 	if (status)
 		fail_unrecorded(w, run, status);

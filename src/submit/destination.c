@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "submit/destination.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "mail/address.h"
+#include "policy/policy.h"
+
+/* How long a destination that did not answer is left alone by a run that
+ * goes on and on. */
+enum { ALONE_MS = 10 * 60 * 1000, ALONE_MOST = 16 * 1024 };
+
+/* What a part has at most, so that others get their turn between two of a
+ * job's. */
+enum { PART_MOST = 2000 };
+
+/* --- destinations --- */
+
+static unsigned hash_of(const char *key)
+{
+	unsigned h = 5381;
+
+	while (*key)
+		h = 33 * h ^ (unsigned char)*key++;
+	return h % TABLE_SIZE;
+}
+
+static const struct transport *const *way_of(const struct dispatcher *x,
+					     const struct job *job,
+					     const struct recipient *r,
+					     unsigned attempts)
+{
+	return policy_transports(x->run->config, job->way, job->account,
+				 job->envelope->sender, r->address, attempts,
+				 NULL);
+}
+
+/* Whether that attempt takes another way than the destination's. */
+static bool other_way(const struct dispatcher *x, const struct job *job,
+		      const struct recipient *r, unsigned attempts,
+		      const struct destination *d)
+{
+	const struct transport *const *a = way_of(x, job, r, attempts);
+	const struct transport *const *b = d->way;
+
+	while (*a && *a == *b) {
+		a++;
+		b++;
+	}
+	return *a != *b;
+}
+
+/* Mail that shares connections has the same key, and one destination. */
+static struct destination *destination_for(struct dispatcher *x,
+					   const struct job *job,
+					   const struct recipient *r)
+{
+	const struct envelope *e = job->envelope;
+	const struct transport *const *way = way_of(x, job, r, r->attempts);
+	struct buf key = BUF(64 * 1024);
+	struct destination **at, *d;
+	bool direct = false;
+	size_t i;
+
+	for (i = 0; way[i]; i++) {
+		buf_addf(&key, "%s ", way[i]->name);
+		direct = direct || transport_is_direct(way[i]);
+	}
+	if (direct)
+		buf_addf(&key, "@%s ", address_domain(r->address));
+	if (e->tls_required_no)
+		buf_adds(&key, "relaxed");
+	if (e->require_tls)
+		buf_adds(&key, "requiretls");
+	at = &x->table[hash_of(buf_text(&key))];
+	for (d = *at; d && strcmp(d->key, buf_text(&key)) != 0; d = d->link)
+		continue;
+	if (!d) {
+		d = mem_alloc(sizeof(*d));
+		*d = (struct destination){
+			.key = buf_take(&key), .way = way, .link = *at,
+			.alone = { way[0] },
+			.domain = mem_string(address_domain(r->address)),
+			.relaxed = e->tls_required_no,
+			.require_tls = e->require_tls,
+		};
+		if (way == job->way) /* which goes before this does */
+			d->way = d->alone;
+		*at = d;
+	}
+	buf_release(&key);
+	if (!d->busy) {
+		x->d = mem_grow(x->d, x->n, sizeof(*x->d));
+		d->busy = true;
+		d->at = x->n;
+		x->d[x->n++] = d;
+	}
+	return d;
+}
+
+void destination_free(struct dispatcher *x, struct destination *d)
+{
+	struct destination **at = &x->table[hash_of(d->key)];
+
+	while (*at != d)
+		at = &(*at)->link;
+	*at = d->link;
+	free(d->key);
+	free(d->domain);
+	free(d->part);
+	free(d);
+}
+
+void destination_rest(struct dispatcher *x, struct destination *d)
+{
+	if (!d->busy || d->n || d->running)
+		return;
+	d->busy = false;
+	x->d[d->at] = x->d[--x->n];
+	x->d[d->at]->at = d->at;
+	if (!d->left_alone)
+		destination_free(x, d);
+}
+
+/* --- parts --- */
+
+void part_give(struct destination *d, const struct part *p)
+{
+	if (d->n == d->room) {
+		d->room = d->room ? 2 * d->room : 1;
+		d->part = mem_resize(d->part, d->room, sizeof(*d->part));
+	}
+	d->part[d->n++] = *p;
+}
+
+static void part_add(struct part *p, struct recipient *r)
+{
+	p->to = mem_grow(p->to, p->n, sizeof(*p->to));
+	p->to[p->n++] = (struct attempt){ .rcpt = r, .before = r->attempts };
+}
+
+struct part part_take(struct dispatcher *x, struct destination *d)
+{
+	x->waiting--;
+	return d->part[--d->n];
+}
+
+/* The part of a job that is being taken up comes last. */
+static void assign(struct dispatcher *x, struct job *job,
+		   struct recipient *r)
+{
+	struct destination *d = destination_for(x, job, r);
+	struct part fresh = { .job = job };
+
+	if (!d->n || d->part[d->n - 1].job != job ||
+	    d->part[d->n - 1].n == PART_MOST) {
+		part_give(d, &fresh);
+		x->waiting++;
+		job->parts++;
+	}
+	part_add(&d->part[d->n - 1], r);
+}
+
+/* --- jobs --- */
+
+/* Its user leaves with his last one. */
+static void job_done(struct dispatcher *x, struct job *job)
+{
+	struct user **at = &x->user, *u = job->user;
+
+	if (!--u->jobs) {
+		while (*at != u)
+			at = &(*at)->next;
+		*at = u->next;
+		free(u);
+	}
+	job->next = NULL;
+	*x->done_end = job;
+	x->done_end = &job->next;
+}
+
+/* What is used for a job whatever the routes say; an entry's own for one
+ * attempt. A queued one may name a transport that is gone from the
+ * configuration since. */
+static bool find_override(const struct dispatcher *x, struct job *job,
+			  struct outcome *why)
+{
+	const char *name = job->entry ? job->entry->transport : NULL;
+
+	if (!name)
+		name = job->envelope->transport;
+	job->way[0] = x->run->transport[0];
+	if (job->way[0] || !name)
+		return true;
+	job->way[0] = config_transport(x->run->config, name);
+	return job->way[0] || outcome_fail(why, STAGE_LOCAL, EX_CONFIG,
+					   "there is no transport \"%s\"",
+					   name);
+}
+
+void part_settle(struct dispatcher *x, const struct destination *d,
+		 struct part *p)
+{
+	struct job *job = p->job;
+	const struct entry *e = job->entry;
+	struct outcome why;
+	size_t i;
+
+	if (x->stopping || (e && e->broken) ||
+	    (d && !find_override(x, job, &why)))
+		d = NULL;
+	job->since = clock_now();
+	for (i = 0; i < p->n && !p->untried; i++) {
+		struct recipient *r = p->to[i].rcpt;
+
+		/* the journal has set the facts of an entry's already */
+		if (!e) {
+			if (r->earlier &&
+			    !policy_replaces(r->earlier, &r->last))
+				r->last = *r->earlier;
+			r->state = policy_verdict(&r->last, x->run->queue);
+			if (policy_is_attempt(&r->last))
+				r->attempts++;
+		}
+		/* where the attempt that would come next takes another way,
+		 * waiting for it has no sense; a try without any network
+		 * counted as none */
+		if (!d || !policy_goes_on(&r->last) ||
+		    !other_way(x, job, r, r->attempts, d))
+			continue;
+		/* without a queue a refusal of the session is final, unless
+		 * there is another way */
+		r->state = RCPT_PENDING;
+		if (!e && !r->earlier)
+			r->earlier = mem_alloc(sizeof(*r->earlier));
+		if (!e)
+			*r->earlier = r->last;
+		assign(x, job, r);
+	}
+	part_release(p);
+	if (!--job->parts)
+		job_done(x, job);
+}
+
+void dispatcher_add(struct dispatcher *x, struct job *job)
+{
+	struct part lost = { .job = job };
+	struct recipient *r = job->envelope->rcpt;
+	struct user *u = x->user;
+	struct outcome why;
+	bool known = find_override(x, job, &why);
+
+	job->parts = job->running = 0;
+	job->since = clock_now();
+	while (u && u->uid != job->uid)
+		u = u->next;
+	if (!u) {
+		u = mem_alloc(sizeof(*u));
+		u->uid = job->uid;
+		u->next = x->user;
+		x->user = u;
+	}
+	u->jobs++;
+	job->user = u;
+	x->jobs++;
+	for (; r < job->envelope->rcpt + job->envelope->n && !x->stopping; r++)
+		if (r->state != RCPT_PENDING ||
+		    (job->entry && job->entry->broken))
+			continue;
+		else if (known)
+			assign(x, job, r);
+		else
+			part_add(&lost, r);
+	if (lost.n) {
+		job->parts++;
+		part_fail(x->run, &lost, &why);
+		part_settle(x, NULL, &lost);
+	} else if (!job->parts) {
+		job_done(x, job);
+	}
+}
+
+/* --- destinations that are left alone --- */
+
+bool destination_left_alone(struct dispatcher *x, struct destination *d)
+{
+	struct outcome why;
+
+	if (!d->left_alone || !d->n)
+		return false;
+	if (clock_now() > d->left_alone) {
+		d->left_alone = 0;
+		x->alone--;
+		return false;
+	}
+	outcome_fail(&why, STAGE_CONNECT, EX_TEMPFAIL, "left alone: it did "
+		     "not answer earlier in this run");
+	while (d->n) {
+		struct part p = part_take(x, d);
+		const struct recipient *r = p.to[0].rcpt;
+
+		why.no_network = !other_way(x, p.job, r, r->attempts + 1, d);
+		if (why.no_network)
+			part_pass_over(x->run, &p, &why);
+		else
+			part_fail(x->run, &p, &why);
+		part_settle(x, d, &p);
+	}
+	destination_rest(x, d);
+	return true;
+}
+
+void destination_leave_alone(struct dispatcher *x, struct destination *d,
+			     const struct destination *share)
+{
+	const struct outcome *o;
+	size_t i, j, n = 0;
+
+	for (i = 0; i < share->n; i++)
+		for (j = 0; j < share->part[i].n; j++, n++) {
+			o = &share->part[i].to[j].rcpt->last;
+			if (share->part[i].untried || o->exit == EX_OK ||
+			    o->stage != STAGE_CONNECT)
+				return;
+		}
+	if (!n || x->alone == ALONE_MOST || d->left_alone)
+		return;
+	d->left_alone = clock_in(ALONE_MS);
+	x->alone++;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Serving a destination: its transports, hosts and addresses in order. */
+#ifndef SUBMIT_SERVE_H
+#define SUBMIT_SERVE_H
+
+#include "submit/part.h"
+
+/* Who hears of a share while it is served. */
+struct witness {
+	/* a success is recorded: recipient i of a part */
+	void (*success)(void *context, size_t part, size_t i);
+	/* whether to stop before the next message */
+	bool (*enough)(void *context);
+	void *context;
+};
+
+/* Delivers a share: every recipient ends with its outcome, recorded in its
+ * entry's journal if it has one, and logged. Where the witness had enough,
+ * parts may be left untouched. */
+void serve(struct run *run, struct share *share, const struct witness *w);
+
+#endif
