@@ -39,16 +39,13 @@ static void fill_tls(struct link *link, bool want_certificates)
 	};
 }
 
-static const char *renew_token(void *context)
+static const char *renew_token(void *context, struct outcome *why)
 {
 	struct link *link = context;
 	const struct secret *secret;
-	struct outcome ignored;
 
-	if (!secrets_renew_token(link->run->secrets, link->transport, &secret,
-				 &ignored))
-		return NULL;
-	return secret->token;
+	return secrets_renew_token(link->run->secrets, link->transport,
+				   &secret, why) ? secret->token : NULL;
 }
 
 /* With where the password comes from, for whoever has to find the wrong

@@ -52,7 +52,7 @@ struct session_params {
 					* is used where offered to a client
 					* certificate */
 	/* asks for a fresh token after a refusal; NULL: none to be had */
-	const char *(*renew_token)(void *context);
+	const char *(*renew_token)(void *context, struct outcome *why);
 	void *context;
 	const struct list *without;    /* extensions not used; NULL: none */
 	bool no_chunking;              /* announced, and known not to work */

@@ -231,10 +231,19 @@ static const char *choose(const struct session *s, const struct list *offered,
 static bool with_fresh_token(struct auth *a, struct outcome *why)
 {
 	const struct session_params *p = a->s->params;
+	struct outcome none = { 0 };
 
-	a->token = p->renew_token ? p->renew_token(p->context) : NULL;
+	a->token = p->renew_token ? p->renew_token(p->context, &none) : NULL;
 	mask_add_secret(&a->s->secrets, a->token);
-	return a->token && exchange(a, why);
+	if (a->token)
+		return exchange(a, why);
+	/* of a login: whether it is refused, or its issuer away for now */
+	if (none.stage != STAGE_AUTH)
+		return false;
+	outcome_append(why, "; %s", none.text);
+	if (outcome_is_temporary(&none))
+		why->exit = EX_TEMPFAIL;
+	return false;
 }
 
 /* One mechanism, but for those that the server does not know after all, and

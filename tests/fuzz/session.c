@@ -442,9 +442,10 @@ static void see_dot(void *context)
 	((struct peer *)context)->announced++;
 }
 
-static const char *fresh_token(void *context)
+static const char *fresh_token(void *context, struct outcome *why)
 {
 	(void)context;
+	(void)why;
 	return "s3cret2";
 }
 

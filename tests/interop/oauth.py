@@ -488,7 +488,7 @@ def away(folder, certificates):
 
 def refused_token(folder, certificates):
     """a token that a server refuses is renewed once: sent; refused again: 77
-    after two tries"""
+    after two tries; where it cannot be renewed now: 75, never: 77"""
     with World(folder, certificates) as w:
         w.login()
         w.issuer.access.clear()
@@ -499,6 +499,14 @@ def refused_token(folder, certificates):
         w.send(status=77)
         want(w.issuer.grants["refresh_token"] == 2 and
              len(w.server.used) == 4, f"used {len(w.server.used)}")
+        w.server.on_token = lambda token: None
+        w.issuer.tricks["/token"] = lambda h: h.answer(503, b"", "text/plain")
+        w.send(status=75)
+        w.issuer.tricks.clear()
+        w.issuer.refresh.clear()
+        said = w.send(status=77)
+        want("invalid_grant" in said and "posthaste --login relay" in said,
+             said)
 
 
 def once(folder, certificates):
