@@ -18,7 +18,10 @@
 #include "base/json.h"
 #include "base/outcome.h"
 
-enum { LINE_MAX_BYTES = 64 * 1024, LOG_MODE = 0640 };
+enum {
+	LINE_MAX_BYTES = 64 * 1024, LOG_MODE = 0640,
+	HELD_MAX = 256 * 1024      /* of lines that are written together */
+};
 
 enum sink_kind { SINK_SYSLOG, SINK_DESCRIPTOR, SINK_NONE };
 
@@ -26,6 +29,9 @@ static struct {
 	enum sink_kind kind;
 	int fd;
 	bool own;              /* fd was opened here */
+	bool plain;            /* and is a file's, where pieces stay whole */
+	bool holding;
+	struct buf held;       /* lines */
 	bool json;
 	bool opened;           /* openlog was called */
 	enum log_level level;
@@ -46,8 +52,9 @@ static bool sink_fits(int directory, int fd)
 	       st.st_uid == geteuid();
 }
 
-static int sink_open(const char *path, struct outcome *why)
+static int sink_open(const char *path, bool *plain, struct outcome *why)
 {
+	struct stat st;
 	char name[NAME_MAX + 1];
 	int directory, fd;
 
@@ -78,6 +85,7 @@ static int sink_open(const char *path, struct outcome *why)
 			     "has a second name", path);
 	}
 	close(directory);
+	*plain = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 	return fd;
 }
 
@@ -135,7 +143,7 @@ void log_open(const struct log_settings *settings)
 
 	if (sink.own)
 		close(sink.fd);
-	sink.own = false;
+	sink.own = sink.plain = false;
 	sink.json = settings->json;
 	sink.level = settings->level;
 	sink.fault[0] = '\0';
@@ -148,7 +156,7 @@ void log_open(const struct log_settings *settings)
 	}
 	fd = sink_stream(settings->to);
 	if (fd < 0) {
-		fd = sink_open(settings->to, &why);
+		fd = sink_open(settings->to, &sink.plain, &why);
 		sink.own = fd >= 0;
 	}
 	if (fd >= 0) {
@@ -245,8 +253,42 @@ static void sink_syslog(enum log_level level, const char *line)
 	syslog(LOG_MAIL | priorities[level], "%s", line);
 }
 
-/* A file gets the date that syslog would have added. One write a line, so
- * that lines of several processes do not mix. */
+static bool sink_flush(const struct buf *text)
+{
+	ssize_t done;
+
+	do {
+		done = write(sink.fd, text->data, text->len);
+	} while (done < 0 && errno == EINTR);
+	return done == (ssize_t)text->len;
+}
+
+void log_hold(void)
+{
+	sink.held = BUF(HELD_MAX);
+	sink.holding = sink.plain;
+}
+
+void log_release(void)
+{
+	char *line, *end, *rest;
+
+	sink.holding = false;
+	if (sink.held.len && !sink_flush(&sink.held)) {
+		buf_addc(&sink.held, '\0');
+		for (line = sink.held.data; (end = strchr(line, '\n'));
+		     line = end + 1) {
+			*end = '\0';
+			rest = strstr(line, "]: ");
+			sink_syslog(LOG_AT_INFO, rest && !sink.json ?
+				    rest + 3 : line);
+		}
+	}
+	buf_release(&sink.held);
+}
+
+/* A file gets the date that syslog would have added. One write a line, or for
+ * several, so that lines of several processes do not mix. */
 static bool sink_write(struct buf *line)
 {
 	struct buf whole = BUF(LINE_MAX_BYTES + 128);
@@ -254,7 +296,6 @@ static bool sink_write(struct buf *line)
 	struct tm tm;
 	time_t now = time(NULL);
 	bool written;
-	ssize_t done;
 
 	if (!sink.json) {
 		localtime_r(&now, &tm);
@@ -263,10 +304,12 @@ static bool sink_write(struct buf *line)
 	}
 	buf_adds(&whole, buf_text(line));
 	buf_addc(&whole, '\n');
-	do {
-		done = write(sink.fd, whole.data, whole.len);
-	} while (done < 0 && errno == EINTR);
-	written = done == (ssize_t)whole.len;
+	if (sink.holding && sink.held.max - sink.held.len <= whole.len + 1) {
+		log_release();
+		log_hold();
+	}
+	written = sink.holding ? buf_add(&sink.held, whole.data, whole.len) :
+		  sink_flush(&whole);
 	buf_release(&whole);
 	return written;
 }

@@ -50,4 +50,9 @@ void log_event(enum log_level level, const struct log_field *field, size_t n);
 void log_say(enum log_level level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* From here on lines for a file are gathered, until log_release writes them at
+ * once: where there is one about each of many recipients. */
+void log_hold(void);
+void log_release(void);
+
 #endif

@@ -15,7 +15,9 @@
 
 enum {
 	RESULT_ROOM = 1200,      /* the most that one recipient's line takes */
-	PIECE = 64 * 1024        /* is written at once */
+	PIECE = 64 * 1024,       /* is written at once */
+	RECORDS = 1024 * 1024    /* the same of outcomes, so that those of a
+				  * transaction are one write */
 };
 
 static bool append(struct entry *e, struct buf *lines, struct outcome *why)
@@ -456,11 +458,30 @@ bool entry_record(struct entry *e, size_t rcpt, const struct outcome *o,
 		  enum rcpt_state state, unsigned attempts,
 		  struct outcome *why)
 {
-	struct buf line = BUF(TEXT_LINE_MAX);
-
 	entry_note(e, rcpt, o, state, attempts);
-	text_result(&line, time(NULL), rcpt, &e->envelope.rcpt[rcpt]);
-	return append(e, &line, why) || broken(e, why);
+	return entry_write(e, &rcpt, 1, why);
+}
+
+bool entry_write(struct entry *e, const size_t *rcpt, size_t n,
+		 struct outcome *why)
+{
+	struct buf lines = BUF(RECORDS + TEXT_LINE_MAX);
+	const int64_t now = time(NULL);
+	bool good = true;
+	size_t i;
+
+	for (i = 0; good && i < n; i++) {
+		text_result(&lines, now, rcpt[i], &e->envelope.rcpt[rcpt[i]]);
+		if (lines.len < RECORDS && i + 1 < n)
+			continue;
+		e->file->synced = false;
+		/* what a server took would be sent again: once more, then */
+		good = qdir_append(e->file->fd, lines.data, lines.len, why) ||
+		       qdir_append(e->file->fd, lines.data, lines.len, why);
+		buf_reset(&lines);
+	}
+	buf_release(&lines);
+	return good || broken(e, why);
 }
 
 bool entry_sync(struct entry *e, struct outcome *why)

@@ -224,10 +224,15 @@ void entry_dot(struct entry *e);
 bool entry_record(struct entry *e, size_t rcpt, const struct outcome *o,
 		  enum rcpt_state state, unsigned attempts,
 		  struct outcome *why) MUST_CHECK;
+/* The same for several whose facts entry_note has set, in one write: whatever
+ * a transaction had for an answer. */
+bool entry_write(struct entry *e, const size_t *rcpt, size_t n,
+		 struct outcome *why) MUST_CHECK;
 /* A line in the log about a recipient that no session was tried for. */
 void entry_log(const struct entry *e, size_t rcpt, const struct outcome *o,
 	       const char *status);
-/* The same for one that another process has recorded: sets the facts alone. */
+/* Sets the facts alone: for entry_write, or of what another process has
+ * recorded. */
 void entry_note(struct entry *e, size_t rcpt, const struct outcome *o,
 		enum rcpt_state state, unsigned attempts);
 /* All that was recorded is on disk. False as for entry_record. Never tried

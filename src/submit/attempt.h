@@ -37,7 +37,8 @@ struct attempt {
 	enum attempt_state state;
 	bool answered;             /* the outcome is this attempt's */
 	bool fresh;                /* and of the address asked last */
-	bool recorded;             /* a success, in the journal, handed on */
+	bool recorded;             /* in the journal */
+	bool told;                 /* handed on to whoever looks after us */
 };
 
 /* An answer about it: takes the place of an earlier one of this attempt where

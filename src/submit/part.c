@@ -91,22 +91,28 @@ void log_attempt(const struct run *run, struct part *p,
 void part_fail(const struct run *run, struct part *p,
 	       const struct outcome *why)
 {
+	const unsigned one = policy_is_attempt(why) ? 1 : 0;
 	struct entry *e = p->job->entry;
 	struct outcome ignored;
 	struct attempt *a;
-	unsigned before;
+	size_t *place;
 
-	for (a = p->to; a < p->to + p->n; a++) {
-		before = a->before + (policy_is_attempt(why) ? 1 : 0);
-		if (e && (e->broken ||
-			  !entry_record(e, place_of(p, a), why,
-					policy_verdict(why, run->queue),
-					before, &ignored)))
-			continue;
-		if (!e)
+	if (e && e->broken)
+		return;
+	for (a = p->to; a < p->to + p->n; a++)
+		if (e)
+			entry_note(e, place_of(p, a), why,
+				   policy_verdict(why, run->queue),
+				   a->before + one);
+		else
 			a->rcpt->last = *why;
-		log_attempt(run, p, a);
-	}
+	place = part_places(p);
+	log_hold();
+	if (!e || entry_write(e, place, p->n, &ignored))
+		for (a = p->to; a < p->to + p->n; a++)
+			log_attempt(run, p, a);
+	log_release();
+	free(place);
 	if (e && !entry_sync(e, &ignored))
 		log_say(LOG_AT_ERROR, "the journal of %s cannot be synced",
 			p->job->id);

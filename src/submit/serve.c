@@ -134,49 +134,49 @@ static void answer_all(struct serving *v, size_t first,
 
 /* --- one message --- */
 
-static bool record(struct serving *v, struct part *p, const struct attempt *a)
-{
-	const struct outcome *o = &a->rcpt->last;
-	struct outcome ignored;
-
-	return !p->job->entry ||
-	       entry_record(p->job->entry, place_of(p, a), o,
-			    policy_verdict(o, v->run->queue),
-			    a->rcpt->attempts + (policy_is_attempt(o) ? 1 : 0),
-			    &ignored);
-}
-
-/* Records it, and hands it on. */
-static bool settle_success(struct serving *v, size_t part, struct attempt *a)
+/* Records what has come of a part's recipients and was not recorded yet, in
+ * one write; of successes alone, which are on disk before anything else is
+ * sent and are handed on, or of all. False: that could not be done. */
+static bool record(struct serving *v, size_t part, bool successes)
 {
 	const struct witness *w = v->witness;
 	struct part *p = part_at(v, part);
-	bool done = record(v, p, a);
+	struct entry *e = p->job->entry;
+	size_t *place = mem_alloc(p->n * sizeof(*place)), n = 0;
+	struct outcome ignored;
+	struct attempt *a;
+	bool done = true;
 
-	p->touched = a->recorded = true;
-	if (w)
-		w->success(w->context, part, (size_t)(a - p->to));
+	for (a = p->to; a < p->to + p->n; a++) {
+		const struct outcome *o = &a->rcpt->last;
+
+		if (a->recorded ||
+		    (successes && (!a->answered || o->exit != EX_OK)))
+			continue;
+		a->recorded = true;
+		place[n++] = place_of(p, a);
+		if (e)
+			entry_note(e, place_of(p, a), o,
+				   policy_verdict(o, v->run->queue),
+				   a->rcpt->attempts +
+				   (policy_is_attempt(o) ? 1 : 0));
+	}
+	p->touched = p->touched || n;
+	if (n && e)
+		done = entry_write(e, place, n, &ignored);
+	if (n && e && successes)
+		done = entry_sync(e, &ignored) && done;
+	if (n && w && successes)
+		w->success(w->context, part);
+	free(place);
 	return done;
 }
 
-/* A success is on disk before anything else is sent. */
 static bool settled(void *context)
 {
 	struct sending *s = context;
-	struct part *p = part_at(s->v, s->part);
-	struct outcome ignored;
-	bool done = true, any = false;
-	struct attempt *a;
 
-	for (a = p->to; a < p->to + p->n; a++) {
-		if (!a->answered || a->rcpt->last.exit != EX_OK || a->recorded)
-			continue;
-		done = settle_success(s->v, s->part, a) && done;
-		any = true;
-	}
-	if (any && p->job->entry)
-		done = entry_sync(p->job->entry, &ignored) && done;
-	return done;
+	return record(s->v, s->part, true);
 }
 
 static void dot(void *context)
@@ -397,7 +397,7 @@ static bool keep_here(struct serving *v, size_t part, struct attempt *a,
 		.message = p->job->message,
 		.timeout = v->run->config->general.timeout,
 	};
-	struct outcome o, ignored;
+	struct outcome o;
 
 	p->touched = true;
 	if ((e && !entry_begin(e, &place, 1, &o)) ||
@@ -410,11 +410,7 @@ static bool keep_here(struct serving *v, size_t part, struct attempt *a,
 		entry_dot(e);
 	kind->deed(&l, &o);
 	attempt_answer(a, &o, trace);
-	if (o.exit != EX_OK)
-		return true;
-	if (!settle_success(v, part, a))
-		return false;
-	return !p->job->entry || entry_sync(p->job->entry, &ignored);
+	return o.exit != EX_OK || record(v, part, true);
 }
 
 /* Nobody at all answered on port 25: say what that usually means. Where there
@@ -485,8 +481,9 @@ static void use_transport(struct serving *v)
 
 /* --- the whole --- */
 
-static void finish_part(struct serving *v, struct part *p)
+static void finish_part(struct serving *v, size_t part)
 {
+	struct part *p = part_at(v, part);
 	struct outcome ignored;
 	bool synced;
 	size_t i;
@@ -494,11 +491,14 @@ static void finish_part(struct serving *v, struct part *p)
 	if (v->enough && !p->touched)
 		return;
 	p->touched = true;
+	/* where that fails it was said */
+	(void)!record(v, part, false);
+	log_hold();
 	for (i = 0; i < p->n; i++) {
-		if (p->to[i].recorded || record(v, p, &p->to[i]))
-			log_attempt(v->run, p, &p->to[i]);
+		log_attempt(v->run, p, &p->to[i]);
 		p->to[i].trace = NULL;
 	}
+	log_release();
 	synced = !p->job->entry || entry_sync(p->job->entry, &ignored);
 	if (!synced)
 		log_say(LOG_AT_ERROR, "the journal of %s cannot be synced",
@@ -518,7 +518,7 @@ void serve(struct run *run, struct share *share, const struct witness *w)
 		use_transport(&v);
 	}
 	for (i = share->first; i < share->last; i++)
-		finish_part(&v, part_at(&v, i));
+		finish_part(&v, i);
 	while (v.traces) {
 		struct trace *next = v.traces->next;
 

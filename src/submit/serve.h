@@ -7,8 +7,8 @@
 
 /* Who hears of a share while it is served. */
 struct witness {
-	/* a success is recorded: recipient i of a part */
-	void (*success)(void *context, size_t part, size_t i);
+	/* successes of a part are recorded */
+	void (*success)(void *context, size_t part);
 	/* whether to stop before the next message */
 	bool (*enough)(void *context);
 	void *context;

@@ -2,12 +2,15 @@
 /*
  * A process that serves a share of a destination: the straight line stays
  * straight, and a crash stays small. Outcomes come back by a line, a fixed
- * record each, successes at once; the other way goes one byte, which asks it
+ * record for recipients that have the same, successes at once; the other way goes one byte, which asks it
  * to stop after the message in hand.
  */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,54 +24,102 @@
 #include "submit/worker.h"
 
 struct report {
-	size_t part, i;
+	size_t part, i, n;     /* recipients i to i + n - 1 of a part */
 	bool untried;          /* the part is handed back; the rest is empty */
 	struct outcome outcome;
 };
 
-enum { REPORTS_AT_ONCE = 16 };
+/* On the line it is a length, what comes before the two strings that an
+ * outcome ends with, and those, each with its NUL. */
+enum {
+	REPORT_FIXED = offsetof(struct report, outcome) +
+		       offsetof(struct outcome, host),
+	REPORT_MOST = sizeof(uint16_t) + sizeof(struct report),
+	CHANNEL_ROOM = 32 * 1024
+};
+
+_Static_assert(offsetof(struct outcome, text) > offsetof(struct outcome, host),
+	       "the strings come last");
 
 /* --- the child's side --- */
 
-static void tell(int fd, const struct report *r)
+struct channel {
+	int fd;
+	const struct destination *d;
+	struct buf out;        /* reports that were not sent yet */
+};
+
+static void channel_flush(struct channel *c)
 {
-	const char *p = (const char *)r;
-	size_t left = sizeof(*r);
+	const char *p = c->out.data;
+	size_t left = c->out.len;
 	ssize_t n;
 
 	while (left) {
-		n = send(fd, p, left, MSG_NOSIGNAL);
+		n = send(c->fd, p, left, MSG_NOSIGNAL);
 		if (n < 0 && errno != EINTR)
-			return;
+			break;
 		if (n > 0) {
 			p += n;
 			left -= (size_t)n;
 		}
 	}
+	buf_reset(&c->out);
 }
 
-static void tell_outcome(int fd, const struct destination *d, size_t part,
-			 size_t i)
+static void channel_add(struct channel *c, const struct report *r)
 {
+	const size_t host = strlen(r->outcome.host) + 1;
+	const size_t text = strlen(r->outcome.text) + 1;
+	const uint16_t length = (uint16_t)(REPORT_FIXED + host + text);
+
+	if (c->out.max - c->out.len <= REPORT_MOST)
+		channel_flush(c);
+	buf_add(&c->out, &length, sizeof(length));
+	buf_add(&c->out, r, REPORT_FIXED);
+	buf_add(&c->out, r->outcome.host, host);
+	buf_add(&c->out, r->outcome.text, text);
+}
+
+static bool same_outcome(const struct outcome *a, const struct outcome *b)
+{
+	return !memcmp(a, b, sizeof(*a));
+}
+
+/* What was not told of a part: of what is recorded, or all of it. */
+static void tell_part(struct channel *c, size_t part, bool recorded)
+{
+	const struct part *p = &c->d->part[part];
 	struct report r;
+	size_t i;
 
 	memset(&r, 0, sizeof(r));
 	r.part = part;
-	r.i = i;
-	r.outcome = d->part[part].to[i].rcpt->last;
-	tell(fd, &r);
+	for (i = 0; i < p->n; i++) {
+		struct attempt *a = &p->to[i];
+
+		if (a->told || (recorded && !a->recorded))
+			continue;
+		a->told = true;
+		if (r.n && r.i + r.n == i &&
+		    same_outcome(&r.outcome, &a->rcpt->last)) {
+			r.n++;
+			continue;
+		}
+		if (r.n)
+			channel_add(c, &r);
+		r.i = i;
+		r.n = 1;
+		r.outcome = a->rcpt->last;
+	}
+	if (r.n)
+		channel_add(c, &r);
 }
 
-struct channel {
-	int fd;
-	const struct destination *d;
-};
-
-static void tell_success(void *context, size_t part, size_t i)
+static void tell_success(void *context, size_t part)
 {
-	const struct channel *c = context;
-
-	tell_outcome(c->fd, c->d, part, i);
+	tell_part(context, part, true);
+	channel_flush(context);
 }
 
 static bool is_asked(void *context)
@@ -83,13 +134,15 @@ static bool is_asked(void *context)
 
 static _Noreturn void work(struct run *run, struct destination *d, int fd)
 {
-	struct channel channel = { fd, d };
+	struct channel channel = {
+		fd, d, BUF(CHANNEL_ROOM),
+	};
 	const struct witness witness = { tell_success, is_asked, &channel };
 	struct share all = { d, 0, d->n };
 	bool recorded = true;
 	struct report untried;
 	sigset_t none;
-	size_t i, j;
+	size_t i;
 
 	/* whoever supervises us keeps signals for later; we go at once */
 	sigemptyset(&none);
@@ -105,13 +158,13 @@ static _Noreturn void work(struct run *run, struct destination *d, int fd)
 
 		untried.part = i;
 		if (!p->touched)
-			tell(fd, &untried);
-		for (j = 0; p->touched && j < p->n; j++)
-			if (!p->to[j].recorded)
-				tell_outcome(fd, d, i, j);
+			channel_add(&channel, &untried);
+		else
+			tell_part(&channel, i, false);
 		if (p->job->entry && p->job->entry->broken)
 			recorded = false;
 	}
+	channel_flush(&channel);
 	/* whether all that belongs into journals is there, and synced */
 	process_leave(recorded ? EX_OK : EX_IOERR);
 }
@@ -137,10 +190,10 @@ bool worker_start(struct worker *w, struct run *run, struct outcome *why)
 			a->rcpt->last.in_doubt = true;
 		}
 	}
-	w->in = BUF(REPORTS_AT_ONCE * sizeof(struct report));
+	w->in = BUF(CHANNEL_ROOM);
 	/* so much at once makes glibc's malloc put its free pieces in order, in
 	 * this process once instead of in every one that is forked */
-	buf_room(&w->in, w->in.max);
+	buf_room(&w->in, w->in.max - 1);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
 		return outcome_fail(why, STAGE_LOCAL, EX_OSERR,
 				    "no worker could be made: socketpair: %s",
@@ -162,29 +215,55 @@ bool worker_start(struct worker *w, struct run *run, struct outcome *why)
 	return true;
 }
 
-static void take_report(struct worker *w, const struct run *run,
-			const char *text)
+/* Takes one out of what was read; gives its length, 0 where it is not whole
+ * yet. */
+static size_t report_read(const char *data, size_t n, struct report *r)
 {
-	struct report r;
-	struct part *p;
-	struct attempt *a;
+	const char *end, *host, *text;
+	uint16_t length;
 
-	memcpy(&r, text, sizeof(r));
-	if (r.part >= w->d.n)
+	if (n < sizeof(length))
+		return 0;
+	memcpy(&length, data, sizeof(length));
+	data += sizeof(length);
+	if (n < sizeof(length) + length)
+		return 0;
+	*r = (struct report){ 0 };
+	end = data + length;
+	host = data + REPORT_FIXED;
+	text = length > REPORT_FIXED ?
+	       memchr(host, '\0', (size_t)(end - host)) : NULL;
+	if (text && end[-1] == '\0') {
+		memcpy(r, data, REPORT_FIXED);
+		snprintf(r->outcome.host, sizeof(r->outcome.host), "%s", host);
+		snprintf(r->outcome.text, sizeof(r->outcome.text), "%s",
+			 text + 1 < end ? text + 1 : "");
+	}
+	return sizeof(length) + length;
+}
+
+static void take_report(struct worker *w, const struct run *run,
+			const struct report *r)
+{
+	struct part *p;
+	size_t i;
+
+	if (r->part >= w->d.n)
 		return;
-	p = &w->d.part[r.part];
-	if (r.untried)
+	p = &w->d.part[r->part];
+	if (r->untried)
 		p->untried = true;
-	if (r.untried || r.i >= p->n)
-		return;
-	a = &p->to[r.i];
-	if (p->job->entry)
-		entry_note(p->job->entry, place_of(p, a), &r.outcome,
-			   policy_verdict(&r.outcome, run->queue),
-			   a->before +
-			   (policy_is_attempt(&r.outcome) ? 1 : 0));
-	else
-		a->rcpt->last = r.outcome;
+	for (i = r->i; i < p->n && i - r->i < r->n; i++) {
+		struct attempt *a = &p->to[i];
+
+		if (p->job->entry)
+			entry_note(p->job->entry, place_of(p, a), &r->outcome,
+				   policy_verdict(&r->outcome, run->queue),
+				   a->before +
+				   (policy_is_attempt(&r->outcome) ? 1 : 0));
+		else
+			a->rcpt->last = r->outcome;
+	}
 }
 
 /* The recipients of a part that a dead worker left as they were, as a part of
@@ -291,8 +370,9 @@ static void worker_over(struct worker *w, const struct run *run)
 
 bool worker_hear(struct worker *w, struct run *run)
 {
-	size_t want = w->in.max - w->in.len, at = 0;
+	size_t want = w->in.max - 1 - w->in.len, at = 0, length;
 	char *room = buf_room(&w->in, want);
+	struct report r;
 	ssize_t n = read(w->fd, room, want);
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
@@ -302,9 +382,10 @@ bool worker_hear(struct worker *w, struct run *run)
 		return false;
 	}
 	w->in.len += (size_t)n;
-	for (; w->in.len - at >= sizeof(struct report);
-	     at += sizeof(struct report))
-		take_report(w, run, w->in.data + at);
+	while ((length = report_read(w->in.data + at, w->in.len - at, &r))) {
+		take_report(w, run, &r);
+		at += length;
+	}
 	buf_shift(&w->in, at);
 	return true;
 }

@@ -248,6 +248,42 @@ def report(folder):
                      closes=False).run("-q, report")
 
 
+def once_more(folder):
+    """an outcome whose record fails once is recorded, and sent no second time;
+    one that fails again is owned up to"""
+    need_strace()
+    sent = []
+    with Sink() as sink:
+        lab = Lab(folder, sink.up().port, "queue = on_failure\nschedule = 0s")
+        lab.make_queue()
+        trace = lab.folder / "writes"
+        # the write of its process that records the outcome, or the next two
+        for number, when in enumerate(("0", "{}", "{}..{}")):
+            mid = f"m{number}"
+            lab.put(1, entry_bytes(RCPTS, message_bytes(mid)))
+            wrap = ["strace", "-f", "-s", "300", "-o", str(trace), "-e",
+                    "trace=write"]
+            if sent:
+                wrap += ["-e", "inject=write:error=EIO:when=" +
+                         when.format(sent[0], sent[0] + 1)]
+            lab.run("-q", wrap=wrap)
+            if not sent:
+                before = {}
+                for line in trace.read_text().splitlines():
+                    pid = line.split()[0]
+                    before[pid] = before.get(pid, 0) + 1
+                    if re.search(r" sent 0 attempts=.* sent 2 ", line):
+                        sent.append(before[pid])
+                want(sent, "no write that records all three")
+            counts = sink.counts()
+            if number < 2:
+                equal([counts[mid, rcpt] for rcpt in RCPTS], [1, 1, 1], mid)
+                equal(lab.names(), [], mid)
+            else:
+                want(lab.names() and "an outcome is not recorded" in
+                     lab.log(), lab.log()[-500:])
+
+
 # --- syncs ---
 
 SYNC = re.compile(r"(?:fsync|fdatasync|syncfs)\(\d+<([^>]*)>\) *= (-?\d+)")
@@ -470,6 +506,6 @@ def few_descriptors(folder):
 
 if __name__ == "__main__":
     sys.exit(tap([
-        submission, new_queue, foreground, delivery, report, never_again,
-        full, full_log, read_only, read_only_relay_up, limits,
+        submission, new_queue, foreground, delivery, report, once_more,
+        never_again, full, full_log, read_only, read_only_relay_up, limits,
         few_descriptors], workers=1))

@@ -15,6 +15,7 @@ import select
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 sys.dont_write_bytecode = True
@@ -804,6 +805,81 @@ def system_calls(lab, path, *args):
         return [line for line in f if "resumed>" not in line]
 
 
+class InBursts:
+    """A server that answers all that has come in one piece, as servers with
+    PIPELINING do. A context."""
+
+    def __enter__(self):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.taken = 0
+        threading.Thread(target=self.accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = self.socket.accept()
+                with contextlib.suppress(OSError):
+                    self.serve(peer)
+                peer.close()
+
+    def serve(self, peer):
+        rest, data, refused = b"", False, 0
+        peer.sendall(b"220 sink\r\n")
+        while block := peer.recv(1 << 20):
+            *lines, rest = (rest + block).split(b"\r\n")
+            answers = []
+            for line in lines:
+                verb = line[:4].upper()
+                if data:
+                    data = line != b"."
+                    self.taken += not data
+                    answers += [] if data else [b"250 taken"]
+                elif verb == b"EHLO":
+                    answers.append(b"250-sink\r\n250 PIPELINING")
+                elif verb == b"DATA":
+                    data = True
+                    answers.append(b"354 go on")
+                elif line.startswith(b"RCPT TO:<later"):
+                    refused += 1
+                    answers.append(b"450 not now, %d" % refused)
+                else:
+                    answers.append(b"250 ok")
+            if answers:
+                peer.sendall(b"\r\n".join(answers) + b"\r\n")
+
+
+def one_record_a_transaction(folder):
+    """1000 recipients cost at most 60 system calls more than one does"""
+    need_strace()
+    words = []
+    for kind, names in (("taken", ("r",)), ("some of them deferred",
+                                            ("r", "later"))):
+        costs = []
+        for many in (1, 1000):
+            with InBursts() as sink:
+                lab = Lab(f"{folder}/{kind}{many}", sink.port)
+                lab.make_queue()
+                lab.put(1, entry_bytes([
+                    f"{names[n % len(names)]}{n}@example.net"
+                    for n in range(many)], message_bytes("m")))
+                calls = system_calls(lab, f"{folder}/trace", "-q")
+                equal(sink.taken, 1, "messages")
+                equal(len(lab.names()), len(names) - 1 if many > 1 else 0,
+                      "the queue")
+                equal(lab.log().count('"to"'), many, "lines of the log")
+                syncs = [c for c in calls if "fdatasync(" in c]
+                costs.append((len(calls), len(syncs)))
+        words.append(f"{kind}: {costs}")
+        want(costs[1][0] - costs[0][0] <= 60 and
+             costs[1][1] <= costs[0][1] + 1, words)
+    return words
+
+
 def ten_thousand(folder):
     """10 000 entries: listed within 2 s; a -q with nothing due is cheap"""
     with Sink() as sink:
@@ -884,4 +960,4 @@ if __name__ == "__main__":
         named_transport, shown, listing, refused_in_run, returns, expiry,
         delay, no_delay_report, no_report_of_report, partial,
         partial_at_once, poison, foreign_files, runners, thousand, one_runner,
-        many_destinations, ten_thousand, clock]))
+        many_destinations, one_record_a_transaction, ten_thousand, clock]))
