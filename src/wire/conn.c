@@ -99,13 +99,6 @@ static bool conn_silent(const struct conn *c, struct outcome *why)
 
 /* --- reading --- */
 
-static long raw_read(struct conn *c, void *data, size_t n)
-{
-	if (c->tls)
-		return tls_read(c->tls, data, n);
-	return recv(c->fd, data, n, MSG_DONTWAIT);
-}
-
 static bool is_later(int error)
 {
 	return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
@@ -136,7 +129,10 @@ static bool make_room(struct conn *c)
 /* As read(2), into the buffer. */
 static long fill_room(struct conn *c)
 {
-	long got = raw_read(c, c->in + c->end, c->room - c->end);
+	char *at = c->in + c->end;
+	size_t n = c->room - c->end;
+	long got = c->tls ? tls_read(c->tls, at, n) :
+		   recv(c->fd, at, n, MSG_DONTWAIT);
 
 	if (got > 0) {
 		c->end += (size_t)got;
@@ -145,22 +141,9 @@ static long fill_room(struct conn *c)
 	return got;
 }
 
-static bool wait_readable(struct conn *c, int64_t deadline,
-			  struct outcome *why)
-{
-	struct pollfd p = { .fd = c->fd, .events = POLLIN };
-
-	if (c->tls && tls_wants_write(c->tls))
-		p.events = POLLOUT;
-	do {
-		if (!clock_left(deadline))
-			return conn_silent(c, why);
-	} while (poll(&p, 1, clock_left(deadline)) <= 0);
-	return true;
-}
-
 static bool conn_receive(struct conn *c, int64_t deadline, struct outcome *why)
 {
+	struct pollfd p = { .fd = c->fd };
 	long got;
 
 	for (;;) {
@@ -171,46 +154,42 @@ static bool conn_receive(struct conn *c, int64_t deadline, struct outcome *why)
 			return conn_closed(why);
 		if (!is_later(errno))
 			return conn_broke(c, errno, why);
-		if (!wait_readable(c, deadline, why))
-			return false;
+		p.events = c->tls && tls_wants_write(c->tls) ? POLLOUT :
+			   POLLIN;
+		do {
+			if (!clock_left(deadline))
+				return conn_silent(c, why);
+		} while (poll(&p, 1, clock_left(deadline)) <= 0);
 	}
-}
-
-static bool take_line(struct conn *c, const char **line, size_t *n)
-{
-	char *at, *lf = NULL;
-
-	if (c->end > c->scanned)
-		lf = memchr(c->in + c->scanned, '\n', c->end - c->scanned);
-	c->scanned = c->end;
-	if (!lf)
-		return false;
-	at = c->in + c->start;
-	*line = at;
-	*n = (size_t)(lf - at);
-	if (*n && lf[-1] == '\r')
-		--*n;
-	at[*n] = '\0';
-	c->start = c->scanned = (size_t)(lf - c->in) + 1;
-	return true;
 }
 
 bool conn_line(struct conn *c, const char **line, size_t *n,
 	       int64_t deadline, struct outcome *why)
 {
+	char *at, *lf;
+
 	for (;;) {
-		if (take_line(c, line, n)) {
-			if (*n <= LINE_MOST)
-				return true;
-			break;
-		}
-		if (!make_room(c))
+		lf = c->end == c->scanned ? NULL :
+		     memchr(c->in + c->scanned, '\n', c->end - c->scanned);
+		c->scanned = c->end;
+		if (lf || !make_room(c))
 			break;
 		/* a drip may always have one more byte in time */
 		if (!clock_left(deadline))
 			return conn_silent(c, why);
 		if (!conn_receive(c, deadline, why))
 			return false;
+	}
+	if (lf) {
+		at = c->in + c->start;
+		*line = at;
+		*n = (size_t)(lf - at);
+		if (*n && lf[-1] == '\r')
+			--*n;
+		at[*n] = '\0';
+		c->start = c->scanned = (size_t)(lf - c->in) + 1;
+		if (*n <= LINE_MOST)
+			return true;
 	}
 	return outcome_fail(why, STAGE_CONNECT, EX_PROTOCOL,
 			    "the server sent a line of more than %d bytes",
@@ -283,62 +262,6 @@ size_t conn_gathered(const struct conn *c)
 	return c->out.len;
 }
 
-/* Two pieces that leave as one flight. */
-struct flight {
-	const char *head, *body;
-	size_t head_len, body_len;
-};
-
-static long write_tls(struct conn *c, const struct flight *f)
-{
-	if (f->head_len)
-		return tls_write(c->tls, f->head, f->head_len);
-	return tls_write(c->tls, f->body, f->body_len);
-}
-
-static long write_some(struct conn *c, const struct flight *f)
-{
-	struct iovec part[2] = {
-		{ .iov_base = (void *)f->head, .iov_len = f->head_len },
-		{ .iov_base = (void *)f->body, .iov_len =
-			f->body_len < PLAIN_MOST ? f->body_len : PLAIN_MOST },
-	};
-	struct msghdr m = {
-		.msg_iov = f->head_len ? part : part + 1,
-		.msg_iovlen = f->head_len ? 2 : 1,
-	};
-
-	if (c->tls)
-		return write_tls(c, f);
-	return sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
-static void flight_left(struct flight *f, size_t n)
-{
-	size_t head = n < f->head_len ? n : f->head_len;
-
-	f->head += head;
-	f->head_len -= head;
-	f->body += n - head;
-	f->body_len -= n - head;
-}
-
-/* While the server takes nothing it may go away: that ends the wait. */
-static bool wait_writable(struct conn *c, int64_t deadline,
-			  struct outcome *why)
-{
-	struct pollfd p = { .fd = c->fd, .events = POLLOUT | POLLRDHUP };
-
-	do {
-		if (!clock_left(deadline))
-			return conn_fail(why, "the server took no more bytes "
-					 "in time");
-	} while (poll(&p, 1, clock_left(deadline)) <= 0);
-	if (!(p.revents & POLLOUT) && (p.revents & POLLRDHUP))
-		return conn_closed(why);
-	return true;
-}
-
 static int64_t progress_until(int64_t progress, int64_t deadline)
 {
 	if (progress == CLOCK_NEVER)
@@ -346,45 +269,58 @@ static int64_t progress_until(int64_t progress, int64_t deadline)
 	return clock_earlier(clock_in(progress), deadline);
 }
 
-static bool write_flight(struct conn *c, struct flight *f, int64_t progress,
-			 int64_t deadline, struct outcome *why)
+/* Two pieces, what was gathered and what comes after it, that leave as one
+ * flight. While the server takes nothing it may go away: that ends the
+ * wait. */
+static bool write_flight(struct conn *c, struct iovec part[2],
+			 int64_t progress, int64_t deadline,
+			 struct outcome *why)
 {
 	int64_t until = progress_until(progress, deadline);
+	struct iovec *const end = part + 2;
+	struct iovec now[2];
+	struct msghdr m = { .msg_iov = now };
+	struct pollfd p = { .fd = c->fd, .events = POLLOUT | POLLRDHUP };
 	long sent;
 
-	while (f->head_len || f->body_len) {
-		sent = write_some(c, f);
+	while (part < end) {
+		if (!part->iov_len) {
+			part++;
+			continue;
+		}
+		m.msg_iovlen = (size_t)(end - part);
+		memcpy(now, part, m.msg_iovlen * sizeof(*part));
+		if (now[m.msg_iovlen - 1].iov_len > PLAIN_MOST)
+			now[m.msg_iovlen - 1].iov_len = PLAIN_MOST;
+		sent = c->tls ?
+		       tls_write(c->tls, part->iov_base, part->iov_len) :
+		       sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (sent < 0 && !is_later(errno))
+			return conn_broke(c, errno, why);
 		if (sent > 0) {
-			flight_left(f, (size_t)sent);
 			until = progress_until(progress, deadline);
-			if (!clock_left(deadline) &&
-			    (f->head_len || f->body_len))
+			for (; part < end && (size_t)sent >= part->iov_len;
+			     part++)
+				sent -= (long)part->iov_len;
+			if (part == end)
+				break;
+			part->iov_base = (char *)part->iov_base + sent;
+			part->iov_len -= (size_t)sent;
+			if (!clock_left(deadline))
 				return conn_fail(why, "the server took the "
 						 "bytes too slowly");
 			continue;
 		}
-		if (sent < 0 && !is_later(errno))
-			return conn_broke(c, errno, why);
-		if (!wait_writable(c, until, why))
-			return false;
+		do {
+			if (!clock_left(until))
+				return conn_fail(why, "the server took no "
+						 "more bytes in time");
+		} while (poll(&p, 1, clock_left(until)) <= 0);
+		if (!(p.revents & POLLOUT) && (p.revents & POLLRDHUP))
+			return conn_closed(why);
 	}
 	c->asked = clock_now();
 	return true;
-}
-
-/* With TLS the gathered bytes and the first of the body share a record. */
-static void fill_record(struct conn *c, const char **data, size_t *n)
-{
-	size_t more;
-
-	if (!c->tls || !c->out.len || c->out.len >= RECORD)
-		return;
-	more = RECORD - c->out.len;
-	if (more > *n)
-		more = *n;
-	conn_put(c, *data, more);
-	*data += more;
-	*n -= more;
 }
 
 static void out_reset(struct conn *c)
@@ -396,8 +332,9 @@ static void out_reset(struct conn *c)
 bool conn_write(struct conn *c, const void *data, size_t n, int64_t progress,
 		int64_t deadline, struct outcome *why)
 {
-	struct flight f = { 0 };
 	const char *body = data;
+	struct iovec part[2];
+	size_t more = 0;
 	bool done;
 
 	if (c->out.full) {
@@ -405,13 +342,15 @@ bool conn_write(struct conn *c, const void *data, size_t n, int64_t progress,
 		return outcome_fail(why, STAGE_CONNECT, EX_SOFTWARE,
 				    "more commands at once than fit");
 	}
-	if (n)
-		fill_record(c, &body, &n);
-	f.head = buf_text(&c->out);
-	f.head_len = c->out.len;
-	f.body = n ? body : "";
-	f.body_len = n;
-	done = write_flight(c, &f, progress, deadline, why);
+	/* with TLS the gathered bytes and the first of the body share a
+	 * record */
+	if (n && c->tls && c->out.len && c->out.len < RECORD) {
+		more = RECORD - c->out.len < n ? RECORD - c->out.len : n;
+		conn_put(c, body, more);
+	}
+	part[0] = (struct iovec){ c->out.data, c->out.len };
+	part[1] = (struct iovec){ (void *)(body + more), n - more };
+	done = write_flight(c, part, progress, deadline, why);
 	out_reset(c);
 	return done;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/scan.h"
 #include "wire/dns_parse.h"
 #include "wire/dns_parse_library.h"
 
@@ -20,28 +21,19 @@ enum {
 	TYPE_OPT = 41
 };
 
-static bool label_is_valid(const char *label, size_t n)
-{
-	size_t i;
-
-	if (!n || n > LABEL_MAX)
-		return false;
-	for (i = 0; i < n; i++)
-		if ((unsigned char)label[i] <= ' ' ||
-		    (unsigned char)label[i] >= 0x7f || label[i] == '\\')
-			return false;
-	return true;
-}
-
 /* RFC 1035 3.1; 0 where it is not a name. The root is not asked for. */
 static size_t put_name(const char *name, unsigned char *out)
 {
-	size_t n, used = 0;
+	size_t i, n, used = 0;
 
 	do {
 		n = strcspn(name, ".");
-		if (!label_is_valid(name, n) || used + n + 2 > NAME_MAX_OCTETS)
+		if (!n || n > LABEL_MAX || used + n + 2 > NAME_MAX_OCTETS)
 			return 0;
+		for (i = 0; i < n; i++)
+			if ((unsigned char)name[i] <= ' ' ||
+			    (unsigned char)name[i] >= 0x7f || name[i] == '\\')
+				return 0;
 		out[used++] = (unsigned char)n;
 		memcpy(out + used, name, n);
 		used += n;
@@ -144,18 +136,12 @@ void dns_answer_release(struct dns_answer *a)
 	*a = (struct dns_answer){ .status = DNS_FAILED };
 }
 
-/* Not isalnum: it follows the locale. */
-static bool is_host_char(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-	       c == '-' || c == '_' || c == '.';
-}
-
 /* In lower case without the final dot. Names of hosts have hosts' characters
  * alone; other names (RFC 2317 has slashes in them) whatever needs no
  * escape. */
 static bool name_normalise(char *name, bool host)
 {
+	static const char others[] = "-_.";
 	size_t i, n = strlen(name);
 
 	if (n && name[n - 1] == '.')
@@ -164,7 +150,8 @@ static bool name_normalise(char *name, bool host)
 		if (name[i] >= 'A' && name[i] <= 'Z')
 			name[i] = (char)(name[i] + 'a' - 'A');
 		if (name[i] <= ' ' || name[i] == 0x7f || name[i] == '\\' ||
-		    (host && !is_host_char(name[i])))
+		    (host && !scan_is_alnum(name[i]) &&
+		     !strchr(others, name[i])))
 			return false;
 	}
 	return name[0] != '/';
@@ -218,20 +205,6 @@ static bool rdata_txt(const unsigned char *data, size_t n,
 	return true;
 }
 
-static bool rdata_tlsa(const unsigned char *data, size_t n,
-		      struct dns_record *record)
-{
-	if (n < 4)
-		return false;
-	record->tlsa = (struct tlsa){
-		.usage = data[0], .selector = data[1], .matching = data[2],
-		.data = (unsigned char *)mem_stringn((const char *)data + 3,
-						     n - 3),
-		.n = n - 3,
-	};
-	return true;
-}
-
 static bool rdata_address(const unsigned char *data, size_t n, int family,
 			 struct net_address *out)
 {
@@ -278,7 +251,15 @@ static bool rdata_record(struct dns_reading *r, struct dns_record *record)
 	case DNS_TXT:
 		return rdata_txt(data, n, record);
 	case DNS_TLSA:
-		return rdata_tlsa(data, n, record);
+		if (n < 4)
+			return false;
+		record->tlsa = (struct tlsa){
+			.usage = data[0], .selector = data[1],
+			.matching = data[2], .n = n - 3,
+			.data = (unsigned char *)mem_stringn(
+				(const char *)data + 3, n - 3),
+		};
+		return true;
 	default:
 		return false;
 	}
@@ -344,10 +325,7 @@ static bool take_records(struct dns_reading *r)
 			dropped = true;
 			continue;
 		}
-		/* the array doubles whenever its length is a power of two */
-		if (!(a->n & (a->n - 1)))
-			a->record = mem_resize(a->record, a->n ? 2 * a->n : 1,
-					       sizeof(*a->record));
+		a->record = mem_grow(a->record, a->n, sizeof(*a->record));
 		a->record[a->n++] = record;
 	}
 	if (bad || (dropped && !a->n)) {
@@ -382,8 +360,12 @@ bool dns_refuses_edns(const unsigned char *data, size_t n)
 	       rcode == ns_r_badvers;
 }
 
-static bool check_header(struct dns_reading *r)
+/* The answer must be one, whole, and to what was asked. */
+static bool check_answer(struct dns_reading *r)
 {
+	const char *words = "an answer to another question";
+	char name[NS_MAXDNAME];
+
 	switch (full_rcode(&r->message)) {
 	case ns_r_noerror:
 	case ns_r_nxdomain:
@@ -399,38 +381,17 @@ static bool check_header(struct dns_reading *r)
 		answer_fails(r->answer, "the resolver answered with an error");
 		return false;
 	}
-	if (ns_msg_getflag(r->message, ns_f_qr) &&
-	    !ns_msg_getflag(r->message, ns_f_tc))
-		return true;
-	answer_fails(r->answer, "a truncated answer");
-	return false;
-}
-
-/* RFC 2308 2.2: with it, what is not in the answer is not there. Without, a
- * CNAME may merely have been followed no further. */
-static bool has_soa(struct dns_reading *r)
-{
-	int i, n = ns_msg_count(r->message, ns_s_ns);
-
-	for (i = 0; i < n && !ns_parserr(&r->message, ns_s_ns, i, &r->rr); i++)
-		if (ns_rr_type(r->rr) == ns_t_soa)
-			return true;
-	return false;
-}
-
-/* The answer must be to what was asked. */
-static bool check_question(struct dns_reading *r)
-{
-	char name[NS_MAXDNAME];
-
-	if (ns_msg_count(r->message, ns_s_qd) == 1 &&
-	    !ns_parserr(&r->message, ns_s_qd, 0, &r->rr)) {
+	if (!ns_msg_getflag(r->message, ns_f_qr) ||
+	    ns_msg_getflag(r->message, ns_f_tc)) {
+		words = "a truncated answer";
+	} else if (ns_msg_count(r->message, ns_s_qd) == 1 &&
+		   !ns_parserr(&r->message, ns_s_qd, 0, &r->rr)) {
 		snprintf(name, sizeof(name), "%s", ns_rr_name(r->rr));
 		if ((unsigned)ns_rr_type(r->rr) == r->type &&
 		    name_normalise(name, false) && !strcmp(name, r->owner))
 			return true;
 	}
-	answer_fails(r->answer, "an answer to another question");
+	answer_fails(r->answer, words);
 	return false;
 }
 
@@ -438,6 +399,7 @@ void dns_answer_parse(const unsigned char *data, size_t n, const char *name,
 		      enum dns_type type, struct dns_answer *a)
 {
 	struct dns_reading r = { .type = type, .answer = a };
+	int i, authorities;
 
 	*a = (struct dns_answer){ .status = DNS_FAILED };
 	if (n > NS_MAXMSG || ns_initparse(data, (int)n, &r.message)) {
@@ -445,12 +407,17 @@ void dns_answer_parse(const unsigned char *data, size_t n, const char *name,
 		return;
 	}
 	snprintf(r.owner, sizeof(r.owner), "%s", name);
-	if (!name_normalise(r.owner, false) || !check_header(&r) ||
-	    !check_question(&r) || !follow_cnames(&r) || !take_records(&r))
+	if (!name_normalise(r.owner, false) || !check_answer(&r) ||
+	    !follow_cnames(&r) || !take_records(&r))
 		return;
 	a->authentic = ns_msg_getflag(r.message, ns_f_ad) != 0;
 	a->status = ns_msg_getflag(r.message, ns_f_rcode) == ns_r_nxdomain ?
 		    DNS_NXDOMAIN : a->n ? DNS_OK : DNS_NODATA;
-	a->leads_on = a->status == DNS_NODATA && a->cname && *a->cname &&
-		      !has_soa(&r);
+	/* RFC 2308 2.2: with an SOA, what is not in the answer is not there;
+	 * without, a CNAME may merely have been followed no further */
+	authorities = ns_msg_count(r.message, ns_s_ns);
+	a->leads_on = a->status == DNS_NODATA && a->cname && *a->cname;
+	for (i = 0; a->leads_on && i < authorities &&
+	     !ns_parserr(&r.message, ns_s_ns, i, &r.rr); i++)
+		a->leads_on = ns_rr_type(r.rr) != ns_t_soa;
 }

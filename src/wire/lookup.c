@@ -13,6 +13,7 @@
 #include "base/child.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/scan.h"
 #include "wire/interfaces.h"
 
 enum {
@@ -34,22 +35,6 @@ struct lookup_head {
 	size_t n;
 };
 
-/* Without descriptors getaddrinfo, which cannot even read /etc/hosts, says
- * that the name does not exist. That must not pass for an answer. */
-static bool out_of_descriptors(void)
-{
-	int fd[4], i, n;
-
-	for (n = 0; n < 4; n++) {
-		fd[n] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-		if (fd[n] < 0)
-			break;
-	}
-	for (i = 0; i < n; i++)
-		close(fd[i]);
-	return n < 4;
-}
-
 static int look_up_here(void *context)
 {
 	const struct inquiry *q = context;
@@ -59,9 +44,19 @@ static int look_up_here(void *context)
 	struct addrinfo *found = NULL, *i;
 	struct net_address a[LOOKUP_MOST] = { { .len = 0 } };
 	struct buf out = BUF(sizeof(head) + sizeof(a));
+	int fd[4], n;
 
 	head.error = getaddrinfo(q->host, NULL, &hints, &found);
-	head.descriptors = head.error && out_of_descriptors();
+	/* without descriptors it cannot even read /etc/hosts, and says that
+	 * the name does not exist: that must not pass for an answer */
+	for (n = 0; head.error && n < 4; n++) {
+		fd[n] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		head.descriptors = fd[n] < 0;
+		if (fd[n] < 0)
+			break;
+	}
+	while (n)
+		close(fd[--n]);
 	for (i = head.error ? NULL : found; i && head.n < LOOKUP_MOST;
 	     i = i->ai_next) {
 		if (i->ai_family != AF_INET && i->ai_family != AF_INET6)
@@ -73,20 +68,6 @@ static int look_up_here(void *context)
 	buf_add(&out, a, head.n * sizeof(*a));
 	return write(STDOUT_FILENO, out.data, out.len) == (ssize_t)out.len ?
 	       EX_OK : EX_IOERR;
-}
-
-static void take_found(const struct buf *said, const struct lookup_head *head,
-		       unsigned port, struct net_addresses *out)
-{
-	struct net_address a;
-	size_t i;
-
-	for (i = 0; i < head->n && i < LOOKUP_MOST; i++) {
-		memcpy(&a, said->data + sizeof(*head) + i * sizeof(a),
-		       sizeof(a));
-		net_address_set_port(&a, port);
-		net_addresses_add(out, &a);
-	}
 }
 
 /* One question of the system. False: no process could be made. *error is 0
@@ -105,8 +86,10 @@ static bool inquire(const char *host, int family, unsigned port,
 		.words = &unheard, .deadline = deadline,
 		.may_gain_rights = true,
 	};
-	int status;
+	struct net_address a;
 	bool made = true;
+	int status;
+	size_t i;
 
 	if (child_run(&c, &status, why)) {
 		if (!status && said.len >= sizeof(head))
@@ -114,7 +97,12 @@ static bool inquire(const char *host, int family, unsigned port,
 		if (head.n && head.n > (said.len - sizeof(head)) /
 		    sizeof(struct net_address))
 			head.n = 0;
-		take_found(&said, &head, port, out);
+		for (i = 0; i < head.n && i < LOOKUP_MOST; i++) {
+			memcpy(&a, said.data + sizeof(head) + i * sizeof(a),
+			       sizeof(a));
+			net_address_set_port(&a, port);
+			net_addresses_add(out, &a);
+		}
 	} else if (why->exit == EX_OSERR) {
 		made = outcome_fail(why, STAGE_DNS, EX_OSERR,
 				    "cannot look up %s: no process or "
@@ -191,19 +179,6 @@ static bool lookup_failed(const char *host, int error, enum family family,
 	return false;
 }
 
-static bool lookup_numeric(const char *host, const struct net_address *a,
-			   enum family family, struct net_addresses *out,
-			   struct outcome *why)
-{
-	if (!net_address_is_of(a, family))
-		return outcome_fail(why, STAGE_CONNECT, EX_TEMPFAIL,
-				    "%s is not an %s, and the address family "
-				    "allows no other", host,
-				    family_words(family));
-	net_addresses_add(out, a);
-	return true;
-}
-
 bool net_is_localhost(const char *name)
 {
 	size_t n = strlen(name);
@@ -216,47 +191,30 @@ bool net_is_localhost(const char *name)
 	       (n == length || name[n - length - 1] == '.');
 }
 
-/* The addresses that a line of hosts(5) has for a name. */
-static void take_hosts_line(const char *line, size_t n, const char *name,
-			    unsigned port, enum family family,
-			    struct net_addresses *out)
-{
-	const char *end = line + n, *p = line;
-	size_t length = 0, first = strcspn(line, " \t\r\n#");
-	struct net_address a;
-	char text[64];
-
-	snprintf(text, sizeof(text), "%.*s", (int)(first < sizeof(text) ?
-						   first : 0), line);
-	for (p += first; p < end; p += length) {
-		p += strspn(p, " \t\r");
-		length = strcspn(p, " \t\r\n#");
-		if (!length)
-			return;
-		if (length == strlen(name) && !strncasecmp(p, name, length) &&
-		    net_address_parse(text, port, &a) &&
-		    net_address_is_loopback(&a) &&
-		    net_address_is_of(&a, family))
-			net_addresses_add(out, &a);
-	}
-}
-
 /* Which of this host's own addresses are meant may stand in /etc/hosts. */
 static void take_hosts_file(const char *name, unsigned port,
 			    enum family family, struct net_addresses *out)
 {
 	struct buf text = BUF(256 * 1024);
 	struct outcome ignored;
-	const char *line;
-	size_t n;
+	struct scan rest, line, words, address, word;
+	struct net_address a;
+	char shown[64];
 
 	if (!file_read("/etc/hosts", FILE_OPTIONAL, &text, NULL, &ignored))
 		text.full = false;
-	for (line = buf_text(&text); *line && out->n < LOOKUP_MOST;
-	     line += n + (line[n] == '\n')) {
-		line += strspn(line, " \t");
-		n = strcspn(line, "\n");
-		take_hosts_line(line, n, name, port, family, out);
+	rest = scan_text(buf_text(&text));
+	while (out->n < LOOKUP_MOST && scan_line(&rest, &line)) {
+		if (!scan_until(&line, '#', &words) ||
+		    !scan_word(&words, " \t\r", &address))
+			continue;
+		while (scan_word(&words, " \t\r", &word))
+			if (scan_is_nocase(&word, name) &&
+			    scan_copy_to(&address, shown, sizeof(shown)) &&
+			    net_address_parse(shown, port, &a) &&
+			    net_address_is_loopback(&a) &&
+			    net_address_is_of(&a, family))
+				net_addresses_add(out, &a);
 	}
 	buf_release(&text);
 }
@@ -288,8 +246,15 @@ bool net_lookup(const char *host, unsigned port, enum family family,
 	int error = 0;
 
 	*out = (struct net_addresses){ 0 };
-	if (net_address_parse(host, port, &numeric))
-		return lookup_numeric(host, &numeric, family, out, why);
+	if (net_address_parse(host, port, &numeric)) {
+		if (!net_address_is_of(&numeric, family))
+			return outcome_fail(why, STAGE_CONNECT, EX_TEMPFAIL,
+					    "%s is not an %s, and the address "
+					    "family allows no other", host,
+					    family_words(family));
+		net_addresses_add(out, &numeric);
+		return true;
+	}
 	if (net_is_localhost(host))
 		return lookup_localhost(host, port, family, out, why);
 	if (inquire_of_all(host, family, port, deadline, out, &error, why))

@@ -65,16 +65,6 @@ static void race_lost(struct race *r, size_t i, int error)
 				     strerror(error));
 }
 
-static bool socket_bound(struct race *r, int fd)
-{
-	if (!r->source)
-		return true;
-	if (bind(fd, &r->source->any, r->source->len) == 0)
-		return true;
-	r->source_missing = errno == EADDRNOTAVAIL;
-	return false;
-}
-
 /* True: connected already (as may happen on loopback). */
 static bool race_start(struct race *r)
 {
@@ -83,7 +73,13 @@ static bool race_start(struct race *r)
 	int fd = net_socket(a->sa.ss_family), one = 1;
 
 	r->pending[i] = (struct pollfd){ .fd = fd, .events = POLLOUT };
-	if (fd < 0 || !socket_bound(r, fd)) {
+	if (fd >= 0 && r->source &&
+	    bind(fd, &r->source->any, r->source->len)) {
+		r->source_missing = errno == EADDRNOTAVAIL;
+		race_lost(r, i, errno);
+		return false;
+	}
+	if (fd < 0) {
 		race_lost(r, i, errno);
 		return false;
 	}
@@ -156,36 +152,14 @@ static int race_run(struct race *r, int64_t deadline)
 	}
 }
 
-static bool race_failed(struct race *r, const struct net_dial *dial,
-			const char *host, unsigned port, struct outcome *why)
-{
-	char text[64];
-	size_t i;
-
-	for (i = 0; i < r->started; i++) {
-		if (r->pending[i].fd < 0)
-			continue;
-		net_address_text(&r->list->item[i], text);
-		buf_addf(&r->words, "%s%s: no answer within %lld s",
-			 r->words.len ? "; " : "", text,
-			 ((long long)dial->connect_timeout + 999) / 1000);
-	}
-	outcome_fail(why, STAGE_CONNECT, EX_TEMPFAIL,
-		     "cannot connect to %s port %u (%s)", host, port,
-		     buf_text(&r->words));
-	/* an address out of reach says nothing of this host alone */
-	why->no_route = r->list->n && r->unreachable == r->list->n;
-	why->no_network = why->no_route && !interfaces_way_out();
-	return false;
-}
-
-static bool race(const struct net_dial *dial, const char *host, unsigned port,
+static bool race(const struct net_dial *dial,
 		 const struct net_addresses *list,
 		 const struct net_address *source, int64_t deadline, int *fd,
 		 struct net_address *winner, struct outcome *why)
 {
 	struct race r = { .list = list, .source = source,
 			  .words = BUF(400) };
+	char text[64];
 	size_t i;
 	int won;
 
@@ -195,12 +169,26 @@ static bool race(const struct net_dial *dial, const char *host, unsigned port,
 		*fd = r.pending[won].fd;
 		r.pending[won].fd = -1;
 		*winner = list->item[won];
-	} else {
-		race_failed(&r, dial, host, port, why);
 	}
-	for (i = 0; i < r.started; i++)
-		if (r.pending[i].fd >= 0)
-			close(r.pending[i].fd);
+	for (i = 0; i < r.started; i++) {
+		if (r.pending[i].fd < 0)
+			continue;
+		close(r.pending[i].fd);
+		if (won >= 0)
+			continue;
+		net_address_text(&list->item[i], text);
+		buf_addf(&r.words, "%s%s: no answer within %lld s",
+			 r.words.len ? "; " : "", text,
+			 ((long long)dial->connect_timeout + 999) / 1000);
+	}
+	if (won < 0) {
+		outcome_fail(why, STAGE_CONNECT, EX_TEMPFAIL,
+			     "cannot connect to %s port %u (%s)", dial->host,
+			     dial->port, buf_text(&r.words));
+		/* an address out of reach says nothing of this host alone */
+		why->no_route = list->n && r.unreachable == list->n;
+		why->no_network = why->no_route && !interfaces_way_out();
+	}
 	free(r.pending);
 	buf_release(&r.words);
 	return won >= 0;
@@ -208,39 +196,12 @@ static bool race(const struct net_dial *dial, const char *host, unsigned port,
 
 /* --- which addresses --- */
 
-static bool is_dual(const struct net_addresses *a)
-{
-	size_t i;
-
-	for (i = 1; i < a->n; i++)
-		if (a->item[i].sa.ss_family != a->item[0].sa.ss_family)
-			return true;
-	return false;
-}
-
-/* Keeps what family and source address admit. */
-static bool addresses_filter(struct net_addresses *a, enum family family,
-			     const struct net_address *source)
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < a->n && n < RACE_MOST; i++) {
-		if (!net_address_is_of(&a->item[i], family))
-			continue;
-		if (source && source->sa.ss_family != a->item[i].sa.ss_family)
-			continue;
-		a->item[n++] = a->item[i];
-	}
-	a->n = n;
-	return n > 0;
-}
-
 static bool addresses_of(const struct net_dial *dial,
 			 const struct net_address *source, int64_t deadline,
 			 struct net_addresses *out, bool *dual,
 			 struct outcome *why)
 {
-	size_t i;
+	size_t i, n = 0;
 
 	*out = (struct net_addresses){ 0 };
 	if (dial->addresses) {
@@ -252,28 +213,27 @@ static bool addresses_of(const struct net_dial *dial,
 			return false;
 		net_interleave(out, dial->family);
 	}
-	*dual = is_dual(out);
-	if (addresses_filter(out, dial->family, source))
+	*dual = false;
+	for (i = 0; i < out->n; i++) {
+		const struct net_address *a = &out->item[i];
+
+		*dual = *dual || a->sa.ss_family != out->item[0].sa.ss_family;
+	}
+	/* what family and source address admit */
+	for (i = 0; i < out->n && n < RACE_MOST; i++) {
+		const struct net_address *a = &out->item[i];
+
+		if (net_address_is_of(a, dial->family) &&
+		    (!source || source->sa.ss_family == a->sa.ss_family))
+			out->item[n++] = *a;
+	}
+	out->n = n;
+	if (n)
 		return true;
 	net_addresses_release(out);
 	return outcome_fail(why, STAGE_CONNECT, EX_TEMPFAIL,
 			    "%s has no address that the address family and "
 			    "the source address allow", dial->host);
-}
-
-static bool source_parse(const struct net_dial *dial, struct net_address *a,
-			 const struct net_address **source,
-			 struct outcome *why)
-{
-	*source = NULL;
-	if (!dial->source_address)
-		return true;
-	if (!net_address_parse(dial->source_address, 0, a))
-		return outcome_fail(why, STAGE_CONNECT, EX_CONFIG,
-				    "the source address %s is not an address",
-				    dial->source_address);
-	*source = a;
-	return true;
 }
 
 static void peer_set(struct net_peer *peer, const struct net_address *a)
@@ -285,17 +245,22 @@ static void peer_set(struct net_peer *peer, const struct net_address *a)
 static bool dial_tcp(const struct net_dial *dial, int64_t deadline, int *fd,
 		     struct net_peer *peer, struct outcome *why)
 {
-	const struct net_address *source;
+	const struct net_address *source = NULL;
 	struct net_address here, winner;
 	struct net_addresses list;
 	bool done;
 
-	if (!source_parse(dial, &here, &source, why) ||
-	    !addresses_of(dial, source, deadline, &list, &peer->dual_stack,
+	if (dial->source_address) {
+		if (!net_address_parse(dial->source_address, 0, &here))
+			return outcome_fail(why, STAGE_CONNECT, EX_CONFIG,
+					    "the source address %s is not an "
+					    "address", dial->source_address);
+		source = &here;
+	}
+	if (!addresses_of(dial, source, deadline, &list, &peer->dual_stack,
 			  why))
 		return false;
-	done = race(dial, dial->host, dial->port, &list, source, deadline, fd,
-		    &winner, why);
+	done = race(dial, &list, source, deadline, fd, &winner, why);
 	if (done)
 		peer_set(peer, &winner);
 	net_addresses_release(&list);
@@ -324,20 +289,6 @@ void net_local_literal(int fd, char out[80])
 
 /* --- a UNIX socket --- */
 
-/* A full backlog is EAGAIN here, and nothing can be polled for. */
-static int connect_unix(int fd, const struct sockaddr_un *sun,
-			int64_t deadline)
-{
-	while (connect(fd, (const void *)sun, sizeof(*sun)) < 0) {
-		if (errno != EAGAIN && errno != EINTR)
-			return errno;
-		if (!clock_left(deadline))
-			return ETIMEDOUT;
-		poll(NULL, 0, 20);
-	}
-	return 0;
-}
-
 static bool dial_unix(const struct net_dial *dial, int64_t deadline, int *fd,
 		      struct net_peer *peer, struct outcome *why)
 {
@@ -351,7 +302,16 @@ static bool dial_unix(const struct net_dial *dial, int64_t deadline, int *fd,
 				    sizeof(sun.sun_path) - 1);
 	memcpy(sun.sun_path, dial->host, strlen(dial->host));
 	*fd = net_socket(AF_UNIX);
-	error = *fd < 0 ? errno : connect_unix(*fd, &sun, deadline);
+	error = *fd < 0 ? errno : 0;
+	/* a full backlog is EAGAIN here, and nothing can be polled for */
+	while (!error && connect(*fd, (const void *)&sun, sizeof(sun)) < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			error = errno;
+		else if (!clock_left(deadline))
+			error = ETIMEDOUT;
+		else
+			poll(NULL, 0, 20);
+	}
 	if (error) {
 		if (*fd >= 0)
 			close(*fd);
@@ -366,8 +326,9 @@ static bool dial_unix(const struct net_dial *dial, int64_t deadline, int *fd,
 
 /* --- through a proxy --- */
 
-static bool proxy_dial(const struct net_dial *dial, int64_t deadline, int *fd,
-		       struct outcome *why)
+static bool proxy_try(const struct net_dial *dial,
+		      const struct net_address *a, int64_t deadline, int *fd,
+		      struct outcome *why)
 {
 	struct net_dial there = {
 		.host = dial->proxy->host, .port = dial->proxy->port,
@@ -376,21 +337,13 @@ static bool proxy_dial(const struct net_dial *dial, int64_t deadline, int *fd,
 	};
 	struct net_peer ignored = { 0 };
 
-	if (dial_tcp(&there, deadline, fd, &ignored, why))
-		return true;
-	/* whatever a proxy does is temporary */
-	if (why->exit == EX_NOHOST)
-		why->exit = EX_TEMPFAIL;
-	outcome_prefix(why, "proxy");
-	return false;
-}
-
-static bool proxy_try(const struct net_dial *dial,
-		      const struct net_address *a, int64_t deadline, int *fd,
-		      struct outcome *why)
-{
-	if (!proxy_dial(dial, deadline, fd, why))
+	if (!dial_tcp(&there, deadline, fd, &ignored, why)) {
+		/* whatever a proxy does is temporary */
+		if (why->exit == EX_NOHOST)
+			why->exit = EX_TEMPFAIL;
+		outcome_prefix(why, "proxy");
 		return false;
+	}
 	if (socks_connect(*fd, dial->proxy, dial->host, a, dial->port,
 			  deadline, why))
 		return true;
@@ -399,25 +352,17 @@ static bool proxy_try(const struct net_dial *dial,
 	return false;
 }
 
-/* An address that the proxy is silent about leaves time for the others, but a
- * long list no less than a third of it for each: some proxies are slow. */
-static int64_t share_of(int64_t deadline, size_t addresses)
-{
-	int64_t left = deadline - clock_now();
-
-	if (deadline == CLOCK_NEVER)
-		return deadline;
-	return clock_in(left / (int64_t)(addresses < 3 ? addresses : 3));
-}
-
-/* One address after the other: a proxy is not to be raced. */
+/* One address after the other: a proxy is not to be raced. One that it is
+ * silent about leaves time for the others, but a long list no less than a
+ * third of it for each: some proxies are slow. */
 static bool dial_proxy(const struct net_dial *dial, int64_t deadline, int *fd,
 		       struct net_peer *peer, struct outcome *why)
 {
 	struct net_addresses list;
 	struct net_address numeric;
+	int64_t until = deadline;
 	bool done = false;
-	size_t i;
+	size_t i, left;
 
 	if (dial->proxy->names && !dial->addresses &&
 	    !net_address_parse(dial->host, dial->port, &numeric))
@@ -426,8 +371,11 @@ static bool dial_proxy(const struct net_dial *dial, int64_t deadline, int *fd,
 			  why))
 		return false;
 	for (i = 0; i < list.n && !done; i++) {
-		done = proxy_try(dial, &list.item[i],
-				 share_of(deadline, list.n - i), fd, why);
+		left = list.n - i < 3 ? list.n - i : 3;
+		if (deadline != CLOCK_NEVER)
+			until = clock_in((deadline - clock_now()) /
+					 (int64_t)left);
+		done = proxy_try(dial, &list.item[i], until, fd, why);
 		if (done)
 			peer_set(peer, &list.item[i]);
 		else if (!clock_left(deadline))

@@ -139,28 +139,24 @@ static bool xoauth2_message(const struct sasl_params *p,
 	return true;
 }
 
-/* RFC 5801 4: a saslname. */
-static void add_saslname(struct buf *out, const char *name)
-{
-	for (; *name; name++) {
-		if (*name == ',')
-			buf_adds(out, "=2C");
-		else if (*name == '=')
-			buf_adds(out, "=3D");
-		else
-			buf_addc(out, *name);
-	}
-}
-
 static bool oauthbearer_message(const struct sasl_params *p,
 				const struct sasl_challenge *c,
 				struct buf *out)
 {
+	const char *name = p->username;
+
 	(void)c;
 	buf_adds(out, "n,");
-	if (p->username && *p->username) {
+	if (name && *name) {
+		/* RFC 5801 4: a saslname */
 		buf_adds(out, "a=");
-		add_saslname(out, p->username);
+		for (; *name; name++)
+			if (*name == ',')
+				buf_adds(out, "=2C");
+			else if (*name == '=')
+				buf_adds(out, "=3D");
+			else
+				buf_addc(out, *name);
 	}
 	buf_addc(out, ',');
 	if (p->host)
@@ -193,19 +189,6 @@ static const struct sasl_mechanism sasl_mechanisms[] = {
 	  .want = password_want },
 	{ .name = "-" },         /* any other, if the library has it */
 };
-
-static const struct sasl_mechanism *find_mechanism(const char *name)
-{
-	const struct sasl_mechanism *m = sasl_mechanisms;
-	size_t n;
-
-	for (;; m++) {
-		n = strlen(m->name);
-		if (!strcmp(m->name, name) || !strcmp(m->name, "-") ||
-		    (m->name[n - 1] == '-' && !strncmp(m->name, name, n)))
-			return m;
-	}
-}
 
 /* --- the library --- */
 
@@ -320,28 +303,27 @@ static bool library_start(struct sasl *s, struct outcome *why)
 			    gsasl_strerror(rc));
 }
 
-static const char *missing(const struct sasl *s)
-{
-	const struct sasl_params *p = &s->params;
-	const char *want = s->mechanism->want ? s->mechanism->want(p) : NULL;
-
-	if (!want && is_plus(p->mechanism) &&
-	    (!p->binding_kind || !p->binding || !p->binding_len))
-		return "channel binding data, which this connection lacks";
-	return want;
-}
-
 bool sasl_start(const struct sasl_params *params, struct sasl **out,
 		struct outcome *why)
 {
+	const struct sasl_mechanism *m = sasl_mechanisms;
+	const char *name = params->mechanism, *want;
 	struct sasl *s = mem_alloc(sizeof(*s));
-	const char *want;
+	size_t n = strlen(m->name);
 
+	/* "SCRAM-" is each that begins so, and "-" any other */
+	while (strcmp(m->name, name) && strcmp(m->name, "-") &&
+	       (m->name[n - 1] != '-' || strncmp(m->name, name, n)))
+		n = strlen((++m)->name);
 	*out = NULL;
 	s->params = *params;
-	s->mechanism = find_mechanism(params->mechanism);
+	s->mechanism = m;
 	s->words = BUF(CHALLENGE_MAX);
-	want = missing(s);
+	want = m->want ? m->want(params) : NULL;
+	if (!want && is_plus(name) &&
+	    (!params->binding_kind || !params->binding ||
+	     !params->binding_len))
+		want = "channel binding data, which this connection lacks";
 	if (want) {
 		outcome_fail(why, STAGE_AUTH, EX_NOPERM,
 			     "mechanism %s needs %s", params->mechanism, want);
@@ -480,14 +462,6 @@ static bool challenge_decode(const struct sasl *s, const char *challenge,
 	return true;
 }
 
-static bool response_encode(const struct buf *raw, struct buf *out,
-			    struct outcome *why)
-{
-	return buf_add_base64(out, raw->data, raw->len) ||
-	       outcome_fail(why, STAGE_AUTH, EX_NOPERM,
-			    "the response is too long");
-}
-
 bool sasl_step(struct sasl *s, const char *challenge, struct buf *out,
 	       struct outcome *why)
 {
@@ -508,7 +482,9 @@ bool sasl_step(struct sasl *s, const char *challenge, struct buf *out,
 		done = outcome_fail(why, STAGE_AUTH, EX_NOPERM,
 				    "%s: the response is too long",
 				    s->params.mechanism);
-	done = done && response_encode(&raw, out, why);
+	if (done && !buf_add_base64(out, raw.data, raw.len))
+		done = outcome_fail(why, STAGE_AUTH, EX_NOPERM,
+				    "the response is too long");
 	if (!done)
 		s->complete = false;
 	buf_release(&raw);

@@ -156,18 +156,6 @@ static bool socks_greet(struct socks *s)
 			  "wants a user name and a password");
 }
 
-static size_t put_address(unsigned char *at, const struct net_address *a)
-{
-	if (a->sa.ss_family == AF_INET) {
-		at[0] = TYPE_V4;
-		memcpy(at + 1, &a->v4.sin_addr, 4);
-		return 5;
-	}
-	at[0] = TYPE_V6;
-	memcpy(at + 1, &a->v6.sin6_addr, 16);
-	return 17;
-}
-
 static bool socks_request(struct socks *s, const char *host,
 		    const struct net_address *address, unsigned port)
 {
@@ -176,8 +164,14 @@ static bool socks_request(struct socks *s, const char *host,
 	};
 	size_t len, n = 3;
 
-	if (address) {
-		n += put_address(message + n, address);
+	if (address && address->sa.ss_family == AF_INET) {
+		message[n++] = TYPE_V4;
+		memcpy(message + n, &address->v4.sin_addr, 4);
+		n += 4;
+	} else if (address) {
+		message[n++] = TYPE_V6;
+		memcpy(message + n, &address->v6.sin6_addr, 16);
+		n += 16;
 	} else {
 		len = strlen(host);
 		if (!len || len > 255)
@@ -193,41 +187,30 @@ static bool socks_request(struct socks *s, const char *host,
 	return socks_send(s, message, n);
 }
 
-/* The bound address is of no use, but its length must be known. */
-static bool skip_bound(struct socks *s, unsigned type)
-{
-	unsigned char rest[1 + 255 + 2];
-	size_t n;
-
-	switch (type) {
-	case TYPE_V4:
-		n = 4;
-		break;
-	case TYPE_V6:
-		n = 16;
-		break;
-	case TYPE_NAME:
-		if (!socks_receive(s, rest, 1))
-			return false;
-		n = rest[0];
-		break;
-	default:
-		return socks_fail(s, "its answer is not SOCKS5's");
-	}
-	return socks_receive(s, rest, n + 2);
-}
-
 static bool socks_answered(struct socks *s, const char *target, unsigned port)
 {
-	unsigned char answer[4];
+	unsigned char answer[4], rest[1 + 255 + 2];
 	const char *words = "an unknown error code";
+	size_t n = 0;
 
 	if (!socks_receive(s, answer, sizeof(answer)))
 		return false;
 	if (answer[0] != VERSION)
 		return socks_fail(s, "its answer is not SOCKS5's");
-	if (!answer[1])
-		return skip_bound(s, answer[3]);
+	/* the bound address is of no use, but its length must be known */
+	if (!answer[1]) {
+		if (answer[3] == TYPE_NAME && !socks_receive(s, rest, 1))
+			return false;
+		if (answer[3] == TYPE_V4)
+			n = 4;
+		else if (answer[3] == TYPE_V6)
+			n = 16;
+		else if (answer[3] == TYPE_NAME)
+			n = rest[0];
+		else
+			return socks_fail(s, "its answer is not SOCKS5's");
+		return socks_receive(s, rest, n + 2);
+	}
 	if (answer[1] < sizeof(replies) / sizeof(*replies))
 		words = replies[answer[1]];
 	return outcome_fail(s->why, STAGE_CONNECT, EX_TEMPFAIL,

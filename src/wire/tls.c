@@ -30,17 +30,14 @@ static bool tls_fail(struct outcome *why, const char *words)
 
 /* --- preparation --- */
 
-/* Where a certificate has to prove something, keys that can be broken (RSA of
- * 1024 bits) prove nothing; where none has to, any encryption will do. */
-static bool is_demanding(const struct tls_params *p)
-{
-	return p->tlsas || (p->pins && p->pins->n ? p->ca_file != NULL :
-			    p->verify);
-}
-
 static bool set_priorities(struct tls *t, struct outcome *why)
 {
 	const struct tls_params *p = t->params;
+	/* where a certificate has to prove something, keys that can be broken
+	 * (RSA of 1024 bits) prove nothing; where none has to, any encryption
+	 * will do */
+	const bool proves = p->tlsas || (p->pins && p->pins->n ?
+					 p->ca_file != NULL : p->verify);
 	char words[128], ordered[512];
 	const char *at = NULL;
 	int error;
@@ -57,7 +54,7 @@ static bool set_priorities(struct tls *t, struct outcome *why)
 	}
 	snprintf(words, sizeof(words), "%s%s%s", OLD,
 		 p->only_1_3 ? ":-VERS-TLS1.2" : "",
-		 is_demanding(p) ? ":%PROFILE_MEDIUM" : "");
+		 proves ? ":%PROFILE_MEDIUM" : "");
 	snprintf(ordered, sizeof(ordered), "%s%s", words, ORDER);
 	error = gnutls_set_default_priority_append(t->session, ordered, &at,
 						   0);
@@ -106,14 +103,6 @@ static bool set_certificate(struct tls *t, struct outcome *why)
 			    shown_of(key), key, gnutls_strerror(error));
 }
 
-static bool is_numeric(const char *name)
-{
-	unsigned char address[16];
-
-	return name[0] == '[' || inet_pton(AF_INET, name, address) == 1 ||
-	       inet_pton(AF_INET6, name, address) == 1;
-}
-
 /* As recv(2), but the first byte of all is kept: it tells TLS from other
  * talk. */
 static ssize_t tls_pull(gnutls_transport_ptr_t from, void *data, size_t n)
@@ -141,6 +130,8 @@ static int tls_pull_ready(gnutls_transport_ptr_t from, unsigned ms)
 static bool tls_prepare(struct tls *t, int fd, struct outcome *why)
 {
 	const char *name = t->params->server_name;
+	unsigned char address[16];
+	bool numeric;
 
 	if (gnutls_init(&t->session, GNUTLS_CLIENT | GNUTLS_NONBLOCK |
 			GNUTLS_NO_SIGNAL | GNUTLS_KEY_SHARE_TOP |
@@ -160,7 +151,10 @@ static bool tls_prepare(struct tls *t, int fd, struct outcome *why)
 	gnutls_transport_set_pull_function(t->session, tls_pull);
 	gnutls_transport_set_pull_timeout_function(t->session,
 						   tls_pull_ready);
-	if (name && !is_numeric(name) &&
+	numeric = !name || name[0] == '[' ||
+		  inet_pton(AF_INET, name, address) == 1 ||
+		  inet_pton(AF_INET6, name, address) == 1;
+	if (!numeric &&
 	    gnutls_server_name_set(t->session, GNUTLS_NAME_DNS, name,
 				   strlen(name)) < 0)
 		return tls_fail(why, "the server's name cannot be sent (SNI)");
@@ -228,18 +222,6 @@ static bool handshake_failed(const struct tls *t, int error,
 	}
 }
 
-static bool tls_wait(const struct tls *t, short events, int64_t deadline,
-		     struct outcome *why)
-{
-	struct pollfd p = { .fd = t->fd, .events = events };
-
-	do {
-		if (!clock_left(deadline))
-			return too_late(why);
-	} while (poll(&p, 1, clock_left(deadline)) <= 0);
-	return true;
-}
-
 /* The library's errors for a server that talks in clear are such as it has
  * for other things, too: so look at the first byte, if there is one. */
 static bool first_record(const struct tls *t, struct outcome *why)
@@ -254,7 +236,8 @@ static bool first_record(const struct tls *t, struct outcome *why)
 
 static bool shake_hands(struct tls *t, int64_t deadline, struct outcome *why)
 {
-	bool heard = false, writes;
+	struct pollfd p = { .fd = t->fd };
+	bool heard = false;
 	int error;
 
 	/* one that speaks first has spoken by now, or will be found below */
@@ -271,12 +254,15 @@ static bool shake_hands(struct tls *t, int64_t deadline, struct outcome *why)
 			return too_late(why);
 		if (error != GNUTLS_E_AGAIN)
 			continue;
-		writes = gnutls_record_get_direction(t->session) == 1;
-		if (!tls_wait(t, writes ? POLLOUT : POLLIN, deadline, why))
+		p.events = gnutls_record_get_direction(t->session) == 1 ?
+			   POLLOUT : POLLIN;
+		do {
+			if (!clock_left(deadline))
+				return too_late(why);
+		} while (poll(&p, 1, clock_left(deadline)) <= 0);
+		if (p.events == POLLIN && !heard && !first_record(t, why))
 			return false;
-		if (!writes && !heard && !first_record(t, why))
-			return false;
-		heard = heard || !writes;
+		heard = heard || p.events == POLLIN;
 	}
 	if (first_record(t, why))
 		handshake_failed(t, error, why);
@@ -285,26 +271,11 @@ static bool shake_hands(struct tls *t, int64_t deadline, struct outcome *why)
 	return false;
 }
 
-/* A priority string of the user's may allow what the product does not. */
-static bool new_enough(struct tls *t, struct outcome *why)
-{
-	gnutls_protocol_t version = gnutls_protocol_get_version(t->session);
-
-	if (version >= (t->params->only_1_3 ? GNUTLS_TLS1_3 :
-					      GNUTLS_TLS1_2) &&
-	    version <= GNUTLS_TLS_VERSION_MAX)
-		return true;
-	t->facts->verified = false;
-	return outcome_fail(why, STAGE_TLS, EX_TEMPFAIL,
-			    "the server speaks only %s; %s is the least here",
-			    t->facts->version,
-			    t->params->only_1_3 ? "TLS 1.3" : "TLS 1.2");
-}
-
 bool tls_open(int fd, bool starttls, const struct tls_params *params,
 	      struct tls_facts *facts, int64_t deadline, struct tls **tls,
 	      struct outcome *why)
 {
+	gnutls_protocol_t version;
 	struct tls *t;
 
 	facts->fault = TLS_FAULT_NONE;
@@ -322,10 +293,19 @@ bool tls_open(int fd, bool starttls, const struct tls_params *params,
 		return false;
 	}
 	tls_facts_session(t);
+	version = gnutls_protocol_get_version(t->session);
 	facts->client_certificate =
 		gnutls_certificate_client_get_request_status(t->session) &&
 		gnutls_certificate_get_ours(t->session);
-	if (!new_enough(t, why)) {
+	/* a priority string of the user's may allow what the product does
+	 * not */
+	if (version < (params->only_1_3 ? GNUTLS_TLS1_3 : GNUTLS_TLS1_2) ||
+	    version > GNUTLS_TLS_VERSION_MAX) {
+		facts->verified = false;
+		outcome_fail(why, STAGE_TLS, EX_TEMPFAIL,
+			     "the server speaks only %s; %s is the least here",
+			     facts->version,
+			     params->only_1_3 ? "TLS 1.3" : "TLS 1.2");
 		tls_close(t);
 		return false;
 	}

@@ -50,4 +50,27 @@ bool tls_trust(struct tls *t, const struct tls_chain *c, bool all,
 /* A PKCS#11 URI or the like in the place of a file. */
 bool tls_is_uri(const char *path);
 
+/* --- tls_chain.c --- */
+
+/* "the server's certificate ...": false. */
+bool cert_bad(struct outcome *why, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* SHA-256 of the SPKI, hex; empty where it cannot be had. */
+void chain_pin(gnutls_x509_crt_t crt, char out[65]);
+/* What was asked for of the chain's certificates. */
+void chain_facts(struct tls_facts *f, const struct tls_chain *c);
+/* Whether the leaf is for one of params' names, by SAN alone. */
+bool chain_is_named(struct tls *t, const struct tls_chain *c,
+		    struct outcome *why) MUST_CHECK;
+/* Verifies the chain against the trust list that the credentials have now:
+ * false is a failure of the library; *status are GnuTLS's flags, which
+ * chain_words says in words: false. */
+bool chain_ask(struct tls *t, const struct tls_chain *c, unsigned *status,
+	       struct outcome *why) MUST_CHECK;
+bool chain_words(struct tls *t, const struct tls_chain *c, unsigned status,
+		 struct outcome *why);
+/* Whether the trust store vouches for it. */
+bool chain_is_trusted(struct tls *t, const struct tls_chain *c,
+		      struct outcome *why) MUST_CHECK;
+
 #endif

@@ -35,107 +35,63 @@ struct search {
 	size_t seen;            /* certificates in the file */
 };
 
-static void search_names(struct search *s, const struct tls_chain *c)
-{
-	unsigned i;
-
-	for (i = 0; i < c->n; i++) {
-		if (!gnutls_x509_crt_get_raw_issuer_dn(c->crt[i],
-						       &s->name[s->names]))
-			s->names++;
-		if (!gnutls_x509_crt_get_raw_dn(c->crt[i],
-						&s->name[s->names]))
-			s->names++;
-	}
-}
-
-static void search_end(struct search *s)
-{
-	while (s->names)
-		gnutls_free(s->name[--s->names].data);
-	free(s->der);
-}
-
-static bool search_hits(const struct search *s, const unsigned char *der,
-			size_t n)
-{
-	size_t i;
-
-	if (s->all)
-		return true;
-	for (i = 0; i < s->names; i++)
-		if (memmem(der, n, s->name[i].data, s->name[i].size))
-			return true;
-	return false;
-}
-
 /* One that cannot be parsed is passed over, like the text between. */
 static void search_take(struct search *s, const unsigned char *der, size_t n)
 {
 	gnutls_datum_t data = { .data = (void *)der, .size = (unsigned)n };
 	gnutls_x509_crt_t crt;
+	bool named = s->all;
+	size_t i;
 
 	s->seen++;
-	if (!search_hits(s, der, n) || gnutls_x509_crt_init(&crt) < 0)
+	for (i = 0; !named && i < s->names; i++)
+		named = memmem(der, n, s->name[i].data, s->name[i].size);
+	if (!named || gnutls_x509_crt_init(&crt) < 0)
 		return;
 	if (gnutls_x509_crt_import(crt, &data, GNUTLS_X509_FMT_DER) < 0 ||
 	    gnutls_x509_trust_list_add_cas(s->list, &crt, 1, 0) < 1)
 		gnutls_x509_crt_deinit(crt);
 }
 
-static int base64_value(unsigned char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 static void base64_table(signed char table[256])
 {
-	unsigned c;
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"abcdefghijklmnopqrstuvwxyz0123456789+/";
+	int i;
 
-	for (c = 0; c < 256; c++)
-		table[c] = (signed char)base64_value((unsigned char)c);
+	memset(table, -1, 256);
+	for (i = 0; i < 64; i++)
+		table[(unsigned char)digits[i]] = (signed char)i;
 }
 
-/* Four characters at once, if they are such: that is nearly always so. */
-static bool base64_quad(const signed char table[256], const char *in,
-			unsigned char *out)
-{
-	const unsigned char *c = (const void *)in;
-	int a = table[c[0]], b = table[c[1]], d = table[c[2]], e = table[c[3]];
-
-	if ((a | b | d | e) < 0)
-		return false;
-	out[0] = (unsigned char)((a << 2 | b >> 4) & 0xff);
-	out[1] = (unsigned char)((b << 4 | d >> 2) & 0xff);
-	out[2] = (unsigned char)((d << 6 | e) & 0xff);
-	return true;
-}
-
-/* Blanks and line ends are passed over; returns the number of bytes. */
-static size_t base64_decode(const signed char table[256], const char *in,
+/* Blanks and line ends are passed over; returns the number of bytes. Four
+ * characters are taken at once, if they are such: that is nearly always so. */
+static size_t base64_decode(const signed char table[256], const char *text,
 			    size_t n, unsigned char *out)
 {
+	const unsigned char *in = (const void *)text, *end = in + n;
 	unsigned char *start = out;
 	unsigned bits = 0, have = 0;
-	int value;
-	size_t i;
 
-	for (i = 0; i < n && in[i] != '=';) {
-		if (!have && n - i >= 4 && base64_quad(table, in + i, out)) {
-			i += 4;
-			out += 3;
-			continue;
+	while (in < end && *in != '=') {
+		int a = table[in[0]], b, c, d;
+
+		if (!have && end - in >= 4) {
+			b = table[in[1]];
+			c = table[in[2]];
+			d = table[in[3]];
+			if ((a | b | c | d) >= 0) {
+				*out++ = (unsigned char)(a << 2 | b >> 4);
+				*out++ = (unsigned char)(b << 4 | c >> 2);
+				*out++ = (unsigned char)(c << 6 | d);
+				in += 4;
+				continue;
+			}
 		}
-		value = table[(unsigned char)in[i++]];
-		if (value < 0)
+		in++;
+		if (a < 0)
 			continue;
-		bits = bits << 6 | (unsigned)value;
+		bits = bits << 6 | (unsigned)a;
 		have += 6;
 		if (have >= 8) {
 			have -= 8;
@@ -143,18 +99,6 @@ static size_t base64_decode(const signed char table[256], const char *in,
 		}
 	}
 	return (size_t)(out - start);
-}
-
-static void search_block(struct search *s, const signed char table[256],
-			 const char *text, size_t n)
-{
-	if (n > DER_MOST)
-		return;
-	if (n > s->size) {
-		s->size = n;
-		s->der = mem_resize(s->der, n, 1);
-	}
-	search_take(s, s->der, base64_decode(table, text, n, s->der));
 }
 
 static const char *find_text(const char *from, const char *end,
@@ -169,6 +113,7 @@ static void search_text(struct search *s, const char *text, size_t n)
 	static const char old[] = "-----BEGIN X509 CERTIFICATE-----";
 	const char *end = text + n, *at, *stop, *begins = begin;
 	signed char table[256];
+	size_t size;
 
 	base64_table(table);
 	if (!find_text(text, end, begin) && find_text(text, end, old))
@@ -179,7 +124,15 @@ static void search_text(struct search *s, const char *text, size_t n)
 		stop = find_text(at, end, "-----");
 		if (!stop)
 			return;
-		search_block(s, table, at, (size_t)(stop - at));
+		size = (size_t)(stop - at);
+		if (size > DER_MOST)
+			continue;
+		if (size > s->size) {
+			s->size = size;
+			s->der = mem_resize(s->der, size, 1);
+		}
+		search_take(s, s->der, base64_decode(table, at, size,
+						     s->der));
 	}
 	/* a file of one certificate in binary */
 	if (!s->seen && n && text[0] == 0x30 && n <= DER_MOST)
@@ -240,38 +193,41 @@ static bool search_system(struct search *s)
 	return gnutls_x509_trust_list_add_system_trust(s->list, 0, 0) > 0;
 }
 
-static bool add_crls(gnutls_x509_trust_list_t list, const char *path,
-		     struct outcome *why)
-{
-	int n;
-
-	if (!path)
-		return true;
-	n = gnutls_x509_trust_list_add_trust_file(list, NULL, path,
-						  GNUTLS_X509_FMT_PEM, 0, 0);
-	if (n > 0)
-		return true;
-	return outcome_fail(why, STAGE_TLS, EX_CONFIG,
-			    "cannot read the CRL file %s: %s", path,
-			    n ? gnutls_strerror(n) : "it holds no CRL");
-}
-
 bool tls_trust(struct tls *t, const struct tls_chain *c, bool all,
 	       struct outcome *why)
 {
+	const struct tls_params *p = t->params;
 	struct search s = { .all = all };
 	bool done = true;
+	unsigned i;
+	int n = 1;
 
 	if (gnutls_x509_trust_list_init(&s.list, 0) < 0)
 		return outcome_fail(why, STAGE_TLS, EX_OSERR,
 				    "no memory for a trust list");
-	search_names(&s, c);
-	if (t->params->ca_file)
-		done = search_own(&s, t->params->ca_file, why);
+	for (i = 0; i < c->n; i++) {
+		if (!gnutls_x509_crt_get_raw_issuer_dn(c->crt[i],
+						       &s.name[s.names]))
+			s.names++;
+		if (!gnutls_x509_crt_get_raw_dn(c->crt[i], &s.name[s.names]))
+			s.names++;
+	}
+	if (p->ca_file)
+		done = search_own(&s, p->ca_file, why);
 	else
 		t->no_authorities = !search_system(&s);
-	search_end(&s);
-	if (!done || !add_crls(s.list, t->params->crl_file, why)) {
+	while (s.names)
+		gnutls_free(s.name[--s.names].data);
+	free(s.der);
+	if (done && p->crl_file)
+		n = gnutls_x509_trust_list_add_trust_file(
+			s.list, NULL, p->crl_file, GNUTLS_X509_FMT_PEM, 0, 0);
+	if (n <= 0)
+		done = outcome_fail(why, STAGE_TLS, EX_CONFIG, "cannot read "
+				    "the CRL file %s: %s", p->crl_file,
+				    n ? gnutls_strerror(n) :
+				    "it holds no CRL");
+	if (!done) {
 		gnutls_x509_trust_list_deinit(s.list, 1);
 		return false;
 	}
