@@ -6,13 +6,13 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/kernel.h"
 #include "base/process.h"
 
 enum { LOOK_MS = 20, BLOCK = 16 * 1024, DRAIN_READS = 256 };
@@ -67,7 +67,7 @@ static _Noreturn void child_begin(const struct running *r,
 			process_leave(EX_OSERR);
 	if (!c->may_gain_rights && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		process_leave(EX_OSERR);
-	closefrom(STDERR_FILENO + 1);
+	kernel_close_from(STDERR_FILENO + 1);
 	if (!c->argv)
 		process_leave(c->call(c->context));
 	/* execve takes strings that it could write to, and does not */
@@ -191,7 +191,7 @@ static bool child_start(struct running *r, struct outcome *why)
 	if (r->pid < 0)
 		return outcome_fail(why, STAGE_LOCAL, EX_OSERR, "fork: %s",
 				    strerror(errno));
-	r->watch = pidfd_open(r->pid, 0);
+	r->watch = kernel_pidfd(r->pid);
 	for (i = 0; i < 3; i++)
 		shut(&r->theirs[i]);
 	return true;

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/kernel.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "desk/adopt.h"
@@ -827,7 +828,7 @@ static void let_go(void)
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
 	dup2(null, STDERR_FILENO);
-	closefrom(STDERR_FILENO + 1);
+	kernel_close_from(STDERR_FILENO + 1);
 	if (chdir("/"))
 		process_leave(EX_OSERR);
 }

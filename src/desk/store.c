@@ -307,8 +307,8 @@ out:
 
 /* --- a credential of systemd --- */
 
-static bool encrypt(const char *credential, const char *password,
-		    struct buf *out, struct outcome *why)
+static bool credential_encrypt(const char *credential, const char *password,
+			       struct buf *out, struct outcome *why)
 {
 	char *name = mem_printf("--name=%s", credential);
 	const char *argv[] = { ENCRYPTER, "encrypt", name, "-", "-", NULL };
@@ -390,7 +390,7 @@ static bool store_credential(const struct config *c, const char *name,
 		goto out;
 	question = mem_printf("Password of transport %s: ", name);
 	done = secret_ask(question, &password, why) &&
-	       encrypt(credential, password, &sealed, why) &&
+	       credential_encrypt(credential, password, &sealed, why) &&
 	       write_file(&s, &sealed, why);
 	if (done)
 		tell_unit(&s, credential);

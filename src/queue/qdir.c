@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/kernel.h"
 #include "base/log.h"
 #include "queue/format.h"
 
@@ -168,7 +169,7 @@ bool qdir_add(struct qdir_writer *w, const char *data, size_t n,
 static int rename_new(int from_fd, const char *from, int to_fd,
 		      const char *to)
 {
-	if (renameat2(from_fd, from, to_fd, to, RENAME_NOREPLACE) == 0)
+	if (kernel_rename_new(from_fd, from, to_fd, to) == 0)
 		return 0;
 	if (errno != EINVAL && errno != ENOSYS)
 		return -1;
