@@ -147,11 +147,12 @@ void log_open(const struct log_settings *settings)
 	sink.json = settings->json;
 	sink.level = settings->level;
 	sink.fault[0] = '\0';
-	sink_system();
-	if (!strcmp(settings->to, "syslog"))
-		return;
 	if (!strcmp(settings->to, "none")) {
 		sink.kind = SINK_NONE;
+		return;
+	}
+	if (!strcmp(settings->to, "syslog")) {
+		sink_system();
 		return;
 	}
 	fd = sink_stream(settings->to);
@@ -163,6 +164,7 @@ void log_open(const struct log_settings *settings)
 		sink.kind = SINK_DESCRIPTOR;
 		sink.fd = fd;
 	} else {
+		sink_system();
 		snprintf(sink.fault, sizeof(sink.fault), "%s", why.text);
 	}
 }

@@ -18,6 +18,9 @@
 #include "base/log.h"
 #include "queue/format.h"
 
+/* what is gathered before it is written */
+enum { WRITE_SIZE = 32 * 1024 };
+
 enum { OPEN_DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
 /* O_NONBLOCK: a FIFO that somebody put here must not stop us. */
 enum { OPEN_FILE = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC };
@@ -123,7 +126,9 @@ bool qdir_begin(struct qdir *s, const char *id, struct qdir_writer *w,
 	struct stat st;
 	int tries;
 
-	*w = (struct qdir_writer){ .dir = s, .fd = -1 };
+	*w = (struct qdir_writer){
+		.dir = s, .fd = -1, .pending = BUF(WRITE_SIZE + 1)
+	};
 	/* a sweep may have taken the file for a dead writer's before it was
 	 * locked */
 	for (tries = 0; tries < 10; tries++) {
@@ -143,7 +148,7 @@ bool qdir_begin(struct qdir *s, const char *id, struct qdir_writer *w,
 	}
 	if (w->fd < 0)
 		return failed(why, EX_CANTCREAT, "cannot create an entry");
-	if (fchmod(w->fd, s->mode) < 0) {
+	if ((st.st_mode & ALLPERMS) != s->mode && fchmod(w->fd, s->mode) < 0) {
 		failed(why, EX_CANTCREAT, "cannot create an entry");
 		qdir_abandon(w);
 		return false;
@@ -151,17 +156,46 @@ bool qdir_begin(struct qdir *s, const char *id, struct qdir_writer *w,
 	return true;
 }
 
+static bool writer_put(struct qdir_writer *w, const char *data, size_t n,
+		       struct outcome *why)
+{
+	if (file_write_all(w->fd, data, n))
+		return true;
+	failed(why, write_exit(), "cannot write an entry");
+	qdir_abandon(w);
+	return false;
+}
+
+bool qdir_flush(struct qdir_writer *w, struct outcome *why)
+{
+	if (!writer_put(w, w->pending.data, w->pending.len, why))
+		return false;
+	buf_reset(&w->pending);
+	return true;
+}
+
 bool qdir_add(struct qdir_writer *w, const char *data, size_t n,
 	       struct outcome *why)
 {
-	if (!file_write_all(w->fd, data, n)) {
-		failed(why, write_exit(), "cannot write an entry");
-		qdir_abandon(w);
+	/* a small entry is one write */
+	if (n > WRITE_SIZE - w->pending.len && !qdir_flush(w, why))
 		return false;
+	if (n > WRITE_SIZE) {
+		if (!writer_put(w, data, n, why))
+			return false;
+	} else {
+		buf_add(&w->pending, data, n);
 	}
 	w->sum = text_sum(w->sum, data, n);
 	w->size += (int64_t)n;
 	return true;
+}
+
+static void writer_close(struct qdir_writer *w)
+{
+	buf_release(&w->pending);
+	close(w->fd);
+	w->fd = -1;
 }
 
 /* Where the file system cannot refuse to replace, the id's randomness is
@@ -194,6 +228,8 @@ static bool writer_sync(struct qdir_writer *w, struct outcome *why)
 {
 	struct stat st;
 
+	if (!qdir_flush(w, why))
+		return false;
 	/* a queue that fills its disk could not be drained without room for
 	 * the journals */
 	if (!qdir_reserve(w->fd, QDIR_JOURNAL_ROOM, why)) {
@@ -242,12 +278,10 @@ bool qdir_commit(struct qdir_writer *w, const char *name,
 		failed(why, write_exit(), "cannot sync the directory");
 		/* still locked, so nobody has begun with it */
 		unlinkat(s->mess, name, 0);
-		close(w->fd);
-		w->fd = -1;
+		writer_close(w);
 		return false;
 	}
-	close(w->fd);
-	w->fd = -1;
+	writer_close(w);
 	qdir_waken(s);
 	return true;
 }
@@ -269,6 +303,7 @@ bool qdir_replace(struct qdir_writer *w, const char *name,
 		qdir_abandon(w);
 		return false;
 	}
+	buf_release(&w->pending);
 	return true;
 }
 
@@ -283,8 +318,7 @@ void qdir_abandon(struct qdir_writer *w)
 	if (w->fd < 0)
 		return;
 	unlinkat(w->dir->tmp, w->id, 0);
-	close(w->fd);
-	w->fd = -1;
+	writer_close(w);
 }
 
 /* --- looking --- */

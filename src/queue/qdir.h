@@ -40,6 +40,7 @@ struct qdir_writer {
 	int fd;
 	uint64_t sum;      /* text_sum of all that was added */
 	int64_t size;      /* and its bytes */
+	struct buf pending; /* what of them is not in the file yet */
 };
 
 /* Each: EX_CANTCREAT, EX_IOERR; the writer is then abandoned and its file
@@ -48,6 +49,8 @@ bool qdir_begin(struct qdir *s, const char *id, struct qdir_writer *w,
 		 struct outcome *why) MUST_CHECK;
 bool qdir_add(struct qdir_writer *w, const char *data, size_t n,
 	       struct outcome *why) MUST_CHECK;
+/* All that was added is in the file, though not on disk. */
+bool qdir_flush(struct qdir_writer *w, struct outcome *why) MUST_CHECK;
 /* Durable acceptance under this name in mess. The writer is closed. */
 bool qdir_commit(struct qdir_writer *w, const char *name,
 		  struct outcome *why) MUST_CHECK;

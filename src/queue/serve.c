@@ -173,6 +173,8 @@ static bool check(struct qdir *s, const struct drop_caller *c,
 	int64_t torn = 0;
 	bool good;
 
+	if (!qdir_flush(w, why))
+		return false;
 	if (fstat(w->fd, &st) < 0)
 		good = outcome_fail(why, STAGE_LOCAL, EX_IOERR, "queue: %s",
 				    strerror(errno));
