@@ -22,7 +22,7 @@ import read_opensmtpd
 import read_postfix
 import read_ssmtp
 
-USAGE = """Turns what a machine's mail is sent by into a configuration of posthaste.
+USAGE = """Turns what sends a machine's mail into a configuration of posthaste.
 
     adopt [--root DIR] [NAME] [--write]
 
@@ -58,6 +58,13 @@ SYSCONFDIR = os.environ.get("SYSCONFDIR", "/etc")
 
 def say(text):
     print(f"adopt: {clean(text)}", file=sys.stderr)
+
+
+def tell(report):
+    for line in report.lines:
+        print(f"adopt: {line}", file=sys.stderr)
+    if report.more:
+        say(f"and {report.more} more")
 
 
 def sign_of(text):
@@ -255,14 +262,12 @@ def main(argv):
     peer = name or find(files)
     result = adopt(peer, files, report) if peer else None
     if result is None:
-        for line in report.lines:
-            print(f"adopt: {line}", file=sys.stderr)
+        tell(report)
         say(f"no configuration of {peer} below {root}" if peer else
             f"nothing below {root} that sends mail and is known here")
         return 2
     check(result, files, report, writes)
-    for line in report.lines:
-        print(f"adopt: {line}", file=sys.stderr)
+    tell(report)
     sys.stdout.write(result.text())
     if writes:
         sys.stdout.flush()

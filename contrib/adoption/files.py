@@ -42,12 +42,6 @@ class Files:
             left = target.split("/") + left
         return os.path.join(self.root, *done)
 
-    def inside(self, path):
-        """The path of the machine with its links followed."""
-        real = self.real(path)
-        return None if real is None else \
-            "/" + os.path.relpath(real, self.root).lstrip("./")
-
     def exists(self, path):
         real = self.real(path)
         return real is not None and os.path.exists(real)

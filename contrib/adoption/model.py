@@ -35,22 +35,29 @@ def port(text):
     return number(text, 1, 65535)
 
 
+MOST = 1000     # lines that are said of one machine
+
+
 class Report:
     """What is said on standard error. A thing that could not be carried is
     named; a thing that is carried, but safer or otherwise, is noted."""
 
     def __init__(self):
-        self.lines = []
-        self.named = 0
+        self.lines, self.said = [], set()
+        self.named = self.more = 0
 
     def _say(self, where, text):
         place = getattr(where, "path", "")
         if place and getattr(where, "line", 0):
             place = f"{place}:{where.line}"
         line = clean(f"{place}: {text}" if place else text)
-        if line in self.lines:
+        if line in self.said:
             return False
-        self.lines.append(line)
+        if len(self.lines) < MOST:
+            self.said.add(line)
+            self.lines.append(line)
+        else:
+            self.more += 1
         return True
 
     def name(self, where, text):
@@ -154,6 +161,7 @@ class Setup:
         self.crl_file = None
         self.minimum = None     # TLS
         self.accounts, self.ways = [], []
+        self.senders = {}       # accounts by their match_from
         self.bcc = []           # of every message
         self.local = None
         # of readers that come with their sections made: (name, [(key,
@@ -170,11 +178,10 @@ class Setup:
 
     def account_of(self, address, where):
         """The account of an envelope sender."""
-        for account in self.accounts:
-            if account.match_from == [address]:
-                return account
-        self.accounts.append(Account(where, match_from=[address]))
-        return self.accounts[-1]
+        if address not in self.senders:
+            self.senders[address] = Account(where, match_from=[address])
+            self.accounts.append(self.senders[address])
+        return self.senders[address]
 
 
 class Secret:

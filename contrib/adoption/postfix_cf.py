@@ -47,6 +47,7 @@ class Main:
         self.files, self.report, self.folder = files, report, folder
         self.found = {}
         self.there = False
+        self.expanded = 0
         lines = files.lines(f"{folder}/main.cf", report)
         if lines is None:
             return
@@ -79,6 +80,12 @@ class Main:
     def expand(self, text, depth=0):
         if depth > 20 or "$" not in text:
             return str(text)
+        # words of words of words may double each time
+        self.expanded += 1
+        if self.expanded > 10000:
+            self.report.name(word("", f"{self.folder}/main.cf", 0),
+                             "its $words lead to too many others")
+            return ""
 
         def one(match):
             if match.group(0) == "$$":

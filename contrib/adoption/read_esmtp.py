@@ -33,8 +33,9 @@ def tokens(lines, report):
     for line in lines:
         rest = line.rstrip("\r")
         while rest:
-            match = re.match(r"""[\s=]+|"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|"""
-                             r"""([^\s="'#][^\s=#]*)(#?)""", rest)
+            match = re.match(r'[\s=]+|"((?:[^"\\]|\\.)*)"|'
+                             r"'((?:[^'\\]|\\.)*)'|"
+                             r"([^\s=\"'#][^\s=#]*)(#?)", rest)
             if rest.startswith("#"):
                 break
             if not match:

@@ -62,8 +62,8 @@ def sections(out, path, report):
             continue
         if name.startswith("transport") and dict(keys).get("host"):
             keys = safer(keys, report, path)
-        yield name, [("password_file", Secret(
-            v, word("", path, getattr(v, "line", 0)))) if k == "password" else (k, v)
+        yield name, [(k, v) if k != "password" else (
+            "password_file", Secret(v, word("", path, getattr(v, "line", 0))))
             for k, v in keys]
 
 

@@ -10,7 +10,8 @@ from model import IMPLICIT, NONE, OFFERED, REQUIRED, Local, Relay, Setup, \
 FILES = ("/etc/smtpd.conf", "/etc/opensmtpd/smtpd.conf",
          "/etc/mail/smtpd.conf")
 LOCAL = {"maildir", "mbox", "mda", "expand-only", "forward-only", "lmtp"}
-PLAIN = {"listen", "queue", "bounce", "smtp", "admd", "mta", "mda", "ca",
+LONGEST = 1000       # words that a macro may have
+PLAIN = { "queue", "bounce", "smtp", "admd", "mta", "mda", "ca",
          "filter", "proc", "srs", "limit", "expire", "max-message-size"}
 
 
@@ -78,7 +79,9 @@ class Parser:
         for now in self.statements(path):
             head = now[0]
             if len(now) > 2 and now[1] == "=":
-                self.macros[head] = now[2:]
+                if len(now) > LONGEST:
+                    self.report.name(head, f"{head}: too long")
+                self.macros[head] = now[2:LONGEST]
             elif head == "table" and len(now) > 2:
                 self.tables[now[1]] = now[2:]
             elif head == "pki" and len(now) > 3:
@@ -90,13 +93,22 @@ class Parser:
             elif head in ("accept", "reject"):
                 self.report.name(head, "the grammar from before version 6.4: "
                                  "not read")
+            elif head == "listen":
+                self.listens(now)
             elif head not in PLAIN and head != "include":
                 self.report.name(head, f"{clean(head)}: not understood")
             elif head in ("filter", "srs"):
                 self.report.name(head, f"{head}: posthaste filters and "
                                  "rewrites nothing")
 
-    def table(self, name, report=None):
+    def listens(self, words):
+        where = option(words, "on")
+        if words[1:2] != ["socket"] and where and not re.fullmatch(
+                r"lo\d*|localhost|127\.[\d.]+|::1", where):
+            self.report.name(where, f"mail from other machines ({where}): "
+                             "posthaste takes none")
+
+    def table(self, name):
         """Lines of a table, as Words; None where it cannot be read."""
         source = self.tables.get(name.strip("<>"))
         if not source:
@@ -115,7 +127,7 @@ class Parser:
         if kind not in ("file", "db"):
             self.report.name(source[0], f"a table of kind {kind}: not read")
             return None
-        lines = self.files.lines(path, report or self.report)
+        lines = self.files.lines(path, self.report)
         if lines is None:
             self.report.name(source[0], f"{path}: is not there")
             return None

@@ -22,7 +22,8 @@ smtp_header_checks smtp_bind_address smtp_bind_address6 smtp_helo_name
 smtp_fallback_relay smtp_tls_mandatory_protocols smtp_tls_protocols
 smtp_tls_loglevel smtp_tls_session_cache_database smtp_tls_note_starttls_offer
 smtp_tls_session_cache_timeout smtp_tls_ciphers smtp_tls_mandatory_ciphers
-smtp_tls_exclude_ciphers smtp_tls_mandatory_exclude_ciphers smtp_dns_support_level
+smtp_tls_exclude_ciphers smtp_tls_mandatory_exclude_ciphers
+smtp_dns_support_level
 smtp_tls_scert_verifydepth smtp_tls_enforce_peername smtp_address_preference
 smtp_tls_connection_reuse smtp_connection_cache_on_demand smtp_always_send_ehlo
 smtp_sasl_tls_verified_security_options smtp_quote_rfc821_envelope
@@ -227,7 +228,7 @@ class Reader:
 
     # --- who sends ---
 
-    def rewriting(self, name, header=True):
+    def rewriting(self, name):
         """Tables of senders: generic, sender_canonical, canonical."""
         for key, value in self.main.tables(name):
             if everything(key):

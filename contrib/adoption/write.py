@@ -42,12 +42,13 @@ class Result:
         out = [f"# Made by contrib/adopt from what {self.peer} had; see "
                "posthaste.conf(5).\n"]
         for path, secret in sorted(self.secrets.items()):
-            out.append(f"# {path} (mode 600): " + (
-                f"the password of {secret.path}" if secret.text else
-                "the password, which was not found") + "\n")
+            what = f"the password of {secret.path}" if secret.text else \
+                "the password, which was not found"
+            out.append(f"# {path} (mode 600): {what}\n")
         for path, text in sorted(self.extra.items()):
             out.append(f"# {path}:\n")
-            out += [f"#    {clean(line)}\n" for line in text.split("\n") if line]
+            out += [f"#    {clean(line)}\n"
+                    for line in text.split("\n") if line]
         for name, keys in self.plan:
             out.append(f"\n[{name}]\n")
             for key, value in keys:

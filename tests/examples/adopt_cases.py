@@ -203,8 +203,8 @@ NULLMAILER = [
                lines=["username = joe"],
                ways=[("a@b.example", "submission", "smtp.example.org:587",
                       START)]),
-    nullmailer("TLS from the first byte, dashes", "smtp.example.org smtp --tls "
-               "--user=joe --pass=pa%ss\n", secrets={PASSWORD: "pa%ss"},
+    nullmailer("TLS from the first byte, dashes", "smtp.example.org smtp "
+               "--tls --user=joe --pass=pa%ss\n", secrets={PASSWORD: "pa%ss"},
                ways=[("a@b.example", "submissions", "smtp.example.org:465",
                       TLS)]),
     nullmailer("certificates that are not looked at", "smtp.example.org smtp "

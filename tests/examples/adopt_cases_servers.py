@@ -220,6 +220,10 @@ POSTFIX = [
                   "main.cf:4: smtp_tls_security_level: $level is not set",
                   "TLS with a.example"],
             ways=[(TO, "smtp", "a.example:25", START)]),
+    postfix("words that double each time", HUB + "w0 = x\n" + "".join(
+        f"w{n} = $w{n - 1}$w{n - 1}\n" for n in range(1, 19)) +
+        "smtp_tls_security_level = verify\nsmtp_helo_name = $w18\n",
+            status=1, said=["main.cf: its $words lead to too many others"]),
     postfix("a table that is not there", LOGIN +
             "smtp_tls_security_level = verify\n", status=1,
             lacks=["username"], said=["main.cf:4: /etc/postfix/sasl_passwd: "
@@ -427,6 +431,14 @@ OPENSMTPD = [
           "\"out\"\n", secrets={PASSWORD: "pass word"},
           lines=["from = %u@x.example"],
           ways=[("a@b.example", "submission", "a.example:587", START)]),
+    smtpd("mail from other machines", "listen on eth0\nlisten on socket\n"
+          "listen on lo0 port 25\naction relay relay host smtps://a.example\n"
+          "match from local for any action relay\n", status=1,
+          said=["smtpd.conf:1: mail from other machines (eth0)"]),
+    smtpd("macros that double each time", "m = \"x\"\n" + "m = $m $m\n" * 40 +
+          "action relay relay host smtps://a.example\n" + LOCAL, status=1,
+          said=[":12: m: too long"] + [f"conf:{n}: m: too long"
+                                       for n in range(13, 42)]),
     smtpd("nobody may send", "action a relay\nmatch auth from any for any "
           "action a\nmatch from src 10.0.0.0/8 for any action a\n", status=1,
           said=["smtpd.conf: no match is for mail from here"],

@@ -68,8 +68,8 @@ class House:
         self.folder = pathlib.Path(folder)
         self.conf = self.folder / "conf"
         for name in ("bin", "real", "home", "tmp", "etc/posthaste",
-                     "source/contrib", "credentials", "queue/tmp", "queue/mess",
-                     "queue/corrupt", "queue/wake"):
+                     "source/contrib", "credentials", "queue/tmp",
+                     "queue/mess", "queue/corrupt", "queue/wake"):
             (self.folder / name).mkdir(parents=True, mode=0o700)
         for name in ("posthaste", "sendmail", "mailq", "newaliases"):
             (self.folder / "real" / name).symlink_to(harness.POSTHASTE)
