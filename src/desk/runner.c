@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A run of the queue: take what is due, deliver all of it by the one verb,
- * then settle each entry in the order that loses nothing: outcomes are in
- * the journal, reports are queued and synced, and only then an entry goes.
+ * then settle each entry.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -21,11 +19,11 @@
 #include "base/kernel.h"
 #include "base/log.h"
 #include "base/process.h"
-#include "desk/adopt.h"
 #include "desk/desk.h"
+#include "desk/settle.h"
 #include "policy/policy.h"
 #include "submit/deliver.h"
-#include "submit/report.h"
+#include "submit/foreign.h"
 
 /* Entries that are worked on together, at most: each holds a descriptor. */
 enum { BATCH_MAX = 4096, DESCRIPTORS_SPARE = 128 };
@@ -55,7 +53,6 @@ enum {
 	LOOK_MS = 1000,                     /* for new mail, in a run */
 	LONGEST_MS = 50 * 60 * 1000,        /* of a run, then another one */
 	GRACE_MS = 45 * 1000,               /* of workers when a run ends */
-	SOON = 60,                          /* seconds */
 	LINE_EMPTY = 64
 };
 
@@ -99,7 +96,7 @@ struct runner {
 	uint64_t *seen;           /* what this run had in hand: hashes of */
 	size_t seens;             /* names */
 	int signals;              /* a descriptor; -1 */
-	bool reported;            /* a report was queued: there is more to do */
+	struct settler settler;
 	bool ending;
 };
 
@@ -116,9 +113,7 @@ static uint64_t name_hash(const char *name)
 
 static void note_seen(struct runner *r, const char *name)
 {
-	if (!(r->seens & (r->seens - 1)))
-		r->seen = mem_resize(r->seen, r->seens ? 2 * r->seens : 1,
-				     sizeof(*r->seen));
+	r->seen = mem_grow(r->seen, r->seens, sizeof(*r->seen));
 	r->seen[r->seens++] = name_hash(name);
 }
 
@@ -151,14 +146,6 @@ static struct line *line_of(struct runner *r, uid_t uid, unsigned class)
 	return &r->line[r->lines++];
 }
 
-static void line_add(struct line *l, char *name)
-{
-	if (!(l->n & (l->n - 1)))
-		l->name = mem_resize(l->name, l->n ? 2 * l->n : 1,
-				     sizeof(*l->name));
-	l->name[l->n++] = name;
-}
-
 static void lines_empty(struct runner *r)
 {
 	struct line *l;
@@ -176,17 +163,6 @@ static void lines_empty(struct runner *r)
 	for (i = r->lines; i-- && r->lines > LINE_EMPTY;)
 		if (!r->line[i].jobs)
 			r->line[i] = r->line[--r->lines];
-}
-
-static int64_t longest_wait(const struct config *c)
-{
-	int64_t most = 0;
-	size_t i;
-
-	for (i = 0; i < c->queue.steps; i++)
-		if (c->queue.step[i] > most)
-			most = c->queue.step[i];
-	return most / 1000 + most / 1000 / 10 + 60;
 }
 
 /* text: the bytes of its strings; message: those of a message to be parsed. */
@@ -217,20 +193,22 @@ static bool look(struct runner *r, struct outcome *why)
 {
 	struct list names = { 0 };
 	struct glance g;
+	struct line *l;
 	size_t i;
 
 	lines_empty(r);
 	if (r->seens)
 		qsort(r->seen, r->seens, sizeof(*r->seen), by_hash);
-	if (!queue_select(r->q, r->selection, longest_wait(r->d->config),
+	if (!queue_select(r->q, r->selection, policy_longest_wait(r->d->config),
 			  &names, why))
 		return false;
 	for (i = 0; i < names.n; i++) {
 		if (was_seen(r, names.item[i]) ||
 		    !queue_glance(r->q, names.item[i], &g))
 			continue;
-		line_add(line_of(r, g.uid, class_of(memory_seen(&g))),
-			 names.item[i]);
+		l = line_of(r, g.uid, class_of(memory_seen(&g)));
+		l->name = mem_grow(l->name, l->n, sizeof(*l->name));
+		l->name[l->n++] = names.item[i];
 		names.item[i] = NULL;
 	}
 	list_release(&names);
@@ -268,49 +246,12 @@ static bool make_job(struct runner *r, struct entry *e, struct job *job,
 	if (!entry_message(e, &limits, &job->message, why))
 		return false;
 	if (e->foreign)
-		return adopt(r->d->config, e, &job->message, &job->account,
-			     why);
+		return foreign_compose(r->d->config, e, &job->message,
+				       &job->account, why);
 	if (e->envelope.account)
 		job->account = config_account(r->d->config,
 					      e->envelope.account);
 	return true;
-}
-
-static bool report_all(struct runner *r, struct entry *e,
-		       const struct job *job, struct outcome *why);
-
-/* Whatever a run before us was to report and did not is reported before the
- * next attempt, which would change what the report says and is called. */
-static bool catch_up(struct runner *r, struct entry *e,
-		     const struct job *job, struct outcome *why)
-{
-	return e->cause || report_all(r, e, job, why);
-}
-
-static void settle(struct runner *r, struct work *w);
-static void let_work_go(struct runner *r, struct work *w);
-
-/* What can be read and not be sent was accepted all the same: its recipients
- * fail, or wait, like any others, and its sender is told. */
-static void refuse(struct runner *r, struct entry *e,
-		   const struct outcome *why)
-{
-	bool final = !outcome_is_temporary(why) && why->exit != EX_CONFIG;
-	struct recipient *rcpt = e->envelope.rcpt;
-	struct outcome ignored;
-	size_t i;
-
-	for (i = 0; i < e->envelope.n; i++) {
-		if (rcpt[i].state != RCPT_PENDING)
-			continue;
-		if (!entry_record(e, i, why, final ? RCPT_FAILED :
-				  RCPT_PENDING, rcpt[i].attempts + 1,
-				  &ignored))
-			break;
-		entry_log(e, i, why, final ? "failed" : "deferred");
-	}
-	if (e->foreign)
-		adopt_sender(r->d->config, e);
 }
 
 static size_t memory_of(const struct entry *e)
@@ -336,6 +277,51 @@ static struct stand stand_of(const struct entry *e)
 		s.attempts += e->envelope.rcpt[i].attempts;
 	}
 	return s;
+}
+
+/* What a run that ends has not begun stays as it is, to be taken by the
+ * next. */
+static bool is_untried(const struct runner *r, const struct work *w)
+{
+	struct stand now = stand_of(w->entry);
+
+	return r->ending && now.pending == w->before.pending &&
+	       now.attempts == w->before.attempts;
+}
+
+static void let_work_go(struct runner *r, struct work *w)
+{
+	struct line *l = line_of(r, w->uid, w->class);
+
+	l->jobs--;
+	l->memory -= w->memory;
+	r->memory[w->class] -= w->memory;
+	message_free(w->job.message);
+	entry_release(w->entry);
+	free(w);
+}
+
+static void settle(struct runner *r, struct work *w)
+{
+	struct outcome why;
+	bool soon = false;
+
+	if (!is_untried(r, w) &&
+	    !settle_entry(&r->settler, w->entry, &w->job, w->regular, &soon,
+			  &why))
+		log_say(LOG_AT_ERROR, "%s: %s", w->entry->id, why.text);
+	/* a schedule may be so short that it would be due again at once */
+	if (soon)
+		note_seen(r, w->entry->name);
+	let_work_go(r, w);
+}
+
+static void settle_all(struct runner *r)
+{
+	struct job *job;
+
+	while ((job = dispatcher_done(r->x)))
+		settle(r, (struct work *)job);
 }
 
 /* Two thirds of what the others leave is the most that one user gets, so that
@@ -394,9 +380,13 @@ static bool take(struct runner *r, struct line *l, const char *name)
 	l->jobs++;
 	r->memory[l->class] += w->memory;
 	if (!make_job(r, e, &w->job, &why)) {
-		refuse(r, e, &why);
+		settle_refused(&r->settler, e, &why);
 		settle(r, w);
-	} else if (!catch_up(r, e, &w->job, &why)) {
+	} else if (!e->cause &&
+		   !settle_reports(&r->settler, e, &w->job, &why)) {
+		/* what a run before us was to report and did not is reported
+		 * before the next attempt, which would change what the report
+		 * says and is called */
 		log_say(LOG_AT_ERROR, "%s: %s", e->id, why.text);
 		let_work_go(r, w);
 	} else {
@@ -426,211 +416,6 @@ static void take_all(struct runner *r)
 	}
 }
 
-/* --- settling --- */
-
-/* Time is up: what is pending is refused by us. A server's last words and
- * numbers stay as they are, for the report. */
-static void expire(struct runner *r, struct entry *e)
-{
-	int64_t age = ((int64_t)time(NULL) - e->queued) * 1000;
-	struct outcome last, why;
-	size_t i;
-
-	if (!policy_expired(r->d->config, e->attempts, age > 0 ? age : 0))
-		return;
-	for (i = 0; i < e->envelope.n; i++) {
-		struct recipient *rcpt = &e->envelope.rcpt[i];
-
-		if (rcpt->state != RCPT_PENDING)
-			continue;
-		last = rcpt->last;
-		last.exit = EX_UNAVAILABLE;
-		if (!last.code)
-			snprintf(last.status, sizeof(last.status), "4.4.7");
-		if (!entry_record(e, i, &last, RCPT_FAILED, rcpt->attempts,
-				  &why))
-			return;
-		snprintf(last.status, sizeof(last.status), "4.4.7");
-		entry_log(e, i, &last, "failed");
-	}
-}
-
-static void place_of(const struct runner *r, const struct entry *e,
-		     struct report_place *place)
-{
-	const struct config *c = r->d->config;
-
-	*place = (struct report_place){
-		.hostname = c->general.hostname,
-		.from = c->queue.postmaster,
-		.now = (int64_t)time(NULL),
-		.retry_until = e->queued + c->queue.lifetime / 1000,
-	};
-}
-
-/* A report is on disk before its cause may go. */
-static bool queue_report(struct runner *r, struct entry *e,
-			 const struct job *job, enum report_kind kind,
-			 const size_t *rcpt, size_t n, struct outcome *why)
-{
-	struct envelope envelope = { 0 };
-	struct report_place place;
-	struct message *m = NULL;
-	char id[QUEUE_ID_SIZE];
-	struct queue_item item = {
-		.id = id, .cause = e->id, .envelope = &envelope,
-		.uid = e->uid,
-	};
-	bool done;
-
-	place_of(r, e, &place);
-	done = report_make(e, job->message, &place, kind, rcpt, n, id, &m,
-			   &envelope, why);
-	item.message = m;
-	done = done && queue_add(r->q, &item, id, why);
-	r->reported = r->reported || done;
-	message_free(m);
-	envelope_release(&envelope);
-	return done;
-}
-
-/* Tells the sender about the recipients that he wants to hear of, and notes
- * for all that this is done. */
-static bool report_kind_of(struct runner *r, struct entry *e,
-			   const struct job *job, enum report_kind kind,
-			   struct outcome *why)
-{
-	size_t *rcpt = mem_alloc(e->envelope.n * sizeof(*rcpt));
-	size_t *wanted = mem_alloc(e->envelope.n * sizeof(*wanted));
-	size_t n = entry_unreported(e, kind, rcpt), many, at = 0, part;
-	bool done = true;
-
-	many = report_wanted(e, kind, rcpt, n, wanted);
-	for (; done && at < many; at += part) {
-		part = many - at > REPORT_RECIPIENTS ? REPORT_RECIPIENTS :
-		       many - at;
-		done = queue_report(r, e, job, kind, wanted + at, part, why);
-	}
-	if (done && n)
-		done = entry_reported(e, kind, rcpt, n, why);
-	free(wanted);
-	free(rcpt);
-	return done;
-}
-
-static bool report_all(struct runner *r, struct entry *e,
-		       const struct job *job, struct outcome *why)
-{
-	int64_t waited = ((int64_t)time(NULL) - e->queued) * 1000;
-
-	if (!report_kind_of(r, e, job, REPORT_FAILURE, why))
-		return false;
-	return !policy_delayed(r->d->config, e->attempts, waited) ||
-	       report_kind_of(r, e, job, REPORT_DELAY, why);
-}
-
-static bool any_failed(const struct entry *e)
-{
-	size_t i;
-
-	for (i = 0; i < e->envelope.n; i++)
-		if (e->envelope.rcpt[i].state == RCPT_FAILED)
-			return true;
-	return false;
-}
-
-/* An attempt that somebody asked for by hand leaves the next regular one where
- * it was. */
-static bool reschedule(struct runner *r, struct entry *e, int64_t regular,
-		       struct outcome *why)
-{
-	const int64_t most = longest_wait(r->d->config);
-	int64_t now = (int64_t)time(NULL);
-	uint32_t random = 0;
-	int64_t wait;
-
-	if (regular <= now)
-		regular = e->regular;
-	/* a time that only a changed clock explains is none */
-	if (regular - now > most)
-		regular = 0;
-	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
-		random = (uint32_t)clock();
-	/* without any network nothing was tried: soon again */
-	wait = (policy_delay(r->d->config, e->attempts ? e->attempts : 1,
-			     random) + 500) / 1000;
-	if (!entry_schedule(e, regular > now ? regular : now + wait, why))
-		return false;
-	/* a schedule may be so short that it would be due again at once */
-	if (wait < SOON)
-		note_seen(r, e->name);
-	return true;
-}
-
-/* A report that cannot be delivered has nobody left who would read it. */
-static bool finish(struct entry *e, struct outcome *why)
-{
-	if (e->cause && any_failed(e)) {
-		entry_quarantine(e, "a report that cannot be delivered");
-		return true;
-	}
-	return entry_finish(e, why);
-}
-
-static bool settle_entry(struct runner *r, struct entry *e,
-			 const struct work *w, struct outcome *why)
-{
-	const struct job *job = &w->job;
-
-	expire(r, e);
-	if (e->broken)
-		return reschedule(r, e, w->regular, why);
-	if (!e->cause && !report_all(r, e, job, why))
-		return false;
-	if (e->pending)
-		return reschedule(r, e, w->regular, why);
-	return finish(e, why);
-}
-
-/* What a run that ends has not begun stays as it is, to be taken by the
- * next. */
-static bool is_untried(const struct runner *r, const struct work *w)
-{
-	struct stand now = stand_of(w->entry);
-
-	return r->ending && now.pending == w->before.pending &&
-	       now.attempts == w->before.attempts;
-}
-
-static void let_work_go(struct runner *r, struct work *w)
-{
-	struct line *l = line_of(r, w->uid, w->class);
-
-	l->jobs--;
-	l->memory -= w->memory;
-	r->memory[w->class] -= w->memory;
-	message_free(w->job.message);
-	entry_release(w->entry);
-	free(w);
-}
-
-static void settle(struct runner *r, struct work *w)
-{
-	struct outcome why;
-
-	if (!is_untried(r, w) && !settle_entry(r, w->entry, w, &why))
-		log_say(LOG_AT_ERROR, "%s: %s", w->entry->id, why.text);
-	let_work_go(r, w);
-}
-
-static void settle_all(struct runner *r)
-{
-	struct job *job;
-
-	while ((job = dispatcher_done(r->x)))
-		settle(r, (struct work *)job);
-}
-
 /* --- the run --- */
 
 static bool anything_due(const struct runner *r)
@@ -641,11 +426,6 @@ static bool anything_due(const struct runner *r)
 		if (r->line[i].at < r->line[i].n)
 			return true;
 	return false;
-}
-
-static bool same_state(struct queue_state a, struct queue_state b)
-{
-	return a.seconds == b.seconds && a.nanoseconds == b.nanoseconds;
 }
 
 /* Looks for new mail where the directory has changed; as seldom as it takes
@@ -665,10 +445,11 @@ static bool look_again(struct runner *r, struct watchman *w, bool at_once,
 		return true;
 	now = queue_state(r->q);
 	w->next = begun + LOOK_MS / 2;
-	if (!r->reported && same_state(now, w->state))
+	if (!r->settler.reported && now.seconds == w->state.seconds &&
+	    now.nanoseconds == w->state.nanoseconds)
 		return true;
 	w->state = now;
-	r->reported = false;
+	r->settler.reported = false;
 	queue_waken(r->q, false);
 	if (!look(r, why))
 		return false;
@@ -701,7 +482,7 @@ static bool runs_on(struct runner *r)
 {
 	if (!r->selection || !r->selection->field)
 		return true;
-	if (!r->reported)
+	if (!r->settler.reported)
 		return false;
 	r->selection = NULL;
 	return true;
@@ -806,6 +587,7 @@ static int run_selected(const struct desk *d, const struct selection *s,
 		r.run.watch = &desk_watch_queue_lines;
 	else if (isatty(STDERR_FILENO))
 		r.run.watch = &desk_watch_queue;
+	r.settler = (struct settler){ .config = d->config, .queue = r.q };
 	done = run_queue(&r, s, &why);
 	desk_run_release(&r.run);
 	return done ? EX_OK : desk_fail(d, &why);
@@ -818,21 +600,6 @@ int desk_run(const struct desk *d)
 
 /* --- a run of its own --- */
 
-/* Nothing of the caller's: he may wait for the end of his pipes. */
-static void let_go(void)
-{
-	int null = open("/dev/null", O_RDWR);
-
-	if (null < 0)
-		process_leave(EX_OSERR);
-	dup2(null, STDIN_FILENO);
-	dup2(null, STDOUT_FILENO);
-	dup2(null, STDERR_FILENO);
-	kernel_close_from(STDERR_FILENO + 1);
-	if (chdir("/"))
-		process_leave(EX_OSERR);
-}
-
 void runner_detach(const struct desk *d)
 {
 	const struct log_settings settings = {
@@ -841,6 +608,7 @@ void runner_detach(const struct desk *d)
 		.level = (enum log_level)d->config->log.level,
 	};
 	pid_t pid = fork();
+	int null;
 
 	if (pid > 0)
 		waitpid(pid, NULL, 0);
@@ -848,7 +616,16 @@ void runner_detach(const struct desk *d)
 		return;
 	if (setsid() < 0 || fork())
 		process_leave(EX_OK);
-	let_go();
+	/* nothing of the caller's: he may wait for the end of his pipes */
+	null = open("/dev/null", O_RDWR);
+	if (null < 0)
+		process_leave(EX_OSERR);
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	dup2(null, STDERR_FILENO);
+	kernel_close_from(STDERR_FILENO + 1);
+	if (chdir("/"))
+		process_leave(EX_OSERR);
 	log_open(&settings);
 	process_leave(run_selected(d, NULL, false));
 }

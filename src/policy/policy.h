@@ -285,6 +285,12 @@ int64_t policy_delay(const struct config *c, unsigned attempts,
 /* The wall clock's second at which it is tried again. */
 int64_t policy_next(const struct config *c, unsigned attempts, int64_t now,
 		    uint32_t random);
+/* The longest wait of the schedule, in seconds, jitter and a minute more. */
+int64_t policy_longest_wait(const struct config *c);
+/* The time at which an entry was due before somebody made it due by hand, as
+ * far as that still counts: 0 where it has passed, or lies so far ahead that
+ * only a changed clock explains it. */
+int64_t policy_regular(const struct config *c, int64_t now, int64_t regular);
 /* Whether the sender is to hear that his message, which has waited so long
  * (ms) and was tried so often, is late: after the configured attempt, but not
  * within the first hour, which many attempts by hand would fill. */

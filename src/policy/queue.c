@@ -48,6 +48,23 @@ int64_t policy_next(const struct config *c, unsigned attempts, int64_t now,
 	return now + (policy_delay(c, attempts, random) + 500) / 1000;
 }
 
+int64_t policy_longest_wait(const struct config *c)
+{
+	int64_t most = 0;
+	size_t i;
+
+	for (i = 0; i < c->queue.steps; i++)
+		if (c->queue.step[i] > most)
+			most = c->queue.step[i];
+	return most / 1000 + most / 1000 / 10 + 60;
+}
+
+int64_t policy_regular(const struct config *c, int64_t now, int64_t regular)
+{
+	return regular > now && regular - now <= policy_longest_wait(c) ?
+	       regular : 0;
+}
+
 bool policy_delayed(const struct config *c, unsigned attempts, int64_t waited)
 {
 	int64_t after = c->queue.delay_report_after;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Working on one entry: taken, tried, recorded, settled. */
+/* Working on one entry: taken, tried, recorded, settled, administered. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,8 +10,10 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "mail/log_mail.h"
-#include "queue/queue_parts.h"
+#include "queue/drop.h"
 #include "queue/format.h"
+#include "queue/order.h"
+#include "queue/queue_parts.h"
 
 enum {
 	RESULT_ROOM = 1200,      /* the most that one recipient's line takes */
@@ -622,4 +624,51 @@ bool entry_finish(struct entry *e, struct outcome *why)
 void entry_quarantine(struct entry *e, const char *words)
 {
 	quarantine(e->file->dir, e->name, words);
+}
+
+/* --- administration --- */
+
+/* A way that the owner orders for another's mail stands in a file of his, where
+ * nobody else can have written it. */
+static bool own_for_order(struct queue *q, enum order order, const char *name,
+			  const char *transport, struct outcome *why)
+{
+	struct entry *e;
+	bool good;
+
+	if (order != ORDER_RETRY || !transport)
+		return true;
+	if (!queue_take(q, name, &e, why))
+		return false;
+	good = entry_own(e, why);
+	entry_release(e);
+	return good;
+}
+
+bool queue_order(struct queue *q, enum order order, const char *id,
+		 const char *transport, struct outcome *why)
+{
+	if (queue_is_remote(q))
+		return drop_order(q, order, id, transport, why);
+	if (!own_for_order(q, order, id, transport, why))
+		return false;
+	return qdir_order(&q->dir, order, id, QDIR_ANY, transport, why);
+}
+
+bool queue_order_all(struct queue *q, enum order order,
+		     const char *transport, struct outcome *why)
+{
+	struct list names = { 0 };
+	struct outcome ignored;
+	size_t i;
+
+	if (queue_is_remote(q))
+		return drop_order(q, order, NULL, transport, why);
+	if (order == ORDER_RETRY && transport && qdir_names(&q->dir, &names,
+							    &ignored))
+		for (i = 0; i < names.n; i++)
+			own_for_order(q, order, names.item[i], transport,
+				      &ignored);
+	list_release(&names);
+	return qdir_order_all(&q->dir, order, QDIR_ANY, transport, why);
 }

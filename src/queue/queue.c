@@ -13,7 +13,6 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "queue/drop.h"
-#include "queue/order.h"
 #include "queue/queue_parts.h"
 #include "queue/format.h"
 #include "queue/serve.h"
@@ -515,33 +514,6 @@ bool queue_session(struct queue *q, uid_t uid, unsigned most)
 
 /* --- administration --- */
 
-/* A way that the owner orders for another's mail stands in a file of his, where
- * nobody else can have written it. */
-static bool own_for_order(struct queue *q, enum order order, const char *name,
-			  const char *transport, struct outcome *why)
-{
-	struct entry *e;
-	bool good;
-
-	if (order != ORDER_RETRY || !transport)
-		return true;
-	if (!queue_take(q, name, &e, why))
-		return false;
-	good = entry_own(e, why);
-	entry_release(e);
-	return good;
-}
-
-bool queue_order(struct queue *q, enum order order, const char *id,
-		 const char *transport, struct outcome *why)
-{
-	if (queue_is_remote(q))
-		return drop_order(q, order, id, transport, why);
-	if (!own_for_order(q, order, id, transport, why))
-		return false;
-	return qdir_order(&q->dir, order, id, QDIR_ANY, transport, why);
-}
-
 bool queue_serve(struct queue *q, struct drop_caller *c, int argc,
 		 char **argv, struct outcome *why)
 {
@@ -549,23 +521,4 @@ bool queue_serve(struct queue *q, struct drop_caller *c, int argc,
 		return not_permitted(why);
 	c->by_owner = true;
 	return drop_serve(&q->dir, c, argc, argv, why);
-}
-
-bool queue_order_all(struct queue *q, enum order order,
-		     const char *transport, struct outcome *why)
-{
-	struct list names = { 0 };
-	struct outcome ignored;
-	size_t i;
-
-	if (queue_is_remote(q))
-		return drop_order(q, order, NULL, transport, why);
-	if (order == ORDER_RETRY && transport && qdir_names(&q->dir, &names,
-							    &ignored))
-		for (i = 0; i < names.n; i++)
-			if (!own_for_order(q, order, names.item[i], transport,
-					   &ignored))
-				continue;
-	list_release(&names);
-	return qdir_order_all(&q->dir, order, QDIR_ANY, transport, why);
 }

@@ -147,6 +147,33 @@ static void test_refusals(void **state)
 	assert_int_equal(policy_broken_off(false, false), EX_NOINPUT);
 }
 
+/* When an entry is tried next: by the schedule, or when it would have been had
+ * nobody asked for it by hand. */
+static void test_next(void **state)
+{
+	int64_t step[] = { 600 * 1000, 3600 * 1000 };
+	struct config c = { .queue = { .step = step, .steps = 2 } };
+	static const struct {
+		int64_t regular, want;
+	} row[] = {
+		{ 0, 0 }, { 999, 0 }, { 1000, 0 }, { 1001, 1001 },
+		{ 1000 + 3600 + 360 + 60, 1000 + 3600 + 360 + 60 },
+		/* only a changed clock explains it */
+		{ 1000 + 3600 + 360 + 61, 0 },
+	};
+	size_t i;
+
+	(void)state;
+	assert_int_equal(policy_longest_wait(&c), 3600 + 360 + 60);
+	assert_int_equal(policy_next(&c, 1, 1000, 300), 1600);
+	assert_int_equal(policy_next(&c, 9, 1000, 300), 4600);
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++)
+		if (policy_regular(&c, 1000, row[i].regular) != row[i].want)
+			fail_msg("row %zu", i);
+	c.queue.steps = 0;
+	assert_int_equal(policy_longest_wait(&c), 60);
+}
+
 static void test_report_wanted(void **state)
 {
 	static const struct {
@@ -250,6 +277,7 @@ int main(void)
 		cmocka_unit_test(test_unheld),
 		cmocka_unit_test(test_reply),
 		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_next),
 		cmocka_unit_test(test_report_wanted),
 		cmocka_unit_test(test_report_status),
 		cmocka_unit_test(test_report_parts),

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* An entry that another user put in the queue: hostile input, which
- * is judged as if its owner had called us now. */
-#ifndef DESK_ADOPT_H
-#define DESK_ADOPT_H
+/* An entry that another user put in the queue: hostile input, which is
+ * composed as if he had called us now. */
+#ifndef SUBMIT_FOREIGN_H
+#define SUBMIT_FOREIGN_H
 
-#include "submit/compose.h"
 #include "queue/queue.h"
+#include "submit/compose.h"
 
 /* Completes the message (*m, which was parsed anew) and normalises the
  * addresses; account and sender follow from the file's owner. Recipients keep
  * their places: what is not an address is recorded as failed, one that comes
  * twice is sent to once. False: EX_DATAERR and the like where it is not mail
  * that he could have sent, temporary statuses as of compose(). */
-bool adopt(const struct config *config, struct entry *e, struct message **m,
+bool foreign_compose(const struct config *config, struct entry *e, struct message **m,
 	   const struct account **account, struct outcome *why) MUST_CHECK;
 /* For an entry that goes no further: its sender becomes an address that a
  * report can be sent to, by the rules of his account. */
-void adopt_sender(const struct config *config, struct entry *e);
+void foreign_sender(const struct config *config, struct entry *e);
 
 #endif

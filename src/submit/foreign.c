@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "desk/adopt.h"
+#include "submit/foreign.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "mail/recipients.h"
 #include "policy/policy.h"
 
-static void take_over(char **old, char **new)
+static void foreign_replace(char **old, char **new)
 {
 	free(*old);
 	*old = *new;
@@ -71,7 +71,7 @@ static void take_recipients(struct entry *e)
 		keep_xtext(&r->orcpt, NULL);
 		if (address_one(r->address, &fresh, &qualified, &ignored) &&
 		    *fresh && qualified)
-			take_over(&r->address, &fresh);
+			foreign_replace(&r->address, &fresh);
 		else
 			end_recipient(e, i, RCPT_FAILED, EX_NOUSER, "5.1.3",
 				      "not an address");
@@ -86,7 +86,7 @@ static void take_recipients(struct entry *e)
 	free(sorted);
 }
 
-void adopt_sender(const struct config *config, struct entry *e)
+void foreign_sender(const struct config *config, struct entry *e)
 {
 	struct caller caller = { .uid = e->uid };
 	struct request request = { .caller = &caller };
@@ -106,7 +106,7 @@ void adopt_sender(const struct config *config, struct entry *e)
 				    plain : "");
 	}
 	free(plain);
-	take_over(&e->envelope.sender, &sender);
+	foreign_replace(&e->envelope.sender, &sender);
 	caller_release(&caller);
 }
 
@@ -125,7 +125,7 @@ static void hold_transport(const struct config *config,
 	*transport = NULL;
 }
 
-bool adopt(const struct config *config, struct entry *e, struct message **m,
+bool foreign_compose(const struct config *config, struct entry *e, struct message **m,
 	   const struct account **account, struct outcome *why)
 {
 	struct envelope fresh = { 0 };
@@ -148,8 +148,8 @@ bool adopt(const struct config *config, struct entry *e, struct message **m,
 				"user's (%lu): it goes by %s", e->id,
 				e->envelope.account, (unsigned long)e->uid,
 				*account ? (*account)->name : "none");
-		take_over(&e->envelope.sender, &fresh.sender);
-		take_over(&e->envelope.account, &fresh.account);
+		foreign_replace(&e->envelope.sender, &fresh.sender);
+		foreign_replace(&e->envelope.account, &fresh.account);
 		keep_xtext(&e->envelope.envid, envid_is_valid);
 		take_recipients(e);
 		hold_transport(config, *account, e, &e->envelope.transport);

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "desk/settle.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "policy/policy.h"
+#include "submit/foreign.h"
+#include "submit/report.h"
+
+void settle_refused(struct settler *s, struct entry *e,
+		    const struct outcome *why)
+{
+	const bool final = !policy_refused_for_now(why);
+	struct recipient *rcpt = e->envelope.rcpt;
+	struct outcome ignored;
+	size_t i;
+
+	for (i = 0; i < e->envelope.n; i++) {
+		if (rcpt[i].state != RCPT_PENDING)
+			continue;
+		if (!entry_record(e, i, why, final ? RCPT_FAILED :
+				  RCPT_PENDING, rcpt[i].attempts + 1,
+				  &ignored))
+			break;
+		entry_log(e, i, why, final ? "failed" : "deferred");
+	}
+	if (e->foreign)
+		foreign_sender(s->config, e);
+}
+
+/* Time is up: what is pending is refused by us. A server's last words and
+ * numbers stay as they are, for the report. */
+static void expire(const struct config *c, struct entry *e)
+{
+	int64_t age = ((int64_t)time(NULL) - e->queued) * 1000;
+	struct outcome last, why;
+	size_t i;
+
+	if (!policy_expired(c, e->attempts, age > 0 ? age : 0))
+		return;
+	for (i = 0; i < e->envelope.n; i++) {
+		struct recipient *rcpt = &e->envelope.rcpt[i];
+
+		if (rcpt->state != RCPT_PENDING)
+			continue;
+		last = rcpt->last;
+		last.exit = EX_UNAVAILABLE;
+		if (!last.code)
+			snprintf(last.status, sizeof(last.status), "4.4.7");
+		if (!entry_record(e, i, &last, RCPT_FAILED, rcpt->attempts,
+				  &why))
+			return;
+		snprintf(last.status, sizeof(last.status), "4.4.7");
+		entry_log(e, i, &last, "failed");
+	}
+}
+
+/* A report is on disk before its cause may go. */
+static bool queue_report(struct settler *s, struct entry *e,
+			 const struct job *job, enum report_kind kind,
+			 const size_t *rcpt, size_t n, struct outcome *why)
+{
+	const struct config *c = s->config;
+	const struct report_place place = {
+		.hostname = c->general.hostname,
+		.from = c->queue.postmaster,
+		.now = (int64_t)time(NULL),
+		.retry_until = e->queued + c->queue.lifetime / 1000,
+	};
+	struct envelope envelope = { 0 };
+	struct message *m = NULL;
+	char id[QUEUE_ID_SIZE];
+	struct queue_item item = {
+		.id = id, .cause = e->id, .envelope = &envelope,
+		.uid = e->uid,
+	};
+	bool done;
+
+	done = report_make(e, job->message, &place, kind, rcpt, n, id, &m,
+			   &envelope, why);
+	item.message = m;
+	done = done && queue_add(s->queue, &item, id, why);
+	s->reported = s->reported || done;
+	message_free(m);
+	envelope_release(&envelope);
+	return done;
+}
+
+/* Tells the sender about the recipients that he wants to hear of, and notes
+ * for all that this is done. */
+static bool report_kind_of(struct settler *s, struct entry *e,
+			   const struct job *job, enum report_kind kind,
+			   struct outcome *why)
+{
+	size_t *rcpt = mem_alloc(e->envelope.n * sizeof(*rcpt));
+	size_t *wanted = mem_alloc(e->envelope.n * sizeof(*wanted));
+	size_t n = entry_unreported(e, kind, rcpt), many, at = 0, part;
+	bool done = true;
+
+	many = report_wanted(e, kind, rcpt, n, wanted);
+	for (; done && at < many; at += part) {
+		part = many - at > REPORT_RECIPIENTS ? REPORT_RECIPIENTS :
+		       many - at;
+		done = queue_report(s, e, job, kind, wanted + at, part, why);
+	}
+	if (done && n)
+		done = entry_reported(e, kind, rcpt, n, why);
+	free(wanted);
+	free(rcpt);
+	return done;
+}
+
+bool settle_reports(struct settler *s, struct entry *e,
+		    const struct job *job, struct outcome *why)
+{
+	int64_t waited = ((int64_t)time(NULL) - e->queued) * 1000;
+
+	if (!report_kind_of(s, e, job, REPORT_FAILURE, why))
+		return false;
+	return !policy_delayed(s->config, e->attempts, waited) ||
+	       report_kind_of(s, e, job, REPORT_DELAY, why);
+}
+
+bool settle_entry(struct settler *s, struct entry *e, const struct job *job,
+		  int64_t regular, bool *soon, struct outcome *why)
+{
+	enum { SOON = 60 };
+	const int64_t now = (int64_t)time(NULL);
+	int64_t next;
+	size_t i;
+
+	expire(s->config, e);
+	if (!e->broken && !e->cause && !settle_reports(s, e, job, why))
+		return false;
+	if (e->broken || e->pending) {
+		/* without any network nothing was tried: soon again */
+		next = policy_next(s->config, e->attempts ? e->attempts : 1,
+				   now, (uint32_t)clock_chance());
+		*soon = next - now < SOON;
+		/* an attempt that somebody asked for by hand leaves the next
+		 * regular one where it was */
+		regular = policy_regular(s->config, now, regular > now ?
+					 regular : e->regular);
+		return entry_schedule(e, regular ? regular : next, why);
+	}
+	/* a report that cannot be delivered has nobody left who would read
+	 * it */
+	for (i = 0; e->cause && i < e->envelope.n; i++) {
+		if (e->envelope.rcpt[i].state != RCPT_FAILED)
+			continue;
+		entry_quarantine(e, "a report that cannot be delivered");
+		return true;
+	}
+	return entry_finish(e, why);
+}
