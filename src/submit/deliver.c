@@ -164,6 +164,18 @@ static void share_compose(struct dispatcher *x, struct destination *d,
 	d->room = rest.room;
 }
 
+/* Whether all that it takes to speak to its transports is here. */
+static bool destination_ready(struct dispatcher *x, struct destination *d)
+{
+	size_t i;
+
+	d->waits = false;
+	for (i = 0; d->way[i]; i++)
+		if (!secrets_ready(x->run->secrets, d->way[i]))
+			d->waits = true;
+	return !d->waits;
+}
+
 /* A command may ask for a passphrase, and forked workers must not ask
  * again. One that cannot be had fails again, with its words, where it is
  * used. */
@@ -249,6 +261,8 @@ static void consider(const struct run *run, struct choice *c,
 	size_t i;
 
 	/* a job's destinations are many, and claim alike */
+	if (d->waits)
+		return;
 	if (d->n == 1 && d->part[0].job == c->alone)
 		return;
 	for (w = LIGHT; w < WEIGHTS; w++)
@@ -310,10 +324,13 @@ static size_t places_taken(const struct dispatcher *x, int64_t now)
 
 static void start_all(struct dispatcher *x)
 {
-	size_t places = (size_t)x->run->config->queue.concurrency;
+	size_t places = (size_t)x->run->config->queue.concurrency, i;
 	struct destination *d;
 	struct claim claim;
 
+	for (i = 0; x->told && i < x->n; i++)
+		x->d[i]->waits = false;
+	x->told = false;
 	while (x->workers < workers_most(x) + places) {
 		bool open = x->workers < workers_most(x) &&
 			    places_taken(x, clock_now()) < places;
@@ -321,7 +338,7 @@ static void start_all(struct dispatcher *x)
 		d = choose(x, open, &claim);
 		if (!d)
 			return;
-		if (!destination_left_alone(x, d))
+		if (!destination_left_alone(x, d) && destination_ready(x, d))
 			start_worker(x, d);
 	}
 }
@@ -414,8 +431,8 @@ static void worker_done(struct dispatcher *x, size_t at)
 void dispatcher_wait(struct dispatcher *x, int fd, int64_t ms)
 {
 	struct pollfd *p;
+	size_t i, j, pending;
 	int64_t now;
-	size_t i;
 
 	if (!x->stopping)
 		start_all(x);
@@ -435,15 +452,21 @@ void dispatcher_wait(struct dispatcher *x, int fd, int64_t ms)
 		ms = 1000;
 	/* only those that run: poll(2) takes no more than there may be
 	 * descriptors, and there may be far more destinations */
-	p = mem_alloc((x->workers + 1) * sizeof(*p));
+	pending = secrets_pending(x->run->secrets, NULL);
+	p = mem_alloc((x->workers + 1 + pending) * sizeof(*p));
 	for (i = 0; i < x->workers; i++)
 		p[i] = (struct pollfd){ x->w[i]->fd, POLLIN, 0 };
 	p[i] = (struct pollfd){ fd, POLLIN, 0 };
+	secrets_pending(x->run->secrets, &p[i + 1]);
 	/* downwards: a worker that is done is replaced by the last one */
-	if (poll(p, i + 1, (int)ms) > 0)
+	if (poll(p, i + 1 + pending, (int)ms) > 0) {
+		for (j = 0; j < pending; j++)
+			if (p[i + 1 + j].revents)
+				x->told = true;
 		while (i--)
 			if (p[i].revents && !worker_hear(x->w[i], x->run))
 				worker_done(x, i);
+	}
 	free(p);
 }
 

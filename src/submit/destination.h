@@ -38,6 +38,8 @@ struct dispatcher {
 	bool stopping;
 	int64_t deadline;         /* of stopping */
 	bool lacked;
+	bool told;                /* a secret that was waited for is here, or
+				   * cannot be had */
 };
 
 void destination_free(struct dispatcher *x, struct destination *d);

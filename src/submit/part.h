@@ -43,6 +43,7 @@ struct destination {
 	size_t heavy[WEIGHTS];    /* of them: with parts of this weight */
 	size_t at;                /* place among those with anything to do */
 	bool busy;                /* it has one */
+	bool waits;               /* for a secret that is being fetched */
 	int64_t left_alone;       /* until then, monotonic ms; 0: it is not */
 	struct destination *link; /* in the table */
 };

@@ -3,10 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/process.h"
 #include "base/user.h"
 #include "policy/policy.h"
 #include "submit/login.h"
@@ -20,6 +25,8 @@ struct held {
 	struct secret secret;
 	struct outcome why;   /* exit is EX_OK where all went well */
 	bool asked, renewed;
+	pid_t pid;            /* of who fetches it; 0: nobody does */
+	int fd;               /* the line to it */
 };
 
 struct secrets {
@@ -43,6 +50,9 @@ void secrets_free(struct secrets *s)
 		return;
 	while ((e = s->first)) {
 		s->first = e->next;
+		/* it has a deadline of its own */
+		if (e->pid)
+			close(e->fd);
 		free(e->secret.username);
 		mem_wipe_string(e->secret.password);
 		mem_wipe_string(e->secret.token);
@@ -141,21 +151,189 @@ static bool fetch_token(const struct secrets *s, const struct transport *t,
 	return false;
 }
 
-static struct held *held_for(struct secrets *s, const struct transport *t)
+static struct held *held_find(struct secrets *s, const struct transport *t)
 {
-	struct held *e;
+	struct held *e = s->first;
 
-	for (e = s->first; e; e = e->next)
-		if (e->transport == t)
-			return e;
-	e = mem_alloc(sizeof(*e));
+	while (e && e->transport != t)
+		e = e->next;
+	return e;
+}
+
+static struct held *held_new(struct secrets *s, const struct transport *t)
+{
+	struct held *e = mem_alloc(sizeof(*e));
+
 	e->transport = t;
 	e->next = s->first;
 	s->first = e;
 	e->secret.username = mem_string(t->username);
+	return e;
+}
+
+static void fetch(const struct secrets *s, struct held *e)
+{
+	const struct transport *t = e->transport;
+
 	if (!fetch_password(t, &e->secret.password, &e->why) ||
 	    !fetch_token(s, t, NULL, &e->secret.token, &e->why))
 		outcome_prefix(&e->why, "transport %s", t->name);
+}
+
+/* --- in a process of its own --- */
+
+/* What it says: this, and the strings. */
+struct fetched {
+	struct outcome why;
+	size_t password, token;   /* lengths with the NUL; 0: none */
+};
+
+static _Noreturn void fetch_and_tell(const struct secrets *s, struct held *e,
+				     int fd)
+{
+	struct buf out = BUF_SECRET(256 * 1024);
+	struct fetched f;
+	const char *p;
+	sigset_t none;
+	ssize_t n;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	e->secret.password = e->secret.token = NULL;
+	e->why = (struct outcome){ 0 };
+	fetch(s, e);
+	memset(&f, 0, sizeof(f));
+	f.why = e->why;
+	f.password = e->secret.password ? strlen(e->secret.password) + 1 : 0;
+	f.token = e->secret.token ? strlen(e->secret.token) + 1 : 0;
+	buf_add(&out, &f, sizeof(f));
+	buf_add(&out, e->secret.password, f.password);
+	buf_add(&out, e->secret.token, f.token);
+	for (p = out.data; p < out.data + out.len; p += n) {
+		n = send(fd, p, (size_t)(out.data + out.len - p),
+			 MSG_NOSIGNAL);
+		if (n <= 0)
+			break;
+	}
+	process_leave(EX_OK);
+}
+
+static bool fetch_begin(struct secrets *s, struct held *e)
+{
+	int fds[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+		return false;
+	pid = fork();
+	if (pid == 0) {
+		close(fds[0]);
+		fetch_and_tell(s, e, fds[1]);
+	}
+	close(fds[1]);
+	if (pid < 0) {
+		close(fds[0]);
+		return false;
+	}
+	e->pid = pid;
+	e->fd = fds[0];
+	return true;
+}
+
+static void fetch_end(struct held *e)
+{
+	struct buf in = BUF_SECRET(256 * 1024);
+	const char *strings;
+	struct fetched f;
+
+	mem_wipe_string(e->secret.password);
+	mem_wipe_string(e->secret.token);
+	e->secret.password = e->secret.token = NULL;
+	if (buf_read(&in, e->fd) && in.len >= sizeof(f)) {
+		memcpy(&f, in.data, sizeof(f));
+		strings = in.data + sizeof(f);
+		e->why = f.why;
+		if (f.password)
+			e->secret.password = mem_string(strings);
+		if (f.token)
+			e->secret.token = mem_string(strings + f.password);
+	} else {
+		outcome_fail(&e->why, STAGE_LOCAL, EX_TEMPFAIL, "transport %s: "
+			     "the process that asked for its secret ended "
+			     "early", e->transport->name);
+	}
+	buf_release(&in);
+	close(e->fd);
+	while (waitpid(e->pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	e->pid = 0;
+}
+
+/* Two that ask on one terminal at a time would not be understood. */
+static bool has_terminal(void)
+{
+	int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+bool secrets_ready(struct secrets *s, const struct transport *t)
+{
+	struct held *e = held_find(s, t);
+	struct pollfd p;
+
+	if (e && e->pid) {
+		p = (struct pollfd){ e->fd, POLLIN, 0 };
+		if (poll(&p, 1, 0) < 1)
+			return false;
+		fetch_end(e);
+		return true;
+	}
+	if (e && (!t->oauth || !e->secret.token ||
+		  login_token_holds(s->config, t, e->secret.token)))
+		return true;
+	if ((policy_secret(t) != SECRET_COMMAND && !t->token_command &&
+	     !t->oauth) || has_terminal())
+		return true;
+	if (!e)
+		e = held_new(s, t);
+	if (fetch_begin(s, e))
+		return false;
+	outcome_fail(&e->why, STAGE_LOCAL, EX_OSERR, "transport %s: no process "
+		     "could be made that asks for its secret: %s", t->name,
+		     strerror(errno));
+	return true;
+}
+
+size_t secrets_pending(const struct secrets *s, struct pollfd *p)
+{
+	const struct held *e;
+	size_t n = 0;
+
+	for (e = s->first; e; e = e->next) {
+		if (!e->pid)
+			continue;
+		if (p)
+			p[n] = (struct pollfd){ e->fd, POLLIN, 0 };
+		n++;
+	}
+	return n;
+}
+
+/* --- here and now --- */
+
+static struct held *held_for(struct secrets *s, const struct transport *t)
+{
+	struct held *e = held_find(s, t);
+
+	if (e && e->pid)
+		fetch_end(e);
+	if (e)
+		return e;
+	e = held_new(s, t);
+	fetch(s, e);
 	return e;
 }
 

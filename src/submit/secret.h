@@ -30,6 +30,14 @@ void secrets_free(struct secrets *s);
  * empty one. Owned by s. */
 bool secrets_get(struct secrets *s, const struct transport *t,
 		 const struct secret **out, struct outcome *why) MUST_CHECK;
+/* Whether secrets_get has an answer at once. Where a command or a login has to
+ * be asked, and nobody sits at a terminal who could be asked by it, that is
+ * begun in a process of its own, and this is false until it has ended. */
+bool secrets_ready(struct secrets *s, const struct transport *t);
+/* How many of those there are. p, where it is not NULL, gets the descriptor of
+ * each, which can be read when it has ended. */
+struct pollfd;
+size_t secrets_pending(const struct secrets *s, struct pollfd *p);
 /* Whether a secret of it is there and not ours to read. */
 bool secret_is_denied(const struct config *c, const struct transport *t);
 bool secret_file_is_denied(const char *path);

@@ -57,6 +57,7 @@ class Relay:
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = self.socket.getsockname()[1]
         self.taken = []          # (when, the address of MAIL)
+        self.begun = 0           # messages
         self.connections = self.now = self.most = 0
         self.open = []
         self.lock = threading.Lock()
@@ -103,6 +104,7 @@ class Relay:
         for line in lines:
             word = line[:4].upper()
             if word == b"DATA":
+                self.begun += 1
                 peer.sendall(b"354 go on\r\n")
                 for text in lines:
                     if text == b".\r\n":
@@ -231,6 +233,40 @@ def a_run_sends_what_comes_meanwhile(folder, _):
         want(not q.names(), q.names())
 
 
+def a_command_that_hangs_keeps_nobody(folder, _):
+    """Who asks for a secret waits for it alone, and asks once a run."""
+    with Relay() as good, Relay() as hangs, Relay() as answers:
+        q = Queue(folder, {"good": good, "hangs": hangs, "answers": answers},
+                  queue="concurrency = 1")
+        text = q.config.read_text()
+        for name, command in (("hangs", "sleep 300"),
+                              ("answers", "sleep 1; echo secret")):
+            section = f"[transport {name}]\n"
+            text = text.replace(section, section + (
+                f"username = {name}\npassword_command = "
+                f"echo {name} >> {folder}/asked; exec {command}\n"
+                if name == "hangs" else
+                f"username = {name}\npassword_command = "
+                f"echo {name} >> {folder}/asked; {command}\n"))
+        q.config.write_text(text)
+        q.put("a1", "x@hangs.example")
+        q.put("a2", "x@answers.example")
+        q.put("a3", "y@answers.example")
+        q.put("a4", "x@hangs.example")
+        child = q.start("-q", start_new_session=True)
+        q.put("b", "x@good.example")
+        harness.eventually(lambda: good.taken, "the mail behind it", 20)
+        harness.eventually(lambda: answers.connections, "what was told", 20)
+        time.sleep(1)
+        asked = (q.folder / "asked").read_text().split()
+        want(sorted(asked) == ["answers", "hangs"] and not hangs.connections,
+             asked)
+        stop(child)
+        # nobody was asked there, and the others' server lacks AUTH
+        want("a1,0" in q.names() and "a4,0" in q.names() and
+             len(q.names()) == 4, q.names())
+
+
 def one_users_heap_lets_others_in(folder, _):
     with Relay(slow=0.2) as good:
         q = Queue(folder, {"good": good}, queue="connections = 1")
@@ -286,7 +322,9 @@ def a_run_ends_in_good_order(folder, _):
             q.put(f"a{i}", "x@silent.example")
         q.put("b", "x@slow.example")
         child = q.start("-q")
-        harness.eventually(lambda: silent.connections and slow.now, "both", 10)
+        # a message that has not begun would be handed back untried
+        harness.eventually(lambda: silent.connections and slow.begun, "both",
+                           20)
         child.send_signal(signal.SIGTERM)
         status, _, err = ended(child, 80)
         want(status == 0, (status, err))
@@ -430,7 +468,8 @@ def nothing_due_is_quick(folder, _):
 
 TESTS = [
     silent_servers_delay_nobody, more_silent_servers_than_workers,
-    a_run_sends_what_comes_meanwhile, one_users_heap_lets_others_in,
+    a_run_sends_what_comes_meanwhile, a_command_that_hangs_keeps_nobody,
+    one_users_heap_lets_others_in,
     one_connection_carries_all, no_more_than_concurrency_and_connections,
     a_run_ends_in_good_order, cut_off_comes_last, no_process_is_an_outcome,
     many_domains, very_many_recipients, by_hand, nothing_due_is_quick,

@@ -37,6 +37,7 @@ relays = {}
 class Relay:
     def __init__(self, silent=False, slow=0):
         self.silent, self.slow, self.taken, self.peers = silent, slow, [], []
+        self.begun = 0           # messages
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port = self.socket.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -56,6 +57,7 @@ class Relay:
         for line in lines:
             word = line[:4].upper()
             if word == b"DATA":
+                self.begun += 1
                 peer.sendall(b"354 go on\r\n")
                 for text in lines:
                     if text.startswith(b"Subject: "):
@@ -81,10 +83,10 @@ def want(condition, what):
         raise AssertionError(str(what))
 
 
-def run(*argv, **more):
+def run(*argv, limit=60, **more):
     return subprocess.run(argv, stdin=subprocess.DEVNULL, check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          timeout=60, **more).stdout.decode()
+                          timeout=limit, **more).stdout.decode()
 
 
 def eventually(find, what, seconds):
@@ -158,6 +160,41 @@ def silent_servers_delay_another_less_than_a_minute(good):
     send("bob", "x@good.example", "of bob")
     eventually(lambda: "of bob" in good.subjects(), "bob's mail", 59)
     want(time.monotonic() - begun < 60, "late")
+
+
+def waiting():
+    """The queue's names by the recipient of each."""
+    found = {}
+    for path in pathlib.Path("/var/spool/posthaste/mess").iterdir():
+        for line in path.read_bytes().split(b"\n\n")[0].splitlines():
+            if line.startswith(b"rcpt "):
+                found.setdefault(line[5:].decode(), []).append(path.name)
+    return found
+
+
+def a_stop_lets_the_message_in_hand_be_finished(_):
+    """...and what was tried in vain has another time."""
+    slow, silent = relays["slow"], relays["s0"]
+    run("systemctl", "stop", "posthaste.path", "posthaste.timer")
+    run("systemctl", "stop", "posthaste.service", limit=100)
+    for path in pathlib.Path("/var/spool/posthaste/mess").iterdir():
+        path.unlink()
+    taken, peers = len(slow.taken), len(silent.peers)
+    send("alice", "x@s0.example", "in vain")
+    send("alice", "x@slow.example", "in hand")
+    begun = slow.begun
+    run("systemctl", "start", "--no-block", "posthaste.service")
+    # what has not begun would be left as it is
+    eventually(lambda: len(silent.peers) > peers and slow.begun > begun,
+               "both are tried", 20)
+    said = run("systemctl", "stop", "posthaste.service", limit=100)
+    want(len(slow.taken) == taken + 1, f"the message in hand: {said}")
+    left = waiting()
+    want(list(left) == ["x@s0.example"] and
+         not left["x@s0.example"][0].endswith(",0"),
+         (left, run("journalctl", "-n", "40", "--no-pager")))
+    fine()
+    run("systemctl", "start", "posthaste.path", "posthaste.timer")
 
 
 def a_flood_of_connections(_):
@@ -269,6 +306,7 @@ def services_in_a_sandbox(good):
 TESTS = [
     sixteen_mails_in_ten_seconds, mail_that_comes_during_a_run,
     services_in_a_sandbox, silent_servers_delay_another_less_than_a_minute,
+    a_stop_lets_the_message_in_hand_be_finished,
     a_flood_of_connections, the_socket_knows_its_caller,
     who_gains_no_privileges_hands_over,
 ]
