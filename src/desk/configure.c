@@ -28,7 +28,7 @@ int desk_configure(const struct desk *d)
 	int status;
 
 	if (discover_address("--configure", d->options->argument, &address,
-			     &why) && discover(d, address, &f, &why))
+			     &why) && discover(d, address, false, &f, &why))
 		status = show_finding(&f);
 	else
 		status = desk_fail(d, &why);

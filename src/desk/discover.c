@@ -8,11 +8,15 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/scan.h"
 #include "mail/address.h"
+#include "mail/autoconfig.h"
 #include "submit/hosts.h"
 #include "submit/link.h"
+#include "submit/mtasts_fetch.h"
+#include "wire/digest.h"
 
-enum { GUESSES = 3 };
+enum { GUESSES = 3, DOCUMENT_MAX = 64 * 1024 };
 /* A server that does not answer at once is not the one that was meant. */
 enum { CONNECT_MS = 4000, ANSWER_MS = 5000 };
 
@@ -20,6 +24,7 @@ struct search {
 	struct config config;      /* as in effect, but in more of a hurry */
 	struct run run;
 	const char *domain;
+	bool https;                /* the domain is asked there, too */
 	struct finding found;
 	char near[600];            /* what answered, and why it will not do */
 	char unheard[160];         /* is there, and answers on no port */
@@ -79,6 +84,84 @@ static bool by_srv_of(struct search *s, enum kind kind)
 	hosts_release(&hosts);
 	free(domain);
 	return true;
+}
+
+/* --- what the domain says by HTTPS --- */
+
+static void take_autoconfig(struct search *s, const struct autoconfig *a,
+			    const char *host)
+{
+	struct finding *f = &s->found;
+
+	take_server(s, a->host, a->port, a->starttls ? KIND_SUBMISSION :
+		    KIND_SUBMISSIONS);
+	f->local_part = a->local_part && !f->provider;
+	if (!f->provider)
+		f->token = a->login && !a->password;
+	if (!f->issuer && a->issuer[0]) {
+		snprintf(f->said, sizeof(f->said), "%s", a->issuer);
+		f->issuer = f->said;
+	}
+	snprintf(f->how, sizeof(f->how), "Found by HTTPS, said by %.200s",
+		 host);
+}
+
+/* A document counts that has the digest which the domain's DNS tells. */
+static bool has_digest(struct search *s, const struct buf *text)
+{
+	static const char begin[] = "v=UAAC1;";
+	char *name = mem_printf("_ua-auto-config.%s", s->domain);
+	unsigned char sum[SHA256_SIZE];
+	struct dns_answer a = { 0 };
+	struct scan key, value, record;
+	struct buf want = BUF(128);
+	bool found = false;
+	size_t i;
+
+	if (digest_sha256(buf_text(text), text->len, sum) &&
+	    buf_add_base64(&want, sum, sizeof(sum)))
+		dns_query(run_dns(&s->run), name, DNS_TXT, &a);
+	for (i = 0; i < a.n && !found; i++) {
+		record = scan_text(a.record[i].text ? a.record[i].text : "");
+		if (!scan_skip(&record, begin))
+			continue;
+		while (scan_pair(&record, ';', &key, &value))
+			found = found || (scan_is(&key, "d") && value.p &&
+					  scan_is(&value, buf_text(&want)));
+	}
+	dns_answer_release(&a);
+	buf_release(&want);
+	free(name);
+	return found;
+}
+
+static bool by_document(struct search *s, const char *document,
+			const char *label)
+{
+	char *host = mem_printf("%s%s", label, s->domain);
+	struct buf text = BUF(DOCUMENT_MAX);
+	bool json = !strcmp(document, "pacc");
+	struct autoconfig a;
+	bool found;
+
+	found = document_fetch(&s->run, document, host, &text) &&
+		(json ? has_digest(s, &text) &&
+			autoconfig_json(buf_text(&text), text.len, &a) :
+		 autoconfig_xml(buf_text(&text), text.len, s->domain, &a));
+	if (found)
+		take_autoconfig(s, &a, host);
+	buf_release(&text);
+	free(host);
+	return found;
+}
+
+/* Where the address's own domain is a known provider's, its row says more. */
+static bool by_https(struct search *s)
+{
+	return s->https && !s->found.provider &&
+	       (by_document(s, "pacc", "ua-auto-config.") ||
+		by_document(s, "autoconfig", "autoconfig.") ||
+		by_document(s, "well-known", ""));
 }
 
 /* --- what is known --- */
@@ -232,7 +315,7 @@ static bool find_provider(struct search *s, struct outcome *why)
 	if (s->found.provider && s->found.provider->none)
 		return finding_usable(&s->found, why);
 	if (by_srv_of(s, KIND_SUBMISSIONS) || by_srv_of(s, KIND_SUBMISSION) ||
-	    by_provider(s) || by_guess(s))
+	    by_https(s) || by_provider(s) || by_guess(s))
 		return true;
 	if (s->found.provider && s->found.provider->none)
 		return finding_usable(&s->found, why);
@@ -281,10 +364,10 @@ void finding_of_host(struct finding *f, const char *host, const char *how)
 	snprintf(f->how, sizeof(f->how), "%s", how);
 }
 
-bool discover(const struct desk *d, const char *address, struct finding *f,
-	      struct outcome *why)
+bool discover(const struct desk *d, const char *address, bool https,
+	      struct finding *f, struct outcome *why)
 {
-	struct search s = { .config = *d->config };
+	struct search s = { .config = *d->config, .https = https };
 	struct desk hurried = *d;
 	bool found;
 
@@ -297,6 +380,8 @@ bool discover(const struct desk *d, const char *address, struct finding *f,
 	found = find_provider(&s, why);
 	desk_run_release(&s.run);
 	*f = s.found;
+	if (f->issuer == s.found.said)
+		f->issuer = f->said;
 	return found;
 }
 

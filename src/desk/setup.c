@@ -135,7 +135,7 @@ static bool find_server(struct setup *s)
 		return take_name(s, named) || stop(s);
 	setup_say("Looking for the server that takes mail of %s ...",
 		  s->address);
-	if (discover(s->d, s->address, &s->found, &s->why))
+	if (discover(s->d, s->address, true, &s->found, &s->why))
 		return true;
 	if (s->why.exit != EX_NOHOST || s->why.no_network)
 		return stop(s);
@@ -202,7 +202,9 @@ static bool ask_client(struct setup *s)
 static bool ask_login(struct setup *s)
 {
 	const struct provider *p = s->found.provider;
-	char *usual = provider_username(p, s->address);
+	char *usual = s->found.local_part ?
+		      mem_stringn(s->address, strcspn(s->address, "@")) :
+		      provider_username(p, s->address);
 	bool done;
 
 	if (p && p->username)

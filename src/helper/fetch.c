@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * posthaste-fetch: gets an MTA-STS policy (RFC 8461 section 3.3) by HTTPS.
+ * posthaste-fetch: gets an MTA-STS policy (RFC 8461 section 3.3) by HTTPS, or
+ * with -d another document of a host's: pacc, autoconfig or well-known.
  *
- *   posthaste-fetch [-c CAFILE] [-p PORT] [-t MILLISECONDS]
+ *   posthaste-fetch [-d DOCUMENT] [-c CAFILE] [-p PORT] [-t MILLISECONDS]
  *       [-x PROXY [-q PORT] [-a ADDRESS]... [-n] [-u]] HOST ADDRESS...
  *
  * It asks no resolver, follows no redirect, uses no proxy of the
@@ -40,7 +41,23 @@ enum { BODY_MAX = 64 * 1024, TIME_MAX = 60 * 1000, ADDRESSES_MAX = 16,
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS, (long)CURLPROTO_HTTPS)
 #endif
 
+/* What it gets, and the types that it may have. */
+struct document {
+	const char *name, *path, *type[2];
+};
+
+static const struct document documents[] = {
+	{ "sts", "/.well-known/mta-sts.txt", { "text/plain" } },
+	{ "pacc", "/.well-known/user-agent-configuration.json",
+	  { "application/json" } },
+	{ "autoconfig", "/mail/config-v1.1.xml",
+	  { "text/xml", "application/xml" } },
+	{ "well-known", "/.well-known/autoconfig/mail/config-v1.1.xml",
+	  { "text/xml", "application/xml" } },
+};
+
 struct request {
+	const struct document *document; /* NULL: there is no such */
 	const char *ca_file;
 	long port, time;
 	const char *host;
@@ -83,13 +100,26 @@ static bool is_host(const char *text, const char *others)
 	return true;
 }
 
+static const struct document *document_named(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(documents) / sizeof(*documents); i++)
+		if (!strcmp(documents[i].name, name))
+			return &documents[i];
+	return NULL;
+}
+
 static bool read_arguments(int argc, char **argv, struct request *r)
 {
 	bool ok = true;
 	int c;
 
-	while ((c = getopt(argc, argv, "+c:p:t:x:q:a:nu")) != -1)
+	while ((c = getopt(argc, argv, "+d:c:p:t:x:q:a:nu")) != -1)
 		switch (c) {
+		case 'd':
+			r->document = document_named(optarg);
+			break;
 		case 'c':
 			r->ca_file = optarg;
 			break;
@@ -121,7 +151,7 @@ static bool read_arguments(int argc, char **argv, struct request *r)
 		default:
 			ok = false;
 		}
-	if (!ok || argc - optind < 1)
+	if (!ok || !r->document || argc - optind < 1)
 		return false;
 	r->host = argv[optind];
 	r->address = argv + optind + 1;
@@ -272,12 +302,26 @@ static bool certificate_names_hosts(CURL *c)
 	return false;
 }
 
-static int fetch_status(CURL *c, CURLcode rc, const struct body *b)
+static bool has_type(CURL *c, const struct document *d)
 {
-	static const char text[] = "text/plain";
-	const size_t n = sizeof(text) - 1;
-	long status = 0;
 	char *type = NULL;
+	size_t i, n;
+
+	if (curl_easy_getinfo(c, CURLINFO_CONTENT_TYPE, &type) || !type)
+		return false;
+	for (i = 0; i < 2 && d->type[i]; i++) {
+		n = strlen(d->type[i]);
+		if (!strncasecmp(type, d->type[i], n) &&
+		    (!type[n] || type[n] == ';' || type[n] == ' '))
+			return true;
+	}
+	return false;
+}
+
+static int fetch_status(CURL *c, CURLcode rc, const struct document *d,
+			const struct body *b)
+{
+	long status = 0;
 
 	if (rc == CURLE_PEER_FAILED_VERIFICATION ||
 	    rc == CURLE_SSL_CACERT_BADFILE || rc == CURLE_SSL_ISSUER_ERROR)
@@ -287,10 +331,7 @@ static int fetch_status(CURL *c, CURLcode rc, const struct body *b)
 	if (!certificate_names_hosts(c))
 		return EX_NOPERM;
 	if (curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status) ||
-	    status != 200 || b->full ||
-	    curl_easy_getinfo(c, CURLINFO_CONTENT_TYPE, &type) || !type ||
-	    strncasecmp(type, text, n) ||
-	    (type[n] && type[n] != ';' && type[n] != ' '))
+	    status != 200 || b->full || !has_type(c, d))
 		return EX_DATAERR;
 	if (fwrite(b->data, 1, b->n, stdout) != b->n || fflush(stdout))
 		return EX_IOERR;
@@ -304,8 +345,8 @@ static void set_up(CURL *c, const struct request *r, struct body *b)
 	char url[512];
 
 	snprintf(url, sizeof(url),
-		 "https://%.255s:%ld/.well-known/mta-sts.txt", r->host,
-		 r->port);
+		 "https://%.255s:%ld%s", r->host, r->port,
+		 r->document->path);
 	curl_easy_setopt(c, CURLOPT_URL, url);
 	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
@@ -391,8 +432,8 @@ static CURLcode perform_each(CURL *c, const struct request *r,
 int main(int argc, char **argv)
 {
 	static struct body body;
-	struct request r = { .port = 443, .time = TIME_MAX,
-			     .proxy.port = 1080 };
+	struct request r = { .document = documents, .port = 443,
+			     .time = TIME_MAX, .proxy.port = 1080 };
 	int status = EX_SOFTWARE;
 	CURLcode rc;
 	CURL *c;
@@ -421,7 +462,7 @@ int main(int argc, char **argv)
 		rc = r.proxy.host && !r.proxy.names ?
 		     perform_each(c, &r, &body) :
 		     perform(c, &r, r.time, r.address, r.addresses, &body);
-		status = fetch_status(c, rc, &body);
+		status = fetch_status(c, rc, r.document, &body);
 	}
 	curl_easy_cleanup(c);
 	curl_global_cleanup();

@@ -24,6 +24,8 @@ enum { FETCH_TIME = 20 * 1000, GRACE = 2 * 1000, POLICY_ADDRESSES = 8,
 struct fetch {
 	struct run *run;
 	const struct transport *through;
+	const char *document;      /* of posthaste-fetch; NULL: a policy */
+	unsigned port;
 	char *host;
 	struct list address;       /* of the host */
 	const struct endpoint *proxy; /* NULL: none */
@@ -104,10 +106,12 @@ static void make_argv(const struct fetch *f, struct list *argv)
 	const struct config *c = f->run->config;
 	size_t i;
 
+	if (f->document)
+		add_option(argv, "-d", f->document);
 	if (c->tls.ca_file)
 		add_option(argv, "-c", c->tls.ca_file);
 	list_add(argv, "-p");
-	add_number(argv, c->tls.mta_sts_port);
+	add_number(argv, f->port);
 	list_add(argv, "-t");
 	add_number(argv, f->time);
 	if (f->proxy) {
@@ -182,36 +186,54 @@ static bool run_fetch(const struct fetch *f, const struct list *arguments,
 	return no_policy(why, f->host, "posthaste-fetch failed");
 }
 
+static bool fetch(struct fetch *f, struct buf *text, struct outcome *why)
+{
+	const int64_t most = f->run->config->general.timeout;
+	struct list argv = { 0 };
+	bool ok = false;
+
+	f->time = most > 0 && most < FETCH_TIME ? most : FETCH_TIME;
+	if (!find_proxy(f, why))
+		goto out;
+	if (!f->proxy_names) {
+		find_addresses(f->run, f->host, &f->address);
+		if (!f->address.n) {
+			no_policy(why, f->host, "it has no address");
+			goto out;
+		}
+	}
+	make_argv(f, &argv);
+	ok = run_fetch(f, &argv, text, why);
+out:
+	list_release(&argv);
+	list_release(&f->address);
+	list_release(&f->proxy_address);
+	buf_release(&f->credentials);
+	free(f->host);
+	return ok;
+}
+
 bool sts_fetch(struct run *run, const struct transport *through,
 	       const char *domain, struct buf *text, struct outcome *why)
 {
 	struct fetch f = {
-		.run = run, .through = through, .time = FETCH_TIME,
+		.run = run, .through = through,
+		.port = (unsigned)run->config->tls.mta_sts_port,
 		.host = mem_printf("mta-sts.%s", domain),
 		.credentials = BUF_SECRET(1024),
 	};
-	const int64_t most = run->config->general.timeout;
-	struct list argv = { 0 };
-	bool ok = false;
 
-	if (most > 0 && most < f.time)
-		f.time = most;
-	if (!find_proxy(&f, why))
-		goto out;
-	if (!f.proxy_names) {
-		find_addresses(run, f.host, &f.address);
-		if (!f.address.n) {
-			no_policy(why, f.host, "it has no address");
-			goto out;
-		}
-	}
-	make_argv(&f, &argv);
-	ok = run_fetch(&f, &argv, text, why);
-out:
-	list_release(&argv);
-	list_release(&f.address);
-	list_release(&f.proxy_address);
-	buf_release(&f.credentials);
-	free(f.host);
-	return ok;
+	return fetch(&f, text, why);
+}
+
+bool document_fetch(struct run *run, const char *document, const char *host,
+		    struct buf *text)
+{
+	struct fetch f = {
+		.run = run, .document = document, .port = 443,
+		.host = mem_string(host), .credentials = BUF_SECRET(1),
+	};
+	struct outcome ignored;
+
+	return fetch(&f, text, &ignored);
 }

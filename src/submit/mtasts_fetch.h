@@ -14,5 +14,9 @@
 bool sts_fetch(struct run *run, const struct transport *through,
 	       const char *domain, struct buf *text,
 	       struct outcome *why) MUST_CHECK;
+/* Another document of a host's, as posthaste-fetch calls them: "pacc",
+ * "autoconfig", "well-known". */
+bool document_fetch(struct run *run, const char *document, const char *host,
+		    struct buf *text) MUST_CHECK;
 
 #endif

@@ -7,16 +7,21 @@ step. Must be root. TAP; arguments: names of tests.
 POSTHASTE, WIRE_SERVER  as for tests/wire/run.py
 """
 
+import base64
 import contextlib
+import hashlib
+import http.server
 import os
 import pathlib
 import pty
 import re
 import select
 import shutil
+import ssl
 import stat
 import subprocess
 import sys
+import threading
 import time
 
 sys.dont_write_bytecode = True
@@ -34,7 +39,9 @@ NAMES = ("mail.example.test", "smtp.example.test", "smtp.example.org",
          "submission.example.test", "out.provider.example",
          "smtp.fastmail.com", "smtp.gmail.com", "mail.infomaniak.com",
          "smtp.postmarkapp.com", "smtp.web.de", "smtp.sendgrid.net",
-         "smtp-relay.brevo.com")
+         "smtp-relay.brevo.com", "ua-auto-config.example.org",
+         "autoconfig.example.org", "example.org")
+WEB = "198.51.100.1"
 
 
 class Place:
@@ -80,6 +87,41 @@ class Place:
         self.stack.callback(forward.stop)
         self.zone[f"{host} A"] = [address]
         return server
+
+    def say(self, host, path, kind, text):
+        """A web server that has this document at this host, and no other."""
+        self.zone[f"{host} A"] = [WEB]
+        # no address of loopback's is asked; with one of another kind this
+        # host is one that has a network
+        subprocess.run(["ip", "addr", "add", WEB + "/32", "dev", "lo"],
+                       check=True)
+        self.stack.callback(subprocess.run, [
+            "ip", "addr", "del", WEB + "/32", "dev", "lo"], check=True)
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(handler):
+                good = (handler.path == path and
+                        handler.headers["Host"] in (host, f"{host}:443"))
+                body = text if good else b"no"
+                handler.send_response(200 if good else 404)
+                handler.send_header("Content-Type", kind)
+                handler.send_header("Content-Length", str(len(body)))
+                handler.end_headers()
+                handler.wfile.write(body)
+
+            def log_message(handler, *words):
+                pass
+
+        server = http.server.ThreadingHTTPServer((WEB, 443), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(f"{self.certificates}/host.pem",
+                                f"{self.certificates}/host.key")
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        self.stack.callback(thread.join)
+        self.stack.callback(server.server_close)
+        self.stack.callback(server.shutdown)
 
     def received(self):
         """(from, to, text) of each message that a server took."""
@@ -219,6 +261,76 @@ provider("an_unknown_one_is_named", "me@example.org", {
     "example.org MX": ["10 mx.example.org"]}, ("smtp.sendgrid.net", 465),
     [("name of a provider", "sendgrid"), ("Login name: \\[apikey\\]", ""),
      WRITE, PASSWORD, SEND], login="apikey", words=("no SRV records",))
+
+
+# --- what the domain says by HTTPS ---
+
+XML = """<?xml version="1.0"?><clientConfig version="1.1">
+<emailProvider id="example.org"><domain>example.org</domain>
+<incomingServer type="imap"><hostname>no.example.org</hostname><port>993</port>
+<socketType>SSL</socketType></incomingServer>
+<outgoingServer type="smtp"><hostname>out.provider.example</hostname>
+<port>587</port><socketType>STARTTLS</socketType>
+<username>%EMAILLOCALPART%</username>
+<authentication>password-cleartext</authentication></outgoingServer>
+</emailProvider></clientConfig>""".encode()
+PACC = b"""{"protocols": {"smtp": {"host": "smtp.example.org"}},
+"authentication": {"password": true}}"""
+PACC_PATH = "/.well-known/user-agent-configuration.json"
+
+
+def digest(text):
+    return "v=UAAC1; a=sha256; d=" + base64.b64encode(
+        hashlib.sha256(text).digest()).decode()
+
+
+def said(place, server, login, words):
+    place.serve(*server, user=login)
+    place.answer(place.zone)
+    status, seen = place.talk(["--setup", "me@example.org"], USUAL)
+    want(status == 0 and words in seen, (status, seen))
+    arrived(place, "me@example.org", login)
+
+
+@test
+def autoconfig_of_thunderbirds(place):
+    place.say("autoconfig.example.org", "/mail/config-v1.1.xml", "text/xml",
+              XML)
+    said(place, ("out.provider.example", 587, "starttls"), "me",
+         "said by autoconfig.example.org")
+
+
+@test
+def autoconfig_at_the_domain(place):
+    place.say("example.org", "/.well-known/autoconfig/mail/config-v1.1.xml",
+              "application/xml; charset=utf-8", XML)
+    said(place, ("out.provider.example", 587, "starttls"), "me",
+         "said by example.org")
+
+
+@test
+def user_agent_configuration(place):
+    place.say("ua-auto-config.example.org", PACC_PATH, "application/json",
+              PACC)
+    place.zone["_ua-auto-config.example.org TXT"] = [digest(PACC)]
+    said(place, ("smtp.example.org", 465), "me@example.org",
+         "said by ua-auto-config.example.org")
+
+
+@test
+def a_document_without_its_digest_or_of_another_type_is_none(place):
+    for n, (kind, record) in enumerate((
+            ("application/json", None), ("application/json", digest(b"x")),
+            ("text/html", digest(PACC)))):
+        with contextlib.ExitStack() as stack:
+            place.stack = stack
+            place.zone = {"example.org MX": ["10 mx.example.org"]}
+            place.say("ua-auto-config.example.org", PACC_PATH, kind, PACC)
+            if record:
+                place.zone["_ua-auto-config.example.org TXT"] = [record]
+            place.answer(place.zone)
+            status, seen = place.run("--setup", "me@example.org", "--yes")
+            want(status == 68, (n, status, seen))
 
 
 # --- unattended ---
@@ -486,10 +598,22 @@ def certificate(folder):
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+def install_helper():
+    """posthaste-fetch where the program looks for it."""
+    built = pathlib.Path(harness.POSTHASTE)
+    path = re.search(rb"/usr/local[\x21-\x7e]*/posthaste-fetch",
+                     built.read_bytes())
+    want(path, "the helper is looked for outside of /usr/local")
+    path = pathlib.Path(path.group().decode())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(built.with_name("posthaste-fetch"), path)
+    path.chmod(0o755)
+    pathlib.Path("/usr/local/bin").mkdir(exist_ok=True)
+
+
 def inside():
     root = pathlib.Path(os.environ["SETUP_ROOT"])
     resolv = root / "resolv.conf"
-    resolv.write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
     make = harness.make_certificates
 
     def certificates(folder):
@@ -508,8 +632,15 @@ def inside():
 
     harness.make_certificates = certificates
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "none",
-                    "/usr/local/bin"], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", root], check=True)
+    resolv.write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+    for name in ("upper", "work"):
+        (root / name).mkdir()
+        (root / name).chmod(0o755)
+    subprocess.run(["mount", "-t", "overlay", "-o", "lowerdir=/usr/local,"
+                    f"upperdir={root}/upper,workdir={root}/work", "none",
+                    "/usr/local"], check=True)
+    install_helper()
     os.umask(0o022)
     # one name server on port 53, so one at a time
     return harness.tap([t for t in TESTS if t[0] in sys.argv[1:] or
