@@ -137,14 +137,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
             elif grant == "authorization_code":
                 error = self.check_code(q)
             elif grant == "refresh_token":
-                if q.get("refresh_token") not in issuer.refresh:
+                given = q.get("refresh_token")
+                if given not in issuer.refresh:
                     error = "invalid_grant"
                 elif issuer.rotates:
-                    issuer.refresh.discard(q["refresh_token"])
+                    issuer.refresh.discard(given)
+                issuer.refresh.discard(issuer.older.pop(given, None))
             elif grant != "client_credentials":
                 error = "unsupported_grant_type"
             made = None if error else issuer.tokens(
                 grant != "client_credentials")
+            if issuer.grace and made and grant == "refresh_token":
+                issuer.refresh.add(given)
+                issuer.older[made["refresh_token"]] = given
         if issuer.delay:
             time.sleep(issuer.delay)
         if error:
@@ -183,6 +188,8 @@ class Issuer:
         self.pending = 1           # polls before a device is let in
         self.refresh, self.access = set(), {}
         self.made = []             # every secret that was ever said
+        self.grace, self.older = False, {} # the old refresh token is good
+        #                            until the new one is used
         self.rotates, self.lifetime, self.delay = True, 3600, 0
         self.seen = collections.Counter()
         self.grants = collections.Counter()
