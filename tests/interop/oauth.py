@@ -592,6 +592,57 @@ def rights(folder, certificates):
             want("--login relay" in w.send(status=77), repr(text))
 
 
+def instructions(folder, name, server, lines):
+    """What a submission costs, and that it was by this mechanism."""
+    place = pathlib.Path(folder, name)
+    (place / "home/.local/state/posthaste/oauth").mkdir(parents=True)
+    conf, now = place / "conf", int(time.time())
+    conf.write_text(CONFIG.format(
+        folder=place, certificates=f"{folder}/..", port=server.port,
+        general="", issuer="https://issuer.example", queue="queue = never",
+        more=f"ca_file = {lines[1]}/ca.pem\n{lines[0]}").replace(
+            "joe@example.test", "user"))
+    text = conf.read_text()
+    if "password" in lines[0]:
+        text = re.sub(r"^oauth = .*$", "", text, flags=re.M)
+    conf.write_text(re.sub(r"\[tls\]\nca_file.*\n", "", text))
+    conf.chmod(0o600)
+    path = place / "home/.local/state/posthaste/oauth/relay"
+    path.write_text(
+        "posthaste-login 1\nissuer https://issuer.example\nclient c\n"
+        "client_id c\nmethod none\nendpoint https://issuer.example/t\n"
+        f"refresh_token {'r' * 1000}\naccess_token token\nobtained {now}\n"
+        f"expires {now + 3600}\nend\n")
+    path.chmod(0o600)
+    done = subprocess.run(
+        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
+         harness.POSTHASTE, "-C", str(conf), "-i", "b@example.org"],
+        input=MESSAGE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=harness.environment(place), cwd=place, timeout=120, check=False)
+    want(done.returncode == 0, done.stderr.decode())
+    want(f"auth={name}" in (place / "log").read_text(), "mechanism")
+    return int(re.search(rb"Collected : (\d+)", done.stderr).group(1))
+
+
+def cheap(folder, certificates):
+    """a token that holds costs at most 3 % more instructions than PLAIN"""
+    if harness.sanitized():
+        return None
+    cost = []
+    for name, lines in (("PLAIN", "password = pencil"),
+                        ("OAUTHBEARER", "oauth_client_id = c")):
+        server = harness.Server(folder, name, "tls implicit\n"
+                                f"auth {name}\n", certificates)
+        try:
+            cost.append(instructions(folder, name, server,
+                                     (lines, certificates)))
+        finally:
+            server.stop()
+    want(cost[1] < cost[0] * 1.03, f"{cost}")
+    return [f"PLAIN {cost[0]}, OAUTHBEARER {cost[1]}: "
+            f"{100 * (cost[1] / cost[0] - 1):+.2f} %"]
+
+
 # --- nothing is to be seen ---
 
 def unseen(folder, certificates):
@@ -768,12 +819,12 @@ def hostile_issuers(folder, certificates):
 TESTS = [device, xoauth2, slow_down, denied, code, pasted, wrong_iss,
          refused_there, registered, service, other_metadata, by_name,
          not_configured, not_logged_in, rotation, soon, clock, revoked, away,
-         refused_token, once, not_writable, another_issuer, dying, rights,
+         refused_token, once, not_writable, another_issuer, dying, rights, cheap,
          unseen, broken_json, hostile_tokens, hostile_issuers]
 
 
 def main():
-    mxnet.isolate("mount", "umount")
+    mxnet.isolate("mount", "umount", "valgrind")
     with mxnet.scratch() as folder:
         mxnet.install_fetch(folder)
         return mxnet.tap(TESTS, workers=4)
