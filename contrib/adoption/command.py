@@ -274,6 +274,10 @@ def main(argv):
         try:
             for real in write.write(result, files):
                 say(f"written: {real}")
+            if result.secrets and not files.users().get("posthaste"):
+                say("who runs the machine's queue has to own the passwords: "
+                    "once contrib/setup was run, chown posthaste " +
+                    " ".join(result.secrets))
         except OSError as why:
             say(f"{why.filename}: {why.strerror}: nothing is written")
             return 1

@@ -87,7 +87,11 @@ def below(files, path):
     real = files.real(path)
     if real is None:
         raise OSError(40, "links go round", path)
-    os.makedirs(os.path.dirname(real), mode=0o755, exist_ok=True)
+    folder = os.path.dirname(real)
+    if not os.path.isdir(folder):
+        os.makedirs(folder)
+        # whatever the umask is: who runs the queue has to come in
+        os.chmod(folder, 0o755)
     return real
 
 

@@ -133,10 +133,10 @@ SSMTP = {"/etc/ssmtp/ssmtp.conf": "mailhub=mail.example.org:465\nUseTLS=YES\n"
 DMA = {"/etc/dma/dma.conf": "SMARTHOST relay.example.org\nNULLCLIENT\n"}
 
 
-def run(folder, *argv, **environ):
+def run(folder, *argv, umask=0o022, **environ):
     done = subprocess.run(
         [str(ADOPT), *argv], stdin=subprocess.DEVNULL, timeout=100,
-        capture_output=True, text=True, check=False,
+        capture_output=True, text=True, check=False, umask=umask,
         env=harness.environment(folder, {"POSTHASTE": harness.POSTHASTE,
                                          **environ}))
     return done.returncode, done.stdout, done.stderr
@@ -213,7 +213,8 @@ def written(folder, certificates):
     finally:
         server.stop()
     want(status == 0, f"{status} {out} {err}")
-    want("the relay is as it should be" in err, err)
+    want("the relay is as it should be" in err and
+         "chown posthaste /etc/posthaste/relay.password" in err, err)
     want("hunter" not in out + err, out + err)
     conf = pathlib.Path(root, "etc/posthaste.conf")
     secret = pathlib.Path(root, "etc/posthaste/relay.password")
@@ -234,10 +235,18 @@ def diverted(folder, certificates):
     """The commands that switch and go back do it."""
     del certificates
     root = f"{folder}/root"
-    lay(root, {**DMA, "/usr/sbin/sendmail": "old"})
+    lay(root, {**DMA, "/usr/sbin/sendmail": "old", "/etc/dma/dma.conf":
+               "SMARTHOST relay.example.org\nSECURETRANSFER\nPORT 465\n"
+               "NULLCLIENT\n",
+               "/etc/dma/auth.conf": "u|relay.example.org:hunter22\n"})
     status, out, err = run(folder, "--root", root, "--write", "dma",
-                           POSTHASTE="/bin/true")
+                           umask=0o077, POSTHASTE="/bin/true")
     want(status == 0, err)
+    want(all(os.stat(f"{root}/{name}").st_mode & 0o777 == mode
+             for name, mode in (("etc/posthaste", 0o755),
+                                ("etc/posthaste.conf", 0o644),
+                                ("etc/posthaste/relay.password", 0o600))),
+         "rights under another umask")
     lines = [line[5:].replace(f"chroot {root} ", "").replace(
         " /usr/sbin", f" {root}/usr/sbin") for line in out.splitlines()
         if line.startswith("#    ") and "sendmail" in line]
