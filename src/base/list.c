@@ -9,10 +9,7 @@
 
 void list_addn(struct list *l, const char *s, size_t n)
 {
-	/* the array doubles whenever its length is a power of two */
-	if (!(l->n & (l->n - 1)))
-		l->item = mem_resize(l->item, l->n ? 2 * l->n : 1,
-				     sizeof(*l->item));
+	l->item = mem_grow(l->item, l->n, sizeof(*l->item));
 	l->item[l->n++] = mem_stringn(s, n);
 }
 

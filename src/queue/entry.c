@@ -493,8 +493,10 @@ bool entry_sync(struct entry *e, struct outcome *why)
 	if (e->file->sync_failed)
 		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
 				    "queue: an earlier sync failed");
-	if (fdatasync(e->file->fd) == 0)
-		return e->file->synced = true;
+	if (fdatasync(e->file->fd) == 0) {
+		e->file->synced = true;
+		return true;
+	}
 	e->file->sync_failed = true;
 	outcome_fail(why, STAGE_LOCAL, EX_IOERR, "queue: cannot sync the "
 		     "journal: %s", strerror(errno));

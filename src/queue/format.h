@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The text of a queue entry: no I/O, and no other part of mail/, since
- * posthaste-drop is linked with it.
+ * The text of a queue entry: no I/O, and of mail/ no more than words and
+ * envelope, since posthaste-drop is linked with it.
  *
  *   posthaste-queue 1
  *   queued 1764060317
@@ -109,6 +109,8 @@ bool text_journal_lines(const char *text, size_t n, struct entry *e,
 bool text_journal_torn(const char *text, size_t n);
 void text_journal_end(struct entry *e);
 
+/* False, and EX_DATAERR: what of an entry's file is not as it was written. */
+bool text_damaged(struct outcome *why, const char *what);
 /* Frees what an entry's facts hold and empties them. */
 void text_release(struct entry *e);
 

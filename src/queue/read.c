@@ -30,12 +30,6 @@ static bool unreadable(struct outcome *why)
 			    strerror(errno));
 }
 
-static bool damaged(struct outcome *why, const char *what)
-{
-	return outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
-			    "damaged queue entry: %s", what);
-}
-
 /* Drops the first n bytes and fills up. */
 static bool window_pass(struct window *w, size_t n, struct outcome *why)
 {
@@ -80,7 +74,7 @@ static bool read_header(int fd, int64_t size, struct entry *e,
 			used = (size_t)(end - w->data) + 1;
 		}
 		if (good && !used)
-			good = damaged(why, "no end of the envelope");
+			good = text_damaged(why, "no end of the envelope");
 		good = good && (state.ended || window_pass(w, used, why));
 		*length = w->at + (state.ended ? (int64_t)used : 0);
 	}
@@ -96,7 +90,7 @@ static bool check_sum(int fd, int64_t length, struct outcome *why)
 	if (!qdir_sum(fd, length, &sum) ||
 	    !qdir_read(fd, length, line, sizeof(line)))
 		return unreadable(why);
-	return text_is_checksum(line, sum) || damaged(why, "checksum");
+	return text_is_checksum(line, sum) || text_damaged(why, "checksum");
 }
 
 /* Whether nothing but blocks that never were filled lies behind. */
@@ -127,7 +121,7 @@ bool entry_read_journal(struct entry *e, int64_t size, int64_t *torn,
 
 	*torn = 0;
 	if (size < e->file->journal)
-		return damaged(why, "it is cut short");
+		return text_damaged(why, "it is cut short");
 	w = mem_alloc(sizeof(*w));
 	w->fd = e->file->fd;
 	w->at = e->file->journal;
@@ -144,7 +138,7 @@ bool entry_read_journal(struct entry *e, int64_t size, int64_t *torn,
 	if (good && w->len) {
 		*torn = w->end - w->at;
 		good = (text_journal_torn(w->data, w->len) && only_zeros(w)) ||
-		       damaged(why, "its journal");
+		       text_damaged(why, "its journal");
 	}
 	free(w);
 	return good;
@@ -158,7 +152,7 @@ static bool read_facts(struct entry *e, int64_t size, bool whole,
 	if (!read_header(file->fd, size, e, &file->header, why))
 		return false;
 	if (e->size > size - file->header - TEXT_CHECKSUM_SIZE)
-		return damaged(why, "it is cut short");
+		return text_damaged(why, "it is cut short");
 	file->journal = file->header + e->size + TEXT_CHECKSUM_SIZE;
 	return (!whole || check_sum(file->fd, file->header + e->size, why)) &&
 	       entry_read_journal(e, size, torn, why);
@@ -171,7 +165,7 @@ bool entry_read(struct qdir *s, const char *name, int fd,
 	*e = (struct entry){ .file = mem_alloc(sizeof(*e->file)) };
 	*e->file = (struct entry_file){ .dir = s, .fd = fd };
 	if (!text_read_name(name, e->id, &e->next, &e->held)) {
-		damaged(why, "its name");
+		text_damaged(why, "its name");
 	} else if (read_facts(e, st->st_size, whole, torn, why)) {
 		snprintf(e->name, sizeof(e->name), "%s", name);
 		if (st->st_uid == s->owner)
