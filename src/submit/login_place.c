@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "base/user.h"
 #include "submit/login.h"
 
@@ -96,8 +95,24 @@ bool login_is_denied(const struct config *c, const struct transport *t)
 
 void login_prepare(const struct config *c, uid_t uid, gid_t gid)
 {
-	if (is_system(c) && file_make_directories(STATE_DIRECTORY "/oauth") &&
-	    !chmod(STATE_DIRECTORY, 0755) &&
-	    !chown(STATE_DIRECTORY "/oauth", uid, gid))
-		(void)!chmod(STATE_DIRECTORY "/oauth", 0700);
+	char path[] = STATE_DIRECTORY "/";
+	mode_t before = umask(022);
+	struct stat st;
+	char *slash = path;
+
+	if (is_system(c)) {
+		/* those on the way are everybody's to pass */
+		while ((slash = strchr(slash + 1, '/'))) {
+			*slash = '\0';
+			(void)mkdir(path, 0755);
+			*slash = '/';
+		}
+		/* in one that is not root's alone another could put what he
+		 * likes in its place; who owns that makes it himself */
+		if (!lstat(STATE_DIRECTORY, &st) && S_ISDIR(st.st_mode) &&
+		    !st.st_uid && !(st.st_mode & (S_IWGRP | S_IWOTH)) &&
+		    !mkdir(STATE_DIRECTORY "/oauth", 0700))
+			(void)!chown(STATE_DIRECTORY "/oauth", uid, gid);
+	}
+	umask(before);
 }

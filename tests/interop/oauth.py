@@ -24,8 +24,10 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import mxnet  # noqa: E402
+from fetch import Proxy  # noqa: E402
 from issuer import Issuer, Submission  # noqa: E402
 from mxnet import harness, want  # noqa: E402
+from nameserver import Dns  # noqa: E402
 
 MESSAGE = b"From: a@example.test\nTo: b@example.org\nSubject: s\n\nhello\n"
 CONFIG = """[general]
@@ -380,6 +382,85 @@ def not_configured(folder, certificates):
         w.run("--login", "nobody", status=78)
         w.conf.write_text(w.conf.read_text().replace("oauth =", "# "))
         want("oauth" in w.login(status=78), "words")
+
+
+# --- by which way ---
+
+def resolver(folder, certificates):
+    """the issuer's name is asked of the configured resolver"""
+    dns = Dns({"mail.example.test A": ["127.0.0.1"]})
+    try:
+        with World(folder, certificates, more=f"[dns]\nresolver = 127.0.0.1:"
+                   f"{dns.port}") as w:
+            w.issuer.url = w.issuer.name = \
+                f"https://mail.example.test:{w.issuer.port}"
+            w.write(issuer=w.issuer.url)
+            w.login()
+            w.expire()
+            w.send()
+            want("mail.example.test A" in dns.asked, f"asked {dns.asked}")
+    finally:
+        dns.stop()
+
+
+def proxied(folder, certificates):
+    """what goes through a proxy asks its issuer through it, too"""
+    with World(folder, certificates) as w:
+        proxy = Proxy(w.issuer.port, (b"me", b"and you"))
+        try:
+            w.issuer.url = w.issuer.name = "https://mail.example.test"
+            w.write(issuer=w.issuer.url, more="proxy = 127.0.0.1:"
+                    f"{proxy.port}\nproxy_username = me\n"
+                    "proxy_password = and you")
+            w.login()
+            want(set(proxy.targets) == {"mail.example.test"},
+                 f"{proxy.targets}")
+        finally:
+            proxy.stop()
+
+
+def system(folder, certificates):
+    """root logs in for the owner of the system's queue, who alone can read
+    it; root sends as he does, others cannot see it"""
+    etc, var = pathlib.Path("/usr/local/etc"), pathlib.Path("/usr/local/var")
+    program, owner, other = "/usr/local/bin/posthaste", 65534, 54321
+    with World(folder, certificates) as w:
+        for place in (etc, pathlib.Path(program).parent,
+                      var / "spool/posthaste"):
+            place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(harness.POSTHASTE, program)
+        shutil.copy(f"{certificates}/ca.pem", etc / "ca.pem")
+        (etc / "ca.pem").chmod(0o644)
+        (etc / "posthaste.conf").write_text(
+            w.conf.read_text().replace(f"to = {folder}/log", "to = none")
+            .replace(f"{certificates}/ca.pem", str(etc / "ca.pem")))
+        (etc / "posthaste.conf").chmod(0o644)
+        os.chown(var / "spool/posthaste", owner, owner)
+        (var / "spool/posthaste").chmod(0o700)
+        env = {**w.env, "HOME": "/nowhere", "XDG_CONFIG_HOME": "/nowhere",
+               "XDG_STATE_HOME": "/nowhere", "TMPDIR": "/tmp"}
+
+        def run(argv, uid, status, stdin=b""):
+            done = subprocess.run(
+                [program, *argv], input=stdin, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, env=env, cwd="/", user=uid,
+                group=uid, extra_groups=[], timeout=60, check=False)
+            w.said += done.stdout
+            want(done.returncode == status,
+                 f"{argv} as {uid}: {done.returncode} {done.stdout}")
+            return done.stdout.decode()
+
+        run(["--login", "relay"], 0, 0)
+        path = var / "lib/posthaste/oauth/relay"
+        want(path.stat().st_uid == owner and
+             stat.S_IMODE(path.stat().st_mode) == 0o600 and
+             stat.S_IMODE(path.parent.stat().st_mode) == 0o700, "rights")
+        run(["-i", "b@example.org"], 0, 0, MESSAGE)
+        want(len(w.server.messages) == 1, "not sent")
+        said = run(["-i", "b@example.org"], other, 78, MESSAGE)
+        want("Permission denied" in said, said)
+        want(len(w.server.messages) == 1, "sent by another")
+        run(["--check"], other, 0)
 
 
 # --- keeping them ---
@@ -818,7 +899,7 @@ def hostile_issuers(folder, certificates):
 
 TESTS = [device, xoauth2, slow_down, denied, code, pasted, wrong_iss,
          refused_there, registered, service, other_metadata, by_name,
-         not_configured, not_logged_in, rotation, soon, clock, revoked, away,
+         not_configured, resolver, proxied, system, not_logged_in, rotation, soon, clock, revoked, away,
          refused_token, once, not_writable, another_issuer, dying, rights, cheap,
          unseen, broken_json, hostile_tokens, hostile_issuers]
 
