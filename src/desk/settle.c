@@ -102,8 +102,7 @@ static bool report_kind_of(struct settler *s, struct entry *e,
 
 	many = report_wanted(e, kind, rcpt, n, wanted);
 	for (; done && at < many; at += part) {
-		part = many - at > REPORT_RECIPIENTS ? REPORT_RECIPIENTS :
-		       many - at;
+		part = report_holds(e, wanted + at, many - at);
 		done = queue_report(s, e, job, kind, wanted + at, part, why);
 	}
 	if (done && n)

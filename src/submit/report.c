@@ -11,7 +11,10 @@
 #include "policy/policy.h"
 
 enum {
-	REPORT_MAX = 8 * 1024 * 1024,
+	REPORT_MAX = 12 * 1024 * 1024,
+	REPORT_BARE = 6656 * 1024, /* of recipients without what was said, */
+	REPORT_SAID = 1024 * 1024, /* which is left out after so much */
+	RECIPIENT_BARE = 72,       /* of one, beside its addresses */
 	NAMED = 100,               /* recipients named in the words */
 	WIDTH = 72
 };
@@ -41,6 +44,24 @@ size_t report_wanted(const struct entry *e, enum report_kind kind,
 					kind == REPORT_DELAY))
 			wanted[found++] = rcpt[i];
 	return found;
+}
+
+size_t report_holds(const struct entry *e, const size_t *rcpt, size_t n)
+{
+	size_t i, size = 0;
+
+	for (i = 0; i < n; i++) {
+		const struct recipient *r = &e->envelope.rcpt[rcpt[i]];
+
+		/* six bytes for one that is not ASCII */
+		size += RECIPIENT_BARE + strlen(r->address) *
+			(utf8_is_wide(r->address) ? 6 : 1);
+		if (r->orcpt)
+			size += RECIPIENT_BARE + strlen(r->orcpt);
+		if (i && size > REPORT_BARE)
+			break;
+	}
+	return i;
 }
 
 static const struct recipient *recipient(const struct making *r, size_t i)
@@ -248,6 +269,8 @@ static void add_recipient(struct making *r, const struct recipient *rcpt)
 	buf_addf(b, "\r\nAction: %s\r\nStatus: %s\r\n",
 		 r->kind == REPORT_DELAY ? "delayed" : "failed",
 		 policy_report_status(&rcpt->last, r->kind == REPORT_DELAY));
+	if (b->len > REPORT_SAID)
+		return;
 	add_diagnostic(r, &rcpt->last);
 	if (r->kind == REPORT_DELAY)
 		add_date(b, "Will-Retry-Until", r->place->retry_until);

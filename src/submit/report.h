@@ -17,7 +17,6 @@
 #include "queue/queue.h"
 
 enum {
-	REPORT_RECIPIENTS = 1000,         /* the most in one report */
 	REPORT_HEADER_MAX = 64 * 1024     /* longer: cut at a line's end */
 };
 
@@ -33,7 +32,12 @@ struct report_place {
 size_t report_wanted(const struct entry *e, enum report_kind kind,
 		     const size_t *rcpt, size_t n, size_t *wanted);
 
-/* The report about these recipients (1 to REPORT_RECIPIENTS) of the entry;
+/* How many of these, from the first on and at least one, a report can name
+ * without becoming larger than servers take: all of them, but where addresses
+ * are very many and very long. */
+size_t report_holds(const struct entry *e, const size_t *rcpt, size_t n);
+
+/* The report about these recipients of the entry, as many as it holds;
  * cause is its message, NULL where that cannot be read as one. id is the one
  * to queue it under; *v is its envelope: null sender, the cause's account. The
  * caller frees *m and releases *v.

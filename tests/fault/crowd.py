@@ -7,6 +7,7 @@ others goes with the same run."""
 
 import glob
 import os
+import re
 import resource
 import signal
 import socket
@@ -349,7 +350,27 @@ def giants_in_front(folder):
                 f"after {waited[0]:.1f} s"]
 
 
+def all_refused(folder):
+    """65536 recipients refused: one report, which names all of them"""
+    many = 65536
+    with Sink(answer=lambda rcpt: "550 5.1.1 no such user " + "as this " * 40
+              if rcpt.startswith("r") else "250 2.1.5 ok") as sink:
+        lab = quiet(folder, sink.up().port)
+        lab.put(1, entry_bytes([f"r{n}@example.net" for n in range(many)],
+                               message_bytes("wide")))
+        run = Run(lab)
+        report, = sink.reports()
+        # a parser of mail takes a minute for it
+        named = set(re.findall(rb"(?m)^Final-Recipient: rfc822; (\S+)",
+                               report.data))
+        equal(len(named), many, "named")
+        want(len(report.data) < 10000000, len(report.data))
+        equal(lab.names(), [], "the queue")
+        return [f"{len(report.data)} bytes, {run.lasting:.1f} s, "
+                f"{run.memory} KiB"]
+
+
 if __name__ == "__main__":
     sys.exit(tap([whole_schedule, domains, million, names, large_entries,
-              giants_in_front],
+              giants_in_front, all_refused],
                  workers=1))

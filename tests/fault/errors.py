@@ -284,6 +284,28 @@ def once_more(folder):
                      lab.log(), lab.log()[-500:])
 
 
+def no_worker(folder):
+    """what it takes to make a worker fails: an outcome, logged; later it goes"""
+    need_strace()
+    with Sink() as sink:
+        sink.up()
+        for call in ("socketpair", "clone"):
+            lab = Lab(f"{folder}/{call}", sink.port,
+                      "queue = on_failure\nschedule = 0s")
+            lab.make_queue()
+            lab.put(1, entry_bytes(["a@example.net"], message_bytes(call)))
+            for when, left in (("1+", 1), ("2+", 0)):
+                status, _, err = lab.run("-q", wrap=inject(
+                    call, "error=EAGAIN", when))
+                equal((status, len(lab.names())), (71 if left else 0, left),
+                      f"{call} {when}: {err}")
+            deferred = [e for e in lab.events() if
+                        e.get("status") == "deferred"]
+            want(len(deferred) == 1 and "no worker could be made" in
+                 deferred[0]["text"], deferred)
+            equal(sink.counts()[call, "a@example.net"], 1, call)
+
+
 # --- syncs ---
 
 SYNC = re.compile(r"(?:fsync|fdatasync|syncfs)\(\d+<([^>]*)>\) *= (-?\d+)")
@@ -507,5 +529,5 @@ def few_descriptors(folder):
 if __name__ == "__main__":
     sys.exit(tap([
         submission, new_queue, foreground, delivery, report, once_more,
-        never_again, full, full_log, read_only, read_only_relay_up, limits,
+        no_worker, never_again, full, full_log, read_only, read_only_relay_up, limits,
         few_descriptors], workers=1))
