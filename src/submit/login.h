@@ -46,8 +46,10 @@ bool login_token_holds(const struct config *c, const struct transport *t,
 /* Whether its file is there and another user's. */
 bool login_is_denied(const struct config *c, const struct transport *t);
 /* The login's file, whether it is there or not; the caller frees. NULL: he
- * has no home. */
+ * has no home. Where the caller has none, it is that of the queue's owner;
+ * login_own_path gives the one that he would write. */
 char *login_path(const struct config *c, const struct transport *t);
+char *login_own_path(const struct config *c, const struct transport *t);
 /* As root, before it becomes that user: the place for the logins of the
  * queue's owner. */
 void login_prepare(const struct config *c, uid_t uid, gid_t gid);

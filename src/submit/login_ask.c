@@ -38,10 +38,11 @@ static void add_proxy(const struct transport *t, struct buf *out)
 }
 
 static bool make_request(const struct config *c, const struct transport *t,
-			 const struct buf *more, int64_t ms, struct buf *out,
-			 struct outcome *why)
+			 bool renewal, const struct buf *more, int64_t ms,
+			 struct buf *out, struct outcome *why)
 {
-	char *path = login_path(c, t), *secret = NULL;
+	char *path = renewal ? login_path(c, t) : login_own_path(c, t);
+	char *secret = NULL;
 	char *scope = list_join(&t->oauth_scope, " ");
 	char *resolvers = list_join(&c->dns.resolver, " ");
 	bool good = path != NULL;
@@ -108,7 +109,7 @@ bool login_ask(const struct config *c, const struct transport *t,
 	int status;
 	bool done = false;
 
-	if (!make_request(c, t, more, ms, &request, why))
+	if (!make_request(c, t, !strcmp(verb, "refresh"), more, ms, &request, why))
 		;
 	else if (!child_run(&child, &status, why))
 		outcome_prefix(why, "posthaste-token");

@@ -60,26 +60,37 @@ static bool is_owner(const struct config *c)
 	return !geteuid();
 }
 
+static bool is_there(const char *path)
+{
+	return !access(path, F_OK) || errno == EACCES;
+}
+
 /* With the system's configuration it is the queue's owner who logs in for
  * all; anybody else may have a login of his own. */
-char *login_path(const struct config *c, const struct transport *t)
+char *login_own_path(const struct config *c, const struct transport *t)
 {
-	char *name = file_name(t->name), *directory = NULL, *path = NULL;
+	bool owners = is_system(c) && is_owner(c);
+	char *name = file_name(t->name), *path = NULL;
+	char *directory = owners ? mem_string(STATE_DIRECTORY "/oauth") :
+			  own_directory();
 
-	if (!is_system(c) || !is_owner(c))
-		directory = own_directory();
 	if (directory)
 		path = mem_printf("%s/%s", directory, name);
-	if (is_system(c) && (!path || access(path, F_OK))) {
-		/* his own login is not there: then it is the owner's, or he
-		 * may make one */
-		if (is_owner(c) || !access(STATE_DIRECTORY "/oauth", F_OK)) {
-			free(path);
-			path = mem_printf("%s/oauth/%s", STATE_DIRECTORY,
-					  name);
-		}
-	}
 	free(directory);
+	free(name);
+	return path;
+}
+
+char *login_path(const struct config *c, const struct transport *t)
+{
+	char *path = login_own_path(c, t), *name;
+
+	if ((path && !access(path, F_OK)) || !is_system(c) ||
+	    !is_there(STATE_DIRECTORY "/oauth"))
+		return path;
+	free(path);
+	name = file_name(t->name);
+	path = mem_printf("%s/oauth/%s", STATE_DIRECTORY, name);
 	free(name);
 	return path;
 }

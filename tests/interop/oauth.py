@@ -461,6 +461,23 @@ def system(folder, certificates):
         want("Permission denied" in said, said)
         want(len(w.server.messages) == 1, "sent by another")
         run(["--check"], other, 0)
+        # the place may be its owner's alone, as tmpfiles.d(5) makes it
+        os.chown(path.parent.parent, owner, owner)
+        path.parent.parent.chmod(0o700)
+        run(["-i", "b@example.org"], 0, 0, MESSAGE)
+        said = run(["-i", "b@example.org"], other, 78, MESSAGE)
+        want("Permission denied" in said, said)
+        shutil.rmtree(path.parent)
+        run(["--login", "relay"], 0, 0)
+        want(path.stat().st_uid == owner, "whose it is")
+        # somebody else may log in for himself
+        home = pathlib.Path("/usr/local/home")
+        home.mkdir()
+        os.chown(home, other, other)
+        env["XDG_STATE_HOME"] = str(home)
+        run(["--login", "relay"], other, 0)
+        run(["-i", "b@example.org"], other, 0, MESSAGE)
+        want((home / "posthaste/oauth/relay").stat().st_uid == other, "his")
 
 
 # --- keeping them ---
