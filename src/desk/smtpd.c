@@ -10,12 +10,14 @@
 #include <unistd.h>
 
 #include "desk/desk.h"
+#include "base/log.h"
 #include "desk/smtpd_client.h"
 #include "mail/lines.h"
 #include "mail/smtp_command.h"
 #include "policy/policy.h"
 #include "queue/drop_limits.h"
 #include "queue/serve.h"
+#include "wire/net_peer.h"
 
 enum {
 	RECIPIENTS_MOST = 10000,
@@ -30,6 +32,7 @@ struct session {
 	const struct desk *desk;
 	struct client client;
 	bool known;             /* the kernel says who the client is */
+	char peer[NET_PEER_SIZE]; /* over IP; "": not so, or not known */
 	bool crlf;              /* the command at hand ended in CRLF */
 	bool over;
 	bool accepted;          /* a message was, in this session */
@@ -394,6 +397,9 @@ static void do_data(struct session *s, const char *text)
 			desk_log_failure(s->desk, &a.why);
 		if (answer_message(&s->client, &a, s->mail.utf8))
 			s->accepted = true;
+		if (s->peer[0] && !a.refused)
+			log_say(LOG_AT_INFO, "%s: handed in by %s",
+				a.id[0] ? a.id : "-", s->peer);
 		acceptance_release(&a);
 	}
 	message_free(m);
@@ -539,8 +545,11 @@ static enum peer take_peer(struct session *s)
 
 	if (getsockopt(STDIN_FILENO, SOL_SOCKET, SO_DOMAIN, &domain,
 		       &(socklen_t){ sizeof(domain) }) < 0 ||
-	    domain != AF_UNIX)
+	    domain != AF_UNIX) {
+		if (!net_peer_name(STDIN_FILENO, s->peer))
+			s->peer[0] = '\0';
 		return PEER_IS_US;
+	}
 	s->known = getsockopt(STDIN_FILENO, SOL_SOCKET, SO_PEERCRED, &peer,
 			      &size) == 0 &&
 		   size == sizeof(peer) && peer.uid != (uid_t)-1;

@@ -805,6 +805,34 @@ def system_calls(lab, path, *args):
         return [line for line in f if "resumed>" not in line]
 
 
+def by_loopback(folder):
+    """-bs on a connection over IP: the log says from where, and whose it is"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.port)
+        lab.make_queue()
+        for family, address in ((socket.AF_INET, "127.0.0.1"),
+                                (socket.AF_INET6, "::1")):
+            try:
+                server = socket.create_server((address, 0), family=family)
+            except OSError:
+                continue                # where IPv6 is off
+            client = socket.create_connection(server.getsockname()[:2])
+            conn, _ = server.accept()
+            client.sendall(b"HELO x\r\nMAIL FROM:<s@test.example>\r\n"
+                           b"RCPT TO:<a@example.net>\r\nDATA\r\n"
+                           b"Subject: x\r\n\r\nx\r\n.\r\nQUIT\r\n")
+            done = subprocess.run(
+                [POSTHASTE, "-C", str(lab.config), "-bs", "-odq"], stdin=conn,
+                stdout=conn, stderr=subprocess.PIPE, env=lab.env, timeout=30,
+                check=False)
+            port = client.getsockname()[1]
+            want(done.returncode == 0 and not done.stderr, done)
+            want(f"handed in by [{address}]:{port}, uid {os.getuid()}" in
+                 lab.log(), lab.log())
+            for each in (client, conn, server):
+                each.close()
+
+
 class InBursts:
     """A server that answers all that has come in one piece, as servers with
     PIPELINING do. A context."""
@@ -960,4 +988,5 @@ if __name__ == "__main__":
         named_transport, shown, listing, refused_in_run, returns, expiry,
         delay, no_delay_report, no_report_of_report, partial,
         partial_at_once, poison, foreign_files, runners, thousand, one_runner,
-        many_destinations, one_record_a_transaction, ten_thousand, clock]))
+        many_destinations, by_loopback,
+        one_record_a_transaction, ten_thousand, clock]))
