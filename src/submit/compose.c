@@ -160,40 +160,13 @@ static char *account_from(const struct config *config, const struct account *a,
 	return address;
 }
 
-/* -f as an address; NULL where it was not given. */
-static bool sender_given(const struct request *request, char **out,
-			 struct outcome *why)
-{
-	bool is_qualified;
-
-	*out = NULL;
-	if (!request->sender)
-		return true;
-	if (address_one(request->sender, out, &is_qualified, why))
-		return true;
-	why->exit = EX_USAGE;
-	outcome_prefix(why, "sender");
-	return false;
-}
-
-/* The caller's name as far as an account asks for it. */
-static const char *login_for_accounts(const struct config *config,
-				      struct caller *caller)
-{
-	size_t i;
-
-	for (i = 0; i < config->accounts; i++)
-		if (config->account[i].user.n)
-			return caller_login(caller);
-	return "";
-}
-
 static bool account_choose(const struct config *config,
 			   const struct request *request, const char *given,
 			   const struct account **account, struct outcome *why)
 {
-	const char *domain = config->general.domain;
+	const char *domain = config->general.domain, *login = "";
 	char *sender;
+	size_t i;
 
 	if (request->account) {
 		*account = config_account(config, request->account);
@@ -204,22 +177,13 @@ static bool account_choose(const struct config *config,
 	}
 	sender = given ? qualified(mem_string(given), domain) :
 		 login_address(caller_login(request->caller), domain);
-	*account = policy_account(config,
-				  login_for_accounts(config, request->caller),
-				  sender);
+	/* the caller's name only if an account asks for it */
+	for (i = 0; !*login && i < config->accounts; i++)
+		if (config->account[i].user.n)
+			login = caller_login(request->caller);
+	*account = policy_account(config, login, sender);
 	free(sender);
 	return caller_is_known(request->caller, why);
-}
-
-/* The first mailbox of From; NULL where there is none of use. */
-static char *sender_from_message(struct message *m)
-{
-	char *from = m ? message_from(m) : NULL;
-
-	if (from && *from)
-		return from;
-	free(from);
-	return NULL;
 }
 
 bool compose_sender(const struct config *config, const struct request *request,
@@ -228,12 +192,17 @@ bool compose_sender(const struct config *config, const struct request *request,
 {
 	const struct account *a;
 	const char *domain;
-	char *given;
+	char *given = NULL;
+	bool is_qualified;
 
 	*account = NULL;
 	*sender = NULL;
-	if (!sender_given(request, &given, why))
+	if (request->sender &&
+	    !address_one(request->sender, &given, &is_qualified, why)) {
+		why->exit = EX_USAGE;
+		outcome_prefix(why, "sender");
 		return false;
+	}
 	if (!account_choose(config, request, given, account, why)) {
 		free(given);
 		return false;
@@ -247,8 +216,13 @@ bool compose_sender(const struct config *config, const struct request *request,
 	free(given);
 	if (a && a->from)
 		*sender = account_from(config, a, request->caller);
-	else if (request->sender_from_header || (a && a->sender_from_header))
-		*sender = sender_from_message(m);
+	else if (m && (request->sender_from_header ||
+		       (a && a->sender_from_header)))
+		*sender = message_from(m);   /* its first mailbox */
+	if (*sender && !**sender) {
+		free(*sender);
+		*sender = NULL;
+	}
 	*sender = *sender ? qualified(*sender, domain) :
 		  login_address(caller_login(request->caller), domain);
 	return caller_is_known(request->caller, why);
@@ -335,28 +309,6 @@ static void envelope_fill(struct envelope *e, const struct request *request,
 	e->tls_required_no = facts->tls_required_no && !request->require_tls;
 }
 
-static bool fits(const struct config *config, const struct message *m,
-		 struct outcome *why)
-{
-	int64_t most = config->general.max_message_size;
-
-	if (!most || message_size(m) <= most)
-		return true;
-	return outcome_fail_status(why, STAGE_LOCAL, EX_DATAERR, "5.3.4",
-				   "the message is larger than %lld bytes",
-				   (long long)most);
-}
-
-static char *joined_recipients(const struct envelope *e)
-{
-	struct buf b = BUF((size_t)64 << 20);
-	size_t i;
-
-	for (i = 0; i < e->n; i++)
-		buf_addf(&b, "%s%s", i ? ",\r\n " : "", e->rcpt[i].address);
-	return buf_take(&b);
-}
-
 bool compose_recipients(const struct config *config,
 			const struct request *request, struct message *m,
 			const struct account *a, struct envelope *e,
@@ -370,6 +322,7 @@ bool compose_recipients(const struct config *config,
 		.aliases_named = config->general.aliases_named,
 		.wish = request->wish,
 	};
+	struct buf list = BUF((size_t)64 << 20);
 	char *sender;
 	size_t i;
 
@@ -379,7 +332,10 @@ bool compose_recipients(const struct config *config,
 				 why))
 		return false;
 	if (a && a->redirect && e->n) {
-		*original_to = joined_recipients(e);
+		for (i = 0; i < e->n; i++)
+			buf_addf(&list, "%s%s", i ? ",\r\n " : "",
+				 e->rcpt[i].address);
+		*original_to = buf_take(&list);
 		sender = e->sender;
 		e->sender = NULL;
 		envelope_release(e);
@@ -396,6 +352,7 @@ bool compose(const struct config *config, const struct request *request,
 	     struct message **m, struct envelope *e,
 	     const struct account **account, struct outcome *why)
 {
+	const int64_t most = config->general.max_message_size;
 	char *original_to = NULL;
 	bool ok;
 
@@ -410,8 +367,12 @@ bool compose(const struct config *config, const struct request *request,
 	}
 	ok = complete(config, request, *account, e, original_to, m, why);
 	free(original_to);
-	if (!ok || (!request->accepted && !fits(config, *m, why)))
+	if (!ok)
 		return false;
+	if (!request->accepted && most && message_size(*m) > most)
+		return outcome_fail_status(why, STAGE_LOCAL, EX_DATAERR,
+					   "5.3.4", "the message is larger "
+					   "than %lld bytes", (long long)most);
 	envelope_fill(e, request, *account, message_facts(*m));
 	return true;
 }

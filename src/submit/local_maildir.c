@@ -74,16 +74,6 @@ static int open_top(const char *path)
 	return fd;
 }
 
-static void maildir_close(struct maildir *m)
-{
-	if (m->top >= 0)
-		close(m->top);
-	if (m->tmp >= 0)
-		close(m->tmp);
-	if (m->new >= 0)
-		close(m->new);
-}
-
 static bool maildir_open(struct maildir *m, const char *path)
 {
 	bool made = false;
@@ -184,34 +174,28 @@ static bool deliver_unnamed(const struct local *l, const struct maildir *m,
 	return close_file(fd, done);
 }
 
-static bool deliver_named(const struct local *l, const struct maildir *m,
-			  const char *name)
-{
-	int fd = openat(m->tmp, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-			0600);
-	int error;
-
-	if (fd < 0)
-		return false;
-	if (close_file(fd, write_message(l, fd)) &&
-	    !renameat(m->tmp, name, m->new, name))
-		return true;
-	error = errno;
-	unlinkat(m->tmp, name, 0);
-	errno = error;
-	return false;
-}
-
 static bool maildir_deliver(const struct local *l, struct maildir *m)
 {
 	char name[NAME_SIZE];
 	bool able;
-	int error;
+	int error, fd;
 
 	unique_name(name);
-	if (!deliver_unnamed(l, m, name, &able) &&
-	    (able || !deliver_named(l, m, name)))
-		return false;
+	if (!deliver_unnamed(l, m, name, &able)) {
+		if (able)
+			return false;
+		fd = openat(m->tmp, name, O_WRONLY | O_CREAT | O_EXCL |
+			    O_CLOEXEC, 0600);
+		if (fd < 0)
+			return false;
+		if (!close_file(fd, write_message(l, fd)) ||
+		    renameat(m->tmp, name, m->new, name)) {
+			error = errno;
+			unlinkat(m->tmp, name, 0);
+			errno = error;
+			return false;
+		}
+	}
 	if (!fsync(m->new))
 		return true;
 	/* what may be gone tomorrow is not delivered */
@@ -235,5 +219,10 @@ void local_maildir(const struct local *l, struct outcome *o)
 		outcome_fail_status(o, STAGE_RCPT, EX_TEMPFAIL, "4.3.0",
 				    "the maildir %.400s: %s", path,
 				    strerror(errno));
-	maildir_close(&m);
+	if (m.top >= 0)
+		close(m.top);
+	if (m.tmp >= 0)
+		close(m.tmp);
+	if (m.new >= 0)
+		close(m.new);
 }

@@ -89,21 +89,11 @@ static void report_value(struct making *r, const char *value)
 
 /* --- header --- */
 
-static void add_references(struct making *r)
-{
-	char *id = r->cause ? message_field(r->cause, "Message-ID") : NULL;
-
-	if (id && *id == '<' && strlen(id) < 250 && !utf8_is_wide(id) &&
-	    !strpbrk(id, " \t\r\n"))
-		buf_addf(&r->text, "In-Reply-To: %s\r\nReferences: %s\r\n", id,
-			 id);
-	free(id);
-}
-
 static void add_header(struct making *r)
 {
 	struct buf *b = &r->text;
 	bool delay = r->kind == REPORT_DELAY;
+	char *id = r->cause ? message_field(r->cause, "Message-ID") : NULL;
 
 	buf_addf(b, "From: Mail Delivery System <%s>\r\nTo: <",
 		 r->place->from);
@@ -113,7 +103,10 @@ static void add_header(struct making *r)
 		 "Not delivered: your message did not arrive");
 	add_date(b, "Date", r->place->now);
 	buf_addf(b, "Message-ID: <%s@%s>\r\n", r->id, r->place->hostname);
-	add_references(r);
+	if (id && *id == '<' && strlen(id) < 250 && !utf8_is_wide(id) &&
+	    !strpbrk(id, " \t\r\n"))
+		buf_addf(b, "In-Reply-To: %s\r\nReferences: %s\r\n", id, id);
+	free(id);
 	buf_adds(b, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n");
 	buf_addf(b, "Content-Type: multipart/report;\r\n"
 		 "\treport-type=%sdelivery-status;\r\n\tboundary=\"=_%s\"\r\n"
@@ -315,11 +308,17 @@ static bool add_bytes(struct making *r, int64_t from, int64_t to,
 	return true;
 }
 
-static bool add_headers(struct making *r, struct outcome *why)
+/* All of it, or its header, of which the last line may be left out. */
+static bool add_cause(struct making *r, struct outcome *why)
 {
 	int64_t size = message_header_size(r->cause);
 	size_t begin = r->text.len;
 
+	if (r->whole) {
+		add_part(r, r->global ? "message/global" : "message/rfc822",
+			 true, "Undelivered message");
+		return add_bytes(r, 0, message_size(r->cause), why);
+	}
 	add_part(r, r->global ? "message/global-headers" :
 		 "text/rfc822-headers", true, "Undelivered message header");
 	if (size <= REPORT_HEADER_MAX)
@@ -329,17 +328,6 @@ static bool add_headers(struct making *r, struct outcome *why)
 	while (r->text.len > begin && r->text.data[r->text.len - 1] != '\n')
 		r->text.len--;
 	return true;
-}
-
-static bool add_cause(struct making *r, struct outcome *why)
-{
-	if (!r->cause)
-		return true;
-	if (!r->whole)
-		return add_headers(r, why);
-	add_part(r, r->global ? "message/global" : "message/rfc822",
-		 true, "Undelivered message");
-	return add_bytes(r, 0, message_size(r->cause), why);
 }
 
 /* --- the whole --- */
@@ -379,7 +367,7 @@ bool report_make(const struct entry *e, struct message *cause,
 	add_header(&r);
 	add_words(&r);
 	add_status(&r);
-	good = add_cause(&r, why);
+	good = !cause || add_cause(&r, why);
 	buf_addf(&r.text, "\r\n--=_%s--\r\n", id);
 	if (good && r.text.full)
 		good = outcome_fail(why, STAGE_LOCAL, EX_DATAERR,

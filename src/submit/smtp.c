@@ -42,19 +42,6 @@ static bool kind_words(const struct session *s, struct outcome *why)
 	return false;
 }
 
-static bool greeting(struct session *s, struct outcome *why)
-{
-	struct outcome said;
-
-	if (!session_reply(s, STAGE_HELLO, why))
-		return why->code ? false : kind_words(s, why);
-	s->greeted = true;
-	session_outcome(s, STAGE_HELLO, &said);
-	text_printable(s->facts.banner, sizeof(s->facts.banner), said.text,
-		       strlen(said.text));
-	return s->reply.code == 220 || refused(s, STAGE_HELLO, why);
-}
-
 /* EHLO, or HELO where that is not known; LMTP has only LHLO. What an earlier
  * EHLO said is forgotten (RFC 3207 4.2). */
 static bool hello(struct session *s, struct outcome *why)
@@ -171,6 +158,7 @@ static bool starttls(struct session *s, struct outcome *why)
 static bool introduce(struct session *s, struct outcome *why)
 {
 	const struct session_params *p = s->params;
+	struct outcome said;
 
 	if (p->implicit_tls && !handshake(s, why)) {
 		/* see starttls */
@@ -178,7 +166,15 @@ static bool introduce(struct session *s, struct outcome *why)
 			why->exit = EX_TEMPFAIL;
 		return false;
 	}
-	if (!greeting(s, why) || !hello(s, why))
+	if (!session_reply(s, STAGE_HELLO, why))
+		return why->code ? false : kind_words(s, why);
+	s->greeted = true;
+	session_outcome(s, STAGE_HELLO, &said);
+	text_printable(s->facts.banner, sizeof(s->facts.banner), said.text,
+		       strlen(said.text));
+	if (s->reply.code != 220)
+		return refused(s, STAGE_HELLO, why);
+	if (!hello(s, why))
 		return false;
 	if (!p->implicit_tls && p->demand != DEMAND_NONE && !starttls(s, why))
 		return false;

@@ -45,25 +45,6 @@ static void put_answer(struct auth *a, const char *before)
 	buf_reset(&a->answer);
 }
 
-/* AUTH with the initial response where the mechanism has one and it fits. */
-static bool begin(struct auth *a, struct outcome *why)
-{
-	char command[64];
-	bool first = sasl_client_first(a->sasl);
-
-	if (first && !sasl_step(a->sasl, NULL, &a->answer, why))
-		return false;
-	snprintf(command, sizeof(command), "AUTH %s", a->mechanism);
-	if (!first || strlen(command) + a->answer.len + 3 > AUTH_LINE) {
-		/* too long a response waits in a->answer for the first 334 */
-		session_put(a->s, "%s", command);
-		return session_flush(a->s, STAGE_AUTH, why);
-	}
-	strcat(command, a->answer.len ? " " : " =");
-	put_answer(a, command);
-	return session_flush(a->s, STAGE_AUTH, why);
-}
-
 static bool cancel(struct auth *a)
 {
 	struct outcome ignored;
@@ -90,31 +71,22 @@ static bool challenge(struct auth *a, struct outcome *why)
 	return session_flush(a->s, STAGE_AUTH, why);
 }
 
-static bool accepted(struct auth *a, struct outcome *why)
-{
-	if (sasl_complete(a->sasl))
-		return true;
-	outcome_fail(why, STAGE_AUTH, EX_NOPERM, "the server accepted %s "
-		     "before it had proved that it knows the password: not "
-		     "trusted", a->mechanism);
-	a->s->broken = true;
-	return false;
-}
-
-/* The server's word within the mechanism, as fit to be shown as its reply. */
-static void inner_words(struct auth *a, struct buf *out)
-{
-	const char *text = sasl_server_words(a->sasl);
-
-	mask_apply(&a->s->secrets, text, strlen(text), out);
-}
-
-static void explain_refusal(struct auth *a, struct outcome *why)
+/* A refusal, with what can be told about its cause: the server's word within
+ * the mechanism, as fit to be shown as its reply, or who tried to log in. */
+static bool refusal(struct auth *a, unsigned round, struct outcome *why)
 {
 	const struct session_params *p = a->s->params;
+	const char *text = sasl_server_words(a->sasl);
 	struct buf inner = BUF(8 * REPLY_BYTES);
 
-	inner_words(a, &inner);
+	session_outcome(a->s, STAGE_AUTH, why);
+	if (why->exit == EX_OK)
+		return outcome_fail(why, STAGE_AUTH, EX_PROTOCOL,
+				    "unexpected answer %d to AUTH",
+				    a->s->reply.code);
+	a->refused = a->s->reply.code >= 500;
+	a->unknown = !round && policy_is_unknown(why);
+	mask_apply(&a->s->secrets, text, strlen(text), &inner);
 	if (mechanism_needs(a->mechanism) & NEED_BINDING)
 		outcome_append(why, " (%s is bound to the TLS connection: a "
 			       "TLS offloader before the server makes it fail; "
@@ -128,40 +100,49 @@ static void explain_refusal(struct auth *a, struct outcome *why)
 			       p->secret_from ? ", " : "",
 			       p->secret_from ? p->secret_from : "");
 	buf_release(&inner);
-}
-
-static bool refusal(struct auth *a, unsigned round, struct outcome *why)
-{
-	session_outcome(a->s, STAGE_AUTH, why);
-	if (why->exit == EX_OK)
-		return outcome_fail(why, STAGE_AUTH, EX_PROTOCOL,
-				    "unexpected answer %d to AUTH",
-				    a->s->reply.code);
-	a->refused = a->s->reply.code >= 500;
-	a->unknown = !round && policy_is_unknown(why);
-	explain_refusal(a, why);
 	return false;
 }
 
 static bool converse(struct auth *a, struct outcome *why)
 {
+	const bool first = sasl_client_first(a->sasl);
+	struct session *s = a->s;
+	char command[64];
 	unsigned round;
 
-	if (!begin(a, why))
+	if (first && !sasl_step(a->sasl, NULL, &a->answer, why))
+		return false;
+	snprintf(command, sizeof(command), "AUTH %s", a->mechanism);
+	if (first && strlen(command) + a->answer.len + 3 <= AUTH_LINE) {
+		strcat(command, a->answer.len ? " " : " =");
+		put_answer(a, command);
+	} else {
+		/* too long a response waits in a->answer for the first 334 */
+		session_put(s, "%s", command);
+	}
+	if (!session_flush(s, STAGE_AUTH, why))
 		return false;
 	for (round = 0; round < AUTH_ROUNDS; round++) {
-		if (!session_reply(a->s, STAGE_AUTH, why))
+		if (!session_reply(s, STAGE_AUTH, why))
 			return false;
-		if (a->s->reply.code == 235)
-			return accepted(a, why);
-		if (a->s->reply.code != 334)
+		if (s->reply.code != 334 && s->reply.code != 235)
 			return refusal(a, round, why);
+		if (s->reply.code == 235 && sasl_complete(a->sasl))
+			return true;
+		if (s->reply.code == 235) {
+			s->broken = true;
+			return outcome_fail(why, STAGE_AUTH, EX_NOPERM, "the "
+					    "server accepted %s before it had "
+					    "proved that it knows the "
+					    "password: not trusted",
+					    a->mechanism);
+		}
 		if (!challenge(a, why))
 			return false;
 	}
-	outcome_fail(why, STAGE_AUTH, EX_NOPERM, "no end of challenges");
-	a->s->broken = true;
-	return false;
+	s->broken = true;
+	return outcome_fail(why, STAGE_AUTH, EX_NOPERM,
+			    "no end of challenges");
 }
 
 /* One exchange of one mechanism from AUTH to its answer. */

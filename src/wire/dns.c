@@ -4,7 +4,6 @@
 #include <arpa/nameser.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,12 +16,10 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/endpoint.h"
-#include "base/file.h"
 #include "wire/dns_library.h"
 #include "wire/dns_parse.h"
+#include "wire/dns_servers.h"
 #include "wire/interfaces.h"
-#include "wire/resolv_conf.h"
 
 enum {
 	TRY_MS_MIN = 100,
@@ -43,7 +40,7 @@ struct watched {
 
 struct dns {
 	ares_channel channel;        /* NULL: unusable, for the reason words */
-	char words[192];
+	char words[DNS_WORDS];
 	int64_t timeout;
 	struct net_addresses server; /* those that the library has */
 	bool trusted;
@@ -210,66 +207,17 @@ static void dns_watch(void *context, ares_socket_t fd, int readable,
 
 /* --- servers --- */
 
-/* Takes those that can be asked; words name one that cannot. */
-static void take_resolvers(struct dns *d, const struct list *resolver,
-			   const char *where)
-{
-	struct net_address a;
-	struct endpoint e;
-	char shown[64];
-	bool known;
-	size_t i;
-
-	for (i = 0; i < resolver->n; i++) {
-		known = endpoint_parse(resolver->item[i], 53, &e);
-		if (known) {
-			known = net_address_parse(e.host, e.port, &a);
-			endpoint_release(&e);
-		}
-		if (known && (a.sa.ss_family != AF_INET6 ||
-			      a.v6.sin6_scope_id ||
-			      !IN6_IS_ADDR_LINKLOCAL(&a.v6.sin6_addr))) {
-			net_addresses_add(&d->server, &a);
-			continue;
-		}
-		text_printable(shown, sizeof(shown), resolver->item[i],
-			       strlen(resolver->item[i]));
-		snprintf(d->words, sizeof(d->words), "the resolver \"%s\" of "
-			 "%s cannot be asked: %s", shown, where,
-			 known ? "it is a link-local address without its "
-			 "interface" : strchr(shown, '%') ?
-			 "no such interface is here" : "it is not an address");
-	}
-}
-
 /* Older libraries know no zones: there the address goes without, and the
  * zone is put in where the socket is connected. */
 static bool set_servers(struct dns *d)
 {
-	const struct net_addresses *server = &d->server;
-	const struct sockaddr_in6 *v6;
-	char shown[64], zone[IF_NAMESIZE];
 	int rc = ARES_EBADSTR, zones;
-	size_t i;
+	char *text;
 
 	for (zones = 1; zones >= 0 && rc != ARES_SUCCESS; zones--) {
-		struct buf text = BUF(64 * 1024);
-
-		for (i = 0; i < server->n; i++) {
-			v6 = &server->item[i].v6;
-			net_address_text(&server->item[i], shown);
-			buf_adds(&text, text.len ? "," : "");
-			buf_addf(&text, v6->sin6_family == AF_INET6 ? "[%s]" :
-				 "%s", shown);
-			buf_addf(&text, ":%u",
-				 (unsigned)ntohs(v6->sin6_port));
-			if (zones && v6->sin6_family == AF_INET6 &&
-			    v6->sin6_scope_id &&
-			    if_indextoname(v6->sin6_scope_id, zone))
-				buf_addf(&text, "%%%s", zone);
-		}
-		rc = ares_set_servers_ports_csv(d->channel, buf_text(&text));
-		buf_release(&text);
+		text = dns_servers_text(&d->server, zones);
+		rc = ares_set_servers_ports_csv(d->channel, text);
+		free(text);
 	}
 	/* not before: the newest library reads zones by its own alone */
 	ares_set_socket_functions(d->channel, &dns_socket_functions, d);
@@ -277,22 +225,6 @@ static bool set_servers(struct dns *d)
 		snprintf(d->words, sizeof(d->words), "the resolvers cannot be "
 			 "asked: %s", ares_strerror(rc));
 	return rc == ARES_SUCCESS;
-}
-
-static void read_resolv_conf(struct resolv_conf *conf)
-{
-	struct buf text = BUF(64 * 1024);
-	struct outcome ignored;
-
-	/* what cannot be read is as if it were not there, and of what is too
-	 * long the beginning counts */
-	if (!file_read("/etc/resolv.conf", FILE_OPTIONAL, &text, NULL,
-		       &ignored))
-		text.full = false;
-	resolv_conf_parse(buf_text(&text), conf);
-	if (!conf->nameserver.n)
-		list_add(&conf->nameserver, "127.0.0.1");
-	buf_release(&text);
 }
 
 /* --- the channel --- */
@@ -341,27 +273,16 @@ static void close_channel(struct dns *d)
 struct dns *dns_open(const struct dns_settings *settings)
 {
 	struct dns *d = mem_alloc(sizeof(*d));
-	struct resolv_conf conf = { 0 };
-	bool ours = settings->resolver && settings->resolver->n;
-	bool all_here = true;
-	size_t i;
+	bool own_trust;
 
 	d->timeout = settings->timeout > 0 ? settings->timeout : TIMEOUT_MS;
 	if (!open_channel(d))
 		return d;
-	if (!ours)
-		read_resolv_conf(&conf);
-	take_resolvers(d, ours ? settings->resolver : &conf.nameserver,
-		       ours ? "the configuration" : "/etc/resolv.conf");
+	own_trust = dns_servers_find(settings->resolver, &d->server, d->words);
 	if (!d->server.n || !set_servers(d))
 		close_channel(d);
-	for (i = 0; i < d->server.n; i++)
-		all_here = all_here &&
-			   net_address_is_loopback(&d->server.item[i]);
 	d->trusted = settings->trust == DNS_TRUST_ALWAYS ||
-		     (settings->trust == DNS_TRUST_AUTO &&
-		      (all_here || conf.trust_ad));
-	list_release(&conf.nameserver);
+		     (settings->trust == DNS_TRUST_AUTO && own_trust);
 	return d;
 }
 

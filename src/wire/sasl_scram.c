@@ -62,32 +62,25 @@ static bool read_iterations(const char *text, unsigned *iterations,
 
 /* SASLprep (RFC 4013) where it can be had, else the bytes as they are: a
  * password that it refuses was stored by a server that did not use it. */
-static char *prepared(const char *password)
-{
-	char *prep = NULL, *copy;
-
-	if (gsasl_saslprep(password, (Gsasl_saslprep_flags)0, &prep, NULL) !=
-	    GSASL_OK || !prep)
-		return mem_string(password);
-	copy = mem_string(prep);
-	mem_wipe(prep, strlen(prep));
-	gsasl_free(prep);
-	return copy;
-}
-
 static bool derive(const struct scram_hash *hash, const char *password,
 		   const char *salt, size_t n, unsigned iterations,
 		   unsigned char *out)
 {
-	char *prep = prepared(password);
-	gnutls_datum_t key = { (unsigned char *)prep,
-			       (unsigned)strlen(prep) };
+	char *prep = NULL;
+	const bool bare = gsasl_saslprep(password, (Gsasl_saslprep_flags)0,
+					 &prep, NULL) != GSASL_OK || !prep;
+	const char *text = bare ? password : prep;
+	gnutls_datum_t key = { (unsigned char *)(uintptr_t)text,
+			       (unsigned)strlen(text) };
 	gnutls_datum_t seed = { (unsigned char *)(uintptr_t)salt,
 				(unsigned)n };
 	const int rc = gnutls_pbkdf2(hash->mac, &key, &seed, iterations, out,
 				     hash->size);
 
-	mem_wipe_string(prep);
+	if (!bare) {
+		mem_wipe(prep, strlen(prep));
+		gsasl_free(prep);
+	}
 	return rc == 0;
 }
 
