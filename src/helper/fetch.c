@@ -387,8 +387,8 @@ static long milliseconds(void)
 }
 
 /* One transfer to some of the host's addresses. */
-static CURLcode perform(CURL *c, const struct request *r, long time,
-			char *const *address, int addresses, struct body *b)
+static CURLcode fetch_once(CURL *c, const struct request *r, long time,
+			   char *const *address, int addresses, struct body *b)
 {
 	struct curl_slist *resolve = NULL;
 	CURLcode rc;
@@ -420,8 +420,8 @@ static CURLcode perform_each(CURL *c, const struct request *r,
 		left = end - milliseconds();
 		if (left <= 0)
 			break;
-		rc = perform(c, r, left / (r->addresses - i),
-			     &r->address[i], 1, b);
+		rc = fetch_once(c, r, left / (r->addresses - i),
+				&r->address[i], 1, b);
 		if (rc != CURLE_COULDNT_CONNECT && rc != CURLE_PROXY &&
 		    rc != CURLE_OPERATION_TIMEDOUT)
 			break;
@@ -461,7 +461,7 @@ int main(int argc, char **argv)
 		set_up(c, &r, &body);
 		rc = r.proxy.host && !r.proxy.names ?
 		     perform_each(c, &r, &body) :
-		     perform(c, &r, r.time, r.address, r.addresses, &body);
+		     fetch_once(c, &r, r.time, r.address, r.addresses, &body);
 		status = fetch_status(c, rc, r.document, &body);
 	}
 	curl_easy_cleanup(c);

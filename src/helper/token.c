@@ -428,7 +428,7 @@ static bool is_renewed(struct helper *h, const struct token *t)
 /* From here until the new tokens are on disk the login may be in our hands
  * alone: the issuer may have forgotten the old ones. Nobody but SIGKILL ends
  * us in between. */
-static void hold_signals(bool on)
+static void token_hold_signals(bool on)
 {
 	sigset_t set;
 
@@ -470,13 +470,13 @@ static int renew(struct helper *h, const char *path, const char *secret,
 	if (!status) {
 		form_add(&form, "grant_type", "refresh_token");
 		form_add(&form, "refresh_token", t->refresh);
-		hold_signals(true);
+		token_hold_signals(true);
 		status = grant_ask(h, &form, secret, t);
 		if (!status)
 			status = store_write(h, path, t);
 		else if (status == EX_NOPERM)
 			note_refusal(h, path, t);
-		hold_signals(false);
+		token_hold_signals(false);
 	}
 	buf_release(&form);
 	return status;

@@ -67,7 +67,7 @@ static bool is_one_of(const char *word, const char *const *list)
 
 /* RFC 6749 5.2, RFC 8628 3.5. Any other word is one of the issuer's own, and
  * for a person to read. */
-static int refusal(struct helper *h, const json_t *root)
+static int grant_refusal(struct helper *h, const json_t *root)
 {
 	static const char *const later[] = {
 		"temporarily_unavailable", "server_error", NULL
@@ -92,7 +92,7 @@ static int refusal(struct helper *h, const json_t *root)
 			   more ? ": " : "", more ? more : "");
 }
 
-static void replace(char **at, const char *value)
+static void grant_replace(char **at, const char *value)
 {
 	if (!value)
 		return;
@@ -119,9 +119,9 @@ static int take_tokens(struct helper *h, const json_t *root, struct token *t)
 	if (!access || !type || strcasecmp(type, "Bearer"))
 		return helper_fail(h, EX_DATAERR, "the issuer's answer has no "
 				   "token that can be used");
-	replace(&t->access, access);
-	replace(&t->refresh, refresh);
-	replace(&t->scope, json_text(root, "scope", true, 4000));
+	grant_replace(&t->access, access);
+	grant_replace(&t->refresh, refresh);
+	grant_replace(&t->scope, json_text(root, "scope", true, 4000));
 	t->obtained = (int64_t)time(NULL);
 	t->expires = lifetime ? t->obtained + lifetime : 0;
 	if (refresh || rest)
@@ -147,7 +147,7 @@ int grant_ask(struct helper *h, struct buf *form, const char *secret,
 		return helper_fail(h, EX_TEMPFAIL, "the issuer's answer (%ld) "
 				   "is no JSON", h->http.status);
 	status = h->http.status == 200 && !json_object_get(root, "error") ?
-		 take_tokens(h, root, t) : refusal(h, root);
+		 take_tokens(h, root, t) : grant_refusal(h, root);
 	json_decref(root);
 	return status;
 }

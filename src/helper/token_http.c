@@ -38,7 +38,7 @@ static bool part_is_absent(CURLU *u, CURLUPart part)
 	return absent;
 }
 
-static bool place_of(const char *url, struct place *p)
+static bool http_place(const char *url, struct place *p)
 {
 	CURLU *u = curl_url();
 	char *scheme = NULL, *port = NULL;
@@ -76,7 +76,7 @@ bool http_is_url(const char *url)
 		if (*c <= ' ' || *c > '~' || *c == '"' || *c == '<' ||
 		    *c == '>' || *c == '\\')
 			return false;
-	good = place_of(url, &p);
+	good = http_place(url, &p);
 	curl_free(p.host);
 	return good;
 }
@@ -167,7 +167,7 @@ static void choose_way(struct http *h, CURL *c)
 			 h->proxy.password : "");
 }
 
-static void prepare(struct http *h, CURL *c, const char *url)
+static void http_prepare(struct http *h, CURL *c, const char *url)
 {
 	int64_t left = clock_left(h->deadline);
 
@@ -242,7 +242,7 @@ static bool perform(struct http *h, const struct place *p,
 	return false;
 }
 
-static bool begin(struct http *h, const char *url, struct place *p)
+static bool http_begin(struct http *h, const char *url, struct place *p)
 {
 	h->status = 0;
 	h->header = 0;
@@ -252,11 +252,11 @@ static bool begin(struct http *h, const char *url, struct place *p)
 	buf_reset(&h->body);
 	if (!h->curl)
 		h->curl = curl_easy_init();
-	if (!h->curl || !place_of(url, p)) {
+	if (!h->curl || !http_place(url, p)) {
 		snprintf(h->words, sizeof(h->words), "not an https address");
 		return false;
 	}
-	prepare(h, h->curl, url);
+	http_prepare(h, h->curl, url);
 	if (!HTTPS_ALONE(h->curl))
 		return true;
 	curl_free(p->host);
@@ -270,7 +270,7 @@ bool http_get(struct http *h, const char *url)
 	struct place p;
 	bool done;
 
-	if (!begin(h, url, &p))
+	if (!http_begin(h, url, &p))
 		return false;
 	headers = curl_slist_append(NULL, "Accept: application/json");
 	done = perform(h, &p, headers);
@@ -287,7 +287,7 @@ bool http_post(struct http *h, const char *url, const char *type,
 	char line[96];
 	bool done;
 
-	if (!begin(h, url, &p))
+	if (!http_begin(h, url, &p))
 		return false;
 	snprintf(line, sizeof(line), "Content-Type: %s", type);
 	headers = curl_slist_append(NULL, "Accept: application/json");

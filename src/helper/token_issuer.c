@@ -149,8 +149,8 @@ void issuer_release(struct issuer *i)
 
 /* --- registration --- */
 
-static int take_client(struct helper *h, const struct issuer *i,
-		       struct token *client)
+static int issuer_client(struct helper *h, const struct issuer *i,
+			 struct token *client)
 {
 	json_t *root = body_json(&h->http);
 	const char *id = json_text(root, "client_id", true, 1000);
@@ -200,7 +200,7 @@ int issuer_register(struct helper *h, const struct issuer *i,
 			 device_grant);
 	if (http_post(&h->http, i->registration, "application/json", &body,
 		      NULL))
-		status = take_client(h, i, client);
+		status = issuer_client(h, i, client);
 	else
 		status = helper_fail(h, EX_TEMPFAIL, "%s", h->http.words);
 	buf_release(&body);

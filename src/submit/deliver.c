@@ -179,7 +179,8 @@ static bool destination_ready(struct dispatcher *x, struct destination *d)
 /* A command may ask for a passphrase, and forked workers must not ask
  * again. One that cannot be had fails again, with its words, where it is
  * used. */
-static void destination_secrets(struct dispatcher *x, const struct destination *d)
+static void destination_secrets(struct dispatcher *x,
+				const struct destination *d)
 {
 	const struct secret *secret;
 	struct outcome ignored;
@@ -285,8 +286,8 @@ static void consider(const struct run *run, struct choice *c,
 
 /* The destination to start next; open: a place is free, else only one that
  * has a place already. */
-static struct destination *choose(struct dispatcher *x, bool open,
-				  struct claim *best)
+static struct destination *choose_next(struct dispatcher *x, bool open,
+				       struct claim *best)
 {
 	struct choice c = { 0 };
 	size_t i;
@@ -335,7 +336,7 @@ static void start_all(struct dispatcher *x)
 		bool open = x->workers < workers_most(x) &&
 			    places_taken(x, clock_now()) < places;
 
-		d = choose(x, open, &claim);
+		d = choose_next(x, open, &claim);
 		if (!d)
 			return;
 		if (!destination_left_alone(x, d) && destination_ready(x, d))
@@ -386,7 +387,7 @@ static void make_way(struct dispatcher *x, int64_t now)
 	struct claim claim;
 	size_t i;
 
-	if (x->workers < workers_most(x) || !choose(x, true, &claim) ||
+	if (x->workers < workers_most(x) || !choose_next(x, true, &claim) ||
 	    claim.late || now - claim.since < PATIENCE_MS)
 		return;
 	for (i = 0; i < x->workers; i++) {

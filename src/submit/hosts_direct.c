@@ -339,7 +339,7 @@ static const char advice[] =
 	"\"default_recipient\", or a route to a relay";
 
 /* A machine's own name is mostly not meant as a mail domain at all. */
-static bool advise(const struct search *s, struct outcome *why)
+static bool advise_on(const struct search *s, struct outcome *why)
 {
 	const struct config *c = s->run->config;
 	const char *domain = s->query->domain, *dot = strrchr(domain, '.');
@@ -528,7 +528,7 @@ static bool by_addresses(struct search *s, struct outcome *why)
 			    "MX record and not",
 			    family == FAMILY_V4 ? "IPv4 " :
 			    family == FAMILY_V6 ? "IPv6 " : "");
-	return advise(s, why);
+	return advise_on(s, why);
 }
 
 bool hosts_by_domain(struct run *run, const struct hosts_query *query,
@@ -547,7 +547,7 @@ bool hosts_by_domain(struct run *run, const struct hosts_query *query,
 	} else if (!exchanges_find(run_dns(run), query->domain, &s.exchanges,
 				   why)) {
 		why->no_network = dns_no_network(run->dns);
-		ok = advise(&s, why);
+		ok = advise_on(&s, why);
 	} else if (kind_has(t->kind, IS_PROXIED) && transport_proxy_dns(t)) {
 		ok = by_names(&s, why);
 	} else {

@@ -70,8 +70,8 @@ static bool from_file(const struct transport *t, const struct token *token,
 
 /* --- getting a token --- */
 
-static bool renew(const struct config *c, const struct transport *t,
-		  const char *bad, struct outcome *why)
+static bool login_renew(const struct config *c, const struct transport *t,
+			const char *bad, struct outcome *why)
 {
 	struct buf more = BUF_SECRET(LOGIN_TEXT_MAX);
 	int64_t ms = clock_earlier(REFRESH_MS, c->general.timeout);
@@ -117,7 +117,7 @@ bool login_token(const struct config *c, const struct transport *t,
 	if (there ? is_hopeless(t, &token, &fault) :
 	    t->oauth_grant != GRANT_CLIENT || fault.exit == EX_CONFIG) {
 		;
-	} else if (renew(c, t, bad, &fault)) {
+	} else if (login_renew(c, t, bad, &fault)) {
 		token_release(&token);
 		done = read_login(c, t, &token, &fault) &&
 		       (from_file(t, &token, NULL, out) ||

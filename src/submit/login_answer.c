@@ -78,9 +78,9 @@ static bool from_issuer(const char *query, const struct login_question *q,
 				    "the issuer");
 }
 
-static enum login_verdict verdict(const char *query,
-				  const struct login_question *q, char **code,
-				  struct outcome *why)
+static enum login_verdict judge_query(const char *query,
+				      const struct login_question *q,
+				      char **code, struct outcome *why)
 {
 	char *error = parameter(query, "error");
 	char *more = parameter(query, "error_description");
@@ -119,7 +119,7 @@ enum login_verdict login_answer(const char *address,
 	query = mem_stringn(start, strcspn(start, "# \r\n"));
 	state = parameter(query, "state");
 	if (state && !strcmp(state, q->state))
-		v = verdict(query, q, code, why);
+		v = judge_query(query, q, code, why);
 	mem_wipe_string(state);
 	mem_wipe_string(query);
 	return v;

@@ -76,7 +76,7 @@ static bool make_request(const struct config *c, const struct transport *t,
 	return good;
 }
 
-static bool failed(int status, const struct buf *answer, struct outcome *why)
+static bool ask_end(int status, const struct buf *answer, struct outcome *why)
 {
 	char *words = pairs_get(buf_text(answer), "words");
 	int exit = status == EX_NOPERM || status == EX_CONFIG ||
@@ -114,7 +114,7 @@ bool login_ask(const struct config *c, const struct transport *t,
 	else if (!child_run(&child, &status, why))
 		outcome_prefix(why, "posthaste-token");
 	else if (status)
-		failed(status, &got, why);
+		ask_end(status, &got, why);
 	else
 		done = true;
 	if (!done)

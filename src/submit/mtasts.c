@@ -200,7 +200,7 @@ static bool is_file_name(const char *domain)
 
 /* Opens the directory, making it if only its last part is missing. What
  * others may write to is no place for a policy. */
-static int open_directory(const char *path, bool create)
+static int cache_directory(const char *path, bool create)
 {
 	struct stat st;
 	int fd;
@@ -227,7 +227,7 @@ static bool cache_read(const char *directory, const char *domain, bool failed,
 		       const char **rest)
 {
 	const size_t n = sizeof(magic) - 1;
-	int dir = is_file_name(domain) ? open_directory(directory, false) : -1;
+	int dir = is_file_name(domain) ? cache_directory(directory, false) : -1;
 	char *file = mem_printf("%s%s", failed ? ".failed." : "", domain);
 	struct outcome ignored;
 	long long when = 0;
@@ -289,7 +289,7 @@ static bool cache_put(const char *directory, const char *domain,
 
 	if (!is_file_name(domain))
 		return false;
-	dir = open_directory(directory, true);
+	dir = cache_directory(directory, true);
 	if (dir < 0) {
 		if (directory && *directory)
 			log_say(LOG_AT_INFO, "MTA-STS: nothing about %s can "

@@ -23,7 +23,8 @@ enum {
 
 /* The first line of text, without its line end. False, with *what saying why,
  * where it is empty or holds a NUL. */
-static bool secret_first_line(const struct buf *text, char **out, const char **what)
+static bool secret_first_line(const struct buf *text, char **out,
+			      const char **what)
 {
 	const char *data = buf_text(text);
 	const char *end = memchr(data, '\n', text->len);
@@ -169,7 +170,8 @@ static bool netrc_skip(struct netrc *n)
 }
 
 /* The words of one entry up to the next. */
-static void netrc_entry(struct netrc *n, const char *login, bool wanted, char **out)
+static void netrc_entry(struct netrc *n, const char *login, bool wanted,
+			char **out)
 {
 	char *password = NULL;
 	const char *before = n->next;
@@ -301,7 +303,7 @@ void secret_prompt(const char *question, char **out)
 }
 
 /* As far as it is needed to have a line, or to know that there is none. */
-static bool read_input(struct buf *text)
+static bool read_typed(struct buf *text)
 {
 	char *room;
 	ssize_t n;
@@ -332,7 +334,7 @@ bool secret_ask(const char *question, char **out, struct outcome *why)
 		return *out || outcome_fail(why, STAGE_LOCAL, EX_NOINPUT,
 					    "no password was typed");
 	}
-	done = (read_input(&text) && secret_first_line(&text, out, &what)) ||
+	done = (read_typed(&text) && secret_first_line(&text, out, &what)) ||
 	       outcome_fail(why, STAGE_LOCAL, EX_NOINPUT, "no password: the "
 			    "first line of standard input %s",
 			    text.full ? "is too long" : what);

@@ -73,7 +73,7 @@ static bool challenge(struct auth *a, struct outcome *why)
 
 /* A refusal, with what can be told about its cause: the server's word within
  * the mechanism, as fit to be shown as its reply, or who tried to log in. */
-static bool refusal(struct auth *a, unsigned round, struct outcome *why)
+static bool auth_refusal(struct auth *a, unsigned round, struct outcome *why)
 {
 	const struct session_params *p = a->s->params;
 	const char *text = sasl_server_words(a->sasl);
@@ -103,7 +103,7 @@ static bool refusal(struct auth *a, unsigned round, struct outcome *why)
 	return false;
 }
 
-static bool converse(struct auth *a, struct outcome *why)
+static bool auth_converse(struct auth *a, struct outcome *why)
 {
 	const bool first = sasl_client_first(a->sasl);
 	struct session *s = a->s;
@@ -126,7 +126,7 @@ static bool converse(struct auth *a, struct outcome *why)
 		if (!session_reply(s, STAGE_AUTH, why))
 			return false;
 		if (s->reply.code != 334 && s->reply.code != 235)
-			return refusal(a, round, why);
+			return auth_refusal(a, round, why);
 		if (s->reply.code == 235 && sasl_complete(a->sasl))
 			return true;
 		if (s->reply.code == 235) {
@@ -146,7 +146,7 @@ static bool converse(struct auth *a, struct outcome *why)
 }
 
 /* One exchange of one mechanism from AUTH to its answer. */
-static bool exchange(struct auth *a, struct outcome *why)
+static bool auth_exchange(struct auth *a, struct outcome *why)
 {
 	const struct session_params *p = a->s->params;
 	const struct sasl_params params = {
@@ -162,7 +162,7 @@ static bool exchange(struct auth *a, struct outcome *why)
 	a->answer = BUF_SECRET(256 * 1024);
 	if (!sasl_start(&params, &a->sasl, why))
 		return false;
-	done = converse(a, why);
+	done = auth_converse(a, why);
 	if (done) {
 		a->s->facts.mechanism = a->mechanism;
 		a->s->facts.authenticated = true;
@@ -198,8 +198,10 @@ static void gather_facts(struct auth *a, struct auth_facts *f)
 					    p->host);
 }
 
-static const char *choose(const struct session *s, const struct list *offered,
-			  const struct auth_facts *facts, struct outcome *why)
+static const char *auth_pick(const struct session *s,
+			     const struct list *offered,
+			     const struct auth_facts *facts,
+			     struct outcome *why)
 {
 	static const struct list none;
 	const struct list *configured = s->params->mechanisms;
@@ -217,7 +219,7 @@ static bool with_fresh_token(struct auth *a, struct outcome *why)
 	a->token = p->renew_token ? p->renew_token(p->context, &none) : NULL;
 	mask_add_secret(&a->s->secrets, a->token);
 	if (a->token)
-		return exchange(a, why);
+		return auth_exchange(a, why);
 	/* of a login: whether it is refused, or its issuer away for now */
 	if (none.stage != STAGE_AUTH)
 		return false;
@@ -238,7 +240,7 @@ static bool authenticate(struct auth *a, const struct auth_facts *facts,
 	for (;;) {
 		next = refused ? policy_second_mechanism(refused, &a->offered,
 				a->s->params->mechanisms, facts) :
-			choose(a->s, &a->offered, facts, &none);
+			auth_pick(a->s, &a->offered, facts, &none);
 		if (!next) {
 			/* the refusal says more than that none is left */
 			if (!a->mechanism)
@@ -246,7 +248,7 @@ static bool authenticate(struct auth *a, const struct auth_facts *facts,
 			return false;
 		}
 		a->mechanism = next;
-		if (exchange(a, why))
+		if (auth_exchange(a, why))
 			return true;
 		if (!a->refused || a->s->broken)
 			return false;
@@ -274,7 +276,7 @@ const char *session_mechanism(struct session *s)
 	if (!facts.password && !facts.token && !facts.certificate &&
 	    !facts.ticket)
 		facts.username = facts.password = true;
-	return choose(s, &s->facts.features.mechanisms, &facts, &ignored);
+	return auth_pick(s, &s->facts.features.mechanisms, &facts, &ignored);
 }
 
 bool session_authenticate(struct session *s, struct outcome *why)

@@ -235,7 +235,7 @@ static bool on_chunk(struct transaction *t, struct outcome *why)
 	return true;
 }
 
-static bool read_answer(struct transaction *t, size_t i, struct outcome *why)
+static bool read_step(struct transaction *t, size_t i, struct outcome *why)
 {
 	struct session *s = t->s;
 	const struct reply *reply = &s->reply;
@@ -299,7 +299,7 @@ static bool negotiate(struct transaction *t, struct outcome *why)
 			return false;
 		}
 		for (; answered < sent; answered++)
-			if (!read_answer(t, answered, why))
+			if (!read_step(t, answered, why))
 				return false;
 	}
 	return true;

@@ -2,8 +2,8 @@
 /*
  * A process that serves a share of a destination: the straight line stays
  * straight, and a crash stays small. Outcomes come back by a line, a fixed
- * record for recipients that have the same, successes at once; the other way goes one byte, which asks it
- * to stop after the message in hand.
+ * record for recipients that have the same, successes at once; the other way
+ * goes one byte, which asks it to stop after the message in hand.
  */
 #include <errno.h>
 #include <poll.h>
@@ -322,7 +322,7 @@ static void fail_unrecorded(const struct worker *w, const struct run *run,
 /* It has ended: what it recorded stands in the journal, synced if it ended
  * well. Else the journal is read again, and made up for here and now, lest
  * another worker that has the same entry and ends well vouch for both. */
-static void take_over(struct part *p, int status)
+static void take_journal(struct part *p, int status)
 {
 	struct entry *e = p->job->entry;
 	struct outcome why;
@@ -354,7 +354,7 @@ static void worker_over(struct worker *w, const struct run *run)
 		if (p->untried)
 			continue;
 		if (p->job->entry) {
-			take_over(p, status);
+			take_journal(p, status);
 			continue;
 		}
 		/* without a journal nobody but us can tell that a dead worker
