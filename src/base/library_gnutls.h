@@ -193,9 +193,8 @@ const struct gnutls_calls *gnutls_calls(void);
 #define gnutls_x509_trust_list_deinit gnutls_calls()->gnutls_x509_trust_list_deinit
 #define gnutls_x509_trust_list_init gnutls_calls()->gnutls_x509_trust_list_init
 #define gnutls_x509_trust_list_verify_crt2 gnutls_calls()->gnutls_x509_trust_list_verify_crt2
-/* a variable of the library, and a macro of its header around that */
+/* a variable of the library; its argument is looked at once */
 #undef gnutls_free
-#define gnutls_free(p) \
-	((*gnutls_calls()->gnutls_free)((void *)(p)), (p) = NULL)
+#define gnutls_free (*gnutls_calls()->gnutls_free)
 
 #endif
