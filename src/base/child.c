@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/kernel.h"
+#include "base/log.h"
 #include "base/process.h"
 
 enum { LOOK_MS = 20, BLOCK = 16 * 1024, DRAIN_READS = 256 };
@@ -67,6 +68,7 @@ static _Noreturn void child_begin(const struct running *r,
 			process_leave(EX_OSERR);
 	if (!c->may_gain_rights && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		process_leave(EX_OSERR);
+	log_forget();
 	kernel_close_from(STDERR_FILENO + 1);
 	if (!c->argv)
 		process_leave(c->call(c->context));

@@ -169,6 +169,17 @@ void log_open(const struct log_settings *settings)
 	}
 }
 
+void log_forget(void)
+{
+	closelog();
+	sink.opened = false;
+	if (!sink.own)
+		return;
+	close(sink.fd);
+	sink.own = false;
+	sink_system();
+}
+
 const char *log_fault(void)
 {
 	return sink.fault[0] ? sink.fault : NULL;

@@ -37,6 +37,10 @@ struct log_field {
  * too (a container's). A file is only opened
  * where no third user could put another in its place. */
 void log_open(const struct log_settings *settings);
+/* Before a child closes descriptors whose numbers it does not know: the log's
+ * is let go of, or what is opened under that number next would be taken for
+ * it. Lines that follow go to syslog until log_open. */
+void log_forget(void);
 /* Why the file of the last log_open is not written; NULL: it is, or there is
  * none. */
 const char *log_fault(void);

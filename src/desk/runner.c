@@ -623,6 +623,7 @@ void runner_detach(const struct desk *d)
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
 	dup2(null, STDERR_FILENO);
+	log_forget();
 	kernel_close_from(STDERR_FILENO + 1);
 	if (chdir("/"))
 		process_leave(EX_OSERR);
