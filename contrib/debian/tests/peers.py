@@ -32,7 +32,7 @@ postfix postfix/root_address string {ADMIN}
          "postconf -e smtp_sasl_auth_enable=yes "
          "smtp_sasl_password_maps=hash:/etc/postfix/sasl_passwd "
          "smtp_sasl_security_options=noanonymous "
-         "smtp_tls_security_level=encrypt mydestination=localhost",
+         "smtp_tls_security_level=encrypt",
          "newaliases", "systemctl restart postfix"]),
     "msmtp": (["msmtp-mta"], "", {"/etc/msmtprc": f"""
 defaults
@@ -109,7 +109,7 @@ MESSAGES = [
      " b@example.net\nSubject: %s\n\nx\n"),
     ("root", ["-i", "a@example.net"], "Subject: %s\n\n.\nafter a dot\n"),
     ("root", ["-i", "a@example.net"], "Subject: %s\n\n..two\n.one\n"),
-    ("root", ["-i", "-r", "shop@example.org", "a@example.net"],
+    ("root", ["-i", "-fshop@example.org", "a@example.net"],
      "Subject: %s\n\nx\n"),
     ("alice", ["-i", "a@example.net"], "Subject: %s\n\nx\n"),
     ("alice", ["-i", "root"], "Subject: %s\n\nx\n"),
