@@ -141,7 +141,7 @@ static void take_terminal_back(const struct running *r)
 
 /* From now on a signal that would end us waits until the child has ended:
  * added to mask, which is to be set before one can arrive. */
-static void hold_signals(struct running *r, sigset_t *mask)
+static void child_hold_signals(struct running *r, sigset_t *mask)
 {
 	static const int ends[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
 	struct sigaction now;
@@ -187,7 +187,7 @@ static bool child_start(struct running *r, struct outcome *why)
 		setpgid(r->pid, r->pid);
 		lend_terminal(r);
 		if (r->c->alone)
-			hold_signals(r, &mask);
+			child_hold_signals(r, &mask);
 	}
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 	if (r->pid < 0)

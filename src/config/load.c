@@ -46,7 +46,7 @@ static bool is_same_file(const char *a, const char *b)
 	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-static bool find_file(const struct config_place *place, struct config *c)
+static bool find_config(const struct config_place *place, struct config *c)
 {
 	char *own = user_place("XDG_CONFIG_HOME", ".config",
 			       "posthaste.conf");
@@ -168,7 +168,7 @@ bool config_load(const struct config_place *place, struct config *config,
 	apply_fallbacks(config);
 	/* what is in the file is obeyed, commands too: it has to be root's or
 	 * the caller's, and nobody else's to write */
-	if (!find_file(place, config))
+	if (!find_config(place, config))
 		in_environment = read_environment(place, config);
 	else if (file_read(config->path, FILE_TRUSTED, &text, &facts, &fault))
 		config_read(config, text.data, text.len);

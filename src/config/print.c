@@ -135,7 +135,7 @@ void config_print(const struct config *c, struct buf *out)
 	}
 }
 
-static void json_value(const struct config_key *key, const void *field,
+static void print_json(const struct config_key *key, const void *field,
 		       struct json *j)
 {
 	const struct list *l = field;
@@ -173,7 +173,7 @@ static void json_section(const struct config *c, enum section section,
 	json_object(j, title);
 	for (i = 0; (key = key_at(i)); i++)
 		if (key->section == section && is_shown(c, key, index))
-			json_value(key, field_of(c, key, index), j);
+			print_json(key, field_of(c, key, index), j);
 	json_end(j);
 	free(title);
 }

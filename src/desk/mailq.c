@@ -36,16 +36,6 @@ static bool is_waiting(const struct entry *e)
 	return false;
 }
 
-static bool is_active(const struct entry *e)
-{
-	size_t i;
-
-	for (i = 0; i < e->envelope.n; i++)
-		if (e->progress[i].begun)
-			return true;
-	return false;
-}
-
 /* Prints what was gathered, once it is a piece. */
 static bool listing_out(struct listing *l, size_t least,
 			bool in_words)
@@ -102,15 +92,18 @@ static bool entry_text(const struct entry *e, void *context)
 	struct listing *l = context;
 	char arrival[DESK_STAMP], when[DESK_WHEN], words[1200];
 	char id[QUEUE_ID_SIZE + 1];
+	bool active = false;
 	size_t i;
 
 	if (!is_waiting(e))
 		return true;
 	desk_stamp(e->queued, arrival);
 	desk_when(e, when);
+	for (i = 0; i < e->envelope.n; i++)
+		active = active || e->progress[i].begun;
 	/* as Postfix marks them: held, being worked on */
 	snprintf(id, sizeof(id), "%s%s", e->id, e->held ? "!" :
-		 is_active(e) ? "*" : "");
+		 active ? "*" : "");
 	buf_addf(&l->out, "%-17s %8lld %s  %s\n", id, (long long)e->size,
 		 arrival, *e->envelope.sender ? e->envelope.sender :
 		 "MAILER-DAEMON");

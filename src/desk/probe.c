@@ -217,8 +217,8 @@ static void list_line(struct probe *p, const char *name, const struct list *l)
 }
 
 /* A word that is good news or bad, in colour where that is welcome. */
-static void verdict(struct probe *p, const char *name, const char *value,
-		    bool good)
+static void probe_verdict(struct probe *p, const char *name, const char *value,
+			  bool good)
 {
 	buf_addf(&p->out, desk_colour() ? good ? "%-*s\x1b[32m%s\x1b[0m\n" :
 		 "%-*s\x1b[31m%s\x1b[0m\n" : "%-*s%s\n", INDENT, name,
@@ -234,8 +234,8 @@ static void show_tls(struct probe *p, const struct tls_facts *f)
 		snprintf(words, sizeof(words), "%s%s%s", f->version,
 			 f->cipher[0] ? " " : "", f->cipher);
 		line(p, "TLS", words);
-		verdict(p, "verified", f->verified ? "yes" : "no",
-			f->verified);
+		probe_verdict(p, "verified", f->verified ? "yes" : "no",
+			      f->verified);
 	} else if (p->link.session) {
 		line(p, "TLS", "none");
 	}
@@ -287,10 +287,10 @@ static void show_text(struct probe *p)
 	list_line(p, "mechanisms", &can->mechanisms);
 	line(p, "would use", would_use(p));
 	if (p->link.session)
-		verdict(p, "authenticated", f->authenticated ? "yes" :
-			p->link.params.authenticate ? "no" :
-			"no (no credentials are set)", f->authenticated ||
-			!p->link.params.authenticate);
+		probe_verdict(p, "authenticated", f->authenticated ? "yes" :
+			      p->link.params.authenticate ? "no" :
+			      "no (no credentials are set)", f->authenticated ||
+			      !p->link.params.authenticate);
 }
 
 bool desk_probe_transport(const struct desk *d, const struct transport *t,

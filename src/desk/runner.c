@@ -189,7 +189,7 @@ static unsigned class_of(size_t memory)
 }
 
 /* What is due and was not tried by this run, user by user. */
-static bool look(struct runner *r, struct outcome *why)
+static bool look_for_due(struct runner *r, struct outcome *why)
 {
 	struct list names = { 0 };
 	struct glance g;
@@ -451,7 +451,7 @@ static bool look_again(struct runner *r, struct watchman *w, bool at_once,
 	w->state = now;
 	r->settler.reported = false;
 	queue_waken(r->q, false);
-	if (!look(r, why))
+	if (!look_for_due(r, why))
 		return false;
 	w->next = clock_now() + LOOK_MS / 2 + 20 * (clock_now() - begun);
 	/* what came in the same tick of the file system's clock */
@@ -492,7 +492,7 @@ static bool work_off(struct runner *r, struct outcome *why)
 {
 	int64_t longest = clock_in(LONGEST_MS);
 	struct watchman w = { 0 };
-	bool done = look(r, why);
+	bool done = look_for_due(r, why);
 
 	while (done) {
 		take_all(r);

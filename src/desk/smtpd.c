@@ -320,14 +320,19 @@ static bool answer_message(struct client *c, const struct acceptance *a,
 
 /* --- the message --- */
 
-/* Reads up to the end that the client was told of. False: it never came. */
-static bool read_data(struct session *s, struct message_reader *reader)
+static bool read_message(struct session *s, struct message **m)
 {
+	struct message_limits limits = desk_limits(s->desk);
+	char *out = mem_resize(NULL, UNSTUFFED_MAX(CLIENT_INPUT), 1);
 	struct unstuffer u = { .crlf = s->crlf };
 	struct client *c = &s->client;
-	char *out = mem_resize(NULL, UNSTUFFED_MAX(CLIENT_INPUT), 1);
+	struct message_reader *reader;
+	struct outcome why;
 	size_t len;
 
+	limits.dot_ends = false;
+	reader = message_begin(&limits);
+	/* up to the end that the client was told of */
 	while (!u.ended && client_fill(c)) {
 		c->at += unstuff(&u, c->input + c->at, c->n - c->at, out,
 				 &len);
@@ -335,18 +340,7 @@ static bool read_data(struct session *s, struct message_reader *reader)
 		message_feed(reader, out, len);
 	}
 	free(out);
-	return u.ended;
-}
-
-static bool read_message(struct session *s, struct message **m)
-{
-	struct message_limits limits = desk_limits(s->desk);
-	struct message_reader *reader;
-	struct outcome why;
-
-	limits.dot_ends = false;
-	reader = message_begin(&limits);
-	if (!read_data(s, reader)) {
+	if (!u.ended) {
 		message_abandon(reader);
 		outcome_fail(&why, STAGE_LOCAL, EX_IOERR,
 			     "the input ended within a message");

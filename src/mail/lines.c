@@ -192,7 +192,7 @@ static bool hold_crs(struct normaliser *s)
 	return true;
 }
 
-static size_t take_name(struct normaliser *s, char c)
+static size_t take_field_name(struct normaliser *s, char c)
 {
 	if (c == '\r') {
 		s->crs++;
@@ -309,7 +309,7 @@ static size_t take_piece(struct normaliser *s, const char *in, size_t n)
 	case NORMAL_MARK:
 		return take_mark(s, *in);
 	case NORMAL_NAME:
-		return take_name(s, *in);
+		return take_field_name(s, *in);
 	case NORMAL_SKIP:
 		lf = memchr(in, '\n', n);
 		if (!lf)

@@ -256,7 +256,7 @@ static bool is_edge(const struct view *v, size_t i)
 	       !is_word(v->folded[i]) || !is_word(v->folded[i - 1]);
 }
 
-static bool is_there(const struct view *v, size_t i, const char *s, size_t n)
+static bool mask_is_at(const struct view *v, size_t i, const char *s, size_t n)
 {
 	return n <= v->n - i && !memcmp(v->folded + i, s, n);
 }
@@ -273,7 +273,7 @@ static void find_short(struct view *v, const char *needle, size_t n)
 	size_t i;
 
 	for (i = 0; i < v->n; i++)
-		if (is_there(v, i, needle, n) &&
+		if (mask_is_at(v, i, needle, n) &&
 		    (n >= EDGE ||
 		     (is_edge(v, i) && is_edge(v, i + n) &&
 		      (!i || v->folded[i - 1] != '.') &&
@@ -291,8 +291,8 @@ static void find_ends(struct view *v, const char *needle, size_t n)
 			continue;
 		for (len = EDGE; len < PIECE; len++)
 			if (is_edge(v, i + len) &&
-			    (is_there(v, i, needle, len) ||
-			     is_there(v, i, needle + n - len, len)))
+			    (mask_is_at(v, i, needle, len) ||
+			     mask_is_at(v, i, needle + n - len, len)))
 				hit(v, i, len);
 	}
 }

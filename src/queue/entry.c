@@ -309,8 +309,8 @@ bool entry_own(struct entry *e, struct outcome *why)
 }
 
 /* An entry that was read and locked is made fit for work. */
-static bool prepare(struct queue *q, struct entry *e, int64_t torn,
-		    int64_t size, struct outcome *why)
+static bool entry_prepare(struct queue *q, struct entry *e, int64_t torn,
+			  int64_t size, struct outcome *why)
 {
 	if (cause_unsettled(q, e))
 		return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
@@ -349,7 +349,7 @@ bool queue_take(struct queue *q, const char *name, struct entry **out,
 		free(e);
 		return false;
 	}
-	if (!prepare(q, e, torn, st.st_size, why)) {
+	if (!entry_prepare(q, e, torn, st.st_size, why)) {
 		entry_release(e);
 		return false;
 	}

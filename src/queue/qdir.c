@@ -25,7 +25,7 @@ enum { OPEN_DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
 /* O_NONBLOCK: a FIFO that somebody put here must not stop us. */
 enum { OPEN_FILE = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC };
 
-static bool failed(struct outcome *why, int exit, const char *what)
+static bool qdir_failed(struct outcome *why, int exit, const char *what)
 {
 	return outcome_fail(why, STAGE_LOCAL, exit, "queue: %s: %s", what,
 			    strerror(errno));
@@ -69,11 +69,11 @@ bool qdir_open(const char *directory, bool create, struct qdir *s,
 	    !open_part(s, "mess", create, &made, &s->mess) ||
 	    !open_part(s, "corrupt", create, &made, &s->corrupt) ||
 	    fstat(s->mess, &mess) < 0)
-		return failed(why, errno == EACCES || errno == EPERM ?
-			      EX_NOPERM : EX_CANTCREAT, directory);
+		return qdir_failed(why, errno == EACCES || errno == EPERM ?
+				   EX_NOPERM : EX_CANTCREAT, directory);
 	/* a new directory's own name must be as durable as what it holds */
 	if (create && made && syncfs(s->root) < 0)
-		return failed(why, EX_CANTCREAT, directory);
+		return qdir_failed(why, EX_CANTCREAT, directory);
 	s->owner = root.st_uid;
 	s->mode = mess.st_mode & S_IWGRP ? 0660 : 0600;
 	return true;
@@ -147,9 +147,9 @@ bool qdir_begin(struct qdir *s, const char *id, struct qdir_writer *w,
 		w->fd = -1;
 	}
 	if (w->fd < 0)
-		return failed(why, EX_CANTCREAT, "cannot create an entry");
+		return qdir_failed(why, EX_CANTCREAT, "cannot create an entry");
 	if ((st.st_mode & ALLPERMS) != s->mode && fchmod(w->fd, s->mode) < 0) {
-		failed(why, EX_CANTCREAT, "cannot create an entry");
+		qdir_failed(why, EX_CANTCREAT, "cannot create an entry");
 		qdir_abandon(w);
 		return false;
 	}
@@ -161,7 +161,7 @@ static bool writer_put(struct qdir_writer *w, const char *data, size_t n,
 {
 	if (file_write_all(w->fd, data, n))
 		return true;
-	failed(why, write_exit(), "cannot write an entry");
+	qdir_failed(why, write_exit(), "cannot write an entry");
 	qdir_abandon(w);
 	return false;
 }
@@ -237,7 +237,7 @@ static bool writer_sync(struct qdir_writer *w, struct outcome *why)
 		return false;
 	}
 	if (fsync(w->fd) < 0 || fstat(w->fd, &st) < 0) {
-		failed(why, write_exit(), "cannot sync an entry");
+		qdir_failed(why, write_exit(), "cannot sync an entry");
 		qdir_abandon(w);
 		return false;
 	}
@@ -270,12 +270,12 @@ bool qdir_commit(struct qdir_writer *w, const char *name,
 	if (!writer_sync(w, why))
 		return false;
 	if (rename_new(s->tmp, w->id, s->mess, name) < 0) {
-		failed(why, EX_CANTCREAT, "cannot name an entry");
+		qdir_failed(why, EX_CANTCREAT, "cannot name an entry");
 		qdir_abandon(w);
 		return false;
 	}
 	if (!sync_directories(s)) {
-		failed(why, write_exit(), "cannot sync the directory");
+		qdir_failed(why, write_exit(), "cannot sync the directory");
 		/* still locked, so nobody has begun with it */
 		unlinkat(s->mess, name, 0);
 		writer_close(w);
@@ -292,14 +292,14 @@ bool qdir_replace(struct qdir_writer *w, const char *name,
 	struct qdir *s = w->dir;
 
 	if (fcntl(w->fd, F_SETFL, O_APPEND | O_NONBLOCK) < 0) {
-		failed(why, EX_IOERR, "cannot rewrite an entry");
+		qdir_failed(why, EX_IOERR, "cannot rewrite an entry");
 		qdir_abandon(w);
 		return false;
 	}
 	if (!writer_sync(w, why))
 		return false;
 	if (renameat(s->tmp, w->id, s->mess, name) < 0) {
-		failed(why, write_exit(), "cannot rewrite an entry");
+		qdir_failed(why, write_exit(), "cannot rewrite an entry");
 		qdir_abandon(w);
 		return false;
 	}
@@ -310,7 +310,7 @@ bool qdir_replace(struct qdir_writer *w, const char *name,
 bool qdir_sync(struct qdir *s, struct outcome *why)
 {
 	return sync_directories(s) ||
-	       failed(why, write_exit(), "cannot sync the directory");
+	       qdir_failed(why, write_exit(), "cannot sync the directory");
 }
 
 void qdir_abandon(struct qdir_writer *w)
@@ -344,13 +344,13 @@ bool qdir_names(struct qdir *s, struct list *names, struct outcome *why)
 	DIR *dir = read_directory(s->mess);
 
 	if (!dir)
-		return failed(why, errno == EACCES ? EX_NOPERM : EX_IOERR,
-			      "cannot read the directory");
+		return qdir_failed(why, errno == EACCES ? EX_NOPERM : EX_IOERR,
+				   "cannot read the directory");
 	while (errno = 0, (d = readdir(dir)))
 		if (text_read_name(d->d_name, id, &next, &held))
 			list_add(names, d->d_name);
 	if (errno) {
-		failed(why, EX_IOERR, "cannot read the directory");
+		qdir_failed(why, EX_IOERR, "cannot read the directory");
 		closedir(dir);
 		return false;
 	}
@@ -399,10 +399,10 @@ static bool open_entry(struct qdir *s, const char *name, int flags, int *fd,
 		return outcome_fail(why, STAGE_LOCAL, EX_NOINPUT,
 				    "%s: no such entry", name);
 	if (*fd < 0 && (errno == EACCES || errno == EPERM))
-		return failed(why, EX_NOPERM, name);
+		return qdir_failed(why, EX_NOPERM, name);
 	if (*fd < 0 && errno != ELOOP && errno != EISDIR && errno != ENXIO &&
 	    errno != ENODEV)
-		return failed(why, EX_IOERR, name);
+		return qdir_failed(why, EX_IOERR, name);
 	if (*fd >= 0 && fstat(*fd, st) == 0 && S_ISREG(st->st_mode) &&
 	    st->st_nlink <= 1)
 		return true;
@@ -430,7 +430,7 @@ bool qdir_lock(struct qdir *s, const char *name, int *fd, struct stat *st,
 				     "%.*s: is being delivered",
 				     (int)strcspn(name, ","), name);
 		else
-			failed(why, EX_IOERR, name);
+			qdir_failed(why, EX_IOERR, name);
 	} else if (is_at(s->mess, name, *fd, st)) {
 		return true;
 	} else {
@@ -510,7 +510,7 @@ bool qdir_append(int fd, const char *data, size_t n, struct outcome *why)
 		log_say(LOG_AT_ERROR, "queue: cannot cut the journal: %s",
 			strerror(errno));
 	errno = error;
-	return failed(why, EX_IOERR, "cannot write the journal");
+	return qdir_failed(why, EX_IOERR, "cannot write the journal");
 }
 
 bool qdir_cut_torn(int fd)
@@ -538,12 +538,12 @@ bool qdir_reserve(int fd, size_t n, struct outcome *why)
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
-		return failed(why, EX_IOERR, "cannot reserve room");
+		return qdir_failed(why, EX_IOERR, "cannot reserve room");
 	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, st.st_size, (off_t)n) == 0 ||
 	    errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL)
 		return true;
-	return failed(why, write_exit(),
-		      "cannot reserve room for the journal");
+	return qdir_failed(why, write_exit(),
+			   "cannot reserve room for the journal");
 }
 
 bool qdir_rename(struct qdir *s, const char *from, const char *to,
@@ -551,9 +551,9 @@ bool qdir_rename(struct qdir *s, const char *from, const char *to,
 {
 	if (strcmp(from, to) != 0 &&
 	    rename_new(s->mess, from, s->mess, to) < 0)
-		return failed(why, EX_IOERR, "cannot rename an entry");
+		return qdir_failed(why, EX_IOERR, "cannot rename an entry");
 	if (sync && fsync(s->mess) < 0)
-		return failed(why, EX_IOERR, "cannot sync the directory");
+		return qdir_failed(why, EX_IOERR, "cannot sync the directory");
 	if (sync)
 		qdir_waken(s);
 	return true;
@@ -563,9 +563,9 @@ bool qdir_unlink(struct qdir *s, const char *name, bool sync,
 		  struct outcome *why)
 {
 	if (unlinkat(s->mess, name, 0) < 0 && errno != ENOENT)
-		return failed(why, EX_IOERR, "cannot remove an entry");
+		return qdir_failed(why, EX_IOERR, "cannot remove an entry");
 	if (sync && fsync(s->mess) < 0)
-		return failed(why, EX_IOERR, "cannot sync the directory");
+		return qdir_failed(why, EX_IOERR, "cannot sync the directory");
 	return true;
 }
 

@@ -34,7 +34,7 @@ static bool read_number(const char *text, int64_t most, int64_t *value)
 }
 
 /* What the caller has to give now; 0 or less: nothing more comes. */
-static ssize_t read_input(struct drop_caller *c, char *data, size_t n,
+static ssize_t drop_input(struct drop_caller *c, char *data, size_t n,
 			  int64_t deadline)
 {
 	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
@@ -67,7 +67,7 @@ static bool read_intro(struct drop_caller *c, int64_t deadline, int64_t *total,
 	bool whole = false;
 
 	while (!whole && n < sizeof(line) &&
-	       read_input(c, &line[n], 1, deadline) == 1)
+	       drop_input(c, &line[n], 1, deadline) == 1)
 		whole = line[n++] == '\n';
 	if (whole)
 		line[n - 1] = '\0';
@@ -115,7 +115,7 @@ static bool copy(struct drop_caller *c, struct qdir_writer *w,
 	ssize_t n;
 
 	while (total > 0) {
-		n = read_input(c, block, total < BLOCK ? (size_t)total :
+		n = drop_input(c, block, total < BLOCK ? (size_t)total :
 			       BLOCK, deadline);
 		if (n <= 0) {
 			qdir_abandon(w);
