@@ -216,8 +216,9 @@ bool tls_trust(struct tls *t, const struct tls_chain *c, bool all,
 		done = search_own(&s, p->ca_file, why);
 	else
 		t->no_authorities = !search_system(&s);
-	while (s.names)
-		gnutls_free(s.name[--s.names].data);
+	/* a macro, which reads what it is given twice */
+	for (i = 0; i < s.names; i++)
+		gnutls_free(s.name[i].data);
 	free(s.der);
 	if (done && p->crl_file)
 		n = gnutls_x509_trust_list_add_trust_file(
