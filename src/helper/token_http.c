@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/outcome.h"
+#include "helper/certificate.h"
 #include "wire/dns.h"
 #include "wire/lookup.h"
 
@@ -177,6 +178,7 @@ static void http_prepare(struct http *h, CURL *c, const char *url)
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
+	curl_easy_setopt(c, CURLOPT_CERTINFO, 1L);
 	curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(c, CURLOPT_USERAGENT, "posthaste");
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take_data);
@@ -222,6 +224,7 @@ static bool perform(struct http *h, const struct place *p,
 		    struct curl_slist *headers)
 {
 	struct curl_slist *addresses = resolve(h, p);
+	struct net_address numeric;
 	CURLcode rc;
 
 	curl_easy_setopt(h->curl, CURLOPT_RESOLVE, addresses);
@@ -232,6 +235,13 @@ static bool perform(struct http *h, const struct place *p,
 	if (rc) {
 		snprintf(h->words, sizeof(h->words), "%.100s: %s", p->host,
 			 meaning(h, rc));
+		return false;
+	}
+	if (!net_address_parse(p->host, 0, &numeric) &&
+	    !certificate_names_hosts(h->curl)) {
+		buf_reset(&h->body);
+		snprintf(h->words, sizeof(h->words), "%.100s: its certificate "
+			 "names no host", p->host);
 		return false;
 	}
 	curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &h->status);
