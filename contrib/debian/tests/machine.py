@@ -191,6 +191,10 @@ def install_posthaste():
 DIFFERENT = {
     ("", "name"): "a name that is added: -F, else the user's full name",
     ("dma", "address"): "dma leaves an address without a domain",
+    ("dma", "to"): "dma passes over recipients on a folded line",
+    ("msmtp", "address"): "msmtp leaves an address without a domain",
+    ("postfix", "to"): "with a relay's mail name that is not among its "
+                       "mydestination, Postfix has no alias for root",
     ("dma", "parts"): "dma has a message for each recipient",
 }
 FIELDS = ["sender", "to", "port", "tls", "user", "address", "name", "lines",
