@@ -102,7 +102,7 @@ static void test_reply(void **state)
 		/* about the session or the login, not about the mail */
 		{ { STAGE_AUTH, .code = 535, .status = "5.7.8" }, false, 554,
 		  "5.0.0" },
-		{ { STAGE_HELLO, .code = 554, .status = "5.7.1" }, false,
+		{ { STAGE_HELLO, .code = 550, .status = "5.7.1" }, false,
 		  554, "5.0.0" },
 		{ { STAGE_CONNECT, .code = 0, .status = "" }, true, 451,
 		  "4.0.0" },
