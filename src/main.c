@@ -72,6 +72,7 @@ static const struct {
 	[COMMAND_NEWALIASES] = { newaliases, CONFIG_IGNORED },
 	[COMMAND_RUN] = { desk_run, CONFIG_NEEDED },
 	[COMMAND_CHECK] = { desk_check, CONFIG_READ },
+	[COMMAND_HEALTH] = { desk_health, CONFIG_READ },
 	[COMMAND_EXPLAIN] = { desk_explain, CONFIG_NEEDED },
 	[COMMAND_PROBE] = { desk_probe, CONFIG_NEEDED },
 	[COMMAND_DNSCHECK] = { desk_dnscheck, CONFIG_NEEDED },

@@ -5,7 +5,7 @@
 
 _posthaste_plain='
 	-t --read-recipients -i -oi --read-envelope-from -bm -bs --require-tls --dry-run -v -odi -odb -odq -odd
-	-bp --check --explain -bv --json --yes --systemd-creds -bi -I --help --version'
+	-bp --check --health --metrics --explain -bv --json --yes --systemd-creds -bi -I --help --version'
 _posthaste_valued='
 	-f -r -F -B -a --account --transport -N -R -V -q --show --hold
 	--release --remove --retry --probe --dnscheck --configure --login

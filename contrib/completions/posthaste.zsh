@@ -59,6 +59,8 @@ _arguments -S -A '-*' \
 	'--remove=[remove an entry, unsent]:entry: _posthaste_ids' \
 	'--retry=[make an entry due]:entry: _posthaste_ids' \
 	'--check[print the configuration as in effect, and its faults]' \
+	'--health[say what monitoring wants to know]' \
+	'--metrics[with --health: for Prometheus]' \
 	'--explain[say by which way mail would go]' \
 	'-bv[the same as --explain]' \
 	'--probe[connect, and say what is found]::transport or address: _posthaste_sections transport' \

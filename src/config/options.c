@@ -221,6 +221,7 @@ static bool is_report(const struct options *o)
 	switch (o->command) {
 	case COMMAND_LIST:
 	case COMMAND_CHECK:
+	case COMMAND_HEALTH:
 	case COMMAND_EXPLAIN:
 	case COMMAND_PROBE:
 	case COMMAND_DNSCHECK:
@@ -249,6 +250,8 @@ static void check_combination(struct parse *p)
 		misuse(p, "-t cannot go together with %s", chosen);
 	if (o->dry_run && o->command != COMMAND_SEND)
 		misuse(p, "--dry-run cannot go together with %s", chosen);
+	if (o->metrics && o->command != COMMAND_HEALTH)
+		misuse(p, "--metrics goes together with --health");
 	if (o->yes && o->command != COMMAND_SETUP)
 		misuse(p, "--yes goes together with --setup");
 	if (o->systemd_creds && o->command != COMMAND_STORE_PASSWORD)

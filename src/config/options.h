@@ -21,6 +21,7 @@ enum command {
 	COMMAND_NEWALIASES, /* -bi, -I, newaliases */
 	COMMAND_RUN,        /* -q... */
 	COMMAND_CHECK,
+	COMMAND_HEALTH,
 	COMMAND_EXPLAIN,    /* also -bv */
 	COMMAND_PROBE,
 	COMMAND_DNSCHECK,
@@ -66,6 +67,7 @@ struct options {
 	const char *transport;        /* --transport */
 	bool dry_run;
 	bool json;
+	bool metrics;                 /* --health as Prometheus has it */
 	bool yes;                     /* --setup asks nothing */
 	bool systemd_creds;           /* --store-password encrypts */
 	bool require_tls;

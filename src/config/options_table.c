@@ -185,6 +185,11 @@ static const struct known_option table[] = {
 	{ .word = "--configure", NEEDS("ADDRESS"), .group = GROUP_REPORT,
 	  COMMAND(CONFIGURE),
 	  .help = "print a configuration for this address's provider" },
+	{ .word = "--health", .group = GROUP_REPORT, COMMAND(HEALTH),
+	  .help = "say what monitoring wants to know: 0 all is well, 1 a "
+		  "warning, 2 mail stands still" },
+	{ .word = "--metrics", .group = GROUP_REPORT, FLAG(metrics),
+	  .help = "with --health: as a text file for Prometheus" },
 	{ .word = "--json", .group = GROUP_REPORT, FLAG(json),
 	  .help = "print the report as JSON" },
 

@@ -35,6 +35,7 @@ int desk_run(const struct desk *d);         /* runner.c, -q */
 bool desk_probe_transport(const struct desk *d, const struct transport *t,
 			  struct outcome *why) MUST_CHECK;
 int desk_check(const struct desk *d);       /* check.c */
+int desk_health(const struct desk *d);      /* health.c */
 int desk_explain(const struct desk *d);     /* explain.c, -bv */
 int desk_probe(const struct desk *d);       /* probe.c */
 int desk_dnscheck(const struct desk *d);    /* dnscheck.c */

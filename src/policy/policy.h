@@ -358,4 +358,20 @@ const char *policy_setup_advice(const struct outcome *why);
 /* Whether another password could help. */
 bool policy_setup_password(const struct outcome *why);
 
+/* --- health: what a monitoring program is told --- */
+
+/* Also the exit statuses of monitoring plugins. */
+enum health { HEALTH_OK, HEALTH_WARNING, HEALTH_CRITICAL };
+
+/* Seconds since the last run of the queue (negative: there was none), and for
+ * how many the longest entry has been due (0: none is). */
+enum health policy_health_runner(int64_t idle, int64_t overdue);
+/* The age of the oldest entry in seconds, and how many wait. */
+enum health policy_health_oldest(int64_t age);
+enum health policy_health_waiting(size_t entries);
+/* The seconds that a certificate still holds. */
+enum health policy_health_expiry(int64_t left);
+/* What is free of the queue's file system. */
+enum health policy_health_space(unsigned percent);
+
 #endif

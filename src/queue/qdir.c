@@ -391,6 +391,19 @@ bool qdir_is_corrupt(struct qdir *s, const char *id)
 	return fstatat(s->corrupt, id, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+size_t qdir_damaged(struct qdir *s)
+{
+	DIR *dir = s->corrupt < 0 ? NULL : read_directory(s->corrupt);
+	const struct dirent *d;
+	size_t n = 0;
+
+	while (dir && (d = readdir(dir)))
+		n += d->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return n;
+}
+
 static bool open_entry(struct qdir *s, const char *name, int flags, int *fd,
 		       struct stat *st, struct outcome *why)
 {

@@ -73,6 +73,8 @@ bool qdir_find(struct qdir *s, const char *id, char name[QUEUE_NAME_SIZE]);
 /* Whether there is an entry of this name. */
 bool qdir_has(struct qdir *s, const char *name);
 bool qdir_is_corrupt(struct qdir *s, const char *id);
+/* How many files are in corrupt. */
+size_t qdir_damaged(struct qdir *s);
 /* Opens an entry to read it, without a lock. False: EX_NOINPUT (not there,
  * not a plain file with one link), EX_NOPERM, EX_IOERR. */
 bool qdir_look(struct qdir *s, const char *name, int *fd, struct stat *st,

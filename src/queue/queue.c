@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -72,15 +74,44 @@ bool queue_is_remote(const struct queue *q)
 
 /* A time of the future was written under another clock; it tells nothing
  * unless it is near. */
-bool queue_tended(const struct queue *q)
+/* 0: there was none. */
+static time_t last_run(const struct queue *q)
 {
 	struct stat st;
-	time_t now = time(NULL);
 
 	return q->dir.root >= 0 &&
 	       fstatat(q->dir.root, run_file, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       S_ISREG(st.st_mode) && st.st_mtime > now - WEEK &&
-	       st.st_mtime < now + DAY;
+	       S_ISREG(st.st_mode) ? st.st_mtime : 0;
+}
+
+bool queue_tended(const struct queue *q)
+{
+	const time_t now = time(NULL), run = last_run(q);
+
+	return run > now - WEEK && run < now + DAY;
+}
+
+static unsigned percent_of(uint64_t part, uint64_t all)
+{
+	return all ? (unsigned)((double)part / (double)all * 100) : 100;
+}
+
+void queue_vitals(struct queue *q, struct queue_vitals *v)
+{
+	unsigned inodes;
+	struct statvfs s;
+
+	*v = (struct queue_vitals){
+		.last_run = last_run(q), .free_percent = 100, .free_bytes = -1,
+		.damaged = queue_is_remote(q) ? 0 : qdir_damaged(&q->dir),
+	};
+	if (q->dir.root < 0 || fstatvfs(q->dir.root, &s) < 0)
+		return;
+	inodes = percent_of(s.f_favail, s.f_files);
+	v->free_percent = percent_of(s.f_bavail, s.f_blocks);
+	if (inodes < v->free_percent)
+		v->free_percent = inodes;
+	v->free_bytes = (int64_t)(s.f_bavail * s.f_frsize);
 }
 
 void queue_mark_run(struct queue *q)

@@ -83,6 +83,15 @@ bool queue_tended(const struct queue *q);
 struct drop_caller;
 bool queue_serve(struct queue *q, struct drop_caller *c, int argc,
 		 char **argv, struct outcome *why) MUST_CHECK;
+/* What can be told of it without looking at any entry. */
+struct queue_vitals {
+	int64_t last_run;      /* of -q, wall clock, seconds; 0: none */
+	size_t damaged;        /* files in corrupt/; 0 for a remote one */
+	unsigned free_percent; /* of its file system's space or of its
+				* inodes, whichever is less; 100: not known */
+	int64_t free_bytes;    /* -1: not known */
+};
+void queue_vitals(struct queue *q, struct queue_vitals *v);
 /* A -q runs now. Failure is logged. */
 void queue_mark_run(struct queue *q);
 /* Removes what dead writers left in tmp. Never blocks, never fails. */

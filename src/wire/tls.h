@@ -119,6 +119,10 @@ bool tls_crl_file_valid(const char *path, struct outcome *why) MUST_CHECK;
 /* A client certificate and its key, which may be in the same file. */
 bool tls_certificate_valid(const char *certificate, const char *key,
 			   struct outcome *why) MUST_CHECK;
+/* Until when the first certificate of the file holds (wall clock). False: it
+ * cannot be told, as for a PKCS#11 URI, with words. */
+bool tls_certificate_expiry(const char *path, time_t *ends,
+			    struct outcome *why) MUST_CHECK;
 /* Whether this system has certificates of authorities at all. */
 bool tls_system_has_trust(void);
 

@@ -332,6 +332,28 @@ bool tls_certificate_valid(const char *certificate, const char *key,
 	return error >= 0 || file_unfit(why, gnutls_strerror(error));
 }
 
+bool tls_certificate_expiry(const char *path, time_t *ends,
+			    struct outcome *why)
+{
+	gnutls_datum_t data = { 0 };
+	gnutls_x509_crt_t crt;
+	int error;
+
+	if (tls_is_uri(path))
+		return file_unfit(why, "is not a file");
+	if (!load_file(path, &data, why))
+		return false;
+	error = gnutls_x509_crt_init(&crt);
+	if (error >= 0) {
+		error = gnutls_x509_crt_import(crt, &data,
+					       GNUTLS_X509_FMT_PEM);
+		*ends = gnutls_x509_crt_get_expiration_time(crt);
+		gnutls_x509_crt_deinit(crt);
+	}
+	gnutls_free(data.data);
+	return error >= 0 || file_unfit(why, gnutls_strerror(error));
+}
+
 bool tls_system_has_trust(void)
 {
 	gnutls_x509_trust_list_t list;

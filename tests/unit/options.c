@@ -40,6 +40,7 @@ static const char *const commands[] = {
 	[COMMAND_LIST] = "list", [COMMAND_NEWALIASES] = "newaliases",
 	[COMMAND_RUN] = "run", [COMMAND_CHECK] = "check",
 	[COMMAND_EXPLAIN] = "explain", [COMMAND_PROBE] = "probe",
+	[COMMAND_HEALTH] = "health",
 	[COMMAND_DNSCHECK] = "dnscheck", [COMMAND_CONFIGURE] = "configure",
 	[COMMAND_SETUP] = "setup", [COMMAND_STORE_PASSWORD] = "store",
 	[COMMAND_LOGIN] = "login",

@@ -1014,10 +1014,51 @@ static void test_setup_advice(void **state)
 	}
 }
 
+/* the statuses of monitoring plugins */
+static void test_health(void **state)
+{
+	enum { MINUTE = 60, HOUR = 3600, DAY = 86400 };
+	static const struct {
+		int64_t idle, overdue;
+		enum health health;
+	} runner[] = {
+		{ 5 * MINUTE, 0, HEALTH_OK },
+		{ 5 * MINUTE, 2 * DAY, HEALTH_OK },
+		{ 10 * MINUTE, 10 * MINUTE, HEALTH_WARNING },
+		{ 9 * MINUTE, HOUR, HEALTH_OK },
+		{ HOUR, HOUR, HEALTH_CRITICAL },
+		{ DAY - 1, 0, HEALTH_OK },
+		{ DAY, 0, HEALTH_WARNING },
+		{ -1, 0, HEALTH_WARNING },
+		{ -1, 10 * MINUTE, HEALTH_WARNING },
+		{ -1, HOUR, HEALTH_CRITICAL },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(runner) / sizeof(*runner); i++)
+		assert_int_equal(policy_health_runner(runner[i].idle,
+						      runner[i].overdue),
+				 runner[i].health);
+	assert_int_equal(policy_health_oldest(4 * HOUR - 1), HEALTH_OK);
+	assert_int_equal(policy_health_oldest(4 * HOUR), HEALTH_WARNING);
+	assert_int_equal(policy_health_oldest(DAY), HEALTH_CRITICAL);
+	assert_int_equal(policy_health_waiting(999), HEALTH_OK);
+	assert_int_equal(policy_health_waiting(1000), HEALTH_WARNING);
+	assert_int_equal(policy_health_waiting(10000), HEALTH_CRITICAL);
+	assert_int_equal(policy_health_expiry(14 * DAY), HEALTH_OK);
+	assert_int_equal(policy_health_expiry(14 * DAY - 1), HEALTH_WARNING);
+	assert_int_equal(policy_health_expiry(0), HEALTH_CRITICAL);
+	assert_int_equal(policy_health_space(10), HEALTH_OK);
+	assert_int_equal(policy_health_space(9), HEALTH_WARNING);
+	assert_int_equal(policy_health_space(4), HEALTH_CRITICAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_runner),
+		cmocka_unit_test(test_health),
 		cmocka_unit_test(test_setup_advice),
 		cmocka_unit_test(test_domain_matches),
 		cmocka_unit_test(test_account),

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* --health: what a monitoring program wants to know, worst first, so that the
+ * first line says what a person has to do. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/json.h"
+#include "desk/desk.h"
+#include "mail/dkim.h"
+#include "policy/policy.h"
+#include "submit/login.h"
+#include "wire/tls.h"
+
+static const char *const health_names[] = {
+	[HEALTH_OK] = "OK", [HEALTH_WARNING] = "WARNING",
+	[HEALTH_CRITICAL] = "CRITICAL",
+};
+
+/* One that concerns a transport or a key has its name. */
+struct finding {
+	const char *check;
+	char *of;              /* NULL: the whole */
+	enum health health;
+	char *text;
+	int64_t value;         /* -1: there is none */
+};
+
+struct findings {
+	struct finding *item;
+	size_t n;
+};
+
+static void find(struct findings *f, const char *check, const char *of,
+		 enum health health, int64_t value, char *text)
+{
+	f->item = mem_grow(f->item, f->n, sizeof(*f->item));
+	f->item[f->n++] = (struct finding){
+		check, mem_string(of), health, text, value,
+	};
+}
+
+/* --- looking --- */
+
+struct waiting {
+	size_t entries;
+	int64_t now, oldest, overdue;   /* seconds; 0: none */
+};
+
+static bool wait_one(const struct entry *e, void *context)
+{
+	struct waiting *w = context;
+	const int64_t due = e->next > e->queued ? e->next : e->queued;
+
+	if (!e->pending)
+		return true;
+	w->entries++;
+	if (w->now - e->queued > w->oldest)
+		w->oldest = w->now - e->queued;
+	if (!e->held && w->now - due > w->overdue)
+		w->overdue = w->now - due;
+	return true;
+}
+
+/* In the unit that a person would use. */
+static void add_span(struct buf *out, int64_t seconds)
+{
+	static const struct {
+		int64_t seconds;
+		const char *name;
+	} units[] = { { 86400, "day" }, { 3600, "hour" }, { 60, "minute" } };
+	size_t i;
+
+	for (i = 0; i < 2 && seconds < 2 * units[i].seconds; i++)
+		;
+	buf_addf(out, "%lld %s%s", (long long)(seconds / units[i].seconds),
+		 units[i].name, seconds / units[i].seconds == 1 ? "" : "s");
+}
+
+static void find_runner(struct findings *f, const struct waiting *w,
+			int64_t last_run)
+{
+	const int64_t idle = last_run ? w->now - last_run : -1;
+	struct buf text = BUF(512);
+
+	if (idle < 0) {
+		buf_adds(&text, "nobody has run the queue yet");
+	} else {
+		buf_adds(&text, "the queue was run ");
+		add_span(&text, idle);
+		buf_adds(&text, " ago");
+	}
+	if (w->overdue >= 60) {
+		buf_adds(&text, ", and mail has been due for ");
+		add_span(&text, w->overdue);
+	}
+	if (policy_health_runner(idle, w->overdue))
+		buf_adds(&text, " (posthaste -q, by contrib/systemd or cron)");
+	find(f, "runner", NULL, policy_health_runner(idle, w->overdue), idle,
+	     buf_take(&text));
+}
+
+static void find_waiting(struct findings *f, const struct waiting *w)
+{
+	struct buf text = BUF(512);
+
+	find(f, "queue", NULL, policy_health_waiting(w->entries),
+	     (int64_t)w->entries, mem_printf("%zu message%s wait%s",
+					     w->entries,
+					     w->entries == 1 ? "" : "s",
+					     w->entries == 1 ? "s" : ""));
+	if (!w->entries) {
+		buf_adds(&text, "nothing waits");
+	} else {
+		buf_adds(&text, "the oldest message has waited for ");
+		add_span(&text, w->oldest);
+		if (policy_health_oldest(w->oldest))
+			buf_adds(&text, " (mailq says for what)");
+	}
+	find(f, "oldest", NULL, policy_health_oldest(w->oldest), w->oldest,
+	     buf_take(&text));
+}
+
+static void find_vitals(struct findings *f, const struct config *c,
+			const struct queue_vitals *v)
+{
+	find(f, "damaged", NULL, v->damaged ? HEALTH_WARNING : HEALTH_OK,
+	     (int64_t)v->damaged,
+	     v->damaged ? mem_printf("%zu damaged entr%s in %s/corrupt",
+				     v->damaged, v->damaged == 1 ? "y" : "ies",
+				     c->queue.directory) :
+	     mem_string("no damaged entries"));
+	if (v->free_bytes >= 0)
+		find(f, "space", NULL, policy_health_space(v->free_percent),
+		     v->free_bytes, mem_printf("%u %% of the queue's file "
+					       "system is free",
+					       v->free_percent));
+}
+
+static void find_queue(struct findings *f, const struct desk *d)
+{
+	struct waiting w = { .now = time(NULL) };
+	struct queue_vitals v;
+	struct outcome why;
+	struct queue *q;
+
+	if (policy_queue_use(d->config, false) == USE_NONE) {
+		find(f, "queue", NULL, HEALTH_OK, -1,
+		     mem_string("there is no queue"));
+		return;
+	}
+	if (!desk_open_queue(d, false, &q, &why)) {
+		/* one that nobody asked for need not be there */
+		find(f, "queue", NULL,
+		     d->config->queue.queue == QUEUE_UNSET ? HEALTH_OK :
+		     HEALTH_CRITICAL, -1, mem_string(why.text));
+		return;
+	}
+	if (queue_list(q, wait_one, &w, &why)) {
+		queue_vitals(q, &v);
+		find_runner(f, &w, v.last_run);
+		find_waiting(f, &w);
+		find_vitals(f, d->config, &v);
+	} else {
+		find(f, "queue", NULL, HEALTH_CRITICAL, -1,
+		     mem_string(why.text));
+	}
+	queue_close(q);
+}
+
+static void find_logins(struct findings *f, const struct config *c)
+{
+	const struct transport *t;
+	struct login_state state;
+
+	for (t = c->transport; t < c->transport + c->transports; t++) {
+		if (!t->oauth)
+			continue;
+		login_look(c, t, &state);
+		find(f, "login", t->name, state.health == LOGIN_GOOD ?
+		     HEALTH_OK : state.health == LOGIN_DYING ?
+		     HEALTH_WARNING : HEALTH_CRITICAL,
+		     state.ends ? state.ends : -1,
+		     state.health == LOGIN_GOOD ?
+		     mem_printf("the login of transport %s holds", t->name) :
+		     mem_string(state.words));
+	}
+}
+
+static void find_certificates(struct findings *f, const struct config *c)
+{
+	const int64_t now = time(NULL);
+	const struct transport *t;
+	struct outcome why;
+	struct buf text;
+	time_t ends = 0;
+
+	for (t = c->transport; t < c->transport + c->transports; t++) {
+		if (!t->certificate || strstr(t->certificate, ":"))
+			continue;
+		if (!tls_certificate_expiry(t->certificate, &ends, &why)) {
+			find(f, "certificate", t->name, HEALTH_CRITICAL, -1,
+			     mem_printf("%s of transport %s: %s",
+					t->certificate, t->name, why.text));
+			continue;
+		}
+		text = BUF(8192);
+		buf_addf(&text, "%s of transport %s %s", t->certificate,
+			 t->name, ends <= now ? "has expired" : "expires in ");
+		if (ends > now)
+			add_span(&text, ends - now);
+		find(f, "certificate", t->name,
+		     policy_health_expiry(ends - now), ends, buf_take(&text));
+	}
+}
+
+static void find_dkim(struct findings *f, const struct config *c)
+{
+	const struct domain *d;
+	struct dkim_key *key;
+	struct outcome why;
+	size_t i;
+	bool good;
+
+	for (d = c->domain; d < c->domain + c->domains; d++)
+		for (i = 0; i < d->dkim_key.n; i++) {
+			key = NULL;
+			good = dkim_key_read(d->dkim_key.item[i], &key, &why);
+			dkim_key_free(key);
+			find(f, "dkim", d->dkim_key.item[i], good ? HEALTH_OK :
+			     HEALTH_CRITICAL, -1,
+			     good ? mem_printf("the DKIM key of %s can be "
+					       "read", d->name) :
+			     mem_string(why.text));
+		}
+}
+
+static void find_configuration(struct findings *f, const struct config *c)
+{
+	char words[2048];
+
+	if (c->errors)
+		config_fault_words(&c->error[0], words, sizeof(words));
+	find(f, "configuration", NULL, c->errors ? HEALTH_CRITICAL : HEALTH_OK,
+	     (int64_t)c->errors,
+	     !c->errors ? mem_string("the configuration has no faults") :
+	     mem_printf("%s%s", words, c->errors > 1 ?
+			" (posthaste --check shows all)" : ""));
+}
+
+/* --- saying it --- */
+
+static void add_words(struct buf *out, const struct findings *f)
+{
+	enum health h;
+	size_t i;
+
+	for (h = HEALTH_CRITICAL + 1; h-- > HEALTH_OK;)
+		for (i = 0; i < f->n; i++)
+			if (f->item[i].health == h)
+				buf_addf(out, "%s - %s: %s\n",
+					 health_names[h], f->item[i].check,
+					 f->item[i].text);
+}
+
+static void add_json(struct buf *out, const struct findings *f,
+		     enum health worst)
+{
+	struct json j = JSON_INTO(out);
+	size_t i;
+
+	json_object(&j, NULL);
+	json_string(&j, "status", health_names[worst]);
+	json_array(&j, "checks");
+	for (i = 0; i < f->n; i++) {
+		json_object(&j, NULL);
+		json_string(&j, "check", f->item[i].check);
+		json_string(&j, "status", health_names[f->item[i].health]);
+		json_string(&j, "text", f->item[i].text);
+		if (f->item[i].value < 0)
+			json_raw(&j, "value", "null");
+		else
+			json_int(&j, "value", f->item[i].value);
+		json_end(&j);
+	}
+	json_end(&j);
+	json_end(&j);
+	buf_addc(out, '\n');
+}
+
+/* Prometheus' text format: a label's value as it has to be. */
+static void add_label(struct buf *out, const char *name, const char *value)
+{
+	buf_addf(out, "%s=\"", name);
+	for (; *value; value++) {
+		if (strchr("\\\"", *value))
+			buf_addc(out, '\\');
+		if ((unsigned char)*value >= 0x20)
+			buf_addc(out, *value);
+	}
+	buf_addc(out, '"');
+}
+
+static void add_metric(struct buf *out, const struct findings *f,
+		       const char *check, const char *name, const char *label,
+		       const char *help)
+{
+	bool any = false;
+	size_t i;
+
+	for (i = 0; i < f->n; i++) {
+		if (strcmp(f->item[i].check, check) != 0 ||
+		    f->item[i].value < 0)
+			continue;
+		if (!any)
+			buf_addf(out, "# HELP %s %s\n# TYPE %s gauge\n", name,
+				 help, name);
+		any = true;
+		buf_adds(out, name);
+		if (label && f->item[i].of) {
+			buf_addc(out, '{');
+			add_label(out, label, f->item[i].of);
+			buf_addc(out, '}');
+		}
+		buf_addf(out, " %lld\n", (long long)f->item[i].value);
+	}
+}
+
+static void add_metrics(struct buf *out, const struct findings *f)
+{
+	static const struct {
+		const char *check, *name, *label, *help;
+	} rows[] = {
+		{ "queue", "posthaste_queue_messages", NULL,
+		  "Messages that wait in the queue." },
+		{ "oldest", "posthaste_queue_oldest_message_age_seconds", NULL,
+		  "Age of the oldest message in the queue." },
+		{ "runner", "posthaste_queue_last_run_age_seconds", NULL,
+		  "Seconds since the queue was run." },
+		{ "damaged", "posthaste_queue_damaged_entries", NULL,
+		  "Files in the queue's folder of damaged entries." },
+		{ "space", "posthaste_queue_free_bytes", NULL,
+		  "Bytes free in the queue's file system." },
+		{ "configuration", "posthaste_configuration_faults", NULL,
+		  "Faults of the configuration." },
+		{ "certificate",
+		  "posthaste_certificate_expiry_timestamp_seconds",
+		  "transport", "When a client certificate expires." },
+		{ "login", "posthaste_login_expiry_timestamp_seconds",
+		  "transport", "When a login ends, where that is known." },
+	};
+	size_t i;
+
+	buf_adds(out, "# HELP posthaste_health Whether all is well: 0 yes, 1 "
+		 "a warning, 2 critical.\n# TYPE posthaste_health gauge\n");
+	for (i = 0; i < f->n; i++) {
+		buf_adds(out, "posthaste_health{");
+		add_label(out, "check", f->item[i].check);
+		if (f->item[i].of) {
+			buf_addc(out, ',');
+			add_label(out, "name", f->item[i].of);
+		}
+		buf_addf(out, "} %d\n", (int)f->item[i].health);
+	}
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		add_metric(out, f, rows[i].check, rows[i].name, rows[i].label,
+			   rows[i].help);
+}
+
+int desk_health(const struct desk *d)
+{
+	struct buf out = BUF(16 * 1024 * 1024);
+	struct findings f = { 0 };
+	enum health worst = HEALTH_OK;
+	int status;
+	size_t i;
+
+	find_configuration(&f, d->config);
+	/* what a faulty one says of a queue is not to be believed */
+	if (!d->config->errors) {
+		find_queue(&f, d);
+		find_logins(&f, d->config);
+		find_certificates(&f, d->config);
+		find_dkim(&f, d->config);
+	}
+	for (i = 0; i < f.n; i++)
+		if (f.item[i].health > worst)
+			worst = f.item[i].health;
+	if (d->options->metrics)
+		add_metrics(&out, &f);
+	else if (d->options->json)
+		add_json(&out, &f, worst);
+	else
+		add_words(&out, &f);
+	status = desk_report(&out);
+	for (i = 0; i < f.n; i++) {
+		free(f.item[i].of);
+		free(f.item[i].text);
+	}
+	free(f.item);
+	buf_release(&out);
+	return status ? status : (int)worst;
+}

@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""--health: what a monitoring program is told, and by which status. TAP."""
+
+import json
+import os
+import pathlib
+import re
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
+import harness  # noqa: E402
+from harness import want  # noqa: E402
+
+CONFIG = """[general]
+hostname = host.example.test
+domain = example.test
+[log]
+to = none
+[queue]
+queue = always
+directory = {folder}/queue
+[route all]
+transport = relay
+[transport relay]
+kind = smtp
+host = 127.0.0.1
+port = 9
+no_starttls = yes
+{more}"""
+SERIES = re.compile(r'posthaste_[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})?'
+                    r' [0-9]+')
+
+
+class Machine:
+    def __init__(self, folder, certificates, more=""):
+        self.folder = pathlib.Path(folder)
+        self.certificates = certificates
+        self.env = harness.environment(folder)
+        self.configure(more)
+
+    def configure(self, more):
+        path = self.folder / "conf"
+        path.write_text(CONFIG.format(folder=self.folder, more=more))
+        path.chmod(0o600)
+
+    def run(self, *argv, stdin=b""):
+        status, out, err = harness.run(
+            ["-C", str(self.folder / "conf"), *argv], stdin, self.env,
+            str(self.folder))
+        want(not err, f"{argv}: {err}")
+        return status, out.decode()
+
+    def queue(self):
+        status, _ = self.run("-odq", "-f", "a@example.test",
+                             "b@example.test", stdin=b"Subject: s\n\nx\n")
+        want(status == 0, status)
+
+    def tended(self, ago=0):
+        path = self.folder / "queue/last-run"
+        path.touch()
+        os.utime(path, (time.time() - ago,) * 2)
+
+    def checks(self, status, *argv):
+        """{check: (status, text, value)}; the three forms say the same."""
+        got, out = self.run("--health", "--json", *argv)
+        report = json.loads(out)
+        want(got == status, f"status {got}: {out}")
+        want(report["status"] == ("OK", "WARNING", "CRITICAL")[status], out)
+        again, words = self.run("--health")
+        want(again == status, f"status {again}: {words}")
+        want(words.startswith(report["status"] + " - "), words)
+        want(len(words.splitlines()) == len(report["checks"]), words)
+        third, metrics = self.run("--health", "--metrics")
+        want(third == status, f"status {third}")
+        names = [line.split()[2] for line in metrics.splitlines()
+                 if line.startswith("# TYPE")]
+        want(len(names) == len(set(names)), metrics)
+        series = [line for line in metrics.splitlines() if line[0] != "#"]
+        want(all(SERIES.fullmatch(line) for line in series), metrics)
+        want(len({line.split(" ")[0] for line in series}) == len(series),
+             metrics)
+        return {c["check"]: (c["status"], c["text"], c["value"])
+                for c in report["checks"]}
+
+
+def well(m):
+    """all is well: 0"""
+    m.queue()
+    m.tended()
+    checks = m.checks(0)
+    want(checks["queue"] == ("OK", "1 message waits", 1), checks)
+    want(checks["runner"][2] < 60 and checks["space"][2] > 0, checks)
+    want(checks["damaged"][2] == 0, checks)
+
+
+def unattended(m):
+    """nobody runs the queue: 1, and 2 where mail has been due for an hour"""
+    m.queue()
+    want(m.checks(1)["runner"][0] == "WARNING", "runner")
+    m.tended(2 * 86400)
+    want(m.checks(1)["runner"][0] == "WARNING", "runner")
+    entry, = (m.folder / "queue/mess").iterdir()
+    text = entry.read_bytes()
+    queued = re.search(rb"queued (\d+)", text).group(1)
+    # a checksum holds the file together; the clock is what can be changed
+    m.env["LD_PRELOAD"] = next(
+        str(p) for p in pathlib.Path("/usr/lib").rglob("libfaketime.so.1"))
+    m.env["FAKETIME"] = "+7200"
+    want(int(queued) > 0, queued)
+    status, out = m.run("--health")
+    want(status == 2 and "CRITICAL - runner: " in out.splitlines()[0] and
+         "mail has been due for 2 hours" in out, out)
+
+
+def damaged(m):
+    """a damaged entry: 1"""
+    m.queue()
+    m.tended()
+    (m.folder / "queue/corrupt/x").write_text("x")
+    checks = m.checks(1)
+    want(checks["damaged"][0] == "WARNING" and checks["damaged"][2] == 1,
+         checks)
+
+
+def certificate(m):
+    """a client certificate: well, expired, unreadable"""
+    m.queue()
+    m.tended()
+    rows = (("good.pem", 0, "OK"), ("expired.pem", 2, "CRITICAL"),
+            ("missing.pem", 2, "CRITICAL"))
+    for name, status, word in rows:
+        m.configure(f"[transport other]\nkind = submissions\nhost = h.test\n"
+                    f"certificate = {m.certificates}/{name}\n"
+                    f"key = {m.certificates}/good.key\n")
+        got = m.checks(status)["certificate"]
+        want(got[0] == word and name in got[1], got)
+
+
+def dkim(m):
+    """a DKIM key that cannot be read: 2"""
+    m.queue()
+    m.tended()
+    m.configure(f"[domain example.test]\ndkim_selector = s\n"
+                f"dkim_key = {m.folder}/nothing\n")
+    want(m.checks(2)["dkim"][0] == "CRITICAL", "dkim")
+
+
+def login(m):
+    """nobody has logged in: 2, and what to do"""
+    m.queue()
+    m.tended()
+    m.configure("[transport office]\nkind = submission\nhost = h.test\n"
+                "username = u@example.test\noauth = https://id.example.test\n")
+    got = m.checks(2)["login"]
+    want(got[0] == "CRITICAL" and "posthaste --login office" in got[1], got)
+
+
+def faulty(m):
+    """a configuration with faults: 2, and the first of them"""
+    m.configure("[transport other]\nkind = nonsense\n")
+    got = m.checks(2)
+    want(list(got) == ["configuration"] and "kind" in got["configuration"][1],
+         got)
+
+
+def without(m):
+    """no queue at all is not a fault"""
+    path = m.folder / "conf"
+    path.write_text(path.read_text().replace("queue = always",
+                                             "queue = never"))
+    want(m.checks(0)["queue"] == ("OK", "there is no queue", None), "queue")
+
+
+def test(function):
+    def with_machine(folder, certificates):
+        function(Machine(folder, certificates))
+    with_machine.__doc__ = function.__doc__
+    return with_machine
+
+
+if __name__ == "__main__":
+    sys.exit(harness.tap([
+        (f.__doc__, test(f)) for f in (
+            well, unattended, damaged, certificate, dkim, login, faulty,
+            without)]))
