@@ -14,6 +14,7 @@ struct configuring {
 				      * are not told */
 	const char *secrets;         /* directory of the password's file; NULL:
 				      * ~/.config/posthaste */
+	bool queued;                 /* by a queue that its owner runs */
 	bool login;                  /* no password, but a login */
 	const char *client;          /* oauth_client_id; NULL: not known */
 	const char *username;        /* NULL: as far as it is known */

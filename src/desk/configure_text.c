@@ -133,6 +133,9 @@ void configure_text(const struct finding *f, const struct configuring *how,
 	buf_addf(out, "\n# Mail for root and other local users, as cron sends "
 		 "it, comes to you.\n[general]\ndefault_recipient = %s\n\n",
 		 f->address);
+	if (how->queued)
+		buf_adds(out, "# Nobody but the queue's owner can read the "
+			 "password: he sends.\n[queue]\nqueue = always\n\n");
 	buf_addf(out, "[account default]\nfrom = %s\n\n", f->address);
 	buf_addf(out, "[route all]\ntransport = %s\n\n", name);
 	buf_addf(out, "[transport %s]\nkind = %s\nhost = %s\nport = %u\n",

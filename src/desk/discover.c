@@ -260,7 +260,7 @@ static bool answers(struct search *s, struct host *h, enum kind kind)
 			 h->name, h->port, why.text);
 	} else if (!s->unheard[0]) {
 		snprintf(s->unheard, sizeof(s->unheard), "; %.100s is there "
-			 "and silent: are the ports blocked?", h->name);
+			 "and silent (are the ports blocked?)", h->name);
 	}
 	link_close(&link);
 	return open;

@@ -229,10 +229,20 @@ static bool ask_login(struct setup *s)
 
 /* --- the configuration --- */
 
+/* Whether the machine's queue is there, as contrib/setup makes it. */
+static bool is_machine_with_queue(const struct setup *s)
+{
+	const char *directory = s->d->config->queue.directory;
+	struct stat st;
+
+	return s->root && !s->d->options->config && directory &&
+	       !stat(directory, &st) && st.st_uid;
+}
+
 static void make_text(const struct setup *s, struct buf *text)
 {
 	const struct configuring how = {
-		.done = true, .secrets = s->secrets, .login = s->login,
+		.done = true, .queued = is_machine_with_queue(s), .secrets = s->secrets, .login = s->login,
 		.username = s->username, .client = s->client,
 	};
 
