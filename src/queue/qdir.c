@@ -148,7 +148,7 @@ bool qdir_begin(struct qdir *s, const char *id, struct qdir_writer *w,
 	}
 	if (w->fd < 0)
 		return qdir_failed(why, EX_CANTCREAT, "cannot create an entry");
-	if ((st.st_mode & ALLPERMS) != s->mode && fchmod(w->fd, s->mode) < 0) {
+	if ((st.st_mode & 07777) != s->mode && fchmod(w->fd, s->mode) < 0) {
 		qdir_failed(why, EX_CANTCREAT, "cannot create an entry");
 		qdir_abandon(w);
 		return false;
