@@ -160,7 +160,7 @@ static void bad_option(struct parse *p, bool lacks_value)
 	for (i = 0; p->words[i].name; i++)
 		like += !strncmp(p->words[i].name, word + 2, n - 2);
 	misuse(p, like ? "option %.*s is ambiguous" : "unknown option %.*s",
-	       (int)(n & 0xfff), word);
+	       (int)(n < 200 ? n : 200), word);
 }
 
 static void parse_words(struct parse *p)

@@ -129,12 +129,11 @@ static void check_maildir(struct check *k, size_t i)
 		slash[slash == at] = '\0';
 	}
 	user_words(geteuid(), reader, sizeof(reader));
-	if (!t->path)
-		;
-	else if (!stat(at, &st) && !S_ISDIR(st.st_mode))
+	if (t->path && !stat(at, &st) && !S_ISDIR(st.st_mode))
 		config_fault(&k->shown, line, "path: %.300s is not a "
 			     "directory", at);
-	else if (faccessat(AT_FDCWD, at, W_OK | X_OK, AT_EACCESS))
+	else if (t->path &&
+		 faccessat(AT_FDCWD, at, W_OK | X_OK, AT_EACCESS))
 		config_warn(&k->shown, line, "path: %.300s cannot be written "
 			    "by %s: %s", at, reader, strerror(errno));
 	free(at);

@@ -99,11 +99,11 @@ void check_dmarc(struct dnscheck *c)
 	char *record = mem_printf("v=DMARC1; p=none; "
 				  "rua=mailto:postmaster@%s", c->domain);
 	char *publish = txt_record(name, record);
+	bool asked;
 	size_t n;
 
-	if (!find_txt(c, GRADE_WARN, "dmarc", name, "v=DMARC1", &text, &n))
-		;
-	else if (n > 1)
+	asked = find_txt(c, GRADE_WARN, "dmarc", name, "v=DMARC1", &text, &n);
+	if (n > 1)
 		report(c, GRADE_WARN, "dmarc", name, publish, "%zu records, "
 		       "which counts as none", n);
 	else if (n && !is_policy(text))
@@ -111,7 +111,7 @@ void check_dmarc(struct dnscheck *c)
 		       "none of none, quarantine, reject: %s", text);
 	else if (n)
 		report(c, GRADE_OK, "dmarc", name, NULL, "%s", text);
-	else if (!is_inherited(c))
+	else if (asked && !is_inherited(c))
 		report(c, GRADE_WARN, "dmarc", name, publish, "no record");
 	free(text);
 	free(name);
@@ -127,20 +127,20 @@ void check_tlsrpt(struct dnscheck *c)
 	char *record = mem_printf("v=TLSRPTv1; rua=mailto:postmaster@%s",
 				  c->domain);
 	char *publish = txt_record(name, record);
+	bool asked;
 	size_t n;
 
-	if (!find_txt(c, GRADE_WARN, "tlsrpt", name, "v=TLSRPTv1", &text,
-		      &n))
-		;
-	else if (!n)
+	asked = find_txt(c, GRADE_WARN, "tlsrpt", name, "v=TLSRPTv1", &text,
+			 &n);
+	if (asked && !n)
 		report(c, GRADE_WARN, "tlsrpt", name, publish, "no record");
 	else if (n > 1)
 		report(c, GRADE_WARN, "tlsrpt", name, publish, "%zu records, "
 		       "which counts as none", n);
-	else if (!has_tag(text, "rua"))
+	else if (n && !has_tag(text, "rua"))
 		report(c, GRADE_WARN, "tlsrpt", name, publish, "it names no "
 		       "place for reports (rua=): %s", text);
-	else
+	else if (n)
 		report(c, GRADE_OK, "tlsrpt", name, NULL, "%s", text);
 	free(text);
 	free(name);
@@ -202,21 +202,20 @@ void check_mta_sts(struct dnscheck *c)
 	char *name = mem_printf("_mta-sts.%s", c->domain), *text = NULL;
 	char *record = mem_printf("v=STSv1; id=%lld", (long long)time(NULL));
 	char *publish = txt_record(name, record), id[33];
-	bool announced = false;
+	bool asked, announced = false;
 	size_t n;
 
-	if (!find_txt(c, GRADE_WARN, "mta-sts", name, "v=STSv1", &text, &n))
-		;
-	else if (!n)
+	asked = find_txt(c, GRADE_WARN, "mta-sts", name, "v=STSv1", &text, &n);
+	if (asked && !n)
 		report(c, GRADE_WARN, "mta-sts", name, publish, "no record");
 	else if (n > 1)
 		report(c, GRADE_WARN, "mta-sts", name, publish, "%zu "
 		       "records, which counts as none", n);
-	else if (!sts_record_read(text, strlen(text), id))
+	else if (n && !sts_record_read(text, strlen(text), id))
 		report(c, GRADE_WARN, "mta-sts", name, publish, "no valid "
 		       "record: %s", text);
 	else
-		announced = true;
+		announced = n;
 	if (announced) {
 		report(c, GRADE_OK, "mta-sts", name, NULL, "%s", text);
 		check_policy(c);
