@@ -346,7 +346,8 @@ def comes(provider, subject):
     """...when the provider is back."""
     provider.start()
     run("posthaste", "--retry", "ALL")
-    run("systemctl", "start", "posthaste.service")
+    said = run("systemctl", "start", "posthaste.service", status=None)
+    want(not said, said + run("journalctl", "-n", "40", "--no-pager"))
     provider.got(subject)
     eventually(lambda: not waiting(), "an empty queue", 20)
 
