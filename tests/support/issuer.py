@@ -26,7 +26,7 @@ def tls(certificates, name="good"):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.0"
+    protocol_version = "HTTP/1.1"
 
     def setup(self):
         self.request.settimeout(20)
@@ -52,6 +52,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         trick = self.server.issuer.tricks.get(path)
         if not trick:
             return False
+        self.close_connection = True
         trick(self)
         return True
 
