@@ -161,6 +161,7 @@ struct config {
 		int64_t concurrency;
 		int64_t connections;
 		char *postmaster;
+		char *on_failure;     /* NULL: none */
 	} queue;
 	struct {
 		struct list resolver; /* address or address:port */

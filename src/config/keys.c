@@ -99,6 +99,8 @@ static const struct config_key table[] = {
 	  .help = "connections at once to one destination" },
 	{ KEY(QUEUE, queue, postmaster, address, "postmaster"),
 	  .help = "who gets the reports that have no sender to go to" },
+	{ KEY(QUEUE, queue, on_failure, text, ""),
+	  .help = "a command that gets a final failure as JSON" },
 
 	{ KEY(DNS, dns, resolver, resolvers, ""),
 	  .help = "addresses of resolvers, ADDRESS or ADDRESS:PORT; without "

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "base/json.h"
 #include "base/outcome.h"
 #include "submit/compose.h"
 #include "config/config.h"
@@ -78,6 +79,10 @@ int desk_report(struct buf *text);
 enum { DESK_STAMP = 32, DESK_WHEN = 64 };
 void desk_stamp(int64_t t, char out[DESK_STAMP]);
 void desk_when(const struct entry *e, char out[DESK_WHEN]);
+/* An entry as -bp has it in JSON, with the n recipients that rcpt names, or
+ * the first n for NULL. */
+void desk_json_entry(struct json *j, const struct entry *e,
+		     const size_t *rcpt, size_t n);
 /* Adds lines that others wrote, with LF line ends; for a terminal without
  * anything but what can be seen. */
 void desk_add_lines(struct buf *out, const char *data, size_t n);

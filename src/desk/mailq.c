@@ -47,43 +47,13 @@ static bool listing_out(struct listing *l, size_t least,
 	return !l->failed;
 }
 
-static const char *state_name(const struct recipient *r)
-{
-	return r->state == RCPT_SENT ? "sent" :
-	       r->state == RCPT_FAILED ? "failed" :
-	       r->attempts ? "deferred" : "queued";
-}
-
 static bool entry_json(const struct entry *e, void *context)
 {
 	struct listing *l = context;
-	const struct recipient *r;
-	struct json *j = &l->json;
 
 	if (!is_waiting(e))
 		return true;
-	json_object(j, NULL);
-	json_string(j, "id", e->id);
-	json_string(j, "sender", e->envelope.sender);
-	json_int(j, "size", e->size);
-	json_int(j, "queued", e->queued);
-	json_int(j, "attempts", e->attempts);
-	json_int(j, "next", e->next);
-	json_bool(j, "held", e->held);
-	json_string(j, "account", e->envelope.account);
-	json_array(j, "recipients");
-	for (r = e->envelope.rcpt; r < e->envelope.rcpt + e->envelope.n; r++) {
-		json_object(j, NULL);
-		json_string(j, "address", r->address);
-		json_string(j, "status", state_name(r));
-		json_int(j, "code", r->last.code);
-		json_string(j, "dsn", r->last.status);
-		json_string(j, "host", r->last.host);
-		json_string(j, "text", r->last.text);
-		json_end(j);
-	}
-	json_end(j);
-	json_end(j);
+	desk_json_entry(&l->json, e, NULL, e->envelope.n);
 	return listing_out(l, PIECE, false);
 }
 

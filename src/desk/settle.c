@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/child.h"
 #include "base/clock.h"
+#include "base/log.h"
+#include "desk/desk.h"
 #include "policy/policy.h"
 #include "submit/foreign.h"
 #include "submit/report.h"
@@ -58,6 +61,40 @@ static void expire(const struct config *c, struct entry *e)
 	}
 }
 
+/* Runs on_failure, which is told of these recipients. What becomes of it
+ * changes nothing, and it may be told twice after a crash; as long as it runs,
+ * the run waits. */
+static void tell_failure(struct settler *s, const struct entry *e,
+			 const size_t *rcpt, size_t n)
+{
+	enum { PATIENCE = 10 * 1000 };
+	const char *argv[] = {
+		"/bin/sh", "-c", s->config->queue.on_failure, NULL
+	};
+	struct buf input = BUF(64 * 1024 * 1024), words = BUF(1024);
+	struct json json = JSON_INTO(&input);
+	struct child child = {
+		.argv = argv, .input = &input, .output = &words,
+		.words = &words, .deadline = clock_in(PATIENCE),
+	};
+	struct outcome why;
+	int status;
+
+	if (!argv[2] || s->hook_hangs || !n)
+		return;
+	desk_json_entry(&json, e, rcpt, n);
+	buf_addc(&input, '\n');
+	if (!child_run(&child, &status, &why)) {
+		s->hook_hangs = true;
+		log_say(LOG_AT_ERROR, "on_failure: %s", why.text);
+	} else if (status) {
+		child_failed(status, &words, &why);
+		log_say(LOG_AT_ERROR, "on_failure: %s", why.text);
+	}
+	buf_release(&words);
+	buf_release(&input);
+}
+
 /* A report is on disk before its cause may go. */
 static bool queue_report(struct settler *s, struct entry *e,
 			 const struct job *job, enum report_kind kind,
@@ -100,6 +137,8 @@ static bool report_kind_of(struct settler *s, struct entry *e,
 	size_t n = entry_unreported(e, kind, rcpt), many, at = 0, part;
 	bool done = true;
 
+	if (kind == REPORT_FAILURE)
+		tell_failure(s, e, rcpt, n);
 	many = report_wanted(e, kind, rcpt, n, wanted);
 	for (; done && at < many; at += part) {
 		part = report_holds(e, wanted + at, many - at);
@@ -150,6 +189,7 @@ bool settle_entry(struct settler *s, struct entry *e, const struct job *job,
 	for (i = 0; e->cause && i < e->envelope.n; i++) {
 		if (e->envelope.rcpt[i].state != RCPT_FAILED)
 			continue;
+		tell_failure(s, e, &i, 1);
 		entry_quarantine(e, "a report that cannot be delivered");
 		return true;
 	}

@@ -15,6 +15,8 @@ struct settler {
 	const struct config *config;
 	struct queue *queue;
 	bool reported;            /* one was queued: there is more to do */
+	bool hook_hangs;          /* on_failure did not end in time: it is
+				   * not run again in this run */
 };
 
 /* Queues the reports that are due, of failures and of delays. */

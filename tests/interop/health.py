@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""--health: what a monitoring program is told, and by which status. TAP."""
+"""What tells somebody that mail stands still: --health with its statuses, and
+on_failure. TAP."""
 
 import json
 import os
@@ -174,6 +175,48 @@ def without(m):
     want(m.checks(0)["queue"] == ("OK", "there is no queue", None), "queue")
 
 
+REFUSING = """[transport no]
+kind = fail
+code = 550
+message = not here
+[queue]
+on_failure = {command}
+"""
+
+
+def told(m, command):
+    """A message that fails in a run of the queue; what was logged."""
+    path = m.folder / "conf"
+    m.configure(REFUSING.format(command=command))
+    path.write_text(path.read_text()
+                    .replace("transport = relay\n", "transport = no\n", 1)
+                    .replace("to = none", f"to = {m.folder}/log"))
+    m.queue()
+    status, _ = m.run("-q")
+    want(status == 0, status)
+    return (m.folder / "log").read_text()
+
+
+def failure(m):
+    """on_failure gets a final failure as JSON"""
+    got = m.folder / "got"
+    told(m, f"cat >>{got}")
+    # the report that went back could not be delivered either, and is kept
+    entry, report = map(json.loads, got.read_text().splitlines())
+    want(report["sender"] == "", report)
+    want(entry["sender"] == "a@example.test", entry)
+    rcpt, = entry["recipients"]
+    want(rcpt["address"] == "b@example.test" and rcpt["code"] == 550 and
+         rcpt["status"] == "failed" and "not here" in rcpt["text"], entry)
+
+
+def failing_command(m):
+    """an on_failure that fails is logged, and changes nothing"""
+    log = told(m, "echo no pager >&2; exit 3")
+    want("on_failure: " in log and "no pager" in log, log)
+    want("status=failed" in log, log)
+
+
 def test(function):
     def with_machine(folder, certificates):
         function(Machine(folder, certificates))
@@ -185,4 +228,4 @@ if __name__ == "__main__":
     sys.exit(harness.tap([
         (f.__doc__, test(f)) for f in (
             well, unattended, damaged, certificate, dkim, login, faulty,
-            without)]))
+            without, failure, failing_command)]))
