@@ -61,12 +61,12 @@ static void open_level(struct json *j, const char *name, char opener,
 	j->depth++;
 }
 
-void json_object(struct json *j, const char *name)
+void json_add_object(struct json *j, const char *name)
 {
 	open_level(j, name, '{', '}');
 }
 
-void json_array(struct json *j, const char *name)
+void json_add_array(struct json *j, const char *name)
 {
 	open_level(j, name, '[', ']');
 }
@@ -76,33 +76,33 @@ void json_end(struct json *j)
 	buf_addc(j->out, j->closer[--j->depth]);
 }
 
-void json_stringn(struct json *j, const char *name, const char *value,
+void json_add_stringn(struct json *j, const char *name, const char *value,
 		  size_t n)
 {
 	member(j, name);
 	quote(j->out, value, n);
 }
 
-void json_string(struct json *j, const char *name, const char *value)
+void json_add_string(struct json *j, const char *name, const char *value)
 {
 	if (value)
-		json_stringn(j, name, value, strlen(value));
+		json_add_stringn(j, name, value, strlen(value));
 	else
-		json_raw(j, name, "null");
+		json_add_raw(j, name, "null");
 }
 
-void json_int(struct json *j, const char *name, long long value)
+void json_add_int(struct json *j, const char *name, long long value)
 {
 	member(j, name);
 	buf_addf(j->out, "%lld", value);
 }
 
-void json_bool(struct json *j, const char *name, bool value)
+void json_add_bool(struct json *j, const char *name, bool value)
 {
-	json_raw(j, name, value ? "true" : "false");
+	json_add_raw(j, name, value ? "true" : "false");
 }
 
-void json_raw(struct json *j, const char *name, const char *value)
+void json_add_raw(struct json *j, const char *name, const char *value)
 {
 	member(j, name);
 	buf_adds(j->out, value);

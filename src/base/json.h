@@ -23,18 +23,18 @@ struct json {
 
 #define JSON_INTO(buffer) ((struct json){ .out = (buffer) })
 
-void json_object(struct json *j, const char *name);
-void json_array(struct json *j, const char *name);
+void json_add_object(struct json *j, const char *name);
+void json_add_array(struct json *j, const char *name);
 /* Ends the innermost object or array. */
 void json_end(struct json *j);
 /* A NULL value is written as null. */
-void json_string(struct json *j, const char *name, const char *value);
-void json_stringn(struct json *j, const char *name, const char *value,
+void json_add_string(struct json *j, const char *name, const char *value);
+void json_add_stringn(struct json *j, const char *name, const char *value,
 		  size_t n);
-void json_int(struct json *j, const char *name, long long value);
-void json_bool(struct json *j, const char *name, bool value);
+void json_add_int(struct json *j, const char *name, long long value);
+void json_add_bool(struct json *j, const char *name, bool value);
 /* A value that is JSON already. */
-void json_raw(struct json *j, const char *name, const char *value);
+void json_add_raw(struct json *j, const char *name, const char *value);
 /* The string alone, in quotes. */
 void json_quote(struct buf *out, const char *value);
 

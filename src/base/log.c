@@ -240,15 +240,15 @@ static void add_json(struct buf *b, const struct log_field *field, size_t n)
 
 	gmtime_r(&now, &tm);
 	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	json_object(&j, NULL);
-	json_string(&j, "time", stamp);
+	json_add_object(&j, NULL);
+	json_add_string(&j, "time", stamp);
 	for (i = 0; i < n; i++) {
 		if (!field[i].value)
 			continue;
 		if (field[i].form == LOG_NUMBER)
-			json_raw(&j, field[i].name, field[i].value);
+			json_add_raw(&j, field[i].name, field[i].value);
 		else
-			json_string(&j, field[i].name, field[i].value);
+			json_add_string(&j, field[i].name, field[i].value);
 	}
 	json_end(&j);
 }

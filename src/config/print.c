@@ -143,17 +143,17 @@ static void print_json(const struct config_key *key, const void *field,
 	size_t i;
 
 	if (key->type->store == STORE_LIST) {
-		json_array(j, key->key);
+		json_add_array(j, key->key);
 		for (i = 0; i < l->n; i++)
-			json_string(j, NULL, l->item[i]);
+			json_add_string(j, NULL, l->item[i]);
 		json_end(j);
 	} else if (key->type->store == STORE_BOOL) {
-		json_bool(j, key->key, *(const bool *)field);
+		json_add_bool(j, key->key, *(const bool *)field);
 	} else if (key->type->store == STORE_NUMBER && !key->type->print) {
-		json_int(j, key->key, *(const int64_t *)field);
+		json_add_int(j, key->key, *(const int64_t *)field);
 	} else {
 		print_value(key, field, &text);
-		json_string(j, key->key, buf_text(&text));
+		json_add_string(j, key->key, buf_text(&text));
 	}
 	buf_release(&text);
 }
@@ -170,7 +170,7 @@ static void json_section(const struct config *c, enum section section,
 	else
 		title = mem_printf("%s %s", section_name(section),
 				   *section_title(c, section, index));
-	json_object(j, title);
+	json_add_object(j, title);
 	for (i = 0; (key = key_at(i)); i++)
 		if (key->section == section && is_shown(c, key, index))
 			print_json(key, field_of(c, key, index), j);
@@ -183,12 +183,12 @@ static void json_faults(const char *name, const struct config_error *list,
 {
 	size_t i;
 
-	json_array(j, name);
+	json_add_array(j, name);
 	for (i = 0; i < n; i++) {
-		json_object(j, NULL);
-		json_string(j, "file", list[i].file);
-		json_int(j, "line", list[i].line);
-		json_string(j, "message", list[i].message);
+		json_add_object(j, NULL);
+		json_add_string(j, "file", list[i].file);
+		json_add_int(j, "line", list[i].line);
+		json_add_string(j, "message", list[i].message);
 		json_end(j);
 	}
 	json_end(j);
@@ -200,9 +200,9 @@ void config_print_json(const struct config *c, struct buf *out)
 	enum section section;
 	size_t i;
 
-	json_object(&j, NULL);
-	json_string(&j, "file", c->path);
-	json_object(&j, "settings");
+	json_add_object(&j, NULL);
+	json_add_string(&j, "file", c->path);
+	json_add_object(&j, "settings");
 	for (section = 0; section < SECTIONS; section++)
 		for (i = 0; i < section_count(c, section); i++)
 			json_section(c, section, i, &j);

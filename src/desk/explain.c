@@ -88,20 +88,20 @@ static void row_json(struct explanation *x, const struct row *row)
 	char host[300];
 	size_t i;
 
-	json_object(j, NULL);
-	json_string(j, "recipient", row->recipient);
-	json_int(j, "attempt", row->attempt);
-	json_string(j, "route", row->route ? row->route->name : NULL);
-	json_string(j, "transport", row->t->name);
-	json_string(j, "kind", kind_name((enum kind)row->t->kind));
-	json_array(j, "hosts");
+	json_add_object(j, NULL);
+	json_add_string(j, "recipient", row->recipient);
+	json_add_int(j, "attempt", row->attempt);
+	json_add_string(j, "route", row->route ? row->route->name : NULL);
+	json_add_string(j, "transport", row->t->name);
+	json_add_string(j, "kind", kind_name((enum kind)row->t->kind));
+	json_add_array(j, "hosts");
 	for (i = 0; i < row->hosts.n; i++) {
 		host_words(&row->hosts.item[i], host, sizeof(host));
-		json_string(j, NULL, host);
+		json_add_string(j, NULL, host);
 	}
 	json_end(j);
-	json_string(j, "tls", row->tls);
-	json_string(j, "why", row->why);
+	json_add_string(j, "tls", row->tls);
+	json_add_string(j, "why", row->why);
 	json_end(j);
 }
 
@@ -244,7 +244,7 @@ int desk_explain(const struct desk *d)
 	}
 	explain_begin(&x, d, account, &e);
 	if (d->options->json)
-		json_array(&x.json, NULL);
+		json_add_array(&x.json, NULL);
 	else
 		buf_addf(&x.out, "from <%s>%s%s\n", e.sender,
 			 account ? ", account " : "",
@@ -325,9 +325,9 @@ static bool dry_run(struct explanation *x, struct message *m,
 	if (!sign_message(x->d->config, m, &prefix, why))
 		return false;
 	if (x->d->options->json) {
-		json_object(&x->json, NULL);
-		json_string(&x->json, "sender", x->envelope->sender);
-		json_array(&x->json, "recipients");
+		json_add_object(&x->json, NULL);
+		json_add_string(&x->json, "sender", x->envelope->sender);
+		json_add_array(&x->json, "recipients");
 		explain_all(x);
 		json_end(&x->json);
 		/* as it would be sent */
@@ -338,7 +338,7 @@ static bool dry_run(struct explanation *x, struct message *m,
 		}
 		done = (!n && !whole.full) || not_shown(why);
 		if (done)
-			json_stringn(&x->json, "message", buf_text(&whole),
+			json_add_stringn(&x->json, "message", buf_text(&whole),
 				     whole.len);
 		json_end(&x->json);
 	} else {

@@ -270,18 +270,18 @@ static void add_json(struct buf *out, const struct findings *f,
 	struct json j = JSON_INTO(out);
 	size_t i;
 
-	json_object(&j, NULL);
-	json_string(&j, "status", health_names[worst]);
-	json_array(&j, "checks");
+	json_add_object(&j, NULL);
+	json_add_string(&j, "status", health_names[worst]);
+	json_add_array(&j, "checks");
 	for (i = 0; i < f->n; i++) {
-		json_object(&j, NULL);
-		json_string(&j, "check", f->item[i].check);
-		json_string(&j, "status", health_names[f->item[i].health]);
-		json_string(&j, "text", f->item[i].text);
+		json_add_object(&j, NULL);
+		json_add_string(&j, "check", f->item[i].check);
+		json_add_string(&j, "status", health_names[f->item[i].health]);
+		json_add_string(&j, "text", f->item[i].text);
 		if (f->item[i].value < 0)
-			json_raw(&j, "value", "null");
+			json_add_raw(&j, "value", "null");
 		else
-			json_int(&j, "value", f->item[i].value);
+			json_add_int(&j, "value", f->item[i].value);
 		json_end(&j);
 	}
 	json_end(&j);

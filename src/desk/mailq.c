@@ -121,7 +121,7 @@ static bool queue_text(struct queue *q, struct listing *l, struct outcome *why)
 static bool queue_json(struct queue *q, struct listing *l, struct outcome *why)
 {
 	l->json = JSON_INTO(&l->out);
-	json_array(&l->json, NULL);
+	json_add_array(&l->json, NULL);
 	if (q && !queue_list(q, entry_json, l, why))
 		return false;
 	json_end(&l->json);

@@ -251,25 +251,25 @@ void desk_json_entry(struct json *j, const struct entry *e,
 	const struct recipient *r;
 	size_t i;
 
-	json_object(j, NULL);
-	json_string(j, "id", e->id);
-	json_string(j, "sender", e->envelope.sender);
-	json_int(j, "size", e->size);
-	json_int(j, "queued", e->queued);
-	json_int(j, "attempts", e->attempts);
-	json_int(j, "next", e->next);
-	json_bool(j, "held", e->held);
-	json_string(j, "account", e->envelope.account);
-	json_array(j, "recipients");
+	json_add_object(j, NULL);
+	json_add_string(j, "id", e->id);
+	json_add_string(j, "sender", e->envelope.sender);
+	json_add_int(j, "size", e->size);
+	json_add_int(j, "queued", e->queued);
+	json_add_int(j, "attempts", e->attempts);
+	json_add_int(j, "next", e->next);
+	json_add_bool(j, "held", e->held);
+	json_add_string(j, "account", e->envelope.account);
+	json_add_array(j, "recipients");
 	for (i = 0; i < n; i++) {
 		r = &e->envelope.rcpt[rcpt ? rcpt[i] : i];
-		json_object(j, NULL);
-		json_string(j, "address", r->address);
-		json_string(j, "status", rcpt_state_name(r));
-		json_int(j, "code", r->last.code);
-		json_string(j, "dsn", r->last.status);
-		json_string(j, "host", r->last.host);
-		json_string(j, "text", r->last.text);
+		json_add_object(j, NULL);
+		json_add_string(j, "address", r->address);
+		json_add_string(j, "status", rcpt_state_name(r));
+		json_add_int(j, "code", r->last.code);
+		json_add_string(j, "dsn", r->last.status);
+		json_add_string(j, "host", r->last.host);
+		json_add_string(j, "text", r->last.text);
 		json_end(j);
 	}
 	json_end(j);

@@ -139,9 +139,9 @@ static void probe_list(struct json *j, const char *name, const struct list *l)
 {
 	size_t i;
 
-	json_array(j, name);
+	json_add_array(j, name);
 	for (i = 0; i < l->n; i++)
-		json_string(j, NULL, l->item[i]);
+		json_add_string(j, NULL, l->item[i]);
 	json_end(j);
 }
 
@@ -158,39 +158,39 @@ static void show_json(struct probe *p)
 	char until[32];
 	size_t i;
 
-	json_object(&j, NULL);
-	json_string(&j, "transport", p->t ? p->t->name : NULL);
-	json_string(&j, "host", host ? host->name : NULL);
-	json_string(&j, "address", p->link.peer.address[0] ?
+	json_add_object(&j, NULL);
+	json_add_string(&j, "transport", p->t ? p->t->name : NULL);
+	json_add_string(&j, "host", host ? host->name : NULL);
+	json_add_string(&j, "address", p->link.peer.address[0] ?
 		    p->link.peer.address : NULL);
 	if (host && !is_socket(host))
-		json_int(&j, "port", host->port);
+		json_add_int(&j, "port", host->port);
 	else
-		json_raw(&j, "port", "null");
-	json_object(&j, "tls");
-	json_string(&j, "version", f->tls.version[0] ? f->tls.version : NULL);
-	json_string(&j, "cipher", f->tls.cipher[0] ? f->tls.cipher : NULL);
-	json_bool(&j, "verified", f->tls.verified);
-	json_array(&j, "certificates");
+		json_add_raw(&j, "port", "null");
+	json_add_object(&j, "tls");
+	json_add_string(&j, "version", f->tls.version[0] ? f->tls.version : NULL);
+	json_add_string(&j, "cipher", f->tls.cipher[0] ? f->tls.cipher : NULL);
+	json_add_bool(&j, "verified", f->tls.verified);
+	json_add_array(&j, "certificates");
 	for (i = 0; i < f->tls.certificates; i++) {
 		const struct tls_certificate *c = &f->tls.certificate[i];
 
 		date(c->not_after, until);
-		json_object(&j, NULL);
-		json_string(&j, "subject", c->subject);
+		json_add_object(&j, NULL);
+		json_add_string(&j, "subject", c->subject);
 		probe_list(&j, "names", &c->names);
-		json_string(&j, "issuer", c->issuer);
-		json_string(&j, "not_after", until);
-		json_string(&j, "pin", c->pin);
+		json_add_string(&j, "issuer", c->issuer);
+		json_add_string(&j, "not_after", until);
+		json_add_string(&j, "pin", c->pin);
 		json_end(&j);
 	}
 	json_end(&j);
 	json_end(&j);
 	probe_list(&j, "extensions", &f->features.lines);
 	probe_list(&j, "mechanisms", &f->features.mechanisms);
-	json_string(&j, "would_use", would_use(p));
-	json_bool(&j, "authenticated", f->authenticated);
-	json_string(&j, "error", p->open ? NULL : p->words);
+	json_add_string(&j, "would_use", would_use(p));
+	json_add_bool(&j, "authenticated", f->authenticated);
+	json_add_string(&j, "error", p->open ? NULL : p->words);
 	json_end(&j);
 	buf_addc(&p->out, '\n');
 }

@@ -76,16 +76,16 @@ void rows_show_json(const struct dnscheck *c, struct buf *out)
 	struct json j = JSON_INTO(out);
 	size_t i;
 
-	json_object(&j, NULL);
-	json_string(&j, "domain", c->domain);
-	json_array(&j, "checks");
+	json_add_object(&j, NULL);
+	json_add_string(&j, "domain", c->domain);
+	json_add_array(&j, "checks");
 	for (i = 0; i < c->rows; i++) {
-		json_object(&j, NULL);
-		json_string(&j, "check", c->row[i].check);
-		json_string(&j, "subject", c->row[i].subject);
-		json_string(&j, "status", grade_name[c->row[i].grade]);
-		json_string(&j, "found", c->row[i].found);
-		json_string(&j, "publish", c->row[i].publish);
+		json_add_object(&j, NULL);
+		json_add_string(&j, "check", c->row[i].check);
+		json_add_string(&j, "subject", c->row[i].subject);
+		json_add_string(&j, "status", grade_name[c->row[i].grade]);
+		json_add_string(&j, "found", c->row[i].found);
+		json_add_string(&j, "publish", c->row[i].publish);
 		json_end(&j);
 	}
 	json_end(&j);
