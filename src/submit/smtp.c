@@ -123,9 +123,16 @@ static bool handshake(struct session *s, struct outcome *why)
 	return session_break(s, STAGE_TLS, why);
 }
 
-/* STARTTLS where it is offered. Until the handshake has ended, all that goes
- * wrong where TLS is required may be somebody in the middle: it is for now,
- * whatever they say. */
+/* Until the handshake has ended, all that goes wrong where TLS is required may
+ * be somebody in the middle: it is for now, whatever they say. What is ours, a
+ * file or the system, stays what it is. */
+static void only_for_now(struct outcome *why)
+{
+	if (why->exit != EX_CONFIG && why->exit != EX_OSERR)
+		why->exit = EX_TEMPFAIL;
+}
+
+/* STARTTLS where it is offered. */
 static bool starttls(struct session *s, struct outcome *why)
 {
 	const struct list *without = s->params->without;
@@ -149,8 +156,8 @@ static bool starttls(struct session *s, struct outcome *why)
 		if (s->reply.code != 220)
 			refused(s, STAGE_TLS, why);
 	}
-	if (required && why->exit != EX_CONFIG)
-		why->exit = EX_TEMPFAIL;
+	if (required)
+		only_for_now(why);
 	return false;
 }
 
@@ -161,9 +168,8 @@ static bool introduce(struct session *s, struct outcome *why)
 	struct outcome said;
 
 	if (p->implicit_tls && !handshake(s, why)) {
-		/* see starttls */
-		if (p->demand >= DEMAND_ENCRYPTED && why->exit != EX_CONFIG)
-			why->exit = EX_TEMPFAIL;
+		if (p->demand >= DEMAND_ENCRYPTED)
+			only_for_now(why);
 		return false;
 	}
 	if (!session_reply(s, STAGE_HELLO, why))
