@@ -5,7 +5,7 @@
 # folder.
 #
 #     nix-build -E 'with import <nixpkgs> { }; callPackage ./default.nix { }'
-{ lib, stdenv, autoreconfHook, pkg-config, c-ares, cmocka, curl, gnutls, gsasl
+{ lib, stdenv, autoPatchelfHook, autoreconfHook, pkg-config, c-ares, cmocka, curl, gnutls, gsasl
 , inih, jansson, libidn2, python3 }:
 
 stdenv.mkDerivation {
@@ -13,7 +13,9 @@ stdenv.mkDerivation {
   version = "1.0.0";
   src = lib.cleanSource ../..;
 
-  nativeBuildInputs = [ autoreconfHook pkg-config python3 ];
+  nativeBuildInputs = [ autoPatchelfHook autoreconfHook pkg-config python3 ];
+  # loaded when they are needed, so that nothing sees that they are
+  runtimeDependencies = [ c-ares gnutls gsasl libidn2 ];
   buildInputs = [ c-ares curl gnutls gsasl inih jansson libidn2 ];
   checkInputs = [ cmocka ];
 
