@@ -85,14 +85,15 @@ char *dns_servers_text(const struct net_addresses *server, bool zones)
 		v6 = &server->item[i].v6;
 		net_address_text(&server->item[i], shown);
 		buf_adds(&text, text.len ? "," : "");
-		if (v6->sin6_family != AF_INET6)
-			buf_adds(&text, shown);
-		else if (zones && v6->sin6_scope_id &&
-			 if_indextoname(v6->sin6_scope_id, zone))
-			buf_addf(&text, "[%s%%%s]", shown, zone);
-		else
-			buf_addf(&text, "[%s]", shown);
+		buf_addf(&text, v6->sin6_family == AF_INET6 ? "[%s]" : "%s",
+			 shown);
 		buf_addf(&text, ":%u", (unsigned)ntohs(v6->sin6_port));
+		/* c-ares 1.34 passes over an address with a zone within the
+		 * brackets, and says that all is well */
+		if (zones && v6->sin6_family == AF_INET6 &&
+		    v6->sin6_scope_id &&
+		    if_indextoname(v6->sin6_scope_id, zone))
+			buf_addf(&text, "%%%s", zone);
 	}
 	return buf_take(&text);
 }

@@ -169,6 +169,8 @@ class Browser:
                 return None
         context = ssl.create_default_context(
             cafile=f"{self.world.words['certificates']}/ca.pem")
+        # the tests' certificates do not say who signed them
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         opener = urllib.request.build_opener(
             urllib.request.HTTPSHandler(context=context), Stay)
         try:

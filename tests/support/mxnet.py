@@ -404,18 +404,17 @@ def submit(folder, recipients, *, more="", general="", dns="", tls="",
 
 def install_fetch(folder):
     """Puts the build's posthaste-fetch and posthaste-token where the program
-    looks for them, by an overlay that only this mount namespace sees."""
+    looks for them, by an overlay over the whole prefix that only this mount
+    namespace sees."""
     program = pathlib.Path(harness.POSTHASTE).read_bytes()
     found = re.search(rb"(/[^\0]*)/posthaste-fetch\0", program)
     want(found, "the program names no posthaste-fetch")
     place = pathlib.Path(found.group(1).decode())
-    if (place / "posthaste-token").exists():
-        return
     built = pathlib.Path(os.environ.get(
         "TOP_BUILDDIR", os.path.dirname(harness.POSTHASTE)),
         "posthaste-fetch")
     want(built.exists(), f"{built} was not built")
-    base = next(p for p in [place, *place.parents] if p.exists())
+    base = next(p for p in place.parents if p.exists())
     layer = pathlib.Path(folder, "overlay")
     layer.mkdir()
     command("mount", "-t", "tmpfs", "tmpfs", str(layer))
