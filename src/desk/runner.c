@@ -251,6 +251,12 @@ static bool make_job(struct runner *r, struct entry *e, struct job *job,
 	if (e->envelope.account)
 		job->account = config_account(r->d->config,
 					      e->envelope.account);
+	/* what its user ordered goes where his account's mail may go, too */
+	if (e->transport && !e->by_owner && e->uid != geteuid() &&
+	    !policy_reaches(r->d->config, job->account, e->transport)) {
+		free(e->transport);
+		e->transport = NULL;
+	}
 	return true;
 }
 

@@ -191,7 +191,9 @@ static bool replace(const struct store *s, const struct buf *text)
 
 	if (directory < 0)
 		return false;
+	/* the group of a stranger's file is not one that may read it */
 	if (!fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) &&
+	    (!st.st_uid || st.st_uid == geteuid() || st.st_uid == s->owner) &&
 	    S_ISREG(st.st_mode) && st.st_mode & S_IRGRP &&
 	    !(st.st_mode & S_IRWXO)) {
 		group = st.st_gid;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -362,6 +363,9 @@ void entry_release(struct entry *e)
 	if (!e)
 		return;
 	if (e->file) {
+		/* workers that were forked meanwhile have the descriptor,
+		 * and with it the lock */
+		flock(e->file->fd, LOCK_UN);
 		close(e->file->fd);
 		free(e->file->message_id);
 	}

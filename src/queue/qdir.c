@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -501,9 +502,14 @@ bool qdir_append(int fd, const char *data, size_t n, struct outcome *why)
 {
 	size_t done = 0;
 	ssize_t part = 0;
+	sigset_t all, old;
 	struct stat st;
 	int error;
 
+	/* half a record, after which others write, would be damage: whoever is
+	 * to end this process waits for the write */
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &old);
 	while (done < n) {
 		part = write(fd, data + done, n - done);
 		if (part < 0 && errno == EINTR)
@@ -512,9 +518,10 @@ bool qdir_append(int fd, const char *data, size_t n, struct outcome *why)
 			break;
 		done += (size_t)part;
 	}
+	error = part < 0 ? errno : ENOSPC;
+	sigprocmask(SIG_SETMASK, &old, NULL);
 	if (done == n)
 		return true;
-	error = part < 0 ? errno : ENOSPC;
 	/* whatever lines follow must not follow half a line; but what another
 	 * worker has written behind it by now stays */
 	if (done && fstat(fd, &st) == 0 &&

@@ -213,7 +213,8 @@ bool queue_look(struct queue *q, const char *id, struct entry **out,
  * EX_IOERR. */
 bool queue_take(struct queue *q, const char *name, struct entry **out,
 		struct outcome *why) MUST_CHECK;
-/* Unlocks and frees; in a forked worker the parent's lock stays. */
+/* Unlocks, for the forked workers that share the lock as well, and frees: it
+ * is the parent's to call. */
 void entry_release(struct entry *e);
 /* Its message, which reads from the entry's file (keep the entry) unless the
  * entry is foreign and so parsed anew by limits. The caller frees. */

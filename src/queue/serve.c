@@ -171,6 +171,7 @@ static bool check(struct qdir *s, const struct drop_caller *c,
 	struct stat st;
 	struct entry e;
 	int64_t torn = 0;
+	uid_t whose;
 	bool good;
 
 	if (!qdir_flush(w, why))
@@ -183,7 +184,8 @@ static bool check(struct qdir *s, const struct drop_caller *c,
 		/* in a file of the queue's owner its own words count, so
 		 * they have to be true */
 		if (c->by_owner &&
-		    (e.uid != c->uid || !e.foreign || e.cause))
+		    (!entry_whose(s, w->fd, &st, &whose) || whose != c->uid ||
+		     e.uid != c->uid || !e.foreign || e.cause || e.by_owner))
 			good = outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
 					    "the entry does not say that it "
 					    "is yours");

@@ -288,10 +288,13 @@ struct dns *dns_open(const struct dns_settings *settings)
 
 void dns_close(struct dns *d)
 {
+	struct outcome ignored;
+
 	if (!d)
 		return;
 	close_channel(d);
-	ares_library_cleanup();
+	if (ares_load(&ignored))
+		ares_library_cleanup();
 	net_addresses_release(&d->server);
 	free(d->watched);
 	free(d);

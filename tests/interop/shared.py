@@ -955,6 +955,10 @@ def the_socket_believes_the_kernel_alone(folder, certificates):
                     made(head(alice), BODY),
                     made(head(alice, more=b"foreign\n" b"uid %d\n" % bob),
                          BODY),
+                    made(head(bob, more=b"foreign\n" b"uid %d\n" % alice),
+                         BODY),
+                    made(head(alice, more=b"foreign\n"), BODY,
+                         journal_line("owner-transport relay")),
                     made(head(alice, more=b"cause x\nforeign\n"), BODY),
                     good[:-30] + b"checksum 0123456789abcdef\n"):
             uid, status, answer = ask(Session(path, "alice"),

@@ -108,34 +108,62 @@ static void one_at_a_time(void **state)
 }
 
 /* A worker's lock and the parent's are one. */
+/* The parent dies, and its worker goes on. */
 static void lock_outlives_parent(void **state)
 {
 	struct room *r = *state;
 	struct queue_item item = { 0 };
 	char id[QUEUE_ID_SIZE], byte;
-	struct entry *e;
 	int up[2], down[2];
 	pid_t pid;
 
 	add(r, &item, id);
-	e = take(r, id);
 	assert_int_equal(pipe(up), 0);
 	assert_int_equal(pipe(down), 0);
 	pid = fork();
 	if (!pid) {
-		close(down[1]);
-		if (read(down[0], &byte, 1) != 0)
-			_exit(1);
+		(void)take(r, id);
+		if (!fork()) {
+			close(down[1]);
+			_exit(read(down[0], &byte, 1) != 0);
+		}
 		_exit(0);
 	}
 	close(down[0]);
-	entry_release(e);
+	close(up[1]);
+	waitpid(pid, NULL, 0);
 	take_fails(r, id, EX_TEMPFAIL);
 	close(down[1]);
-	waitpid(pid, NULL, 0);
+	/* the worker's end is the end of this pipe */
+	assert_int_equal(read(up[0], &byte, 1), 0);
 	entry_release(take(r, id));
 	close(up[0]);
-	close(up[1]);
+}
+
+/* A worker that was forked for something else shares the lock, and does not
+ * keep it. */
+static void release_is_everybodys(void **state)
+{
+	struct room *r = *state;
+	struct queue_item item = { 0 };
+	char id[QUEUE_ID_SIZE], byte;
+	struct entry *e;
+	int down[2];
+	pid_t pid;
+
+	add(r, &item, id);
+	e = take(r, id);
+	assert_int_equal(pipe(down), 0);
+	pid = fork();
+	if (!pid) {
+		close(down[1]);
+		_exit(read(down[0], &byte, 1) != 0);
+	}
+	close(down[0]);
+	entry_release(e);
+	entry_release(take(r, id));
+	close(down[1]);
+	waitpid(pid, NULL, 0);
 }
 
 static void outcomes_are_kept(void **state)
@@ -542,6 +570,7 @@ int main(void)
 		ROOM_TEST(progress_travels_along),
 		ROOM_TEST(one_at_a_time),
 		ROOM_TEST(lock_outlives_parent),
+		ROOM_TEST(release_is_everybodys),
 		ROOM_TEST(outcomes_are_kept),
 		ROOM_TEST(interrupted_attempt_counts),
 		ROOM_TEST(doubt_is_logged_once),
