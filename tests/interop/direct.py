@@ -592,6 +592,8 @@ no_starttls = yes
 
 def loads(folder, certificates):
     """what is loaded: neither libcurl nor a second TLS library"""
+    if mxnet.harness.sanitized():
+        return                    # those are linked with all of them
     record = os.path.join(folder, "opened")
     with Hosts(folder, certificates) as h:
         h.add("192.0.2.11")
