@@ -63,8 +63,12 @@ static int version(const struct desk *d)
  * --store-password mends a file that is at fault; none is stopped by one. */
 static const struct {
 	int (*run)(const struct desk *d);
-	enum { CONFIG_NEEDED, CONFIG_READ, CONFIG_IGNORED } config;
-	bool stays_root;      /* writes what is root's to write */
+	enum {
+		CONFIG_NEEDED,
+		CONFIG_READ,
+		CONFIG_ROOTS,         /* read, and what is written is root's */
+		CONFIG_IGNORED
+	} config;
 } commands[] = {
 	[COMMAND_SEND] = { desk_send, CONFIG_NEEDED },
 	[COMMAND_SMTPD] = { desk_smtpd, CONFIG_NEEDED },
@@ -78,8 +82,8 @@ static const struct {
 	[COMMAND_DNSCHECK] = { desk_dnscheck, CONFIG_NEEDED },
 	[COMMAND_CONFIGURE] = { desk_configure, CONFIG_READ },
 	[COMMAND_LOGIN] = { desk_login, CONFIG_NEEDED },
-	[COMMAND_SETUP] = { desk_setup, CONFIG_READ, true },
-	[COMMAND_STORE_PASSWORD] = { desk_store_password, CONFIG_READ, true },
+	[COMMAND_SETUP] = { desk_setup, CONFIG_ROOTS },
+	[COMMAND_STORE_PASSWORD] = { desk_store_password, CONFIG_ROOTS },
 	[COMMAND_SHOW] = { desk_administer, CONFIG_NEEDED },
 	[COMMAND_HOLD] = { desk_administer, CONFIG_NEEDED },
 	[COMMAND_RELEASE] = { desk_administer, CONFIG_NEEDED },
@@ -184,7 +188,8 @@ static int run_command(struct desk *d, bool set_id, int argc, char **argv,
 	place.file = options->config;
 	d->place = &place;
 	configured = config_load(&place, config, &why);
-	stepped = (understood && commands[options->command].stays_root) ||
+	stepped = (understood &&
+		   commands[options->command].config == CONFIG_ROOTS) ||
 		  desk_step_down(config, options->command == COMMAND_LOGIN,
 				 &down);
 	open_log(config);

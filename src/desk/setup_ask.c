@@ -13,6 +13,8 @@
 enum { LINE_MAX_BYTES = 4096 };
 
 static char *words_of(const char *format, va_list ap)
+	__attribute__((format(printf, 1, 0)));
+static char *words_of(const char *format, va_list ap)
 {
 	char words[2048];
 
