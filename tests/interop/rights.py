@@ -321,6 +321,8 @@ def nobody_to_step_down_to(place):
 
 @test()
 def orders_from_the_environment(place):
+    if harness.sanitized():
+        return        # GnuTLS is linked there, and begins before main does
     trap = f"{place.folder}/trap"
     for name in ("SSLKEYLOGFILE", "KRB5_TRACE", "MALLOC_TRACE",
                  "GNUTLS_SYSTEM_PRIORITY_FILE", "GSSAPI_MECH_CONF",
