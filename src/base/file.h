@@ -81,7 +81,8 @@ bool file_read_at(int fd, off_t offset, void *data, size_t n) MUST_CHECK;
  * it was (but for a directory that could not be synced). */
 bool file_replace(int directory, const char *name, mode_t mode,
 		  const struct buf *b) MUST_CHECK;
-/* The same, and it is another's from the start; (uid_t)-1 and (gid_t)-1: ours. */
+/* The same, and it is another's from the start; (uid_t)-1 and (gid_t)-1:
+ * ours. */
 bool file_replace_for(int directory, const char *name, mode_t mode, uid_t owner,
 		      gid_t group, const struct buf *b) MUST_CHECK;
 /* As file_replace, of a path whose directory is there. EX_CANTCREAT. */

@@ -32,5 +32,26 @@ const void *library_demand(const struct library *library);
 /* To write such a list: a member and a string for each name. */
 #define LIBRARY_MEMBER(function) __typeof__(function) *function;
 #define LIBRARY_NAME(function) #function,
+/* And the source beside it: NAME_load and NAME_calls. */
+#define LIBRARY_SOURCE(name, file, list)				\
+static const char *const name##_names[] = { list(LIBRARY_NAME) };	\
+static const struct library name##_library = {				\
+	file, name##_names, sizeof(name##_names) / sizeof(*name##_names) \
+};									\
+static const struct name##_calls *name##_loaded;			\
+									\
+bool name##_load(struct outcome *why)					\
+{									\
+	if (!name##_loaded)						\
+		name##_loaded = library_load(&name##_library, why);	\
+	return name##_loaded;						\
+}									\
+									\
+const struct name##_calls *name##_calls(void)				\
+{									\
+	if (!name##_loaded)						\
+		name##_loaded = library_demand(&name##_library);	\
+	return name##_loaded;						\
+}
 
 #endif

@@ -21,8 +21,10 @@ struct idn2_calls {
 bool idn2_load(struct outcome *why) MUST_CHECK;
 const struct idn2_calls *idn2_calls(void);
 
-#define idn2_free idn2_calls()->idn2_free
-#define idn2_lookup_u8 idn2_calls()->idn2_lookup_u8
-#define idn2_strerror idn2_calls()->idn2_strerror
+#define IDN2_CALL(function) idn2_calls()->function
+
+#define idn2_free IDN2_CALL(idn2_free)
+#define idn2_lookup_u8 IDN2_CALL(idn2_lookup_u8)
+#define idn2_strerror IDN2_CALL(idn2_strerror)
 
 #endif

@@ -125,8 +125,9 @@ static void hold_transport(const struct config *config,
 	*transport = NULL;
 }
 
-bool foreign_compose(const struct config *config, struct entry *e, struct message **m,
-	   const struct account **account, struct outcome *why)
+bool foreign_compose(const struct config *config, struct entry *e,
+		     struct message **m, const struct account **account,
+		     struct outcome *why)
 {
 	struct envelope fresh = { 0 };
 	struct caller caller = { .uid = e->uid };

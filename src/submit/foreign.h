@@ -12,8 +12,9 @@
  * their places: what is not an address is recorded as failed, one that comes
  * twice is sent to once. False: EX_DATAERR and the like where it is not mail
  * that he could have sent, temporary statuses as of compose(). */
-bool foreign_compose(const struct config *config, struct entry *e, struct message **m,
-	   const struct account **account, struct outcome *why) MUST_CHECK;
+bool foreign_compose(const struct config *config, struct entry *e,
+		     struct message **m, const struct account **account,
+		     struct outcome *why) MUST_CHECK;
 /* For an entry that goes no further: its sender becomes an address that a
  * report can be sent to, by the rules of his account. */
 void foreign_sender(const struct config *config, struct entry *e);

@@ -32,16 +32,18 @@ struct ares_calls {
 bool ares_load(struct outcome *why) MUST_CHECK;
 const struct ares_calls *ares_calls(void);
 
-#define ares_cancel ares_calls()->ares_cancel
-#define ares_destroy ares_calls()->ares_destroy
-#define ares_init_options ares_calls()->ares_init_options
-#define ares_library_cleanup ares_calls()->ares_library_cleanup
-#define ares_library_init ares_calls()->ares_library_init
-#define ares_process_fd ares_calls()->ares_process_fd
-#define ares_send ares_calls()->ares_send
-#define ares_set_servers_ports_csv ares_calls()->ares_set_servers_ports_csv
-#define ares_set_socket_functions ares_calls()->ares_set_socket_functions
-#define ares_strerror ares_calls()->ares_strerror
-#define ares_timeout ares_calls()->ares_timeout
+#define ARES_CALL(function) ares_calls()->function
+
+#define ares_cancel ARES_CALL(ares_cancel)
+#define ares_destroy ARES_CALL(ares_destroy)
+#define ares_init_options ARES_CALL(ares_init_options)
+#define ares_library_cleanup ARES_CALL(ares_library_cleanup)
+#define ares_library_init ARES_CALL(ares_library_init)
+#define ares_process_fd ARES_CALL(ares_process_fd)
+#define ares_send ARES_CALL(ares_send)
+#define ares_set_servers_ports_csv ARES_CALL(ares_set_servers_ports_csv)
+#define ares_set_socket_functions ARES_CALL(ares_set_socket_functions)
+#define ares_strerror ARES_CALL(ares_strerror)
+#define ares_timeout ARES_CALL(ares_timeout)
 
 #endif

@@ -23,10 +23,12 @@ struct resolv_calls {
 bool resolv_load(struct outcome *why) MUST_CHECK;
 const struct resolv_calls *resolv_calls(void);
 
-#define ns_get16 resolv_calls()->ns_get16
-#define ns_initparse resolv_calls()->ns_initparse
-#define ns_msg_getflag resolv_calls()->ns_msg_getflag
-#define ns_name_uncompress resolv_calls()->ns_name_uncompress
-#define ns_parserr resolv_calls()->ns_parserr
+#define RESOLV_CALL(function) resolv_calls()->function
+
+#define ns_get16 RESOLV_CALL(ns_get16)
+#define ns_initparse RESOLV_CALL(ns_initparse)
+#define ns_msg_getflag RESOLV_CALL(ns_msg_getflag)
+#define ns_name_uncompress RESOLV_CALL(ns_name_uncompress)
+#define ns_parserr RESOLV_CALL(ns_parserr)
 
 #endif

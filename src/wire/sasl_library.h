@@ -32,19 +32,21 @@ struct gsasl_calls {
 bool gsasl_load(struct outcome *why) MUST_CHECK;
 const struct gsasl_calls *gsasl_calls(void);
 
-#define gsasl_base64_from gsasl_calls()->gsasl_base64_from
-#define gsasl_callback_hook_get gsasl_calls()->gsasl_callback_hook_get
-#define gsasl_callback_hook_set gsasl_calls()->gsasl_callback_hook_set
-#define gsasl_callback_set gsasl_calls()->gsasl_callback_set
-#define gsasl_client_start gsasl_calls()->gsasl_client_start
-#define gsasl_done gsasl_calls()->gsasl_done
-#define gsasl_finish gsasl_calls()->gsasl_finish
-#define gsasl_free gsasl_calls()->gsasl_free
-#define gsasl_init gsasl_calls()->gsasl_init
-#define gsasl_property_fast gsasl_calls()->gsasl_property_fast
-#define gsasl_property_set gsasl_calls()->gsasl_property_set
-#define gsasl_saslprep gsasl_calls()->gsasl_saslprep
-#define gsasl_step gsasl_calls()->gsasl_step
-#define gsasl_strerror gsasl_calls()->gsasl_strerror
+#define GSASL_CALL(function) gsasl_calls()->function
+
+#define gsasl_base64_from GSASL_CALL(gsasl_base64_from)
+#define gsasl_callback_hook_get GSASL_CALL(gsasl_callback_hook_get)
+#define gsasl_callback_hook_set GSASL_CALL(gsasl_callback_hook_set)
+#define gsasl_callback_set GSASL_CALL(gsasl_callback_set)
+#define gsasl_client_start GSASL_CALL(gsasl_client_start)
+#define gsasl_done GSASL_CALL(gsasl_done)
+#define gsasl_finish GSASL_CALL(gsasl_finish)
+#define gsasl_free GSASL_CALL(gsasl_free)
+#define gsasl_init GSASL_CALL(gsasl_init)
+#define gsasl_property_fast GSASL_CALL(gsasl_property_fast)
+#define gsasl_property_set GSASL_CALL(gsasl_property_set)
+#define gsasl_saslprep GSASL_CALL(gsasl_saslprep)
+#define gsasl_step GSASL_CALL(gsasl_step)
+#define gsasl_strerror GSASL_CALL(gsasl_strerror)
 
 #endif
