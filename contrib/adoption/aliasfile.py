@@ -47,6 +47,20 @@ def leads_away(name, lines, depth=0):
                for t in targets if t.lower() != name.lower())
 
 
+def at(lines, domains, names, end):
+    """The aliases, as those of names at the domains alone; and for these names
+    without one they themselves with that end."""
+    found = {}
+    for line, name, value in entries(lines):
+        found.setdefault(name.lower(), (line, name, value))
+    for name in names:
+        found.setdefault(name.lower(), (name, name, name + end))
+    return [like(f"{'' if name in ('*', 'default') else name}@{domain}: "
+                 f"{value}", line)
+            for line, name, value in found.values() for domain in domains
+            if "@" not in name]
+
+
 def without(lines, names):
     """The lines, but for the aliases of these names."""
     out, keep = [], True

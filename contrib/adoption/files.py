@@ -5,7 +5,7 @@ absolute link leads to below that folder, and no link out of it."""
 import os
 import stat
 
-from model import number, word
+from model import like, number, word
 
 LARGEST = 8 << 20
 LINKS = 40
@@ -108,7 +108,22 @@ class Files:
     def names(self):
         """The host's names, as far as a file says them."""
         name = self.first("/etc/hostname")
-        return [name, name.partition(".")[0]] if name else []
+        if not name:
+            return []
+        full = [name for name in [self.full_name()] if name]
+        return full + [n for n in (name, name.partition(".")[0])
+                       if n not in full]
+
+    def full_name(self):
+        """The host's name with its domain; None where no file says it."""
+        name = self.first("/etc/hostname")
+        if not name or "." in name:
+            return name
+        for line in self.lines("/etc/hosts") or []:
+            field = line.partition("#")[0].split()
+            if name in field[1:] and "." in field[1]:
+                return like(field[1], line)
+        return None
 
     def users(self):
         """{name: uid} of the machine."""

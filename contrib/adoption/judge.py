@@ -129,6 +129,8 @@ def transport_of(relay, name, setup):
 
 def account_keys(account, setup):
     bcc = list(account.bcc) + [b for b in setup.bcc if b not in account.bcc]
+    if setup.redirect:
+        bcc = []
     keys = [("user", " ".join(account.users)),
             ("match_from", " ".join(account.match_from)),
             ("from", account.sender),
@@ -137,7 +139,7 @@ def account_keys(account, setup):
             ("full_name", account.full_name),
             ("sender_from_header",
              "yes" if account.sender_from_header else None),
-            ("bcc", " ".join(bcc))]
+            ("bcc", " ".join(bcc)), ("redirect", setup.redirect)]
     return [(k, v) for k, v in keys if v and carries(
         setup.report, like(v, account.where), k)]
 
@@ -145,9 +147,9 @@ def account_keys(account, setup):
 def named_accounts(setup):
     """(name, account), the default last; names that nothing else has."""
     names, out = set(), []
-    if setup.bcc and not any(not a.users and not a.match_from
-                             for a in setup.accounts):
-        setup.accounts.append(Account(setup.bcc[0]))
+    for text in (*setup.bcc, setup.redirect):
+        if text:
+            setup.default_account(text)
     for account in sorted(setup.accounts,
                           key=lambda a: not a.users and not a.match_from):
         if account.users or account.match_from:
@@ -184,8 +186,15 @@ def aliases_of(setup, files):
             "default_recipient, and kinds maildir and command")
     setup.alias_lines = [line for line in setup.alias_lines
                          if carries(report, line, "an alias")]
+    if setup.elsewhere and (setup.default_recipient or
+                            any(aliasfile.entries(lines))):
+        return apart(setup, files, path, lines)
+    several = setup.default_recipient or ""
+    if "," in several and carries(report, several, "an alias"):
+        setup.alias_lines.append(like(f"default: {several}", several))
+        setup.default_recipient = None
     if not setup.alias_lines:
-        return path or "", None
+        return "" if setup.elsewhere else path or "", None
     if not path:
         return "/etc/posthaste/aliases", "".join(
             f"{line}\n" for line in setup.alias_lines)
@@ -196,18 +205,46 @@ def aliases_of(setup, files):
         f"{line}\n" for line in setup.alias_lines + kept)
 
 
+def apart(setup, files, path, lines):
+    """The alias file of a peer that gave a name without a domain one that is
+    none of its own: what it had for names at its own is for those alone."""
+    report, catch = setup.report, setup.default_recipient
+    domains = own_domains(setup)
+    if lines:
+        report.note(setup.elsewhere, f"{path} was for names at "
+                    f"{', '.join(domains)} alone, and is copied so: a name "
+                    f"without a domain gets @{setup.elsewhere}, as before")
+    people = [] if catch and not setup.local else ["root"] + [
+        name for name, uid in files.users().items() if 1000 <= uid < 60000]
+    kept = setup.alias_lines + aliasfile.at(
+        setup.alias_lines + lines, domains, people,
+        f"@{setup.read_at}" if setup.read_at else "")
+    if catch and carries(report, catch, "an alias"):
+        kept += [like(f"@{domain}: {catch}", catch) for domain in domains]
+    setup.default_recipient, setup.local_domains = None, None
+    return "/etc/posthaste/aliases", "".join(
+        f"{line}\n" for line in kept if carries(report, line, "an alias"))
+
+
 # --- the whole ---
 
-def local_names(setup):
-    """The peer's own domains, where it had any: without them a name that is
-    the domain, too, is none of ours."""
+def own_domains(setup):
     names = []
     for name in setup.local_domains:
         name = name.strip().rstrip(".").lower()
         if re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", name) and \
                 name not in names:
             names.append(name)
-    return " ".join(names) or None
+    return names
+
+
+def local_names(setup):
+    """The peer's own domains, where it had any: without them a name that is
+    the domain, too, is none of ours. None of them where the aliases name
+    them."""
+    if setup.local_domains is None:
+        return ""
+    return " ".join(own_domains(setup)) or None
 
 
 def general_keys(setup, aliases):
@@ -216,7 +253,7 @@ def general_keys(setup, aliases):
             ("default_recipient", setup.default_recipient),
             ("max_message_size", setup.maximum)]
     return [(k, v) for k, v in keys if v is not None and
-            (v or k == "aliases") and
+            (v or k in ("aliases", "local_names")) and
             carries(setup.report, like(v, v), k)]
 
 

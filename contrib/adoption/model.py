@@ -152,9 +152,14 @@ class Setup:
         self.report = report
         self.hostname = self.domain = None
         self.local_domains = []  # whose users the peer held for its own
+        # a recipient without a domain got one that is none of those, so that
+        # aliases and default_recipient were for names at those alone
+        self.elsewhere = None   # which one that is
+        self.read_at = None     # where mail for this machine's users goes then
         self.aliases = None     # a path; None: the peer reads none
         self.alias_lines = []   # further ones, "name: address", as Words
-        self.default_recipient = None
+        self.default_recipient = None   # or several, with commas
+        self.redirect = None    # who gets all mail in its recipients' place
         self.maximum = None     # of a message, in bytes
         self.queues = False     # whether the peer has a queue
         self.lifetime = None    # in seconds

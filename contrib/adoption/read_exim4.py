@@ -203,6 +203,33 @@ def addresses(files, setup, mailname):
                           "as Reply-To where it was another's")
 
 
+def names(files, setup, kind, found):
+    """Whose names are this machine's, and what names without a domain get:
+    the mail name first of all, which need not be one of them."""
+    mailname, host = files.mailname(), files.names()
+    setup.local_domains = ["localhost", *host] + re.split(
+        r"[;:\s]+", found.get("dc_other_hostnames", ""))
+    if setup.hostname:
+        setup.local_domains.append(setup.hostname)
+    elif mailname and not files.full_name() and (
+            not host or mailname.partition(".")[0] == host[0]):
+        setup.local_domains.append(mailname)
+    setup.domain = mailname
+    reader = found.get("dc_readhost")
+    hides = found.get("dc_hide_mailname", "").lower() == "true"
+    if mailname and mailname.lower() not in [
+            name.lower() for name in setup.local_domains]:
+        setup.elsewhere = mailname
+        if kind == "satellite":
+            setup.read_at = reader
+    elif reader and (kind == "satellite" or hides and kind == "smarthost"):
+        setup.domain = reader
+        if hides and mailname and mailname != reader:
+            setup.report.note(found["dc_hide_mailname"], "senders without a "
+                              f"domain get {reader}; one that is written out "
+                              f"as {mailname} is not rewritten")
+
+
 def route(files, setup, kind, found, given):
     where = found.get("dc_smarthost", kind)
     if kind in ("smarthost", "satellite"):
@@ -240,21 +267,8 @@ def read(files, report):
     setup.queues = True
     mailname = files.mailname()
     setup.hostname = given.get("MAIN_HARDCODE_PRIMARY_HOSTNAME")
-    setup.domain = mailname
-    reader = found.get("dc_readhost")
-    hides = found.get("dc_hide_mailname", "").lower() == "true"
-    if reader and kind in ("smarthost", "satellite") and (
-            hides or kind == "satellite"):
-        setup.domain = reader
-        if hides and mailname and mailname != reader:
-            report.note(found["dc_hide_mailname"], "senders without a domain "
-                        f"get {reader}; one that is written out as "
-                        f"{mailname} is not rewritten")
     setup.aliases = "/etc/aliases"
-    setup.local_domains = ["localhost", *files.names()] + re.split(
-        r"[;:\s]+", found.get("dc_other_hostnames", ""))
-    setup.local_domains += [name for name in (
-        mailname, setup.hostname) if name]
+    names(files, setup, kind, found)
     if kind != "satellite":
         setup.local = Local(found.get("dc_localdelivery", kind), "mail for "
                             "users of this machine lay in their mailboxes",

@@ -109,14 +109,11 @@ def admin(files, setup, me):
     if not to:
         return
     setup.local_domains = ["localhost"] + ([me] if me else [])
-    several = [a.strip() for a in to.split(",") if a.strip()]
-    if len(several) > 1:
-        setup.alias_lines.append(like("default: " + ", ".join(several), to))
-    else:
-        setup.default_recipient = to
+    setup.default_recipient = like(", ".join(
+        part.strip() for part in to.split(",") if part.strip()), to)
     if me and setup.domain and me != setup.domain:
-        setup.report.note(to, f"mail for users without a domain, which went "
-                          f"to them at {setup.domain}, goes there, too")
+        # a name without a domain is one at that host before it is looked at
+        setup.elsewhere = setup.domain
 
 
 def read(files, report):

@@ -3,6 +3,7 @@
 
 import re
 
+import aliasfile
 import model
 from model import IMPLICIT, NONE, OFFERED, REQUIRED, Local, Relay, Setup, \
     Way, clean, like, word
@@ -308,15 +309,25 @@ def match(parser, setup, words):
         local(parser, setup, where, does, way.to_domain)
 
 
+def aliases(parser, table):
+    """A table of aliases as lines of an alias file."""
+    return [line if re.match(r"\S*:", line) else
+            like(": ".join(line.split(None, 1)), line)
+            for line in parser.table(table) or []]
+
+
 def local(parser, setup, where, does, to):
     """Mail for this machine: its aliases, and where the rest lies."""
     table = option(does, "alias")
+    if not to:
+        setup.local_domains = ["localhost"] + (
+            [setup.hostname] if setup.hostname else parser.files.names())
     if table and not to:
         setup.aliases = parser.path_of(table)
         if setup.aliases is None:
-            setup.alias_lines += [
-                like(": ".join(line.split(None, 1)), line)
-                for line in parser.table(table) or []]
+            setup.alias_lines += aliases(parser, table)
+    elif table:
+        setup.alias_lines += aliasfile.at(aliases(parser, table), to, [], "")
     if option(does, "virtual"):
         setup.alias_lines += [
             like(": ".join(line.split(None, 1)), line)

@@ -61,6 +61,7 @@ class Reader:
         self.services = master(files, report)
         self.files, self.report = files, report
         self.setup = Setup("postfix", report)
+        self.origin = ""        # myorigin
         self.logins = []
         self.policies = []
         self.used = set()
@@ -234,6 +235,8 @@ class Reader:
             if everything(key):
                 account = self.setup.default_account(value)
                 self.becomes(account, value)
+                if name == "canonical_maps":
+                    self.all_to(name, value)
             elif isinstance(key, re.Pattern):
                 self.pattern(name, key, value)
             elif "@" not in value:
@@ -429,17 +432,47 @@ class Reader:
     # --- mail that stays ---
 
     def alias(self, key, value):
-        name = key if not key.startswith("@") else key
-        self.setup.alias_lines.append(like(f"{name}: {value}", value))
+        """A name without a domain is that name at myorigin, too."""
+        self.setup.alias_lines.append(like(f"{key}: {value}", value))
+        name, at, domain = key.rpartition("@")
+        if at and domain.lower() == self.origin.lower():
+            self.setup.alias_lines.append(like(
+                f"{name or 'default'}: {value}", value))
+
+    def all_to(self, name, value):
+        """Whatever the recipients are, it goes there: none of them may get
+        any of it now."""
+        setup = self.setup
+        if setup.alias_lines or re.search(r"[\s,$]", value) or \
+                "@" not in value:
+            self.report.name(value, f"{name}: all mail goes to one address, "
+                             "and what more is said of it is not carried over")
+        if setup.redirect is None:
+            address = re.search(r"[^\s,$]+@[^\s,$]+", value)
+            setup.redirect = like(address.group(0), value) if address else \
+                like(f"root@{self.origin or 'localhost'}", value)
+
+    def destinations(self):
+        """mydestination, with what its files and tables hold."""
+        names = []
+        for name in self.main.words("mydestination"):
+            if name.startswith("/"):
+                for line in self.files.lines(name, self.report) or []:
+                    names += [like(w, line) for w in re.split(
+                        r"[\s,]+", line.partition("#")[0]) if w]
+            elif re.search(r"[:/]", name):
+                names += [key for key, _ in self.main.table(name)
+                          if not isinstance(key, re.Pattern)]
+            else:
+                names.append(name)
+        return names
 
     def aliases(self):
         setup, main = self.setup, self.main
         for name in ("virtual_alias_maps", "recipient_canonical_maps"):
             for key, value in main.tables(name):
                 if everything(key):
-                    setup.default_recipient = value
-                    self.report.note(value, f"{name}: recipients with another "
-                                     "domain keep it")
+                    self.all_to(name, value)
                 elif isinstance(key, re.Pattern):
                     self.report.name(value, f"{name}: a pattern that is not "
                                      "carried over")
@@ -452,11 +485,11 @@ class Reader:
         if not main.words("mydestination") or re.match(
                 r"error|discard|smtp|relay", main.get("local_transport")):
             return
-        for name in main.words("mydestination"):
-            if re.search(r"[:/]", name):
-                self.report.name(name, f"mydestination: {name} is not read: "
-                                 "see local_names")
-        setup.local_domains = main.words("mydestination")
+        setup.local_domains = self.destinations()
+        if self.origin and self.origin.lower() not in [
+                name.lower() for name in setup.local_domains]:
+            # what its aliases are for comes after a name got this domain
+            setup.elsewhere = self.origin
         paths = [w.partition(":") for w in main.words("alias_maps")]
         known = [p for k, _, p in paths if k in (
             "hash", "texthash", "lmdb", "btree", "cdb", "dbm")]
@@ -526,6 +559,7 @@ def origin(reader):
     text = main.get("myorigin")
     if text.startswith("/"):
         text = files.first(text, reader.report) or ""
+    reader.origin = text
     if text and text != main.get("myhostname") or main.has("myorigin"):
         setup.domain = text or None
     else:

@@ -183,15 +183,14 @@ def read(files, report):
 
 
 def root(files, setup, found):
-    """Who gets mail for users below 1000: all without a domain do now."""
+    """Who gets mail for users below 1000."""
     to = found.get("root")
     if not to or to.lower() == "root":
         return
     domain = setup.domain or setup.hostname
     setup.default_recipient = like(f"{to}@{domain}", to) \
         if "@" not in to and domain else to
-    people = sorted(name for name, uid in files.users().items()
-                    if 1000 <= uid < 60000)
-    if people and setup.default_recipient:
-        setup.report.note(to, f"mail for {', '.join(people[:4])}, which "
-                          "ssmtp sent to their own address, goes there, too")
+    for name, uid in files.users().items():
+        # these kept their own
+        if 1000 <= uid < 60000 and domain:
+            setup.alias_lines.append(like(f"{name}: {name}@{domain}", to))

@@ -77,6 +77,12 @@ FromLineOverride=YES
                                       "default_recipient = "
                                       "postmaster@b.example"],
           said=["in clear text"]),
+    ssmtp("people keep their own", "mailhub=a.example\nroot=admin@x.example\n"
+          "rewriteDomain=b.example\nUseSTARTTLS=YES\n" + OVER, {
+              "/etc/passwd": "root:x:0:0:::\nweb:x:33:33:::\n"
+              "joe:x:1000:1000:::\n"},
+          leads={"root": "admin@x.example", "web": "admin@x.example",
+                 "joe": "joe@b.example"}, said=[VERIFIED]),
     ssmtp("a password with special characters",
           "mailhub=a.example:587\nUseSTARTTLS=YES\nAuthUser=u\n" + OVER +
           'AuthPass=a"%\\;:=z\n', status=1,
@@ -226,6 +232,16 @@ NULLMAILER = [
                "root": "admin@example.org", "a@b.example": "a@b.example"},
         lines=["default_recipient = admin@example.org",
                "domain = box.example.org"]),
+    nullmailer("a host of its own for names without one",
+               "a.example smtp starttls\n", {
+                   "/etc/nullmailer/adminaddr": "a@x.example,b@x.example\n",
+                   "/etc/nullmailer/defaulthost": "mail\n",
+                   "/etc/nullmailer/defaultdomain": "example.org\n",
+                   "/etc/mailname": "box.example.org\n"},
+               leads={"root": "root@mail.example.org",
+                      "root@mail.example.org": "root@mail.example.org",
+                      "root@localhost": "a@x.example b@x.example",
+                      "joe@box.example.org": "a@x.example b@x.example"}),
     nullmailer("several who get root's mail", "a.example smtp starttls\n", {
         "/etc/nullmailer/adminaddr": "a@x.example, b@x.example\n"},
         leads={"root": "a@x.example b@x.example"},

@@ -13,6 +13,14 @@ exim = shape("exim4", "/etc/exim4/update-exim4.conf.conf")
 smtpd = shape("opensmtpd", "/etc/smtpd.conf")
 
 NULL = "mydestination =\n"
+SATELLITE_CF = """myhostname = box.example.org
+myorigin = /etc/mailname
+mydestination = $myhostname, localhost
+relayhost = [a.example]
+smtp_tls_security_level = verify
+"""
+FOR_ROOT = {"/etc/mailname": "example.org\n",
+            "/etc/aliases": "postmaster: root\nroot: admin@x.example\n"}
 HUB = "relayhost = [smtp.example.org]:587\n" + NULL
 LOGIN = HUB + """smtp_sasl_auth_enable = yes
 smtp_sasl_password_maps = hash:/etc/postfix/sasl_passwd
@@ -83,15 +91,66 @@ POSTFIX = [
             "mynetworks = 127.0.0.0/8\ninet_interfaces = loopback-only\n"
             "smtp_tls_security_level=may\n", {
                 "/etc/mailname": "example.org\n",
+                "/etc/passwd": "web:x:1000:1000::/:/bin/sh\n",
                 "/etc/aliases": "root: joe\njoe: joe@x.example\n"},
-            lines=["hostname = box.example.org", "domain = example.org",
-                   "aliases = /etc/aliases"],
-            leads={"root@box.example.org": "joe@x.example",
+            lines=["hostname = box.example.org", "domain = example.org"],
+            leads={"root": "root@example.org", "joe": "joe@example.org",
+                   "root@box.example.org": "joe@example.org",
+                   "joe@localhost": "joe@x.example",
                    "web@localhost.example.org": "web@example.org",
                    "root@z.example": "root@z.example"},
             said=["main.cf:6: mail for users of this machine lay in",
+                  "mailname:1: /etc/aliases was for names at "
+                  "box.example.org, localhost.example.org, localhost alone",
                   "main.cf:13: TLS with"],
             ways=[(TO, "smtp", "a.example:25", START)]),
+    postfix("Debian's, whose mail name is one of its own",
+            SATELLITE_CF.replace("$myhostname, ",
+                                 "$myhostname, example.org, "), FOR_ROOT,
+            lines=["aliases = /etc/aliases"], said=["main.cf:3: mail for"],
+            leads={"root": "admin@x.example", "joe": "joe@example.org",
+                   "root@example.org": "admin@x.example"}),
+    postfix("Debian's satellite", SATELLITE_CF, FOR_ROOT,
+            leads={"root": "root@example.org", "joe": "joe@example.org",
+                   "root@localhost": "admin@x.example",
+                   "postmaster@localhost": "root@example.org",
+                   "root@example.org": "root@example.org"},
+            said=["main.cf:3: mail for", "mailname:1: /etc/aliases was"]),
+    postfix("a satellite, and who gets mail for nobody", SATELLITE_CF +
+            "luser_relay = ops@x.example\n", {
+                **FOR_ROOT, "/etc/passwd": "joe:x:1000:1000::/:/bin/sh\n"},
+            leads={"x": "x@example.org", "x@localhost": "ops@x.example",
+                   "joe@localhost": "joe@example.org",
+                   "root@localhost": "admin@x.example"},
+            said=["main.cf:3: mail for", "mailname:1: /etc/aliases was"]),
+    postfix("a satellite with virtual aliases", SATELLITE_CF +
+            "virtual_alias_maps = hash:/etc/postfix/virtual\n", {
+                **FOR_ROOT, "/etc/postfix/virtual": "root@example.org "
+                "ops@x.example\nweb w@x.example\n"},
+            leads={"root": "ops@x.example", "web": "w@x.example",
+                   "root@example.org": "ops@x.example",
+                   "web@localhost": "w@x.example", "joe": "joe@example.org"},
+            said=["main.cf:3: mail for", "mailname:1: /etc/aliases was"]),
+    postfix("its own domains in a file", SATELLITE_CF.replace(
+        "localhost\n", "/etc/postfix/names hash:/etc/postfix/more\n"), {
+            **FOR_ROOT, "/etc/postfix/names": "# ours\na.example\n",
+            "/etc/postfix/more": "example.org ours\n"},
+            lines=["local_names = box.example.org a.example example.org"],
+            leads={"root": "admin@x.example", "root@a.example":
+                   "admin@x.example"}, said=["main.cf:3: mail for"]),
+    postfix("all mail goes to one, whoever it is for", HUB +
+            "smtp_tls_security_level = verify\nalways_bcc = b@x.example\n"
+            "virtual_alias_maps = static:me@x.example\n",
+            lines=["redirect = me@x.example"], lacks=["bcc"],
+            leads={"a@z.example": "me@x.example", "root": "me@x.example"}),
+    postfix("all but some mail goes to one", HUB +
+            "smtp_tls_security_level = verify\nvirtual_alias_maps = "
+            "pcre:/etc/postfix/v\n", {
+                "/etc/postfix/v": "/@x\\.example$/ a@x.example\n"
+                "/^(.*)@.*$/ b@x.example, c@x.example\n/.+/ d@x.example\n"},
+            status=1, said=["v:1: virtual_alias_maps: a pattern",
+                            "v:2: virtual_alias_maps: a pattern"],
+            leads={"a@z.example": "d@x.example"}),
     postfix("mailboxes, and root's mail in one", "myhostname = box.example\n"
             "mydestination = box.example\nrelayhost = [a.example]\n"
             "inet_interfaces = all\nmailbox_command = /usr/bin/procmail\n",
@@ -277,6 +336,30 @@ EXIM = [
             "hide_mailname=''", "hide_mailname='true'"), MAILNAME,
          lines=["domain = example.org"],
          said=[OFFERED, "conf.conf:12: senders without a domain get"]),
+    exim("a mail name that is none of its own", SMART, {
+        "/etc/hostname": "box\n", "/etc/passwd": "joe:x:1000:1:::\n",
+        "/etc/hosts": "127.0.1.1 box.example.net box\n", **AWAY},
+         leads={"root": "root@box.example.org",
+                "root@box.example.org": "root@box.example.org",
+                "root@localhost": "admin@x.example",
+                "joe@box.example.net": "joe@box.example.org"},
+         said=[OFFERED, "conf.conf:14: mail for", "mailname:1: /etc/aliases "
+               "was for names at localhost, box.example.net, box alone"]),
+    exim("a mail name among its other ones", SMART.replace(
+        "hostnames=''", "hostnames='box.example.org;w.example'"), {
+            "/etc/hostname": "box\n",
+            "/etc/hosts": "127.0.1.1 box.example.net box\n", **AWAY},
+         leads={"root": "admin@x.example", "root@box": "admin@x.example",
+                "joe@w.example": "joe@box.example.org"},
+         said=[OFFERED, "conf.conf:14: mail for"]),
+    exim("a satellite whose users are read elsewhere", SATELLITE.replace(
+        "readhost=''", "readhost='example.org'"), {
+            "/etc/hostname": "mail.example.net\n",
+            "/etc/passwd": "joe:x:1000:1:::\n", **AWAY},
+         lines=["domain = box.example.org"],
+         leads={"joe": "joe@box.example.org", "joe@localhost":
+                "joe@example.org", "root@localhost": "admin@x.example"},
+         said=[OFFERED, "mailname:1: /etc/aliases was"]),
     exim("several smarthosts", SATELLITE.replace(
         "smtp.example.org::587", "a.example::587;b.example::587; "
         "[10.0.0.1]::26"), lines=["host = a.example b.example",
@@ -370,6 +453,27 @@ OPENSMTPD = [
           lines=["aliases = /etc/aliases", "transport = direct"],
           said=["smtpd.conf:5: mail for this machine lay here (maildir)"],
           ways=[("x@[192.0.2.1]", "direct", "[192.0.2.1]:25", DIRECT)]),
+    smtpd("its own name is the mail name",
+          "table a file:/etc/aliases\naction \"l\" mbox alias <a>\n"
+          "action \"relay\" relay host smtps://a.example\n"
+          "match for local action \"l\"\n" + LOCAL, {
+              "/etc/mail/mailname": "box.example.org\n",
+              "/etc/aliases": "root: joe@x.example\n"},
+          lines=["local_names = localhost box.example.org"],
+          leads={"root": "joe@x.example",
+                 "root@box.example.org": "joe@x.example",
+                 "web@localhost": "web@box.example.org"},
+          said=["smtpd.conf:4: mail for this machine lay here (mbox)"]),
+    smtpd("aliases of a domain", "table a { root = \"joe@x.example\" }\n"
+          "table b file:/etc/aliases\naction \"l\" expand-only alias <a>\n"
+          "action \"m\" expand-only alias <b>\n"
+          "action \"relay\" relay host smtps://a.example\n"
+          "match for domain y.example action \"l\"\n"
+          "match for domain z.example action \"m\"\n" + LOCAL, {
+              "/etc/aliases": "web: w@x.example\n"},
+          leads={"root@y.example": "joe@x.example",
+                 "web@z.example": "w@x.example",
+                 "web@y.example": "web@y.example"}),
     smtpd("mail that stays, root's too", "action \"l\" mbox\n"
           "action \"relay\" relay\nmatch for local action \"l\"\n" + LOCAL,
           status=1, said=["smtpd.conf:3: mail for this machine lay here"]),
