@@ -5,17 +5,26 @@ they are, how many private functions have one caller, which private names
 stand in several files, which files of a room include each other in a circle,
 and how rooms look at each other. For people; no verdict.
 
-    tests/shape.py [TREE]
+    tests/shape.py [--once [PART]] [TREE]
+
+--once lists, file by file, the private functions that are mentioned once
+beside their definition, with their length: "*" marks those whose address is
+taken (a row of a table, a thing to be called later), which are not folded by
+hand. PART: only files whose name has it.
 """
 
+import argparse
 import collections
 import pathlib
 import re
 import statistics
-import sys
 
-TOP = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else
-                   pathlib.Path(__file__).resolve().parent.parent)
+ARGUMENTS = argparse.ArgumentParser(description=__doc__)
+ARGUMENTS.add_argument("--once", metavar="PART", nargs="?", const="")
+ARGUMENTS.add_argument("tree", nargs="?", type=pathlib.Path,
+                       default=pathlib.Path(__file__).resolve().parent.parent)
+ARGUMENTS = ARGUMENTS.parse_args()
+TOP = ARGUMENTS.tree
 SRC = TOP / "src"
 COMMENT = re.compile(r'/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'',
                      re.S)
@@ -90,23 +99,45 @@ def uses(texts):
     return graph
 
 
+def once(text):
+    """(name, lines, called) of each private function that is mentioned once
+    beside its definition; not called: its address is taken there."""
+    for function, private, lines in functions(text):
+        if private and len(re.findall(rf"\b{function}\b", text)) == 2:
+            yield function, lines, len(re.findall(rf"\b{function}\s*\(",
+                                                  text)) == 2
+
+
+def list_once(sources, part):
+    for name, text in sources.items():
+        found = [f"{function} {lines}{'' if called else '*'}"
+                 for function, lines, called in once(text)]
+        if found and part in name:
+            print(f"{name} ({len(text.splitlines())} lines, {len(found)}):",
+                  ", ".join(found))
+
+
 def main():
     paths = sorted(SRC.rglob("*.[ch]"))
     texts = {str(p.relative_to(SRC)): bare(p.read_text("utf-8"))
              for p in paths}
     sources = {n: t for n, t in texts.items() if n.endswith(".c")}
+    if ARGUMENTS.once is not None:
+        list_once(sources, ARGUMENTS.once)
+        return
     lengths, private, longest = [], collections.defaultdict(list), (0, "", "")
-    once = 0
+    mentioned = called = 0
     for name, text in sources.items():
         for function, static, lines in functions(text):
             lengths.append(lines)
             longest = max(longest, (lines, function, name))
             if static:
                 private[function].append(name)
-                calls = len(re.findall(rf"\b{function}\b", text))
-                once += calls == 2
+        for _, _, by_name in once(text):
+            mentioned += 1
+            called += by_name
     total = sum(len(v) for v in private.values())
-    several = {k: v for k, v in private.items() if len(v) > 1}
+    several = {k: set(v) for k, v in private.items() if len(set(v)) > 1}
     print(f"files: {len(sources)} .c, {len(texts) - len(sources)} .h")
     print("lines:", sum(len(p.read_text("utf-8").splitlines())
                         for p in paths))
@@ -116,7 +147,9 @@ def main():
           f"{lengths[int(len(lengths) * .9)]}, longest {longest[0]} "
           f"({longest[1]}, {longest[2]})")
     print(f"private functions: {total}, mentioned once beside their "
-          f"definition: {once} ({100 * once // max(total, 1)} %)")
+          f"definition: {mentioned} "
+          f"({100 * mentioned // max(total, 1)} %), of which called by name: "
+          f"{called} ({100 * called // max(total, 1)} %)")
     print(f"private names in several files: {len(several)}, "
           f"{sum(len(v) for v in several.values())} functions")
     loops = circles(uses(sources))
