@@ -9,27 +9,10 @@
 
 enum { READ_LEAST = 4096 };
 
-static void buf_move(struct buf *b, size_t size)
-{
-	char *data;
-
-	if (!b->secret) {
-		b->data = mem_resize(b->data, size, 1);
-	} else {
-		/* realloc would leave a copy of the secret behind */
-		data = mem_alloc(size);
-		if (b->len)
-			memcpy(data, b->data, b->len);
-		mem_wipe(b->data, b->size);
-		free(b->data);
-		b->data = data;
-	}
-	b->size = size;
-}
-
 char *buf_room(struct buf *b, size_t n)
 {
 	size_t size;
+	char *data;
 
 	if (n > b->max || b->len > b->max - n) {
 		b->full = true;
@@ -39,7 +22,18 @@ char *buf_room(struct buf *b, size_t n)
 		size = b->size ? b->size : 64;
 		while (size < b->len + n + 1)
 			size *= 2;
-		buf_move(b, size);
+		if (!b->secret) {
+			b->data = mem_resize(b->data, size, 1);
+		} else {
+			/* realloc would leave a copy of the secret behind */
+			data = mem_alloc(size);
+			if (b->len)
+				memcpy(data, b->data, b->len);
+			mem_wipe(b->data, b->size);
+			free(b->data);
+			b->data = data;
+		}
+		b->size = size;
 	}
 	return b->data + b->len;
 }
@@ -97,10 +91,11 @@ bool buf_addf(struct buf *b, const char *format, ...)
 	return done;
 }
 
+static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			    "abcdefghijklmnopqrstuvwxyz0123456789+/";
+
 bool buf_add_base64(struct buf *b, const void *data, size_t n)
 {
-	static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "abcdefghijklmnopqrstuvwxyz0123456789+/";
 	const unsigned char *p = data;
 	char *to = buf_room(b, (n + 2) / 3 * 4);
 	unsigned long v;
@@ -121,33 +116,22 @@ bool buf_add_base64(struct buf *b, const void *data, size_t n)
 	return true;
 }
 
-static int digit_value(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 bool buf_add_unbase64(struct buf *b, const char *text, size_t n)
 {
 	unsigned bits = 0, have = 0;
 	char *to = buf_room(b, n / 4 * 3 + 3);
+	const char *value;
 	size_t i;
-	int value;
 
 	if (!to)
 		return false;
 	while (n && text[n - 1] == '=')
 		n--;
 	for (i = 0; i < n; i++) {
-		value = digit_value(text[i]);
-		if (value < 0)
+		value = memchr(digit, text[i], 64);
+		if (!value)
 			break;
-		bits = (bits << 6 | (unsigned)value) & 0xffff;
+		bits = (bits << 6 | (unsigned)(value - digit)) & 0xffff;
 		have += 6;
 		if (have >= 8) {
 			have -= 8;
@@ -233,4 +217,16 @@ void buf_release(struct buf *b)
 	b->data = NULL;
 	b->len = b->size = 0;
 	b->full = false;
+}
+
+void buf_add_percent(struct buf *b, const char *text)
+{
+	static const char unreserved[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"abcdefghijklmnopqrstuvwxyz0123456789-._~";
+
+	for (; *text; text++)
+		if (strchr(unreserved, *text))
+			buf_addc(b, *text);
+		else
+			buf_addf(b, "%%%02X", (unsigned char)*text);
 }

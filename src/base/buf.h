@@ -60,6 +60,8 @@ bool buf_add_base64(struct buf *b, const void *data, size_t n);
 /* What base64 text stands for, padded or not; false too where it is none (the
  * bytes up to there are added). */
 bool buf_add_unbase64(struct buf *b, const char *text, size_t n);
+/* A string as a part of an address of the web (RFC 3986 2.1). */
+void buf_add_percent(struct buf *b, const char *text);
 /* Room for n more bytes, to be written at data + len by the caller, who then
  * adds to len; NULL if it would pass max. */
 char *buf_room(struct buf *b, size_t n);

@@ -227,27 +227,6 @@ static void feed(struct running *r)
 	}
 }
 
-/* Whether there may be more at once. A secret goes nowhere but into its
- * buffer. */
-static bool take_output(struct running *r)
-{
-	struct buf *b = r->c->output;
-	size_t want = b->max - b->len < BLOCK ? b->max - b->len : BLOCK;
-	char beyond, *room = want ? buf_room(b, want) : &beyond;
-	ssize_t n = read(r->out, room, want ? want : 1);
-
-	if (n > 0 && !want) {
-		r->too_much = b->full = true;
-	} else if (n > 0) {
-		b->len += (size_t)n;
-		b->data[b->len] = '\0';
-		return true;
-	} else if (!n || (errno != EAGAIN && errno != EINTR)) {
-		shut(&r->out);
-	}
-	return false;
-}
-
 /* The first of it goes where there is no room for all: what went wrong is
  * said last. */
 static bool take_words(int *fd, struct buf *b)
@@ -276,35 +255,38 @@ static bool take_words(int *fd, struct buf *b)
 
 static bool take_any(struct running *r)
 {
+	struct buf *b = r->c->output;
 	bool more = false;
+	size_t want;
+	ssize_t n;
+	char beyond;
 
-	if (r->out >= 0)
-		more = r->c->words == r->c->output ?
-		       take_words(&r->out, r->c->output) : take_output(r);
+	if (r->out >= 0 && r->c->words == b) {
+		more = take_words(&r->out, b);
+	} else if (r->out >= 0) {
+		want = b->max - b->len < BLOCK ? b->max - b->len : BLOCK;
+		n = read(r->out, want ? buf_room(b, want) : &beyond,
+			 want ? want : 1);
+		more = n > 0 && want;
+		if (more) {
+			b->len += (size_t)n;
+			b->data[b->len] = '\0';
+		} else if (n > 0) {
+			r->too_much = b->full = true;
+		} else if (!n || (errno != EAGAIN && errno != EINTR)) {
+			shut(&r->out);
+		}
+	}
 	if (r->err >= 0)
 		more = take_words(&r->err, r->c->words) || more;
 	return more;
 }
 
-/* Somebody stopped it by the terminal (^Z), or it was put into the
- * background: then so are we, until both go on. */
-static void child_stopped(struct running *r, int signal)
-{
-	const int64_t since = clock_now();
-
-	if (signal != SIGTSTP && signal != SIGTTIN && signal != SIGTTOU)
-		return;
-	take_terminal_back(r);
-	raise(signal);
-	lend_terminal(r);
-	if (r->deadline != CLOCK_NEVER)
-		r->deadline += clock_now() - since;
-	kill(-r->pid, SIGCONT);
-}
-
 static void child_look(struct running *r)
 {
 	siginfo_t gone = { 0 };
+	int64_t since;
+	int signal;
 	pid_t rc;
 
 	/* while it is not waited for nobody else has its number */
@@ -313,7 +295,19 @@ static void child_look(struct running *r)
 		kill(-r->pid, SIGKILL);
 	rc = waitpid(r->pid, &r->status, WNOHANG | WUNTRACED);
 	if (rc == r->pid && WIFSTOPPED(r->status)) {
-		child_stopped(r, WSTOPSIG(r->status));
+		signal = WSTOPSIG(r->status);
+		if (signal != SIGTSTP && signal != SIGTTIN &&
+		    signal != SIGTTOU)
+			return;
+		/* somebody stopped it by the terminal (^Z), or it was put
+		 * into the background: then so are we, until both go on */
+		since = clock_now();
+		take_terminal_back(r);
+		raise(signal);
+		lend_terminal(r);
+		if (r->deadline != CLOCK_NEVER)
+			r->deadline += clock_now() - since;
+		kill(-r->pid, SIGCONT);
 		return;
 	}
 	/* gone without a status: as if it had failed */

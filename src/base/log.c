@@ -109,28 +109,22 @@ static int sink_stream(const char *to)
 	return -1;
 }
 
-/* Where nobody takes syslog's lines, as in a container, standard error gets
- * them if that is where the first process's goes, which an engine collects: a
+/* Syslog; or where nobody takes its lines, as in a container, standard error
+ * if that is where the first process's goes, which an engine collects: a
  * caller's pipe, who takes any word for a failure, and a terminal stay
  * silent. */
-static bool sink_is_collected(void)
+static void sink_system(void)
 {
 	struct stat ours, first;
 
-	if (!access("/dev/log", F_OK) || isatty(STDERR_FILENO) ||
-	    fstat(STDERR_FILENO, &ours) || S_ISDIR(ours.st_mode))
-		return false;
-	return getpid() == 1 || (!stat("/proc/1/fd/2", &first) &&
-				 ours.st_dev == first.st_dev &&
-				 ours.st_ino == first.st_ino);
-}
-
-/* Syslog, or what stands for it. */
-static void sink_system(void)
-{
 	sink.kind = SINK_SYSLOG;
 	sink.fd = -1;
-	if (!sink_is_collected())
+	if (!access("/dev/log", F_OK) || isatty(STDERR_FILENO) ||
+	    fstat(STDERR_FILENO, &ours) || S_ISDIR(ours.st_mode))
+		return;
+	if (getpid() != 1 && (stat("/proc/1/fd/2", &first) ||
+			      ours.st_dev != first.st_dev ||
+			      ours.st_ino != first.st_ino))
 		return;
 	sink.kind = SINK_DESCRIPTOR;
 	sink.fd = STDERR_FILENO;
@@ -206,31 +200,22 @@ void log_prepare(const char *to, uid_t uid, gid_t gid)
 
 /* Text that could be taken for another field, or for another line, is
  * quoted and escaped as in JSON. */
-static void add_value(struct buf *b, const char *value)
-{
-	if (*value && !strpbrk(value, " \"\\=") &&
-	    !strpbrk(value, "\t\r\n\v\f")) {
-		buf_adds(b, value);
-		return;
-	}
-	json_quote(b, value);
-}
-
-static void add_field(struct buf *b, const struct log_field *field)
+static void event_field(struct buf *b, const struct log_field *field)
 {
 	char *clean = text_clean(field->value);
 
 	buf_addf(b, "%s%s=", b->len ? " " : "", field->name);
 	if (field->form == LOG_ADDRESS && !strpbrk(clean, " \"\\"))
 		buf_addf(b, "<%s>", clean);
-	else if (!strcmp(field->name, "text"))
+	else if (!*clean || !strcmp(field->name, "text") ||
+		 strpbrk(clean, " \"\\=\t\r\n\v\f"))
 		json_quote(b, clean);
 	else
-		add_value(b, clean);
+		buf_adds(b, clean);
 	free(clean);
 }
 
-static void add_json(struct buf *b, const struct log_field *field, size_t n)
+static void event_json(struct buf *b, const struct log_field *field, size_t n)
 {
 	struct json j = JSON_INTO(b);
 	char stamp[40];
@@ -336,10 +321,10 @@ void log_event(enum log_level level, const struct log_field *field, size_t n)
 	if (level > sink.level || sink.kind == SINK_NONE)
 		return;
 	if (sink.json)
-		add_json(&line, field, n);
+		event_json(&line, field, n);
 	for (i = 0; i < n && !sink.json; i++)
 		if (field[i].value)
-			add_field(&line, &field[i]);
+			event_field(&line, &field[i]);
 	if (sink.kind == SINK_SYSLOG || (!sink_write(&line) && sink.own))
 		sink_syslog(level, buf_text(&line));
 	buf_release(&line);

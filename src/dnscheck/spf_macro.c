@@ -26,26 +26,14 @@ static void add_local(const struct spf *s, struct buf *out)
 		buf_adds(out, "postmaster");
 }
 
-/* IPv6 as nibbles with dots between. */
-static void add_ip(const struct spf *s, struct buf *out)
-{
-	const unsigned char *byte = s->query->ip->v6.sin6_addr.s6_addr;
-	char text[64];
-	size_t i;
-
-	if (s->query->ip->sa.ss_family == AF_INET) {
-		net_address_text(s->query->ip, text);
-		buf_adds(out, text);
-		return;
-	}
-	for (i = 0; i < 16; i++)
-		buf_addf(out, "%s%x.%x", i ? "." : "",
-			 (unsigned)byte[i] >> 4, (unsigned)byte[i] & 15);
-}
-
 static bool add_letter(struct spf *s, const char *domain, char letter,
 		       struct buf *out)
 {
+	const unsigned char *byte = s->query->ip->v6.sin6_addr.s6_addr;
+	const bool v6 = s->query->ip->sa.ss_family != AF_INET;
+	char text[64];
+	size_t i;
+
 	switch (letter | 32) {
 	case 's':
 		add_local(s, out);
@@ -59,13 +47,20 @@ static bool add_letter(struct spf *s, const char *domain, char letter,
 	case 'd':
 		return buf_adds(out, domain);
 	case 'i':
-		add_ip(s, out);
+		/* IPv6 as nibbles with dots between */
+		for (i = 0; v6 && i < 16; i++)
+			buf_addf(out, "%s%x.%x", i ? "." : "",
+				 (unsigned)byte[i] >> 4,
+				 (unsigned)byte[i] & 15);
+		if (!v6) {
+			net_address_text(s->query->ip, text);
+			buf_adds(out, text);
+		}
 		return true;
 	case 'p':
 		return buf_adds(out, spf_ptr_name(s, domain));
 	case 'v':
-		return buf_adds(out, s->query->ip->sa.ss_family == AF_INET ?
-				"in-addr" : "ip6");
+		return buf_adds(out, v6 ? "ip6" : "in-addr");
 	case 'h':
 		return buf_adds(out, s->query->helo ? s->query->helo : "");
 	}
@@ -98,18 +93,6 @@ static void transform(const char *value, const char *separators, size_t keep,
 	}
 }
 
-static void add_escaped(struct buf *out, const char *s)
-{
-	static const char safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-		"abcdefghijklmnopqrstuvwxyz0123456789-._~";
-
-	for (; *s; s++)
-		if (strchr(safe, *s))
-			buf_addc(out, *s);
-		else
-			buf_addf(out, "%%%02X", (unsigned)(unsigned char)*s);
-}
-
 /* What stands between "%{" and "}". */
 static bool add_macro(struct spf *s, const char *domain,
 		      const char *text, size_t n, struct buf *out)
@@ -136,7 +119,7 @@ static bool add_macro(struct spf *s, const char *domain,
 		transform(buf_text(&value), k ? separators : ".", keep,
 			  reverse, &result);
 		if (text[0] >= 'A' && text[0] <= 'Z')
-			add_escaped(out, buf_text(&result));
+			buf_add_percent(out, buf_text(&result));
 		else
 			buf_adds(out, buf_text(&result));
 	}
@@ -220,10 +203,10 @@ bool spf_spec_valid(const char *text, size_t n, bool domain)
 				  (end[-1] == '.'));
 }
 
-static bool expand(struct spf *s, const char *domain, const char *p,
-		   const char *end, struct buf *out)
+bool spf_expand(struct spf *s, const char *domain, const char *text,
+		size_t n, struct buf *out)
 {
-	const char *close;
+	const char *p = text, *end = text + n, *close, *dot;
 
 	while (p < end) {
 		if (*p < '!' || *p > '~')
@@ -246,15 +229,7 @@ static bool expand(struct spf *s, const char *domain, const char *p,
 			return false;
 		p = close + 1;
 	}
-	return !out->full;
-}
-
-bool spf_expand(struct spf *s, const char *domain, const char *text,
-		size_t n, struct buf *out)
-{
-	const char *dot;
-
-	if (!expand(s, domain, text, text + n, out))
+	if (out->full)
 		return false;
 	if (out->len && out->data[out->len - 1] == '.')
 		out->data[--out->len] = '\0';

@@ -11,18 +11,6 @@
 enum { SECRET_LENGTH = 64 * 1024, LIFETIME_MAX = 10 * 366 * 86400,
        FORM_MAX = 256 * 1024 };
 
-static void add_encoded(struct buf *out, const char *value)
-{
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-		"abcdefghijklmnopqrstuvwxyz0123456789-._~";
-
-	for (; *value; value++)
-		if (strchr(plain, *value))
-			buf_addc(out, *value);
-		else
-			buf_addf(out, "%%%02X", (unsigned char)*value);
-}
-
 void form_add(struct buf *form, const char *name, const char *value)
 {
 	if (!value || !*value)
@@ -30,7 +18,7 @@ void form_add(struct buf *form, const char *name, const char *value)
 	if (form->len)
 		buf_addc(form, '&');
 	buf_addf(form, "%s=", name);
-	add_encoded(form, value);
+	buf_add_percent(form, value);
 }
 
 int grant_post(struct helper *h, const char *endpoint, struct buf *form,
@@ -40,9 +28,9 @@ int grant_post(struct helper *h, const char *endpoint, struct buf *form,
 	bool basic = secret && !strcmp(t->method, "basic"), done;
 
 	if (basic) {
-		add_encoded(&credentials, t->client_id);
+		buf_add_percent(&credentials, t->client_id);
 		buf_addc(&credentials, ':');
-		add_encoded(&credentials, secret);
+		buf_add_percent(&credentials, secret);
 	} else {
 		form_add(form, "client_id", t->client_id);
 		form_add(form, "client_secret", secret);

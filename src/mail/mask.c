@@ -120,13 +120,6 @@ static void add_base64(struct mask *m, const char *secret, size_t n,
 	buf_release(&plain);
 }
 
-/* RFC 3986 section 2.3: what no address of the web encodes. */
-static bool is_unreserved(char c)
-{
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-	       (c >= '0' && c <= '9') || (c && strchr("-._~", c));
-}
-
 void mask_add_secret(struct mask *m, const char *secret)
 {
 	size_t n = secret ? strlen(secret) : 0, i;
@@ -140,9 +133,7 @@ void mask_add_secret(struct mask *m, const char *secret)
 	for (i = 0; i < n; i++)
 		buf_addf(&hex, "%02x", (unsigned char)secret[i]);
 	add_needle(m, hex.data, hex.len);
-	for (i = 0; i < n; i++)
-		buf_addf(&percent, is_unreserved(secret[i]) ? "%c" : "%%%02x",
-			 (unsigned char)secret[i]);
+	buf_add_percent(&percent, secret);
 	if (percent.len > n)
 		add_needle(m, percent.data, percent.len);
 	buf_release(&percent);
@@ -315,37 +306,30 @@ static void close_gaps(struct view *v)
 	}
 }
 
-static void find(struct view *v, const struct mask *m)
-{
-	const char *needle;
-	size_t i, n;
-
-	for (i = 0; m->size && i + PIECE <= v->n; i++)
-		if (*piece_slot(m, piece_of(v->folded + i)))
-			hit(v, i, PIECE);
-	for (i = 0; i < m->needle.n; i++) {
-		needle = m->needle.item[i];
-		n = strlen(needle);
-		if (n < PIECE)
-			find_short(v, needle, n);
-		if (n > EDGE)
-			find_ends(v, needle, n);
-	}
-	close_gaps(v);
-}
-
 void mask_apply(const struct mask *m, const char *text, size_t n,
 		struct buf *out)
 {
+	size_t i, len, from = 0;
+	const char *needle;
 	struct view v;
-	size_t i, from = 0;
 
 	if (!m->needle.n) {
 		buf_add(out, text, n);
 		return;
 	}
 	view_make(&v, text, n);
-	find(&v, m);
+	for (i = 0; m->size && i + PIECE <= v.n; i++)
+		if (*piece_slot(m, piece_of(v.folded + i)))
+			hit(&v, i, PIECE);
+	for (i = 0; i < m->needle.n; i++) {
+		needle = m->needle.item[i];
+		len = strlen(needle);
+		if (len < PIECE)
+			find_short(&v, needle, len);
+		if (len > EDGE)
+			find_ends(&v, needle, len);
+	}
+	close_gaps(&v);
 	for (i = 0; i < v.n; i++) {
 		if (!v.hit[i])
 			continue;
