@@ -8,18 +8,19 @@
 #include "mail/mechanism.h"
 #include "policy/policy.h"
 
-static bool means_there(unsigned needs, const struct auth_facts *f)
+static bool acceptable(const char *name, const struct auth_facts *f,
+		       bool named)
 {
-	return !(needs & NEED_TOKEN && !f->token) &&
-	       !(needs & NEED_USERNAME && !f->username) &&
-	       !(needs & NEED_PASSWORD && !(f->username && f->password)) &&
-	       !(needs & NEED_TICKET && !f->ticket) &&
-	       !(needs & NEED_CERTIFICATE && !(f->certificate && f->tls)) &&
-	       !(needs & NEED_BINDING && !(f->binding && f->tls));
-}
+	const struct mechanism *m = mechanism_find(name);
+	const unsigned needs = m ? m->needs : 0;
 
-static bool safe(unsigned needs, const struct auth_facts *f, bool named)
-{
+	if (!m || (needs & NEED_TOKEN && !f->token) ||
+	    (needs & NEED_USERNAME && !f->username) ||
+	    (needs & NEED_PASSWORD && !(f->username && f->password)) ||
+	    (needs & NEED_TICKET && !f->ticket) ||
+	    (needs & NEED_CERTIFICATE && !(f->certificate && f->tls)) ||
+	    (needs & NEED_BINDING && !(f->binding && f->tls)))
+		return false;
 	if (needs & SHOWS_SECRET && !f->tls && f->downgraded)
 		return false;
 	if (named)
@@ -28,14 +29,6 @@ static bool safe(unsigned needs, const struct auth_facts *f, bool named)
 	       !(needs & SHOWS_SECRET && !(f->tls && f->verified)) &&
 	       !(needs & NEED_TLS && !f->tls) &&
 	       !(needs & NO_PASSWORD && f->password);
-}
-
-static bool acceptable(const char *name, const struct auth_facts *f,
-		       bool named)
-{
-	const struct mechanism *m = mechanism_find(name);
-
-	return m && means_there(m->needs, f) && safe(m->needs, f, named);
 }
 
 /* The i-th candidate: of the configured list, else of ours. */
@@ -134,24 +127,19 @@ bool policy_is_unknown(const struct outcome *refusal)
 	return refusal->code == 504 || !strcmp(refusal->status, "5.5.4");
 }
 
-/* Mechanisms are named, and none has a use for a password. */
-static bool needs_no_password(const struct list *mechanisms)
+bool policy_asks_password(const struct transport *t)
 {
 	const struct mechanism *m;
 	size_t i;
 
-	for (i = 0; i < mechanisms->n; i++) {
-		m = mechanism_find(mechanisms->item[i]);
+	if (t->token_command || t->certificate)
+		return false;
+	for (i = 0; i < t->mechanisms.n; i++) {
+		m = mechanism_find(t->mechanisms.item[i]);
 		if (!m || m->needs & NEED_PASSWORD)
-			return false;
+			return true;
 	}
-	return mechanisms->n > 0;
-}
-
-bool policy_asks_password(const struct transport *t)
-{
-	return !t->token_command && !t->certificate &&
-	       !needs_no_password(&t->mechanisms);
+	return !t->mechanisms.n;
 }
 
 enum secret_way policy_secret(const struct transport *t)

@@ -6,13 +6,6 @@
 
 #include "policy/policy.h"
 
-/* An answer to MAIL, RCPT or the data; 503 there is about the order of the
- * commands before it, and so about the session. */
-static bool speaks_of_message(const struct outcome *o)
-{
-	return o->code && o->code != 503 && o->stage >= STAGE_MAIL;
-}
-
 static bool is_final(const struct outcome *o)
 {
 	return !o->lacking && policy_verdict(o, true) == RCPT_FAILED;
@@ -33,7 +26,11 @@ bool policy_replaces(const struct outcome *old, const struct outcome *new)
 		return false;
 	if (is_heard_elsewhere(old, new))
 		return true;
-	if (new->exit == EX_OK || new->in_doubt || speaks_of_message(new))
+	if (new->exit == EX_OK || new->in_doubt)
+		return true;
+	/* an answer to MAIL, RCPT or the data; 503 there is about the order
+	 * of the commands before it, and so about the session */
+	if (new->code && new->code != 503 && new->stage >= STAGE_MAIL)
 		return true;
 	if (is_final(old))
 		return false;

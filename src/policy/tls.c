@@ -27,32 +27,11 @@ static enum tls_demand required(const struct transport *t)
 	return DEMAND_VERIFIED;
 }
 
-static enum tls_demand lenient(const struct transport *t)
-{
-	if (t->no_starttls || t->starttls_insecure_skip_verify ||
-	    names_certificate(t))
-		return required(t);
-	return DEMAND_OPPORTUNISTIC;
-}
-
-static enum tls_demand evident(const struct tls_evidence *e, bool relaxed)
-{
-	if (!e || relaxed)
-		return DEMAND_NONE;
-	if (e->dane_usable || e->sts_enforce)
-		return DEMAND_VERIFIED;
-	return e->dane_records ? DEMAND_ENCRYPTED : DEMAND_NONE;
-}
-
-static enum tls_demand stronger(enum tls_demand a, enum tls_demand b)
-{
-	return a > b ? a : b;
-}
-
 enum tls_demand policy_tls(const struct transport *t, bool socket,
 			   const struct tls_evidence *evidence, bool relaxed)
 {
 	const struct kind_facts *kind = kind_facts(t->kind);
+	enum tls_demand least, seen;
 
 	socket = socket && kind->traits & NAMES_SOCKET;
 	switch (kind->tls) {
@@ -67,9 +46,15 @@ enum tls_demand policy_tls(const struct transport *t, bool socket,
 	case TLS_OFFERED:
 		if (socket)
 			return DEMAND_NONE;
-		return stronger(lenient(t), evident(kind->way == WAY_DIRECT ?
-						    evidence : NULL,
-						    relaxed));
+		least = t->no_starttls || t->starttls_insecure_skip_verify ||
+			names_certificate(t) ? required(t) :
+			DEMAND_OPPORTUNISTIC;
+		if (kind->way != WAY_DIRECT || !evidence || relaxed)
+			return least;
+		seen = evidence->dane_usable || evidence->sts_enforce ?
+		       DEMAND_VERIFIED : evidence->dane_records ?
+		       DEMAND_ENCRYPTED : DEMAND_NONE;
+		return seen > least ? seen : least;
 	case TLS_NEVER:
 		break;
 	}

@@ -68,37 +68,35 @@ void entry_log(const struct entry *e, size_t i, const struct outcome *o,
 		 o, status);
 }
 
-/* Ends the attempt that was begun for a recipient and has no outcome: it
- * counts, so that an entry that kills its worker does not do so for ever. */
-static void end_attempt(struct entry *e, size_t i, struct buf *lines)
-{
-	struct recipient *r = &e->envelope.rcpt[i];
-	bool dot = e->progress[i].dot;
-
-	if (!e->progress[i].begun)
-		return;
-	e->progress[i].begun = e->progress[i].dot = false;
-	e->interrupted = true;
-	r->attempts++;
-	if (r->attempts > e->attempts)
-		e->attempts = r->attempts;
-	outcome_fail(&r->last, dot ? STAGE_DOT : STAGE_DATA, EX_TEMPFAIL,
-		     "the attempt was interrupted%s",
-		     dot ? ", perhaps after the message was taken" : "");
-	r->last.in_doubt = dot;
-	text_result(lines, time(NULL), i, r);
-	entry_log(e, i, &r->last, dot ? "duplicate_possible" : "deferred");
-}
-
-static bool end_attempts(struct entry *e, const size_t *rcpt, size_t n,
-			 struct outcome *why)
+bool entry_end(struct entry *e, const size_t *rcpt, size_t n,
+	       struct outcome *why)
 {
 	struct buf lines = BUF(2 * PIECE);
-	bool good = true;
-	size_t i;
+	struct recipient *r;
+	bool dot, good = true;
+	size_t i, k;
 
 	for (i = 0; i < n; i++) {
-		end_attempt(e, rcpt ? rcpt[i] : i, &lines);
+		k = rcpt ? rcpt[i] : i;
+		r = &e->envelope.rcpt[k];
+		dot = e->progress[k].dot;
+		/* begun, and without an outcome: it counts, so that an entry
+		 * that kills its worker does not do so for ever */
+		if (e->progress[k].begun) {
+			e->progress[k].begun = e->progress[k].dot = false;
+			e->interrupted = true;
+			r->attempts++;
+			if (r->attempts > e->attempts)
+				e->attempts = r->attempts;
+			outcome_fail(&r->last, dot ? STAGE_DOT : STAGE_DATA,
+				     EX_TEMPFAIL, "the attempt was "
+				     "interrupted%s", dot ? ", perhaps after "
+				     "the message was taken" : "");
+			r->last.in_doubt = dot;
+			text_result(&lines, time(NULL), k, r);
+			entry_log(e, k, &r->last, dot ? "duplicate_possible" :
+				  "deferred");
+		}
 		if (lines.len < PIECE && i + 1 < n)
 			continue;
 		/* behind half a line it would be lost, and do harm */
@@ -203,22 +201,6 @@ static bool copy_bytes(struct qdir_writer *w, int fd, int64_t at, int64_t end,
 	return true;
 }
 
-/* The header says whose it is: the file will be ours. */
-static bool compact_header(struct entry *e, struct qdir_writer *w,
-			   struct buf *b, struct outcome *why)
-{
-	bool good = true;
-	size_t i;
-
-	text_header_begin(b, e);
-	for (i = 0; good && i < e->envelope.n; i++) {
-		text_header_rcpt(b, &e->envelope.rcpt[i]);
-		good = piece_out(w, b, false, why);
-	}
-	text_header_end(b, e);
-	return good && piece_out(w, b, true, why);
-}
-
 static bool compact_journal(struct entry *e, struct qdir_writer *w,
 			    struct buf *b, struct outcome *why)
 {
@@ -250,9 +232,17 @@ static bool compact_write(struct entry *e, struct qdir_writer *w,
 	struct entry_file *file = e->file;
 	struct buf b = BUF(4 * PIECE);
 	bool good;
+	size_t i;
 
-	good = qdir_begin(file->dir, NULL, w, why) &&
-	       compact_header(e, w, &b, why);
+	good = qdir_begin(file->dir, NULL, w, why);
+	/* the header says whose it is: the file will be ours */
+	text_header_begin(&b, e);
+	for (i = 0; good && i < e->envelope.n; i++) {
+		text_header_rcpt(&b, &e->envelope.rcpt[i]);
+		good = piece_out(w, &b, false, why);
+	}
+	text_header_end(&b, e);
+	good = good && piece_out(w, &b, true, why);
 	*header = w->size;
 	good = good && copy_bytes(w, file->fd, file->header,
 				  file->header + e->size, why);
@@ -319,7 +309,7 @@ static bool entry_prepare(struct queue *q, struct entry *e, int64_t torn,
 	if (torn > 0 && ftruncate(e->file->fd, size - torn) < 0)
 		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
 				    "queue: %s: %s", e->id, strerror(errno));
-	return end_attempts(e, NULL, e->envelope.n, why) && compact(e, why);
+	return entry_end(e, NULL, e->envelope.n, why) && compact(e, why);
 }
 
 bool queue_take(struct queue *q, const char *name, struct entry **out,
@@ -521,12 +511,6 @@ bool entry_reload(struct entry *e, struct outcome *why)
 	/* it may be that of a worker who is just writing it */
 	e->file->torn = torn > 0;
 	return true;
-}
-
-bool entry_end(struct entry *e, const size_t *rcpt, size_t n,
-	       struct outcome *why)
-{
-	return end_attempts(e, rcpt, n, why);
 }
 
 void entry_synced(struct entry *e)

@@ -195,16 +195,6 @@ static bool read_time(struct scan *line, int64_t *time)
 	return true;
 }
 
-static bool read_uid(struct scan *line, uid_t *uid)
-{
-	int64_t value;
-
-	if (!scan_number(line, UINT32_MAX, &value))
-		return false;
-	*uid = (uid_t)value;
-	return true;
-}
-
 static bool read_flag(struct scan *key, struct scan *line, struct envelope *v)
 {
 	bool *flag = scan_is(key, "smtputf8") ? &v->utf8 :
@@ -225,6 +215,7 @@ static bool header_line(struct scan *line, struct entry *e)
 {
 	struct envelope *v = &e->envelope;
 	struct scan key;
+	int64_t number;
 	int value;
 
 	if (!scan_until(line, ' ', &key))
@@ -237,8 +228,12 @@ static bool header_line(struct scan *line, struct entry *e)
 		e->foreign = true;
 		return true;
 	}
-	if (scan_is(&key, "uid"))
-		return read_uid(line, &e->uid);
+	if (scan_is(&key, "uid")) {
+		if (!scan_number(line, UINT32_MAX, &number))
+			return false;
+		e->uid = (uid_t)number;
+		return true;
+	}
 	if (scan_is(&key, "account"))
 		return scan_decode(line, true, &v->account);
 	if (scan_is(&key, "transport"))

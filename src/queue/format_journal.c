@@ -162,19 +162,10 @@ static bool read_host(struct scan *s, struct outcome *o)
 	return good;
 }
 
-static bool read_stage(struct scan *s, struct outcome *o)
-{
-	char name[16];
-
-	if (!read_string(s, name, sizeof(name)))
-		return false;
-	o->stage = stage_named(name);
-	return true;
-}
-
 static bool read_word(struct scan *word, struct recipient *r)
 {
 	struct outcome *o = &r->last;
+	char name[16];
 	int attempts;
 
 	if (scan_skip(word, "attempts=")) {
@@ -183,8 +174,12 @@ static bool read_word(struct scan *word, struct recipient *r)
 		r->attempts = (unsigned)attempts;
 		return true;
 	}
-	if (scan_skip(word, "stage="))
-		return read_stage(word, o);
+	if (scan_skip(word, "stage=")) {
+		if (!read_string(word, name, sizeof(name)))
+			return false;
+		o->stage = stage_named(name);
+		return true;
+	}
 	if (scan_skip(word, "exit="))
 		return read_small(word, 255, &o->exit);
 	if (scan_skip(word, "code="))

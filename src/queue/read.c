@@ -82,17 +82,6 @@ static bool read_header(int fd, int64_t size, struct entry *e,
 	return good;
 }
 
-static bool check_sum(int fd, int64_t length, struct outcome *why)
-{
-	char line[TEXT_CHECKSUM_SIZE];
-	uint64_t sum;
-
-	if (!qdir_sum(fd, length, &sum) ||
-	    !qdir_read(fd, length, line, sizeof(line)))
-		return unreadable(why);
-	return text_is_checksum(line, sum) || text_damaged(why, "checksum");
-}
-
 /* Whether nothing but blocks that never were filled lies behind. */
 static bool only_zeros(struct window *w)
 {
@@ -148,14 +137,22 @@ static bool read_facts(struct entry *e, int64_t size, bool whole,
 		       int64_t *torn, struct outcome *why)
 {
 	struct entry_file *file = e->file;
+	char line[TEXT_CHECKSUM_SIZE];
+	uint64_t sum = 0;
+	int64_t end;
 
 	if (!read_header(file->fd, size, e, &file->header, why))
 		return false;
 	if (e->size > size - file->header - TEXT_CHECKSUM_SIZE)
 		return text_damaged(why, "it is cut short");
-	file->journal = file->header + e->size + TEXT_CHECKSUM_SIZE;
-	return (!whole || check_sum(file->fd, file->header + e->size, why)) &&
-	       entry_read_journal(e, size, torn, why);
+	end = file->header + e->size;
+	file->journal = end + TEXT_CHECKSUM_SIZE;
+	if (whole && (!qdir_sum(file->fd, end, &sum) ||
+		      !qdir_read(file->fd, end, line, sizeof(line))))
+		return unreadable(why);
+	if (whole && !text_is_checksum(line, sum))
+		return text_damaged(why, "checksum");
+	return entry_read_journal(e, size, torn, why);
 }
 
 bool entry_read(struct qdir *s, const char *name, int fd,
