@@ -103,26 +103,21 @@ void identity_defaults(struct config *c, const struct config_place *place)
 		c->general.domain = mem_string(c->general.hostname);
 }
 
-/* Whether somebody says that mail addresses have this domain: then it may
- * have real mailboxes elsewhere. */
-static bool is_set_as_domain(const struct config *c, const char *name)
+static void add_local_name(struct config *c, const char *name)
 {
 	size_t i;
 
-	if (config_line(c, "general", "domain", 0) &&
-	    c->general.domain && !strcmp(c->general.domain, name))
-		return true;
+	if (!name || !*name || list_has(&c->general.local_names, name))
+		return;
+	/* where somebody says that mail addresses have this domain, it may
+	 * have real mailboxes elsewhere */
+	if (config_line(c, "general", "domain", 0) && c->general.domain &&
+	    !strcmp(c->general.domain, name))
+		return;
 	for (i = 0; i < c->accounts; i++)
 		if (c->account[i].domain && !strcmp(c->account[i].domain, name))
-			return true;
-	return false;
-}
-
-static void add_local_name(struct config *c, const char *name)
-{
-	if (name && *name && !list_has(&c->general.local_names, name) &&
-	    !is_set_as_domain(c, name))
-		list_add(&c->general.local_names, name);
+			return;
+	list_add(&c->general.local_names, name);
 }
 
 static void add_host_names(struct config *c, const char *name)

@@ -158,13 +158,22 @@ static void unknown_section(struct reader *r, const char *word, size_t n)
 			     meant ? meant : "", meant ? "]?" : "");
 }
 
-static void enter_section(struct reader *r, const char *s, const char *end)
+/* "[section name]"; whether a section was entered */
+static bool enter_section(struct reader *r, const char *s, const char *end)
 {
-	const char *word = s, *name;
+	const char *word, *name;
 	enum section section;
 	char *label;
 	size_t n;
 
+	r->section = SECTIONS;
+	if (end[-1] != ']' || memchr(s, ']', (size_t)(end - 1 - s))) {
+		config_fault(r->c, r->line, "not a section: it ends with one "
+			     "\"]\" and nothing after it");
+		return false;
+	}
+	word = s = after_blanks(s + 1, end - 1);
+	end = before_blanks(s, end - 1);
 	while (s < end && *s != ' ' && *s != '\t')
 		s++;
 	n = (size_t)(s - word);
@@ -186,19 +195,6 @@ static void enter_section(struct reader *r, const char *s, const char *end)
 		r->section = section;
 		r->index = 0;
 	}
-}
-
-/* "[section name]"; whether a section was entered */
-static bool section_line(struct reader *r, const char *s, const char *end)
-{
-	r->section = SECTIONS;
-	if (end[-1] != ']' || memchr(s, ']', (size_t)(end - 1 - s))) {
-		config_fault(r->c, r->line, "not a section: it ends with one "
-			     "\"]\" and nothing after it");
-		return false;
-	}
-	s = after_blanks(s + 1, end - 1);
-	enter_section(r, s, before_blanks(s, end - 1));
 	return r->section != SECTIONS;
 }
 
@@ -270,7 +266,7 @@ static bool one_line(struct reader *r, char *out, size_t size)
 	if (s == end || *s == ';' || *s == '#' || !is_clean(r, s, end))
 		return false;
 	if (*s == '[') {
-		r->lost = !section_line(r, s, end);
+		r->lost = !enter_section(r, s, end);
 		if (r->lost)
 			return false;
 		snprintf(out, size, "[%s]\n", section_name(r->section));

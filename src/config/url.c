@@ -57,21 +57,6 @@ static const char *scheme_of(const char *url, const char **rest)
 	return NULL;
 }
 
-static bool url_user(const char *s, size_t n, struct buf *text,
-		     struct outcome *why)
-{
-	char user[PART_MAX];
-
-	if (memchr(s, ':', n))
-		return bad_url(why, "a password has no place in a URL, which "
-			       "everybody can see: put it into a file and "
-			       "name that in POSTHASTE_PASSWORD_FILE");
-	if (!n || !decode_part(s, n, user))
-		return bad_url(why, "its user is not understood");
-	buf_addf(text, "username = %s\n", user);
-	return true;
-}
-
 /* "host", "host:port", "[v6]:port" */
 static bool url_host(const char *s, size_t n, struct buf *text,
 		     struct outcome *why)
@@ -106,6 +91,7 @@ bool config_of_url(const char *url, const char *password_file,
 {
 	const char *rest, *at, *kind = scheme_of(url, &rest);
 	size_t n;
+	char user[PART_MAX];
 
 	if (!kind)
 		return bad_url(why, "it begins with submissions://, "
@@ -122,9 +108,15 @@ bool config_of_url(const char *url, const char *password_file,
 		 "[route url]\ntransport = url\n[transport url]\nkind = %s\n",
 		 kind);
 	at = memrchr(rest, '@', n);
-	if (at && !url_user(rest, (size_t)(at - rest), text, why))
-		return false;
 	if (at) {
+		if (memchr(rest, ':', (size_t)(at - rest)))
+			return bad_url(why, "a password has no place in a "
+				       "URL, which everybody can see: put it "
+				       "into a file and name that in "
+				       "POSTHASTE_PASSWORD_FILE");
+		if (at == rest || !decode_part(rest, (size_t)(at - rest), user))
+			return bad_url(why, "its user is not understood");
+		buf_addf(text, "username = %s\n", user);
 		n -= (size_t)(at + 1 - rest);
 		rest = at + 1;
 	}

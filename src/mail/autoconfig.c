@@ -73,18 +73,6 @@ static void take_issuer(const struct scan *value, struct autoconfig *out)
 	out->login = true;
 }
 
-static void json_take(struct json_text *j, const struct scan *value)
-{
-	struct autoconfig *out = j->out;
-
-	/* drafts differ in the name */
-	if (!strcmp(j->path, "protocols.submit.host") ||
-	    (!strcmp(j->path, "protocols.smtp.host") && !out->host[0]))
-		(void)take_host(value->p, scan_left(value), out);
-	else if (!strcmp(j->path, "authentication.oauth-public.issuer"))
-		take_issuer(value, out);
-}
-
 static bool json_value(struct json_text *j);
 
 /* The members of an object, or the elements of an array; what stands in an
@@ -147,7 +135,13 @@ static bool json_value(struct json_text *j)
 	case '"':
 		if (!json_quoted(j, &value))
 			return false;
-		json_take(j, &value);
+		/* drafts differ in the name */
+		if (!strcmp(j->path, "protocols.submit.host") ||
+		    (!strcmp(j->path, "protocols.smtp.host") &&
+		     !j->out->host[0]))
+			(void)take_host(value.p, scan_left(&value), j->out);
+		else if (!strcmp(j->path, "authentication.oauth-public.issuer"))
+			take_issuer(&value, j->out);
 		return true;
 	}
 	while (j->s.p + n < j->s.end &&
@@ -218,14 +212,6 @@ static bool xml_next(struct scan *s, struct element *e)
 	return false;
 }
 
-static bool is_smtp(const struct scan *attributes)
-{
-	size_t n = scan_left(attributes);
-
-	return memmem(attributes->p, n, "type=\"smtp\"", 11) ||
-	       memmem(attributes->p, n, "type='smtp'", 11);
-}
-
 /* The host's name, with the domain in the place of its sign. */
 static void take_hostname(const struct scan *text, const char *domain,
 			  struct autoconfig *a)
@@ -280,6 +266,7 @@ bool autoconfig_xml(const char *text, size_t n, const char *domain,
 	struct autoconfig a = { 0 };
 	bool inside = false, tls = false, provider = false;
 	struct element e;
+	size_t have;
 
 	*out = (struct autoconfig){ 0 };
 	if (memchr(text, '\0', n))
@@ -288,7 +275,11 @@ bool autoconfig_xml(const char *text, size_t n, const char *domain,
 		if (scan_is(&e.name, "emailProvider")) {
 			provider = true;
 		} else if (provider && scan_is(&e.name, "outgoingServer")) {
-			inside = is_smtp(&e.attributes);
+			have = scan_left(&e.attributes);
+			inside = memmem(e.attributes.p, have,
+					"type=\"smtp\"", 11) ||
+				 memmem(e.attributes.p, have,
+					"type='smtp'", 11);
 			tls = false;
 			a = (struct autoconfig){ 0 };
 		} else if (scan_is(&e.name, "/outgoingServer")) {

@@ -367,19 +367,6 @@ static bool visit_utf8(struct mailbox *b, void *context)
 	return !*found;
 }
 
-static bool has_utf8_address(const struct field *f)
-{
-	struct outcome ignored;
-	char *text = field_flatten(f);
-	bool found = false;
-
-	if (!address_each(text, f->value_len, FAULTS_PASS, visit_utf8, &found,
-			  &ignored))
-		found = false;
-	free(text);
-	return found;
-}
-
 /* The beginning of a value of structured text: comments, quotes and white
  * space taken away, in lower case. */
 static void plain_words(const struct field *f, char *out, size_t size)
@@ -462,10 +449,19 @@ static void survey_field(struct message *m, const struct field *f)
 {
 	struct present *has = &m->has;
 	char *text = NULL;
+	struct outcome ignored;
+	bool found = false;
 
 	if (!m->facts.utf8_address && f->raw_len <= ADDRESS_FIELD_MAX &&
-	    bytes_wide(f->value, f->value_len) && field_has_addresses(f))
-		m->facts.utf8_address = has_utf8_address(f);
+	    bytes_wide(f->value, f->value_len) && field_has_addresses(f)) {
+		text = field_flatten(f);
+		m->facts.utf8_address = address_each(text, f->value_len,
+						     FAULTS_PASS, visit_utf8,
+						     &found, &ignored) &&
+					found;
+		free(text);
+		text = NULL;
+	}
 	if (f->name_len > 7 && !strncasecmp(f->name, "Resent-", 7))
 		m->facts.resent = true;
 	else if (field_is(f, "TLS-Required")) {

@@ -191,29 +191,6 @@ static bool aliases_read(struct gather *g, bool bare)
 	return false;
 }
 
-static bool rcpt_add_found(struct gather *g, const char *address,
-			   const struct list *found)
-{
-	bool ok = true;
-	size_t i;
-
-	if (!found->n) {
-		g->discarded = true;
-		log_say(LOG_AT_INFO, "%s is discarded, as %s says", address,
-			g->rules->aliases);
-	}
-	g->expanded += found->n;
-	if (g->expanded > EXPANDED_MAX)
-		return too_many(g->why);
-	for (i = 0; ok && i < found->n; i++) {
-		if (*address_domain(found->item[i]))
-			ok = rcpt_add(g, found->item[i]);
-		else
-			ok = rcpt_add_bare(g, found->item[i]);
-	}
-	return ok;
-}
-
 /* One that is asked for, as itself or as what its alias is. */
 static bool visit_recipient(struct mailbox *b, void *context)
 {
@@ -222,17 +199,27 @@ static bool visit_recipient(struct mailbox *b, void *context)
 					      g->rules->local_names);
 	bool bare = !*address_domain(address), known = false, ok;
 	struct list found = {0};
+	size_t i;
 
 	ok = aliases_read(g, bare);
 	if (ok && g->aliases)
 		ok = aliases_expand(g->aliases, address, RECIPIENTS_MAX,
 				    &found, &known, g->why);
-	if (ok && known)
-		ok = rcpt_add_found(g, address, &found);
-	else if (ok && bare)
-		ok = rcpt_add_bare(g, address);
-	else if (ok)
-		ok = rcpt_add(g, address);
+	if (ok && known && !found.n) {
+		g->discarded = true;
+		log_say(LOG_AT_INFO, "%s is discarded, as %s says", address,
+			g->rules->aliases);
+	}
+	if (!known)
+		list_add(&found, address);
+	else
+		g->expanded += found.n;
+	if (ok && g->expanded > EXPANDED_MAX)
+		ok = too_many(g->why);
+	for (i = 0; ok && i < found.n; i++)
+		ok = *address_domain(found.item[i]) ?
+		     rcpt_add(g, found.item[i]) :
+		     rcpt_add_bare(g, found.item[i]);
 	list_release(&found);
 	free(address);
 	g->failed = !ok;

@@ -175,24 +175,20 @@ static bool digits_read(const char *s, size_t digits, int64_t *value)
 	return true;
 }
 
-static char upper(char c)
-{
-	return c >= 'a' && c <= 'z' ? (char)(c - ('a' - 'A')) : c;
-}
-
 /* known: only one that our table has. */
 static void mechanism_add(struct features *f, const char *word, bool known)
 {
 	char name[MECHANISM_MAX + 1];
 	size_t i;
+	char c;
 
 	for (i = 0; word[i]; i++) {
 		if (i == MECHANISM_MAX)
 			return;
-		name[i] = upper(word[i]);
-		if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_",
-			    name[i]))
+		c = word[i];
+		if (!scan_is_alnum(c) && c != '-' && c != '_')
 			return;
+		name[i] = c >= 'a' && c <= 'z' ? (char)(c - ('a' - 'A')) : c;
 	}
 	name[i] = '\0';
 	if (i && (!known || mechanism_find(name)) &&
@@ -201,28 +197,22 @@ static void mechanism_add(struct features *f, const char *word, bool known)
 		list_add(&f->mechanisms, name);
 }
 
-static bool limit_well_formed(const char *s)
-{
-	size_t i, n = strcspn(s, "=");
-
-	for (i = 0; i < n; i++)
-		if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_",
-			    upper(s[i])))
-			return false;
-	return n && (!s[n] || (s[n + 1] && !strpbrk(s + n, ";")));
-}
-
 static bool limits_well_formed(const struct list *word)
 {
+	const char *s;
 	size_t i, k, n;
 
 	for (i = 1; i < word->n; i++) {
-		if (!limit_well_formed(word->item[i]))
+		s = word->item[i];
+		n = strcspn(s, "=");
+		for (k = 0; k < n; k++)
+			if (!scan_is_alnum(s[k]) && !strchr("-_", s[k]))
+				return false;
+		if (!n || (s[n] && (!s[n + 1] || strchr(s + n, ';'))))
 			return false;
-		n = strcspn(word->item[i], "=");
 		for (k = 1; k < i; k++)
 			if (strcspn(word->item[k], "=") == n &&
-			    !strncasecmp(word->item[k], word->item[i], n))
+			    !strncasecmp(word->item[k], s, n))
 				return false;
 	}
 	return true;
