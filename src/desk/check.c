@@ -209,26 +209,6 @@ static void check_aliases(struct check *k)
 
 /* --- what is valid and hardly meant --- */
 
-/* A queue that was asked for, and where it would be. */
-static void check_queue(struct check *k)
-{
-	struct config *c = &k->shown;
-	unsigned line = config_line(c, "queue", "queue", 0);
-	struct stat st;
-
-	if (c->queue.queue != QUEUE_ON_FAILURE &&
-	    c->queue.queue != QUEUE_ALWAYS)
-		return;
-	if (!c->queue.directory)
-		config_warn(c, line, "queue: there is none: a file that is "
-			    "named with -C has a queue only where it says "
-			    "directory");
-	else if (!c->user_file && stat(c->queue.directory, &st))
-		config_warn(c, line, "queue: %.300s: %s (contrib/setup makes "
-			    "the system's queue)", c->queue.directory,
-			    strerror(errno));
-}
-
 static void check_credentials(struct check *k, size_t i)
 {
 	const struct transport *t = &k->shown.transport[i];
@@ -302,7 +282,10 @@ static void check_login_state(struct check *k, size_t i)
 static void check_meaning(struct check *k)
 {
 	struct config *c = &k->shown;
+	unsigned line = config_line(c, "queue", "queue", 0);
+	const char *directory = c->queue.directory;
 	const char *fault = log_fault();
+	struct stat st;
 	size_t i;
 
 	if (c->user_file && !config_sets_anything(c))
@@ -312,7 +295,18 @@ static void check_meaning(struct check *k)
 		check_credentials(k, i);
 		check_login_state(k, i);
 	}
-	check_queue(k);
+	/* a queue that was asked for, and where it would be */
+	if (c->queue.queue == QUEUE_ON_FAILURE ||
+	    c->queue.queue == QUEUE_ALWAYS) {
+		if (!directory)
+			config_warn(c, line, "queue: there is none: a file "
+				    "that is named with -C has a queue only "
+				    "where it says directory");
+		else if (!c->user_file && stat(directory, &st))
+			config_warn(c, line, "queue: %.300s: %s "
+				    "(contrib/setup makes the system's "
+				    "queue)", directory, strerror(errno));
+	}
 	/* the log has been opened by whom we are now */
 	if (fault)
 		config_warn(c, config_line(c, "log", "to", 0), "to: cannot be "

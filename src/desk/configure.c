@@ -8,30 +8,23 @@
 
 enum { OUTPUT_MAX = 256 * 1024 };
 
-static int show_finding(const struct finding *f)
+int desk_configure(const struct desk *d)
 {
 	const struct configuring how = { 0 };
 	struct buf out = BUF(OUTPUT_MAX);
-	int status;
-
-	configure_text(f, &how, &out);
-	status = desk_report(&out);
-	buf_release(&out);
-	return status;
-}
-
-int desk_configure(const struct desk *d)
-{
 	struct finding f = { 0 };
 	struct outcome why;
 	char *address;
 	int status;
 
 	if (discover_address("--configure", d->options->argument, &address,
-			     &why) && discover(d, address, false, &f, &why))
-		status = show_finding(&f);
-	else
+			     &why) && discover(d, address, false, &f, &why)) {
+		configure_text(&f, &how, &out);
+		status = desk_report(&out);
+	} else {
 		status = desk_fail(d, &why);
+	}
+	buf_release(&out);
 	finding_release(&f);
 	free(address);
 	return status;

@@ -30,20 +30,6 @@ const char *configure_name(const struct finding *f)
 	return f->provider ? f->provider->name : "provider";
 }
 
-/* What has to be known of the provider, a line each. */
-static void add_facts(const struct provider *p, struct buf *out)
-{
-	if (p->from)
-		buf_addf(out, "# From has to be %s.\n", p->from);
-	if (p->size)
-		buf_addf(out, "# Messages of up to %lld MB.\n",
-			 (long long)(p->size / (1024 * 1024)));
-	if (p->rate)
-		buf_addf(out, "# At most %s.\n", p->rate);
-	if (p->more)
-		buf_addf(out, "# %s\n", p->more);
-}
-
 static void add_title(const struct finding *f, struct buf *out)
 {
 	const struct provider *p = f->provider;
@@ -57,8 +43,15 @@ static void add_title(const struct finding *f, struct buf *out)
 			 "domain, and DNS alone says so:\n"
 			 "# make sure that it is your provider's before you "
 			 "give it a password.\n");
-	if (p)
-		add_facts(p, out);
+	if (p && p->from)
+		buf_addf(out, "# From has to be %s.\n", p->from);
+	if (p && p->size)
+		buf_addf(out, "# Messages of up to %lld MB.\n",
+			 (long long)(p->size / (1024 * 1024)));
+	if (p && p->rate)
+		buf_addf(out, "# At most %s.\n", p->rate);
+	if (p && p->more)
+		buf_addf(out, "# %s\n", p->more);
 }
 
 static bool logs_in(const struct finding *f, const struct configuring *how)

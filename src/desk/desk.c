@@ -16,9 +16,19 @@ static bool is_compiled_in(const struct config *c)
 	       !strcmp(c->queue.directory, QUEUE_DIRECTORY);
 }
 
-/* What to do about a directory that this user can neither use nor make. */
-static void advise(const char *directory, bool served, struct outcome *why)
+bool desk_open_queue(const struct desk *d, bool create, struct queue **out,
+		     struct outcome *why)
 {
+	const char *directory = d->config->queue.directory;
+	/* helper and socket know no other directory than the compiled-in one */
+	bool served = is_compiled_in(d->config);
+
+	if (queue_open(directory, create,
+		       served ? DROP_PROGRAM : NULL,
+		       served ? RUNSTATEDIR "/posthaste/smtp" : NULL, out,
+		       why))
+		return true;
+	/* what to do about one that this user can neither use nor make */
 	if (access(directory, F_OK) == 0 || errno != ENOENT) {
 		if (served && why->exit == EX_NOPERM)
 			outcome_append(why, " (contrib/setup, run as root, "
@@ -29,20 +39,6 @@ static void advise(const char *directory, bool served, struct outcome *why)
 		outcome_append(why, " (it has to be made, for the user who "
 			       "runs the queue, or queue = never)");
 	}
-}
-
-bool desk_open_queue(const struct desk *d, bool create, struct queue **out,
-		     struct outcome *why)
-{
-	/* helper and socket know no other directory than the compiled-in one */
-	bool served = is_compiled_in(d->config);
-
-	if (queue_open(d->config->queue.directory, create,
-		       served ? DROP_PROGRAM : NULL,
-		       served ? RUNSTATEDIR "/posthaste/smtp" : NULL, out,
-		       why))
-		return true;
-	advise(d->config->queue.directory, served, why);
 	return false;
 }
 

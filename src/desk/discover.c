@@ -155,41 +155,26 @@ static bool by_document(struct search *s, const char *document,
 	return found;
 }
 
-/* Where the address's own domain is a known provider's, its row says more. */
-static bool by_https(struct search *s)
-{
-	return s->https && !s->found.provider &&
-	       (by_document(s, "pacc", "ua-auto-config.") ||
-		by_document(s, "autoconfig", "autoconfig.") ||
-		by_document(s, "well-known", ""));
-}
-
 /* --- what is known --- */
-
-static const struct provider *known_by_mx(struct search *s)
-{
-	struct dns_answer a = { 0 };
-	const struct provider *p = NULL;
-	size_t i;
-
-	dns_query(run_dns(&s->run), s->domain, DNS_MX, &a);
-	if (a.status == DNS_FAILED)
-		snprintf(s->dns_fault, sizeof(s->dns_fault), "%s", a.words);
-	for (i = 0; i < a.n && !p; i++)
-		if (a.record[i].name)
-			p = provider_of_mx(a.record[i].name);
-	dns_answer_release(&a);
-	return p;
-}
 
 static bool by_provider(struct search *s)
 {
 	const struct provider *p = s->found.provider;
+	struct dns_answer a = { 0 };
+	size_t i;
 
 	snprintf(s->found.how, sizeof(s->found.how),
 		 "Known by the address's domain");
 	if (!p) {
-		p = s->found.provider = known_by_mx(s);
+		dns_query(run_dns(&s->run), s->domain, DNS_MX, &a);
+		if (a.status == DNS_FAILED)
+			snprintf(s->dns_fault, sizeof(s->dns_fault), "%s",
+				 a.words);
+		for (i = 0; i < a.n && !p; i++)
+			if (a.record[i].name)
+				p = provider_of_mx(a.record[i].name);
+		dns_answer_release(&a);
+		s->found.provider = p;
 		snprintf(s->found.how, sizeof(s->found.how),
 			 "Known by the mail hosts of %.200s", s->domain);
 	}
@@ -315,7 +300,13 @@ static bool find_provider(struct search *s, struct outcome *why)
 	if (s->found.provider && s->found.provider->none)
 		return finding_usable(&s->found, why);
 	if (by_srv_of(s, KIND_SUBMISSIONS) || by_srv_of(s, KIND_SUBMISSION) ||
-	    by_https(s) || by_provider(s) || by_guess(s))
+	    /* where the address's own domain is a known provider's, its row
+	     * says more */
+	    (s->https && !s->found.provider &&
+	     (by_document(s, "pacc", "ua-auto-config.") ||
+	      by_document(s, "autoconfig", "autoconfig.") ||
+	      by_document(s, "well-known", ""))) ||
+	    by_provider(s) || by_guess(s))
 		return true;
 	if (s->found.provider && s->found.provider->none)
 		return finding_usable(&s->found, why);

@@ -160,37 +160,34 @@ static int by_number(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void explain_recipient(struct explanation *x, const char *recipient)
+static void explain_all(struct explanation *x)
 {
-	const struct route *route, *before = NULL;
-	const struct transport *const *way;
 	const struct config *c = x->d->config;
 	/* attempts at which the answer may change */
 	unsigned *at = mem_alloc((c->routes + 1) * sizeof(*at));
+	const struct route *route, *before;
+	const struct transport *const *way;
+	const struct recipient *r = x->envelope->rcpt;
 	size_t i;
 
-	if (!x->d->options->json)
-		buf_addf(&x->out, "%s\n", recipient);
 	for (i = 0; i < c->routes; i++)
 		at[i + 1] = (unsigned)c->route[i].minimum_attempts;
 	qsort(at, c->routes + 1, sizeof(*at), by_number);
-	for (i = 0; i <= c->routes; i++) {
-		way = policy_transports(c, x->run.transport,
-					x->account, x->envelope->sender,
-					recipient, at[i], &route);
-		for (; *way && (!i || route != before); way++)
-			show_row(x, recipient, at[i], route, *way);
-		before = route;
+	for (; r < x->envelope->rcpt + x->envelope->n; r++) {
+		if (!x->d->options->json)
+			buf_addf(&x->out, "%s\n", r->address);
+		before = NULL;
+		for (i = 0; i <= c->routes; i++) {
+			way = policy_transports(c, x->run.transport,
+						x->account,
+						x->envelope->sender,
+						r->address, at[i], &route);
+			for (; *way && (!i || route != before); way++)
+				show_row(x, r->address, at[i], route, *way);
+			before = route;
+		}
 	}
 	free(at);
-}
-
-static void explain_all(struct explanation *x)
-{
-	size_t i;
-
-	for (i = 0; i < x->envelope->n; i++)
-		explain_recipient(x, x->envelope->rcpt[i].address);
 }
 
 static void explain_begin(struct explanation *x, const struct desk *d,

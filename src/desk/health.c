@@ -251,7 +251,7 @@ static void find_configuration(struct findings *f, const struct config *c)
 
 /* --- saying it --- */
 
-static void add_words(struct buf *out, const struct findings *f)
+static void findings_text(struct buf *out, const struct findings *f)
 {
 	enum health h;
 	size_t i;
@@ -264,8 +264,8 @@ static void add_words(struct buf *out, const struct findings *f)
 					 f->item[i].text);
 }
 
-static void add_json(struct buf *out, const struct findings *f,
-		     enum health worst)
+static void findings_json(struct buf *out, const struct findings *f,
+			  enum health worst)
 {
 	struct json j = JSON_INTO(out);
 	size_t i;
@@ -302,9 +302,9 @@ static void add_label(struct buf *out, const char *name, const char *value)
 	buf_addc(out, '"');
 }
 
-static void add_metric(struct buf *out, const struct findings *f,
-		       const char *check, const char *name, const char *label,
-		       const char *help)
+static void findings_metric(struct buf *out, const struct findings *f,
+			    const char *check, const char *name,
+			    const char *label, const char *help)
 {
 	bool any = false;
 	size_t i;
@@ -327,7 +327,7 @@ static void add_metric(struct buf *out, const struct findings *f,
 	}
 }
 
-static void add_metrics(struct buf *out, const struct findings *f)
+static void findings_metrics(struct buf *out, const struct findings *f)
 {
 	static const struct {
 		const char *check, *name, *label, *help;
@@ -364,8 +364,8 @@ static void add_metrics(struct buf *out, const struct findings *f)
 		buf_addf(out, "} %d\n", (int)f->item[i].health);
 	}
 	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++)
-		add_metric(out, f, rows[i].check, rows[i].name, rows[i].label,
-			   rows[i].help);
+		findings_metric(out, f, rows[i].check, rows[i].name,
+				rows[i].label, rows[i].help);
 }
 
 int desk_health(const struct desk *d)
@@ -388,11 +388,11 @@ int desk_health(const struct desk *d)
 		if (f.item[i].health > worst)
 			worst = f.item[i].health;
 	if (d->options->metrics)
-		add_metrics(&out, &f);
+		findings_metrics(&out, &f);
 	else if (d->options->json)
-		add_json(&out, &f, worst);
+		findings_json(&out, &f, worst);
 	else
-		add_words(&out, &f);
+		findings_text(&out, &f);
 	status = desk_report(&out);
 	for (i = 0; i < f.n; i++) {
 		free(f.item[i].of);

@@ -101,20 +101,6 @@ static bool by_device(struct login *l, struct outcome *why)
 
 /* --- by code (RFC 6749 4.1, RFC 8252) --- */
 
-static bool open_redirect(struct login *l, struct buf *more,
-			  struct outcome *why)
-{
-	/* Microsoft matches any port of the name alone */
-	bool name = !strcmp(l->transport->oauth, "microsoft");
-	unsigned port;
-
-	if (!loopback_open(&l->loopback, &port, why))
-		return false;
-	buf_addf(more, name ? "redirect http://localhost:%u\n" :
-		 "redirect http://127.0.0.1:%u/\n", port);
-	return true;
-}
-
 /* A whole line of standard input, or none; false: there will be none. */
 static bool read_pasted(struct buf *line, bool *whole)
 {
@@ -208,15 +194,21 @@ static bool by_code(struct login *l, struct buf *more, struct outcome *why)
 
 /* --- all of it --- */
 
-static bool converse(struct login *l, struct outcome *why)
+static bool login_interactive(struct login *l, struct outcome *why)
 {
 	struct buf more = BUF_SECRET(LOGIN_TEXT_MAX);
 	char *flow = NULL;
-	bool done = false;
+	bool begun, done = false;
+	unsigned port;
 
-	if (open_redirect(l, &more, why) &&
-	    login_ask(l->config, l->transport, "begin", &more, BEGIN_MS,
-		      &l->begun, why)) {
+	begun = loopback_open(&l->loopback, &port, why);
+	/* Microsoft matches any port of the name alone */
+	if (begun)
+		buf_addf(&more, strcmp(l->transport->oauth, "microsoft") ?
+			 "redirect http://127.0.0.1:%u/\n" :
+			 "redirect http://localhost:%u\n", port);
+	if (begun && login_ask(l->config, l->transport, "begin", &more,
+			       BEGIN_MS, &l->begun, why)) {
 		flow = pairs_get(buf_text(&l->begun), "flow");
 		done = flow && !strcmp(flow, "device") ? by_device(l, why) :
 		       by_code(l, &more, why);
@@ -267,7 +259,7 @@ bool login_perform(const struct config *c, const struct transport *t,
 		done = login_ask(c, t, "service", NULL, EXCHANGE_MS, &l.kept,
 				 why);
 	} else {
-		done = converse(&l, why);
+		done = login_interactive(&l, why);
 	}
 	if (done)
 		say_done(&l);

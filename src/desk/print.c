@@ -238,13 +238,6 @@ const struct watch desk_watch_queue_lines = {
 	.attempt = watch_attempt,
 };
 
-static const char *rcpt_state_name(const struct recipient *r)
-{
-	return r->state == RCPT_SENT ? "sent" :
-	       r->state == RCPT_FAILED ? "failed" :
-	       r->attempts ? "deferred" : "queued";
-}
-
 void desk_json_entry(struct json *j, const struct entry *e,
 		     const size_t *rcpt, size_t n)
 {
@@ -265,7 +258,10 @@ void desk_json_entry(struct json *j, const struct entry *e,
 		r = &e->envelope.rcpt[rcpt ? rcpt[i] : i];
 		json_add_object(j, NULL);
 		json_add_string(j, "address", r->address);
-		json_add_string(j, "status", rcpt_state_name(r));
+		json_add_string(j, "status",
+				r->state == RCPT_SENT ? "sent" :
+				r->state == RCPT_FAILED ? "failed" :
+				r->attempts ? "deferred" : "queued");
 		json_add_int(j, "code", r->last.code);
 		json_add_string(j, "dsn", r->last.status);
 		json_add_string(j, "host", r->last.host);

@@ -193,27 +193,6 @@ static void judge_mx(struct dnscheck *c, const struct dns_answer *a,
 	}
 }
 
-static void judge_cname(struct dnscheck *c, const char *canonical,
-			const struct dns_answer *a)
-{
-	char *publish;
-
-	if (!strcasecmp(canonical, c->domain)) {
-		if (a->status == DNS_OK || a->status == DNS_NODATA)
-			report(c, GRADE_OK, "cname", c->domain, NULL,
-			       "none: its records are its own");
-		return;
-	}
-	publish = a->status == DNS_OK ?
-		  mem_printf("%s. MX %u %s.", c->domain,
-			     a->record[0].preference, a->record[0].name) :
-		  suggested_mx(c);
-	report(c, GRADE_WARN, "cname", c->domain, publish,
-	       "an alias (CNAME) of %s, so that it can have no MX, SPF or "
-	       "other record of its own", canonical);
-	free(publish);
-}
-
 static void judge_dnssec(struct dnscheck *c, const struct dns_answer *a)
 {
 	char *publish;
@@ -240,10 +219,23 @@ bool check_mx(struct dnscheck *c)
 	struct dns_answer a = { 0 };
 	const char *name;
 	bool answered;
+	char *publish;
 
 	dns_query(c->dns, c->domain, DNS_MX, &a);
 	name = a.cname && *a.cname ? a.cname : c->domain;
-	judge_cname(c, name, &a);
+	if (strcasecmp(name, c->domain)) {
+		publish = a.status == DNS_OK ?
+			  mem_printf("%s. MX %u %s.", c->domain,
+				     a.record[0].preference,
+				     a.record[0].name) : suggested_mx(c);
+		report(c, GRADE_WARN, "cname", c->domain, publish,
+		       "an alias (CNAME) of %s, so that it can have no MX, "
+		       "SPF or other record of its own", name);
+		free(publish);
+	} else if (a.status == DNS_OK || a.status == DNS_NODATA) {
+		report(c, GRADE_OK, "cname", c->domain, NULL,
+		       "none: its records are its own");
+	}
 	if (a.astray)
 		report(c, GRADE_FAIL, "mx", c->domain, NULL, "its CNAME "
 		       "records lead round in a circle, or too far");
@@ -257,52 +249,40 @@ bool check_mx(struct dnscheck *c)
 
 /* --- TLSA of the hosts --- */
 
-static size_t usable(const struct dns_answer *a)
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < a->n; i++)
-		n += tlsa_is_usable(&a->record[i].tlsa);
-	return n;
-}
-
-static void judge_tlsa(struct dnscheck *c, const char *name,
-		       const struct dns_answer *a)
-{
-	char *publish = mem_printf("%s. TLSA 3 1 1 (the SHA-256 of its "
-				   "public key: \"pin\" in --probe)", name);
-
-	if (a->status == DNS_FAILED)
-		report(c, GRADE_FAIL, "tlsa", name, NULL, "cannot be looked "
-		       "up (%s): senders with DANE hold mail back",
-		       a->words);
-	else if (a->status != DNS_OK)
-		report(c, GRADE_WARN, "tlsa", name, publish, "no record, so "
-		       "that mail to it is not protected by DANE");
-	else if (!usable(a))
-		report(c, GRADE_WARN, "tlsa", name, publish, "no record "
-		       "that counts for mail: usage 2 or 3, with a whole "
-		       "digest");
-	else if (!a->authentic)
-		report(c, GRADE_WARN, "tlsa", name, NULL, "%zu usable, but "
-		       "without DNSSEC nobody looks at them", usable(a));
-	else
-		report(c, GRADE_OK, "tlsa", name, NULL, "%zu usable",
-		       usable(a));
-	free(publish);
-}
-
 void check_tlsa(struct dnscheck *c)
 {
+	char *name, *publish;
 	struct dns_answer a;
-	char *name;
-	size_t i;
+	size_t i, k, n;
 
 	for (i = 0; i < c->mx.n; i++) {
 		a = (struct dns_answer){ 0 };
 		name = mem_printf("_25._tcp.%s", c->mx.item[i]);
 		dns_query(c->dns, name, DNS_TLSA, &a);
-		judge_tlsa(c, name, &a);
+		for (k = 0, n = 0; k < a.n; k++)
+			n += tlsa_is_usable(&a.record[k].tlsa);
+		publish = mem_printf("%s. TLSA 3 1 1 (the SHA-256 of its "
+				     "public key: \"pin\" in --probe)", name);
+		if (a.status == DNS_FAILED)
+			report(c, GRADE_FAIL, "tlsa", name, NULL, "cannot be "
+			       "looked up (%s): senders with DANE hold mail "
+			       "back", a.words);
+		else if (a.status != DNS_OK)
+			report(c, GRADE_WARN, "tlsa", name, publish, "no "
+			       "record, so that mail to it is not protected "
+			       "by DANE");
+		else if (!n)
+			report(c, GRADE_WARN, "tlsa", name, publish, "no "
+			       "record that counts for mail: usage 2 or 3, "
+			       "with a whole digest");
+		else if (!a.authentic)
+			report(c, GRADE_WARN, "tlsa", name, NULL, "%zu "
+			       "usable, but without DNSSEC nobody looks at "
+			       "them", n);
+		else
+			report(c, GRADE_OK, "tlsa", name, NULL, "%zu usable",
+			       n);
+		free(publish);
 		dns_answer_release(&a);
 		free(name);
 	}

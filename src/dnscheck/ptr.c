@@ -41,36 +41,33 @@ static void judge_names(struct dnscheck *c, const struct source *s,
 	free(address);
 }
 
-static void check_source(struct dnscheck *c, const struct source *s)
-{
-	struct dns_answer a = { 0 };
-	struct list name = { 0 };
-	char reverse[80], *publish;
-	size_t i;
-
-	dns_reverse_name(&s->ip, reverse);
-	publish = mem_printf("%s. PTR %s.", reverse, s->helo);
-	dns_query(c->dns, reverse, DNS_PTR, &a);
-	for (i = 0; a.status == DNS_OK && i < a.n; i++)
-		list_add(&name, a.record[i].name);
-	if (name.n)
-		judge_names(c, s, &name, publish);
-	else if (a.status == DNS_FAILED)
-		report(c, source_grade(c, s), "ptr", s->text, NULL,
-		       "cannot be looked up: %s", a.words);
-	else
-		report(c, source_grade(c, s), "ptr", s->text, publish,
-		       "no reverse name: large receivers refuse mail from "
-		       "there");
-	list_release(&name);
-	dns_answer_release(&a);
-	free(publish);
-}
-
 void check_ptr(struct dnscheck *c)
 {
+	char reverse[80], *publish;
+	struct dns_answer a;
+	struct list name;
+	struct source *s;
 	size_t i;
 
-	for (i = 0; i < c->sources; i++)
-		check_source(c, &c->source[i]);
+	for (s = c->source; s < c->source + c->sources; s++) {
+		a = (struct dns_answer){ 0 };
+		name = (struct list){ 0 };
+		dns_reverse_name(&s->ip, reverse);
+		publish = mem_printf("%s. PTR %s.", reverse, s->helo);
+		dns_query(c->dns, reverse, DNS_PTR, &a);
+		for (i = 0; a.status == DNS_OK && i < a.n; i++)
+			list_add(&name, a.record[i].name);
+		if (name.n)
+			judge_names(c, s, &name, publish);
+		else if (a.status == DNS_FAILED)
+			report(c, source_grade(c, s), "ptr", s->text, NULL,
+			       "cannot be looked up: %s", a.words);
+		else
+			report(c, source_grade(c, s), "ptr", s->text, publish,
+			       "no reverse name: large receivers refuse mail "
+			       "from there");
+		list_release(&name);
+		dns_answer_release(&a);
+		free(publish);
+	}
 }

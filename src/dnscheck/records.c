@@ -48,15 +48,6 @@ char *tag_value(const char *text, const char *tag)
 	return NULL;
 }
 
-static bool has_tag(const char *text, const char *tag)
-{
-	char *value = tag_value(text, tag);
-	const bool has = value && *value;
-
-	free(value);
-	return has;
-}
-
 /* --- DMARC --- */
 
 static bool is_policy(const char *text)
@@ -126,22 +117,24 @@ void check_tlsrpt(struct dnscheck *c)
 	char *name = mem_printf("_smtp._tls.%s", c->domain), *text = NULL;
 	char *record = mem_printf("v=TLSRPTv1; rua=mailto:postmaster@%s",
 				  c->domain);
-	char *publish = txt_record(name, record);
+	char *publish = txt_record(name, record), *reports;
 	bool asked;
 	size_t n;
 
 	asked = find_txt(c, GRADE_WARN, "tlsrpt", name, "v=TLSRPTv1", &text,
 			 &n);
+	reports = n ? tag_value(text, "rua") : NULL;
 	if (asked && !n)
 		report(c, GRADE_WARN, "tlsrpt", name, publish, "no record");
 	else if (n > 1)
 		report(c, GRADE_WARN, "tlsrpt", name, publish, "%zu records, "
 		       "which counts as none", n);
-	else if (n && !has_tag(text, "rua"))
+	else if (n && (!reports || !*reports))
 		report(c, GRADE_WARN, "tlsrpt", name, publish, "it names no "
 		       "place for reports (rua=): %s", text);
 	else if (n)
 		report(c, GRADE_OK, "tlsrpt", name, NULL, "%s", text);
+	free(reports);
 	free(text);
 	free(name);
 	free(record);

@@ -54,16 +54,6 @@ static bool is_smarthost(const struct transport *t)
 	       !kind_has(t->kind, SPEAKS_LMTP);
 }
 
-static bool has_smarthost(const struct config *c)
-{
-	size_t i;
-
-	for (i = 0; i < c->transports; i++)
-		if (is_smarthost(&c->transport[i]))
-			return true;
-	return false;
-}
-
 static void add_addresses(const struct identity *id, bool all,
 			  struct buf *out)
 {
@@ -87,7 +77,10 @@ static void add_addresses(const struct identity *id, bool all,
 static char *suggest(const struct dnscheck *c, const struct identity *id)
 {
 	struct buf out = BUF(RECORD_MAX);
+	const struct config *config = c->d->config;
+	bool relayed = false;
 	char *record;
+	size_t i;
 
 	buf_adds(&out, "v=spf1");
 	if (id->records == 1 && !id->broken) {
@@ -95,8 +88,10 @@ static char *suggest(const struct dnscheck *c, const struct identity *id)
 		buf_adds(&out, id->record + strlen("v=spf1"));
 	} else {
 		add_addresses(id, true, &out);
-		buf_adds(&out, !id->helo && has_smarthost(c->d->config) ?
-			 " ~all" : " -all");
+		for (i = 0; !id->helo && i < config->transports; i++)
+			relayed = relayed ||
+				  is_smarthost(&config->transport[i]);
+		buf_adds(&out, relayed ? " ~all" : " -all");
 	}
 	record = txt_record(id->name, buf_text(&out));
 	buf_release(&out);
@@ -194,38 +189,32 @@ static bool host_passes(struct dnscheck *c, const char *host)
 	return pass;
 }
 
-static void check_smarthost(struct dnscheck *c, const struct transport *t)
-{
-	struct net_address a;
-	size_t i;
-
-	for (i = 0; i < t->host.n; i++) {
-		const char *host = t->host.item[i];
-
-		if (*host == '/' || (net_address_parse(host, 0, &a) &&
-				     net_address_is_local(&a)))
-			continue;
-		if (host_passes(c, host))
-			report(c, GRADE_OK, "smarthost", host, NULL,
-			       "transport %s: its own addresses pass the SPF "
-			       "record of %s", t->name, c->domain);
-		else
-			report(c, GRADE_WARN, "smarthost", host, NULL,
-			       "transport %s: the addresses that it sends "
-			       "from belong in the SPF record of %s, most "
-			       "often by an \"include:\" that its operator "
-			       "names", t->name, c->domain);
-	}
-}
-
 void check_smarthosts(struct dnscheck *c)
 {
+	const struct config *config = c->d->config;
+	const struct transport *t = config->transport;
+	struct net_address a;
+	const char *host;
 	size_t i;
 
-	for (i = 0; i < c->d->config->transports; i++) {
-		const struct transport *t = &c->d->config->transport[i];
-
-		if (is_smarthost(t))
-			check_smarthost(c, t);
+	for (; t < config->transport + config->transports; t++) {
+		for (i = 0; is_smarthost(t) && i < t->host.n; i++) {
+			host = t->host.item[i];
+			if (*host == '/' || (net_address_parse(host, 0, &a) &&
+					     net_address_is_local(&a)))
+				continue;
+			if (host_passes(c, host))
+				report(c, GRADE_OK, "smarthost", host, NULL,
+				       "transport %s: its own addresses pass "
+				       "the SPF record of %s", t->name,
+				       c->domain);
+			else
+				report(c, GRADE_WARN, "smarthost", host, NULL,
+				       "transport %s: the addresses that it "
+				       "sends from belong in the SPF record "
+				       "of %s, most often by an \"include:\" "
+				       "that its operator names", t->name,
+				       c->domain);
+		}
 	}
 }

@@ -28,12 +28,6 @@ static void tell_name(struct told *e, const char *name, const char *value)
 		e->entry[e->n++] = mem_printf("%s=%s", name, value);
 }
 
-static void told_release(struct told *e)
-{
-	while (e->n)
-		free(e->entry[--e->n]);
-}
-
 /* False: the user database gave no answer. */
 static bool environment_of(const struct local *l, struct told *e,
 			   struct outcome *why)
@@ -125,6 +119,7 @@ void local_command(const struct local *l, struct outcome *o)
 			       l->transport->name);
 	}
 	local_text_release(&text);
-	told_release(&environment);
+	while (environment.n)
+		free(environment.entry[--environment.n]);
 	buf_release(&words);
 }

@@ -60,11 +60,6 @@ static bool is_owner(const struct config *c)
 	return !geteuid();
 }
 
-static bool is_there(const char *path)
-{
-	return !access(path, F_OK) || errno == EACCES;
-}
-
 /* With the system's configuration it is the queue's owner who logs in for
  * all; anybody else may have a login of his own. */
 char *login_own_path(const struct config *c, const struct transport *t)
@@ -86,7 +81,7 @@ char *login_path(const struct config *c, const struct transport *t)
 	char *path = login_own_path(c, t), *name;
 
 	if ((path && !access(path, F_OK)) || !is_system(c) ||
-	    !is_there(STATE_DIRECTORY "/oauth"))
+	    (access(STATE_DIRECTORY "/oauth", F_OK) && errno != EACCES))
 		return path;
 	free(path);
 	name = file_name(t->name);

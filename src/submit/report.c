@@ -332,20 +332,6 @@ static bool add_cause(struct making *r, struct outcome *why)
 
 /* --- the whole --- */
 
-static void make_envelope(const struct making *r, const struct message *m,
-			  struct envelope *v)
-{
-	*v = (struct envelope){ 0 };
-	v->sender = mem_string("");
-	v->account = mem_string(r->e->envelope.account);
-	v->rcpt = mem_alloc(sizeof(*v->rcpt));
-	v->rcpt[0].address = mem_string(r->e->envelope.sender);
-	v->rcpt[0].notify = NOTIFY_NEVER;
-	v->n = 1;
-	v->eight_bit = message_facts(m)->eight_bit;
-	v->utf8 = r->global;
-}
-
 bool report_make(const struct entry *e, struct message *cause,
 		 const struct report_place *place, enum report_kind kind,
 		 const size_t *rcpt, size_t n, char id[QUEUE_ID_SIZE],
@@ -374,8 +360,16 @@ bool report_make(const struct entry *e, struct message *cause,
 				    "a report of too many recipients");
 	good = good && message_from_text(buf_text(&r.text), r.text.len, m,
 					 why);
-	if (good)
-		make_envelope(&r, *m, v);
+	if (good) {
+		v->sender = mem_string("");
+		v->account = mem_string(e->envelope.account);
+		v->rcpt = mem_alloc(sizeof(*v->rcpt));
+		v->rcpt[0].address = mem_string(e->envelope.sender);
+		v->rcpt[0].notify = NOTIFY_NEVER;
+		v->n = 1;
+		v->eight_bit = message_facts(*m)->eight_bit;
+		v->utf8 = r.global;
+	}
 	buf_release(&r.text);
 	return good;
 }

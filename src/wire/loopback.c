@@ -110,15 +110,6 @@ static bool guest_asks(struct guest *g, struct buf *target)
 	return true;
 }
 
-static void drop_late(struct loopback *l)
-{
-	size_t i;
-
-	for (i = 0; i < GUESTS; i++)
-		if (l->guest[i].fd >= 0 && !clock_left(l->guest[i].end))
-			guest_leave(&l->guest[i]);
-}
-
 enum loopback_event loopback_wait(struct loopback *l, int other,
 				  int64_t deadline, struct buf *target)
 {
@@ -130,9 +121,11 @@ enum loopback_event loopback_wait(struct loopback *l, int other,
 		guest_leave(l->asking);
 	l->asking = NULL;
 	while (clock_left(deadline)) {
-		drop_late(l);
-		for (i = 0; i < GUESTS; i++)
+		for (i = 0; i < GUESTS; i++) {
+			if (l->guest[i].fd >= 0 && !clock_left(l->guest[i].end))
+				guest_leave(&l->guest[i]);
 			p[i] = (struct pollfd){ l->guest[i].fd, POLLIN, 0 };
+		}
 		p[LISTENER] = (struct pollfd){ l->fd, POLLIN, 0 };
 		p[OTHER] = (struct pollfd){ other, POLLIN, 0 };
 		if (poll(p, WATCHED, clock_left(clock_earlier(deadline,

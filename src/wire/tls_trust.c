@@ -53,17 +53,6 @@ static void search_take(struct search *s, const unsigned char *der, size_t n)
 		gnutls_x509_crt_deinit(crt);
 }
 
-static void base64_table(signed char table[256])
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-		"abcdefghijklmnopqrstuvwxyz0123456789+/";
-	int i;
-
-	memset(table, -1, 256);
-	for (i = 0; i < 64; i++)
-		table[(unsigned char)digits[i]] = (signed char)i;
-}
-
 /* Blanks and line ends are passed over; returns the number of bytes. Four
  * characters are taken at once, if they are such: that is nearly always so. */
 static size_t base64_decode(const signed char table[256], const char *text,
@@ -109,13 +98,18 @@ static const char *find_text(const char *from, const char *end,
 
 static void search_text(struct search *s, const char *text, size_t n)
 {
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"abcdefghijklmnopqrstuvwxyz0123456789+/";
 	static const char begin[] = "-----BEGIN CERTIFICATE-----";
 	static const char old[] = "-----BEGIN X509 CERTIFICATE-----";
 	const char *end = text + n, *at, *stop, *begins = begin;
 	signed char table[256];
 	size_t size;
+	int i;
 
-	base64_table(table);
+	memset(table, -1, 256);
+	for (i = 0; i < 64; i++)
+		table[(unsigned char)digits[i]] = (signed char)i;
 	if (!find_text(text, end, begin) && find_text(text, end, old))
 		begins = old;
 	for (at = find_text(text, end, begins); at;
