@@ -197,8 +197,7 @@ static const struct config_key table[] = {
 
 	{ NAMED(TRANSPORT, transport, kind, word, "direct"),
 	  .words = kind_choices,
-	  .help = "submissions, submission, smtp, direct, socks, lmtp, "
-		  "maildir, command, discard or fail" },
+	  .help = "one of:" KIND_NAMES },
 	{ NAMED(TRANSPORT, transport, host, hosts, ""),
 	  .traits = NAMES_HOST,
 	  .help = "names or addresses, tried in order; a socket's path "

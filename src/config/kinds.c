@@ -3,8 +3,9 @@
 
 #include <stddef.h>
 
-#define KIND_ROW(constant, ...) [KIND_##constant] = { __VA_ARGS__ },
-#define KIND_WORD(constant, word, ...) [KIND_##constant] = word,
+#define KIND_ROW(constant, name, ...) \
+	[KIND_##constant] = { #name, __VA_ARGS__ },
+#define KIND_WORD(constant, name, ...) [KIND_##constant] = #name,
 
 static const struct kind_facts kind_rows[] = { KINDS(KIND_ROW) };
 

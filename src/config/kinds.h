@@ -38,24 +38,27 @@ enum kind_trait {
 	TO_RELAY = CONNECTS | NAMES_HOST | TAKES_PROXY
 };
 
-/* constant, name, way, TLS, port, traits */
+/* constant, name, way, TLS, port, traits; those that stay here each have a
+ * struct local_kind of that name, too (submit/local.h) */
+#define LOCAL_KINDS(X) \
+	X(MAILDIR, maildir, WAY_LOCAL, TLS_NEVER, 0, HAS_PATH) \
+	X(COMMAND, command, WAY_LOCAL, TLS_NEVER, 0, RUNS_COMMAND) \
+	X(DISCARD, discard, WAY_LOCAL, TLS_NEVER, 0, 0) \
+	X(FAIL, fail, WAY_LOCAL, TLS_NEVER, 0, REFUSES)
 #define KINDS(X) \
-	X(DIRECT, "direct", WAY_DIRECT, TLS_OFFERED, 25, \
+	X(DIRECT, direct, WAY_DIRECT, TLS_OFFERED, 25, \
 	  CONNECTS | STARTS_TLS) \
-	X(SUBMISSIONS, "submissions", WAY_RELAY, TLS_AT_ONCE, 465, \
+	X(SUBMISSIONS, submissions, WAY_RELAY, TLS_AT_ONCE, 465, \
 	  TO_RELAY | FOLLOWS_SRV) \
-	X(SUBMISSION, "submission", WAY_RELAY, TLS_DEMANDED, 587, \
+	X(SUBMISSION, submission, WAY_RELAY, TLS_DEMANDED, 587, \
 	  TO_RELAY | FOLLOWS_SRV | STARTS_TLS) \
-	X(SMTP, "smtp", WAY_RELAY, TLS_DEMANDED, 25, \
+	X(SMTP, smtp, WAY_RELAY, TLS_DEMANDED, 25, \
 	  TO_RELAY | NAMES_SOCKET | STARTS_TLS) \
-	X(SOCKS, "socks", WAY_DIRECT, TLS_OFFERED, 25, \
+	X(SOCKS, socks, WAY_DIRECT, TLS_OFFERED, 25, \
 	  CONNECTS | STARTS_TLS | TAKES_PROXY | IS_PROXIED) \
-	X(LMTP, "lmtp", WAY_RELAY, TLS_OFFERED, 24, \
+	X(LMTP, lmtp, WAY_RELAY, TLS_OFFERED, 24, \
 	  TO_RELAY | NAMES_SOCKET | STARTS_TLS | SPEAKS_LMTP) \
-	X(MAILDIR, "maildir", WAY_LOCAL, TLS_NEVER, 0, HAS_PATH) \
-	X(COMMAND, "command", WAY_LOCAL, TLS_NEVER, 0, RUNS_COMMAND) \
-	X(DISCARD, "discard", WAY_LOCAL, TLS_NEVER, 0, 0) \
-	X(FAIL, "fail", WAY_LOCAL, TLS_NEVER, 0, REFUSES)
+	LOCAL_KINDS(X)
 
 enum kind {
 #define KIND_CONSTANT(constant, ...) KIND_##constant,
@@ -77,6 +80,9 @@ const struct kind_facts *kind_facts(int kind);
 const char *kind_name(enum kind kind);
 /* Whether it has any of these traits. */
 bool kind_has(int kind, unsigned traits);
+/* The names, one after the other: " direct submissions ...". */
+#define KIND_NAME(constant, name, ...) " " #name
+#define KIND_NAMES KINDS(KIND_NAME)
 /* The names by enum kind, NULL after the last. */
 extern const char *const kind_choices[];
 

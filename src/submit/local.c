@@ -8,16 +8,18 @@
 
 static const char refusal[] = "mail of this kind is refused here";
 
-static void local_discard(const struct local *l, struct outcome *o)
+static void discard(const struct local *l, struct outcome *o)
 {
 	(void)l;
 	*o = (struct outcome){ .stage = STAGE_DOT, .status = "2.0.0",
 			       .text = "discarded by configuration" };
 }
 
+const struct local_kind local_discard = { discard, false, "discarded", 0 };
+
 /* As if a server had said it, so that the message may begin with an enhanced
  * status code. */
-static void local_fail(const struct local *l, struct outcome *o)
+static void refuse(const struct local *l, struct outcome *o)
 {
 	const struct transport *t = l->transport;
 	struct reply reply = { 0 };
@@ -35,19 +37,19 @@ static void local_fail(const struct local *l, struct outcome *o)
 	snprintf(o->host, sizeof(o->host), "transport %s", t->name);
 }
 
-static const struct local_kind rows[KINDS_N] = {
-	[KIND_MAILDIR] = { local_maildir, true, "into the maildir",
-			   offsetof(struct transport, path) },
-	[KIND_COMMAND] = { local_command, true, "to the command",
-			   offsetof(struct transport, command) },
-	[KIND_DISCARD] = { local_discard, false, "discarded", 0 },
-	[KIND_FAIL] = { local_fail, false, "refuses by configuration",
-			offsetof(struct transport, message) },
+const struct local_kind local_fail = {
+	refuse, false, "refuses by configuration",
+	offsetof(struct transport, message)
+};
+
+#define LOCAL_ROW(constant, name, ...) [KIND_##constant] = &local_##name,
+static const struct local_kind *const rows[KINDS_N] = {
+	LOCAL_KINDS(LOCAL_ROW)
 };
 
 const struct local_kind *local_kind(int kind)
 {
-	return rows[kind].deed ? &rows[kind] : NULL;
+	return rows[kind];
 }
 
 void local_describe(const struct transport *t, char *out, size_t size)

@@ -41,8 +41,12 @@ const struct local_kind *local_kind(int kind);
 /* "into the maildir /var/mail/root", "nothing is connected to". */
 void local_describe(const struct transport *t, char *out, size_t size);
 
-/* The deeds with a file of their own. */
-local_deed local_maildir, local_command;
+/* One a kind of LOCAL_KINDS: local_maildir and the like. Those that take more
+ * than a few lines to do have a file of their own. */
+#define LOCAL_KIND(constant, name, ...) \
+	extern const struct local_kind local_##name;
+LOCAL_KINDS(LOCAL_KIND)
+#undef LOCAL_KIND
 
 /* --- local_text.c: the message as files and programs have it --- */
 

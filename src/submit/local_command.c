@@ -85,7 +85,7 @@ static void judge_status(int status, const struct buf *words,
 		}
 }
 
-void local_command(const struct local *l, struct outcome *o)
+static void to_command(const struct local *l, struct outcome *o)
 {
 	const char *argv[] = { "/bin/sh", "-c", l->transport->command, NULL };
 	struct local_text text = { .l = l, .at = -1 };
@@ -123,3 +123,8 @@ void local_command(const struct local *l, struct outcome *o)
 		free(environment.entry[--environment.n]);
 	buf_release(&words);
 }
+
+const struct local_kind local_command = {
+	to_command, true, "to the command",
+	offsetof(struct transport, command)
+};

@@ -205,7 +205,7 @@ static bool maildir_deliver(const struct local *l, struct maildir *m)
 	return false;
 }
 
-void local_maildir(const struct local *l, struct outcome *o)
+static void into_maildir(const struct local *l, struct outcome *o)
 {
 	const char *path = l->transport->path;
 	struct maildir m;
@@ -226,3 +226,8 @@ void local_maildir(const struct local *l, struct outcome *o)
 	if (m.new >= 0)
 		close(m.new);
 }
+
+const struct local_kind local_maildir = {
+	into_maildir, true, "into the maildir",
+	offsetof(struct transport, path)
+};
