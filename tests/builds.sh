@@ -1,16 +1,19 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Compiles everything, tests included, with another compiler and without
-# optimisation, warnings as errors; and for 32 bits in a Debian of its own,
-# where the unit tests are run, too. Needs root for the latter.
+# optimisation, warnings as errors; the programs with musl; and for 32 bits in
+# a Debian of its own, where the unit tests are run, too. Needs root for the
+# latter.
 #
-#    tests/builds.sh FOLDER
+#    tests/builds.sh FOLDER [clang] [gcc-O0] [musl] [i386]
 #
 # Ends with a line "N passed, N failed" and the status that goes with it.
 set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
 base=$1
+shift
+chosen=${*:-clang gcc-O0 musl i386}
 passed=0
 failed=0
 
@@ -26,16 +29,86 @@ count() {
 	fi
 }
 
-# compiles NAME CONFIGURE-ARGUMENTS: all programs, those of the tests too
-compiles() {
+# build NAME FUNCTION ARGUMENTS, if that one was chosen
+build() {
+	case " $chosen " in
+	*" $1 "*) ;;
+	*) return 0 ;;
+	esac
 	name=$1
 	shift
 	mkdir -p "$base/$name"
 	status=0
-	(cd "$base/$name" && "$top/configure" -q --enable-werror "$@" &&
-		make -s -j"$(nproc)" all && make -s check TESTS=) \
-		>"$base/$name.log" 2>&1 || status=$?
+	(set +e; "$@") >"$base/$name.log" 2>&1 || status=$?
 	count "$status" "$name"
+}
+
+# CONFIGURE-ARGUMENTS: all programs, those of the tests too
+compiles() {
+	cd "$base/$name" && "$top/configure" -q --enable-werror "$@" &&
+		make -s -j"$(nproc)" all && make -s check TESTS=
+}
+
+# The other libraries as seen from musl: their headers, beside the kernel's and
+# no others of the system; libraries to be linked with that have nothing in
+# them but what configure looks for; and inih itself, with the one function
+# that it has of another C library.
+musl_libraries() {
+	mkdir -p "$1/include" "$1/lib"
+	for path in /usr/include /usr/include/*-linux-gnu; do
+		for header in "$path"/gnutls "$path"/gsasl*.h "$path"/idn2.h \
+			"$path"/ares*.h "$path"/ini.h "$path"/jansson*.h \
+			"$path"/curl "$path"/linux "$path"/asm "$path"/asm-generic
+		do
+			[ ! -e "$header" ] || ln -sfn "$header" "$1/include/"
+		done
+	done
+	for library in gnutls:30:gnutls_init gsasl:18:gsasl_init \
+		idn2:0:idn2_lookup_u8 cares:2:ares_send curl:4:nothing \
+		jansson:4:nothing
+	do
+		name=${library%%:*} version=${library#*:}
+		echo "void ${library##*:}(void) {}" | musl-gcc -w -shared -fPIC \
+			-nostdlib -x c - -o "$1/lib/lib$name.so" \
+			-Wl,-soname,"lib$name.so.${version%:*}" || return 1
+	done
+	cp "$(find /usr/lib -name libinih.a)" "$1/lib/" && musl-gcc -w -c -x c - \
+		-o "$1/lib/ctype.o" <<-'EOF' && ar r "$1/lib/libinih.a" "$1/lib/ctype.o"
+		#include <ctype.h>
+		const unsigned short **__ctype_b_loc(void)
+		{
+			static unsigned short table[384];
+			static const unsigned short *zero = table + 128;
+
+			for (int c = 0; c < 256; c++)
+				table[c + 128] = isspace(c) ? 1u << 13 : 0;
+			return &zero;
+		}
+	EOF
+}
+
+# All programs compiled; what needs no more than these is linked and begins.
+musl_programs() {
+	musl_libraries "$base/musl" && cd "$base/musl" || return 1
+	"$top/configure" -q --enable-werror CC=musl-gcc \
+		CPPFLAGS="-isystem $base/musl/include" CFLAGS=-O0 \
+		LDFLAGS="-L$base/musl/lib" &&
+		make -s -j"$(nproc)" CURL_CFLAGS= posthaste posthaste-drop &&
+		make -s CURL_CFLAGS= posthaste-fetch posthaste-token \
+			AM_LDFLAGS=-Wl,--unresolved-symbols=ignore-all ||
+		return 1
+	for program in posthaste posthaste-drop; do
+		[ "$(readelf -d "$program" | grep -c NEEDED)" -eq 1 ] || return 1
+	done
+	printf '%s\n' '[general]' 'aliases =' '[queue]' 'queue = never' \
+		'[transport relay]' 'kind = smtp' 'host = 127.0.0.1' 'port = 1' \
+		'no_starttls = yes' '[route all]' 'transport = relay' >conf
+	./posthaste --version && ./posthaste -C conf --check || return 1
+	# nobody listens there
+	./posthaste -C conf a@example.org </dev/null
+	[ $? -eq 75 ] || return 1
+	./posthaste-drop </dev/null
+	[ $? -eq 64 ]
 }
 
 # A 32-bit Debian: the compiler, the libraries, and nothing else.
@@ -72,11 +145,10 @@ i386_tests() {
 
 cd "$top"
 [ -x configure ] || autoreconf --install
-compiles clang CC=clang
-compiles gcc-O0 CC=gcc CFLAGS=-O0
-status=0
-i386_tests >"$base/i386.log" 2>&1 || status=$?
-count "$status" i386
+build clang compiles CC=clang
+build gcc-O0 compiles CC=gcc CFLAGS=-O0
+build musl musl_programs
+build i386 i386_tests
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

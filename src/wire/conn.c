@@ -288,7 +288,8 @@ static bool write_flight(struct conn *c, struct iovec part[2],
 			part++;
 			continue;
 		}
-		m.msg_iovlen = (size_t)(end - part);
+		/* an int in some C libraries, a size_t in others */
+		m.msg_iovlen = part + 1 == end ? 1 : 2;
 		memcpy(now, part, m.msg_iovlen * sizeof(*part));
 		if (now[m.msg_iovlen - 1].iov_len > PLAIN_MOST)
 			now[m.msg_iovlen - 1].iov_len = PLAIN_MOST;

@@ -107,6 +107,20 @@ void dns_reverse_name(const struct net_address *a, char out[80])
 
 /* --- answers --- */
 
+/* RFC 1035 4.1.1, RFC 6840 5.7; ns_msg_getflag() is a macro in some libraries
+ * and a function in others. */
+enum {
+	FLAG_QR = 0x8000,
+	FLAG_TC = 0x0200,
+	FLAG_AD = 0x0020,
+	FLAGS_RCODE = 0x000f
+};
+
+static unsigned flags_of(const ns_msg *message)
+{
+	return ns_get16(ns_msg_base(*message) + 2);
+}
+
 struct dns_reading {
 	ns_msg message;
 	ns_rr rr;
@@ -338,7 +352,7 @@ static bool take_records(struct dns_reading *r)
 /* With the bits that an OPT record adds (RFC 6891 6.1.3). */
 static unsigned full_rcode(ns_msg *message)
 {
-	unsigned rcode = (unsigned)ns_msg_getflag(*message, ns_f_rcode);
+	unsigned rcode = flags_of(message) & FLAGS_RCODE;
 	int i, n = ns_msg_count(*message, ns_s_ar);
 	ns_rr rr;
 
@@ -381,8 +395,7 @@ static bool check_answer(struct dns_reading *r)
 		answer_fails(r->answer, "the resolver answered with an error");
 		return false;
 	}
-	if (!ns_msg_getflag(r->message, ns_f_qr) ||
-	    ns_msg_getflag(r->message, ns_f_tc)) {
+	if ((flags_of(&r->message) & (FLAG_QR | FLAG_TC)) != FLAG_QR) {
 		words = "a truncated answer";
 	} else if (ns_msg_count(r->message, ns_s_qd) == 1 &&
 		   !ns_parserr(&r->message, ns_s_qd, 0, &r->rr)) {
@@ -410,8 +423,8 @@ void dns_answer_parse(const unsigned char *data, size_t n, const char *name,
 	if (!name_normalise(r.owner, false) || !check_answer(&r) ||
 	    !follow_cnames(&r) || !take_records(&r))
 		return;
-	a->authentic = ns_msg_getflag(r.message, ns_f_ad) != 0;
-	a->status = ns_msg_getflag(r.message, ns_f_rcode) == ns_r_nxdomain ?
+	a->authentic = flags_of(&r.message) & FLAG_AD;
+	a->status = (flags_of(&r.message) & FLAGS_RCODE) == ns_r_nxdomain ?
 		    DNS_NXDOMAIN : a->n ? DNS_OK : DNS_NODATA;
 	/* RFC 2308 2.2: with an SOA, what is not in the answer is not there;
 	 * without, a CNAME may merely have been followed no further */

@@ -10,7 +10,6 @@
 #define RESOLV_CALLS(F) \
 	F(ns_get16) \
 	F(ns_initparse) \
-	F(ns_msg_getflag) \
 	F(ns_name_uncompress) \
 	F(ns_parserr)
 
@@ -27,7 +26,6 @@ const struct resolv_calls *resolv_calls(void);
 
 #define ns_get16 RESOLV_CALL(ns_get16)
 #define ns_initparse RESOLV_CALL(ns_initparse)
-#define ns_msg_getflag RESOLV_CALL(ns_msg_getflag)
 #define ns_name_uncompress RESOLV_CALL(ns_name_uncompress)
 #define ns_parserr RESOLV_CALL(ns_parserr)
 
