@@ -9,7 +9,31 @@
 #include "base/buf.h"
 #include "base/endpoint.h"
 #include "base/file.h"
-#include "wire/resolv_conf.h"
+#include "base/scan.h"
+
+void resolv_conf_parse(const char *text, struct resolv_conf *out)
+{
+	struct scan rest = scan_text(text), line, word, value;
+
+	*out = (struct resolv_conf){ 0 };
+	while (scan_line(&rest, &line)) {
+		/* some readers of this file pass over leading blanks: whom
+		 * they would ask is asked, and judged, here too */
+		if (!scan_word(&line, " \t", &word))
+			continue;
+		/* one that is left empty cannot be asked, and is told of */
+		if (scan_is(&word, "nameserver") && scan_left(&line)) {
+			if (!scan_word(&line, " \t\r", &value))
+				value = scan_text("");
+			list_addn(&out->nameserver, value.p,
+				  scan_left(&value));
+		}
+		while (scan_is(&word, "options") &&
+		       scan_word(&line, " \t\r", &value))
+			out->trust_ad = out->trust_ad ||
+					scan_is(&value, "trust-ad");
+	}
+}
 
 /* Takes those that can be asked; words name one that cannot. */
 static void take_resolvers(const struct list *resolver, const char *where,

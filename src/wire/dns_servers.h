@@ -10,6 +10,14 @@
 
 enum { DNS_WORDS = 192 };
 
+/* resolv.conf(5), as far as it concerns who is asked and who is believed. */
+struct resolv_conf {
+	struct list nameserver;  /* as written, in order; none: this host */
+	bool trust_ad;           /* the option of this name */
+};
+/* The caller releases the list. */
+void resolv_conf_parse(const char *text, struct resolv_conf *out);
+
 /* Adds those that can be asked; words name one that cannot. True: what they
  * say of authenticity may be believed, as all are of this host, or
  * resolv.conf says so. resolver NULL or empty: the system's. */

@@ -23,7 +23,7 @@
 #include "base/clock.h"
 #include "wire/dns.h"
 #include "wire/dns_parse.h"
-#include "wire/resolv_conf.h"
+#include "wire/dns_servers.h"
 
 #define COUNT(a) (sizeof(a) / sizeof(*(a)))
 
