@@ -252,40 +252,34 @@ static bool key_line(struct reader *r, const char *s, const char *end)
 	return true;
 }
 
-/* Takes one line off the text; what inih gets for it is put into out, and
- * false where it gets nothing. */
-static bool one_line(struct reader *r, char *out, size_t size)
-{
-	const char *s = r->at, *end;
-
-	end = memchr(s, '\n', (size_t)(r->end - s));
-	r->at = end ? end + 1 : r->end;
-	end = before_blanks(s, end ? end : r->end);
-	r->line++;
-	s = after_blanks(s, end);
-	if (s == end || *s == ';' || *s == '#' || !is_clean(r, s, end))
-		return false;
-	if (*s == '[') {
-		r->lost = !enter_section(r, s, end);
-		if (r->lost)
-			return false;
-		snprintf(out, size, "[%s]\n", section_name(r->section));
-		return true;
-	}
-	if (!key_line(r, s, end))
-		return false;
-	snprintf(out, size, "%s=v\n", r->key);
-	return true;
-}
-
 /* The reader that inih calls as it would fgets. */
 static char *next_line(char *out, int size, void *stream)
 {
 	struct reader *r = stream;
+	const char *s, *end;
 
-	while (r->at < r->end)
-		if (one_line(r, out, (size_t)size))
+	while (r->at < r->end) {
+		s = r->at;
+		end = memchr(s, '\n', (size_t)(r->end - s));
+		r->at = end ? end + 1 : r->end;
+		end = before_blanks(s, end ? end : r->end);
+		r->line++;
+		s = after_blanks(s, end);
+		if (s == end || *s == ';' || *s == '#' || !is_clean(r, s, end))
+			continue;
+		if (*s == '[') {
+			r->lost = !enter_section(r, s, end);
+			if (r->lost)
+				continue;
+			snprintf(out, (size_t)size, "[%s]\n",
+				 section_name(r->section));
 			return out;
+		}
+		if (!key_line(r, s, end))
+			continue;
+		snprintf(out, (size_t)size, "%s=v\n", r->key);
+		return out;
+	}
 	return NULL;
 }
 

@@ -124,14 +124,6 @@ static int by_hash(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* After a sort of all of them. */
-static bool was_seen(const struct runner *r, const char *name)
-{
-	uint64_t h = name_hash(name);
-
-	return r->seens && bsearch(&h, r->seen, r->seens, sizeof(h), by_hash);
-}
-
 /* --- looking --- */
 
 static struct line *line_of(struct runner *r, uid_t uid, unsigned class)
@@ -179,22 +171,15 @@ static size_t memory_seen(const struct glance *g)
 			  RECIPIENTS_MAX, g->header, 0);
 }
 
-static unsigned class_of(size_t memory)
-{
-	unsigned class = 0;
-
-	while (memory > classes[class].largest)
-		class++;
-	return class;
-}
-
 /* What is due and was not tried by this run, user by user. */
 static bool look_for_due(struct runner *r, struct outcome *why)
 {
 	struct list names = { 0 };
 	struct glance g;
 	struct line *l;
-	size_t i;
+	uint64_t hash;
+	unsigned class;
+	size_t i, memory;
 
 	lines_empty(r);
 	if (r->seens)
@@ -203,10 +188,16 @@ static bool look_for_due(struct runner *r, struct outcome *why)
 			  &names, why))
 		return false;
 	for (i = 0; i < names.n; i++) {
-		if (was_seen(r, names.item[i]) ||
-		    !queue_glance(r->q, names.item[i], &g))
+		hash = name_hash(names.item[i]);
+		if (r->seens && bsearch(&hash, r->seen, r->seens, sizeof(hash),
+					by_hash))
 			continue;
-		l = line_of(r, g.uid, class_of(memory_seen(&g)));
+		if (!queue_glance(r->q, names.item[i], &g))
+			continue;
+		memory = memory_seen(&g);
+		for (class = 0; memory > classes[class].largest; class++)
+			;
+		l = line_of(r, g.uid, class);
 		l->name = mem_grow(l->name, l->n, sizeof(*l->name));
 		l->name[l->n++] = names.item[i];
 		names.item[i] = NULL;
@@ -285,16 +276,6 @@ static struct stand stand_of(const struct entry *e)
 	return s;
 }
 
-/* What a run that ends has not begun stays as it is, to be taken by the
- * next. */
-static bool is_untried(const struct runner *r, const struct work *w)
-{
-	struct stand now = stand_of(w->entry);
-
-	return r->ending && now.pending == w->before.pending &&
-	       now.attempts == w->before.attempts;
-}
-
 static void let_work_go(struct runner *r, struct work *w)
 {
 	struct line *l = line_of(r, w->uid, w->class);
@@ -309,10 +290,14 @@ static void let_work_go(struct runner *r, struct work *w)
 
 static void settle(struct runner *r, struct work *w)
 {
+	const struct stand now = stand_of(w->entry);
 	struct outcome why;
 	bool soon = false;
 
-	if (!is_untried(r, w) &&
+	/* what a run that ends has not begun stays as it is, to be taken by
+	 * the next */
+	if ((!r->ending || now.pending != w->before.pending ||
+	     now.attempts != w->before.attempts) &&
 	    !settle_entry(&r->settler, w->entry, &w->job, w->regular, &soon,
 			  &why))
 		log_say(LOG_AT_ERROR, "%s: %s", w->entry->id, why.text);
@@ -474,15 +459,6 @@ static void run_end(struct runner *r)
 	dispatcher_stop(r->x, GRACE_MS);
 }
 
-/* Whether somebody wants us to end. */
-static bool is_told(struct runner *r)
-{
-	struct signalfd_siginfo info;
-
-	return r->signals >= 0 &&
-	       read(r->signals, &info, sizeof(info)) == sizeof(info);
-}
-
 /* Selected by hand: those, and then reports alone. */
 static bool runs_on(struct runner *r)
 {
@@ -498,7 +474,8 @@ static bool work_off(struct runner *r, struct outcome *why)
 {
 	int64_t longest = clock_in(LONGEST_MS);
 	struct watchman w = { 0 };
-	bool done = look_for_due(r, why);
+	struct signalfd_siginfo info;
+	bool told, done = look_for_due(r, why);
 
 	while (done) {
 		take_all(r);
@@ -506,7 +483,10 @@ static bool work_off(struct runner *r, struct outcome *why)
 		dispatcher_wait(r->x, r->signals,
 				dispatcher_jobs(r->x) ? LOOK_MS : 0);
 		settle_all(r);
-		if (is_told(r) || clock_now() > longest)
+		/* somebody wants us to end */
+		told = r->signals >= 0 && read(r->signals, &info,
+					       sizeof(info)) == sizeof(info);
+		if (told || clock_now() > longest)
 			run_end(r);
 		if (!r->ending && runs_on(r))
 			done = look_again(r, &w, !dispatcher_jobs(r->x) &&

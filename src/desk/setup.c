@@ -239,16 +239,6 @@ static bool is_machine_with_queue(const struct setup *s)
 	       !stat(directory, &st) && st.st_uid;
 }
 
-static void make_text(const struct setup *s, struct buf *text)
-{
-	const struct configuring how = {
-		.done = true, .queued = is_machine_with_queue(s), .secrets = s->secrets, .login = s->login,
-		.username = s->username, .client = s->client,
-	};
-
-	configure_text(&s->found, &how, text);
-}
-
 /* What is there is kept under another name. */
 static bool replace_old(struct setup *s)
 {
@@ -293,11 +283,16 @@ static bool make_directory(struct setup *s)
 
 static bool write_configuration(struct setup *s)
 {
+	const struct configuring how = {
+		.done = true, .queued = is_machine_with_queue(s),
+		.secrets = s->secrets, .login = s->login,
+		.username = s->username, .client = s->client,
+	};
 	struct buf text = BUF(CONFIG_MAX);
 	bool own = !s->root, done = false;
 	struct stat st;
 
-	make_text(s, &text);
+	configure_text(&s->found, &how, &text);
 	setup_say("%s", "");
 	setup_say("This is the configuration, for %s:", s->path);
 	setup_say("%s", "");
@@ -423,13 +418,6 @@ static bool log_in(struct setup *s)
 
 /* --- a message --- */
 
-static void test_message(const struct setup *s, struct buf *out)
-{
-	buf_addf(out, "From: %s\nTo: %s\nSubject: posthaste works\n\n"
-		 "This machine sends mail by %s.\n", s->address, s->address,
-		 s->found.host);
-}
-
 static bool send_test(struct setup *s)
 {
 	char *program = setup_program();
@@ -451,7 +439,9 @@ static bool send_test(struct setup *s)
 	argv[n++] = "-i";
 	argv[n++] = "--";
 	argv[n++] = s->address;
-	test_message(s, &message);
+	buf_addf(&message, "From: %s\nTo: %s\nSubject: posthaste works\n\n"
+		 "This machine sends mail by %s.\n", s->address, s->address,
+		 s->found.host);
 	sent = setup_run(argv, &message, &words, &status);
 	if (sent) {
 		setup_say("%s has it: look into the mailbox of %s.",

@@ -69,15 +69,6 @@ static bool read_answer(char line[LINE_MAX_BYTES])
 	return true;
 }
 
-static bool has_gone(struct setup *s)
-{
-	if (!s->left)
-		outcome_fail(&s->why, STAGE_LOCAL, EX_NOINPUT,
-			     "no answer: nothing further was done");
-	s->left = true;
-	return false;
-}
-
 bool setup_ask(struct setup *s, const char *fallback, char **answer,
 	       const char *format, ...)
 {
@@ -101,8 +92,11 @@ bool setup_ask(struct setup *s, const char *fallback, char **answer,
 		*answer = mem_string(fallback ? fallback : "");
 		return true;
 	}
-	if (!read_answer(line))
-		return has_gone(s);
+	if (!read_answer(line)) {
+		s->left = true;
+		return outcome_fail(&s->why, STAGE_LOCAL, EX_NOINPUT,
+				    "no answer: nothing further was done");
+	}
 	text = line + strspn(line, " \t");
 	text[strcspn(text, " \t")] = '\0';
 	*answer = mem_string(*text || !fallback ? text : fallback);

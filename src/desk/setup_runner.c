@@ -65,21 +65,7 @@ static bool is_there(const char *path)
 	return !access(path, F_OK);
 }
 
-static bool systemd_user_runs(void)
-{
-	const char *directory = getenv("XDG_RUNTIME_DIR");
-	char *path;
-	bool runs;
-
-	if (!directory || !*directory)
-		return false;
-	path = mem_printf("%s/systemd/private", directory);
-	runs = is_there(path);
-	free(path);
-	return runs;
-}
-
-static bool has_units(void)
+static void look(const struct setup *s, struct runner_facts *f)
 {
 	static const char *const units[] = {
 		"/etc/systemd/system/posthaste.timer",
@@ -87,19 +73,13 @@ static bool has_units(void)
 		"/usr/lib/systemd/system/posthaste.timer",
 		"/lib/systemd/system/posthaste.timer",
 	};
-	size_t i;
-
-	for (i = 0; i < sizeof(units) / sizeof(*units); i++)
-		if (is_there(units[i]))
-			return true;
-	return false;
-}
-
-static void look(const struct setup *s, struct runner_facts *f)
-{
+	const char *directory = getenv("XDG_RUNTIME_DIR");
+	char *users = directory && *directory ?
+		      mem_printf("%s/systemd/private", directory) : NULL;
 	char *crontab = program_named("crontab");
 	char *systemctl = program_named("systemctl");
 	struct stat st;
+	size_t i;
 
 	*f = (struct runner_facts){
 		.root = s->root,
@@ -107,11 +87,13 @@ static void look(const struct setup *s, struct runner_facts *f)
 			       !stat(s->written.queue.directory, &st) &&
 			       st.st_uid,
 		.systemd = systemctl && is_there("/run/systemd/system"),
-		.units = has_units(),
-		.user_systemd = systemctl && systemd_user_runs(),
+		.user_systemd = systemctl && users && is_there(users),
 		.crontab = crontab != NULL,
 		.cron_d = is_there("/etc/cron.d"),
 	};
+	for (i = 0; i < sizeof(units) / sizeof(*units); i++)
+		f->units = f->units || is_there(units[i]);
+	free(users);
 	free(crontab);
 	free(systemctl);
 }

@@ -32,25 +32,6 @@ struct store {
 
 /* --- which file --- */
 
-/* What is wrong elsewhere in the configuration has to be mended first; the
- * rights of this very file are what will be mended here. */
-static bool is_sound(const struct store *s, struct outcome *why)
-{
-	const struct config *c = s->config;
-	unsigned line = config_line(c, "transport", "password_file", s->index);
-	char words[sizeof(why->text)];
-	size_t i;
-
-	for (i = 0; i < c->errors; i++) {
-		if (s->transport->password_file && line &&
-		    c->error[i].line == line)
-			continue;
-		config_fault_words(&c->error[i], words, sizeof(words));
-		return outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s", words);
-	}
-	return true;
-}
-
 /* The key by which the transport logs in in a way that reads no file; NULL:
  * none. */
 static const char *other_source(const struct transport *t)
@@ -66,6 +47,9 @@ static bool find_transport(struct store *s, const char *name,
 			   struct outcome *why)
 {
 	const struct config *c = s->config;
+	char words[sizeof(why->text)];
+	unsigned line;
+	size_t i;
 
 	for (s->index = 0; s->index < c->transports; s->index++)
 		if (!strcmp(c->transport[s->index].name, name))
@@ -81,7 +65,17 @@ static bool find_transport(struct store *s, const char *name,
 				    "%s is of kind %s, which has no use for a "
 				    "password", name,
 				    kind_name((enum kind)s->transport->kind));
-	return is_sound(s, why);
+	/* what is wrong elsewhere in the configuration has to be mended
+	 * first; the rights of this very file are what will be mended here */
+	line = config_line(c, "transport", "password_file", s->index);
+	for (i = 0; i < c->errors; i++) {
+		if (s->transport->password_file && line &&
+		    c->error[i].line == line)
+			continue;
+		config_fault_words(&c->error[i], words, sizeof(words));
+		return outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s", words);
+	}
+	return true;
 }
 
 static bool find_file(struct store *s, struct outcome *why)

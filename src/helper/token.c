@@ -51,13 +51,6 @@ static const char device_grant[] =
 
 /* --- what all do --- */
 
-static void mask_token(struct helper *h, const struct token *t)
-{
-	mask_add_secret(&h->secrets, t->client_secret);
-	mask_add_secret(&h->secrets, t->refresh);
-	mask_add_secret(&h->secrets, t->access);
-}
-
 /* The client that was configured, or else registered before, and where. */
 static void take_client(struct helper *h, struct token *t)
 {
@@ -92,17 +85,6 @@ static bool random_word(char out[WORD_SIZE])
 	base64url(raw, out);
 	mem_wipe(raw, sizeof(raw));
 	return done;
-}
-
-/* RFC 7636 4.2 */
-static bool challenge_of(const char *verifier, char out[WORD_SIZE])
-{
-	unsigned char digest[SHA256_SIZE];
-
-	if (!digest_sha256(verifier, strlen(verifier), digest))
-		return false;
-	base64url(digest, out);
-	return true;
 }
 
 /* --- what to ask for --- */
@@ -199,17 +181,20 @@ static int begin_code(struct helper *h, const struct issuer *i,
 	char verifier[WORD_SIZE], challenge[WORD_SIZE], state[WORD_SIZE];
 	char *redirect = helper_get(h, "redirect"), *login;
 	int status = EX_OK;
+	unsigned char digest[SHA256_SIZE];
 
 	if (!redirect || !i->authorization)
 		status = helper_fail(h, EX_CONFIG, "the issuer has no way to "
 				     "log in that is known here");
 	else if (!random_word(verifier) || !random_word(state) ||
-		 !challenge_of(verifier, challenge))
+		 !digest_sha256(verifier, strlen(verifier), digest))
 		status = helper_fail(h, EX_SOFTWARE, "no random numbers");
 	if (status) {
 		free(redirect);
 		return status;
 	}
+	/* RFC 7636 4.2 */
+	base64url(digest, challenge);
 	form_add(&query, "response_type", "code");
 	form_add(&query, "client_id", t->client_id);
 	form_add(&query, "redirect_uri", redirect);
@@ -341,13 +326,6 @@ static int keep(struct helper *h, const struct token *t)
 	return status;
 }
 
-static void sleep_seconds(int64_t seconds)
-{
-	const struct timespec pause = { .tv_sec = (time_t)seconds };
-
-	nanosleep(&pause, NULL);
-}
-
 /* What goes wrong on the way to the issuer, in between, is no answer. */
 static int poll(struct helper *h)
 {
@@ -357,6 +335,7 @@ static int poll(struct helper *h)
 	struct buf form = BUF_SECRET(FORM_MAX);
 	int64_t end = h->http.deadline;
 	int status = EX_USAGE;
+	struct timespec pause = { 0 };
 
 	take_client(h, &t);
 	h->interval = pairs_number(h->request, "interval");
@@ -368,7 +347,8 @@ static int poll(struct helper *h)
 					     "in in time");
 			break;
 		}
-		sleep_seconds(h->interval);
+		pause.tv_sec = (time_t)h->interval;
+		nanosleep(&pause, NULL);
 		buf_reset(&form);
 		form_add(&form, "grant_type", device_grant);
 		form_add(&form, "device_code", code);
@@ -535,7 +515,9 @@ static int under_lock(struct helper *h, bool service)
 	if (lock >= 0) {
 		ours = store_read(path, &t) && issuer &&
 		       token_is_for(&t, issuer, client);
-		mask_token(h, &t);
+		mask_add_secret(&h->secrets, t.client_secret);
+		mask_add_secret(&h->secrets, t.refresh);
+		mask_add_secret(&h->secrets, t.access);
 		if (ours && is_renewed(h, &t))
 			status = EX_OK;
 		else if (service)

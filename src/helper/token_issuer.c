@@ -13,19 +13,6 @@
 static const char device_grant[] =
 	"urn:ietf:params:oauth:grant-type:device_code";
 
-/* Its metadata names no issuer that could be held against ours: they are
- * those of every tenant at once. */
-static void microsoft(struct issuer *i)
-{
-	*i = (struct issuer){
-		.authorization = mem_string(MICROSOFT "authorize"),
-		.token = mem_string(MICROSOFT "token"),
-		.device = mem_string(MICROSOFT "devicecode"),
-		.knows_offline = true,
-		.method = "post",
-	};
-}
-
 /* --- discovery --- */
 
 /* RFC 8414 3.3; a slash at the end says nothing. */
@@ -107,7 +94,15 @@ int issuer_find(struct helper *h, struct issuer *out)
 
 	*out = (struct issuer){ 0 };
 	if (name && !strcmp(name, "microsoft")) {
-		microsoft(out);
+		/* its metadata names no issuer that could be held against
+		 * ours: they are those of every tenant at once */
+		*out = (struct issuer){
+			.authorization = mem_string(MICROSOFT "authorize"),
+			.token = mem_string(MICROSOFT "token"),
+			.device = mem_string(MICROSOFT "devicecode"),
+			.knows_offline = true,
+			.method = "post",
+		};
 		free(name);
 		return EX_OK;
 	}

@@ -164,18 +164,6 @@ static void share_compose(struct dispatcher *x, struct destination *d,
 	d->room = rest.room;
 }
 
-/* Whether all that it takes to speak to its transports is here. */
-static bool destination_ready(struct dispatcher *x, struct destination *d)
-{
-	size_t i;
-
-	d->waits = false;
-	for (i = 0; d->way[i]; i++)
-		if (!secrets_ready(x->run->secrets, d->way[i]))
-			d->waits = true;
-	return !d->waits;
-}
-
 /* A command may ask for a passphrase, and forked workers must not ask
  * again. One that cannot be had fails again, with its words, where it is
  * used. */
@@ -237,14 +225,6 @@ static void start_worker(struct dispatcher *x, struct destination *d)
 
 /* --- who is next --- */
 
-static struct claim claim_of(const struct job *job)
-{
-	return (struct claim){
-		.late = job->late, .user = job->user->running,
-		.entry = job->running, .since = job->since,
-	};
-}
-
 /* What was chosen so far, and what it was last looked at for. */
 struct choice {
 	struct destination *d;
@@ -258,6 +238,7 @@ static void consider(const struct run *run, struct choice *c,
 {
 	bool able[WEIGHTS], found = false;
 	struct claim best, other;
+	const struct job *job;
 	enum weight w;
 	size_t i;
 
@@ -271,7 +252,11 @@ static void consider(const struct run *run, struct choice *c,
 	for (i = 0; able[LIGHT] && i < d->n; i++) {
 		if (!able[part_weight(&d->part[i])])
 			continue;
-		other = claim_of(d->part[i].job);
+		job = d->part[i].job;
+		other = (struct claim){
+			.late = job->late, .user = job->user->running,
+			.entry = job->running, .since = job->since,
+		};
 		if (!found || policy_claim_before(&other, &best))
 			best = other;
 		found = true;
@@ -339,7 +324,15 @@ static void start_all(struct dispatcher *x)
 		d = choose_next(x, open, &claim);
 		if (!d)
 			return;
-		if (!destination_left_alone(x, d) && destination_ready(x, d))
+		if (destination_left_alone(x, d))
+			continue;
+		/* all that it takes to speak to its transports is asked for,
+		 * and has to be here */
+		d->waits = false;
+		for (i = 0; d->way[i]; i++)
+			if (!secrets_ready(x->run->secrets, d->way[i]))
+				d->waits = true;
+		if (!d->waits)
 			start_worker(x, d);
 	}
 }

@@ -156,17 +156,6 @@ bool login_token_holds(const struct config *c, const struct transport *t,
 
 /* --- how it is --- */
 
-static void say_end(const struct transport *t, int64_t ends,
-		    struct login_state *s)
-{
-	char when[CLOCK_DATE_SIZE];
-
-	clock_date((time_t)ends, when);
-	snprintf(s->words, sizeof(s->words), "the login of transport %.100s "
-		 "%s on %s: posthaste --login %.100s", t->name,
-		 s->health == LOGIN_DEAD ? "ended" : "ends", when, t->name);
-}
-
 void login_look(const struct config *c, const struct transport *t,
 		struct login_state *s)
 {
@@ -174,6 +163,7 @@ void login_look(const struct config *c, const struct transport *t,
 	struct outcome why = { 0 };
 	struct token token;
 	bool there = read_login(c, t, &token, &why);
+	char when[CLOCK_DATE_SIZE];
 
 	*s = (struct login_state){ LOGIN_GOOD, 0, "" };
 	if (!there)
@@ -203,5 +193,8 @@ void login_look(const struct config *c, const struct transport *t,
 	if (s->health != LOGIN_GOOD || !s->ends || s->ends - now > WEEK)
 		return;
 	s->health = s->ends <= now ? LOGIN_DEAD : LOGIN_DYING;
-	say_end(t, s->ends, s);
+	clock_date((time_t)s->ends, when);
+	snprintf(s->words, sizeof(s->words), "the login of transport %.100s "
+		 "%s on %s: posthaste --login %.100s", t->name,
+		 s->health == LOGIN_DEAD ? "ended" : "ends", when, t->name);
 }

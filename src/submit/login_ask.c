@@ -21,27 +21,12 @@ static const char *const grant_words[] = {
 	[GRANT_CLIENT] = "client_credentials",
 };
 
-/* What goes by a proxy goes by it whole: the issuer, too, would else be told
- * who asks. */
-static void add_proxy(const struct transport *t, struct buf *out)
-{
-	const struct endpoint *at = transport_proxy(t);
-
-	if (!at)
-		return;
-	pairs_add(out, "proxy", at->host);
-	pairs_add_number(out, "proxy_port", at->port);
-	pairs_add(out, "proxy_user", t->proxy_username);
-	pairs_add(out, "proxy_secret", t->proxy_password);
-	if (transport_proxy_dns(t))
-		pairs_add(out, "proxy_names", "yes");
-}
-
 static bool make_request(const struct config *c, const struct transport *t,
 			 bool renewal, const struct buf *more, int64_t ms,
 			 struct buf *out, struct outcome *why)
 {
 	char *path = renewal ? login_path(c, t) : login_own_path(c, t);
+	const struct endpoint *proxy = transport_proxy(t);
 	char *secret = NULL;
 	char *scope = list_join(&t->oauth_scope, " ");
 	char *resolvers = list_join(&c->dns.resolver, " ");
@@ -67,8 +52,16 @@ static bool make_request(const struct config *c, const struct transport *t,
 		       true : outcome_fail(why, STAGE_AUTH, EX_CONFIG,
 					   "its login has settings that are "
 					   "no text");
-	if (good)
-		add_proxy(t, out);
+	/* what goes by a proxy goes by it whole: the issuer, too, would else
+	 * be told who asks */
+	if (good && proxy) {
+		pairs_add(out, "proxy", proxy->host);
+		pairs_add_number(out, "proxy_port", proxy->port);
+		pairs_add(out, "proxy_user", t->proxy_username);
+		pairs_add(out, "proxy_secret", t->proxy_password);
+		if (transport_proxy_dns(t))
+			pairs_add(out, "proxy_names", "yes");
+	}
 	free(path);
 	mem_wipe_string(secret);
 	free(scope);

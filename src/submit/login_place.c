@@ -51,20 +51,14 @@ static bool is_system(const struct config *c)
 	       c->path[0] == '/';
 }
 
-static bool is_owner(const struct config *c)
-{
-	struct stat st;
-
-	if (c->queue.directory && !stat(c->queue.directory, &st))
-		return st.st_uid == geteuid();
-	return !geteuid();
-}
-
 /* With the system's configuration it is the queue's owner who logs in for
  * all; anybody else may have a login of his own. */
 char *login_own_path(const struct config *c, const struct transport *t)
 {
-	bool owners = is_system(c) && is_owner(c);
+	struct stat st;
+	uid_t owner = c->queue.directory && !stat(c->queue.directory, &st) ?
+		      st.st_uid : 0;
+	bool owners = is_system(c) && owner == geteuid();
 	char *name = file_name(t->name), *path = NULL;
 	char *directory = owners ? mem_string(STATE_DIRECTORY "/oauth") :
 			  own_directory();

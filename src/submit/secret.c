@@ -337,27 +337,21 @@ static struct held *held_for(struct secrets *s, const struct transport *t)
 	return e;
 }
 
-/* A run may last longer than a token, and see a login that is mended. */
-static void look_after_token(struct secrets *s, struct held *e)
-{
-	char *token;
-
-	if (!e->transport->oauth || !e->secret.token ||
-	    login_token_holds(s->config, e->transport, e->secret.token) ||
-	    !login_token(s->config, e->transport, NULL, &token, &e->why))
-		return;
-	mem_wipe_string(e->secret.token);
-	e->secret.token = token;
-}
-
 bool secrets_get(struct secrets *s, const struct transport *t,
 		 const struct secret **out, struct outcome *why)
 {
 	struct held *e = held_for(s, t);
+	char *token;
 
 	*out = NULL;
-	if (e->why.exit == EX_OK && e->asked)
-		look_after_token(s, e);
+	/* a run may last longer than a token, and see a login that is
+	 * mended */
+	if (e->why.exit == EX_OK && e->asked && t->oauth && e->secret.token &&
+	    !login_token_holds(s->config, t, e->secret.token) &&
+	    login_token(s->config, t, NULL, &token, &e->why)) {
+		mem_wipe_string(e->secret.token);
+		e->secret.token = token;
+	}
 	e->asked = true;
 	if (e->why.exit != EX_OK) {
 		*why = e->why;

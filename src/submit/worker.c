@@ -81,11 +81,6 @@ static void channel_add(struct channel *c, const struct report *r)
 	buf_add(&c->out, r->outcome.text, text);
 }
 
-static bool same_outcome(const struct outcome *a, const struct outcome *b)
-{
-	return !memcmp(a, b, sizeof(*a));
-}
-
 /* What was not told of a part: of what is recorded, or all of it. */
 static void tell_part(struct channel *c, size_t part, bool recorded)
 {
@@ -102,7 +97,7 @@ static void tell_part(struct channel *c, size_t part, bool recorded)
 			continue;
 		a->told = true;
 		if (r.n && r.i + r.n == i &&
-		    same_outcome(&r.outcome, &a->rcpt->last)) {
+		    !memcmp(&r.outcome, &a->rcpt->last, sizeof(r.outcome))) {
 			r.n++;
 			continue;
 		}
