@@ -101,36 +101,29 @@ static void print_value(const struct config_key *key, const void *field,
 	}
 }
 
-static void print_section(const struct config *c, enum section section,
-			  size_t index, struct buf *out)
-{
-	const struct config_key *key;
-	size_t i;
-
-	if (section < SECTION_ACCOUNT)
-		buf_addf(out, "[%s]\n", section_name(section));
-	else
-		buf_addf(out, "[%s %s]\n", section_name(section),
-			 *section_title(c, section, index));
-	for (i = 0; (key = key_at(i)); i++) {
-		if (key->section != section || !is_shown(c, key, index))
-			continue;
-		buf_addf(out, "%s = ", key->key);
-		print_value(key, field_of(c, key, index), out);
-		buf_addc(out, '\n');
-	}
-}
-
 void config_print(const struct config *c, struct buf *out)
 {
 	enum section section;
-	size_t i;
+	const struct config_key *key;
+	size_t i, k;
 
 	for (section = 0; section < SECTIONS; section++) {
 		for (i = 0; i < section_count(c, section); i++) {
 			if (section || i)
 				buf_addc(out, '\n');
-			print_section(c, section, i, out);
+			buf_addf(out, "[%s", section_name(section));
+			if (section >= SECTION_ACCOUNT)
+				buf_addf(out, " %s",
+					 *section_title(c, section, i));
+			buf_adds(out, "]\n");
+			for (k = 0; (key = key_at(k)); k++) {
+				if (key->section != section ||
+				    !is_shown(c, key, i))
+					continue;
+				buf_addf(out, "%s = ", key->key);
+				print_value(key, field_of(c, key, i), out);
+				buf_addc(out, '\n');
+			}
 		}
 	}
 }

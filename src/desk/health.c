@@ -122,22 +122,6 @@ static void find_waiting(struct findings *f, const struct waiting *w)
 	     buf_take(&text));
 }
 
-static void find_vitals(struct findings *f, const struct config *c,
-			const struct queue_vitals *v)
-{
-	find(f, "damaged", NULL, v->damaged ? HEALTH_WARNING : HEALTH_OK,
-	     (int64_t)v->damaged,
-	     v->damaged ? mem_printf("%zu damaged entr%s in %s/corrupt",
-				     v->damaged, v->damaged == 1 ? "y" : "ies",
-				     c->queue.directory) :
-	     mem_string("no damaged entries"));
-	if (v->free_bytes >= 0)
-		find(f, "space", NULL, policy_health_space(v->free_percent),
-		     v->free_bytes, mem_printf("%u %% of the queue's file "
-					       "system is free",
-					       v->free_percent));
-}
-
 static void find_queue(struct findings *f, const struct desk *d)
 {
 	struct waiting w = { .now = time(NULL) };
@@ -161,7 +145,18 @@ static void find_queue(struct findings *f, const struct desk *d)
 		queue_vitals(q, &v);
 		find_runner(f, &w, v.last_run);
 		find_waiting(f, &w);
-		find_vitals(f, d->config, &v);
+		find(f, "damaged", NULL, v.damaged ? HEALTH_WARNING :
+		     HEALTH_OK, (int64_t)v.damaged, v.damaged ?
+		     mem_printf("%zu damaged entr%s in %s/corrupt",
+				v.damaged, v.damaged == 1 ? "y" : "ies",
+				d->config->queue.directory) :
+		     mem_string("no damaged entries"));
+		if (v.free_bytes >= 0)
+			find(f, "space", NULL,
+			     policy_health_space(v.free_percent),
+			     v.free_bytes, mem_printf("%u %% of the queue's "
+						      "file system is free",
+						      v.free_percent));
 	} else {
 		find(f, "queue", NULL, HEALTH_CRITICAL, -1,
 		     mem_string(why.text));

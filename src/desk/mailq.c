@@ -118,19 +118,6 @@ static bool queue_text(struct queue *q, struct listing *l, struct outcome *why)
 	return true;
 }
 
-static bool queue_json(struct queue *q, struct listing *l, struct outcome *why)
-{
-	l->json = JSON_INTO(&l->out);
-	json_add_array(&l->json, NULL);
-	if (q && !queue_list(q, entry_json, l, why))
-		return false;
-	json_end(&l->json);
-	buf_addc(&l->out, '\n');
-	if (!l->failed)
-		listing_out(l, 0, false);
-	return true;
-}
-
 /* Where nobody made a queue, or the caller has none, there is none to list
  * and *q is NULL. False: there is one that cannot be looked at. */
 static bool open_to_look(const struct desk *d, struct queue **q,
@@ -163,9 +150,18 @@ int desk_list(const struct desk *d)
 	struct queue *q;
 	bool done;
 
-	done = open_to_look(d, &q, &why) &&
-	       (d->options->json ? queue_json(q, &l, &why) :
-				    queue_text(q, &l, &why));
+	done = open_to_look(d, &q, &why);
+	if (done && !d->options->json) {
+		done = queue_text(q, &l, &why);
+	} else if (done) {
+		l.json = JSON_INTO(&l.out);
+		json_add_array(&l.json, NULL);
+		done = !q || queue_list(q, entry_json, &l, &why);
+		json_end(&l.json);
+		buf_addc(&l.out, '\n');
+		if (done && !l.failed)
+			listing_out(&l, 0, false);
+	}
 	if (done && l.failed)
 		done = outcome_fail(&why, STAGE_LOCAL, EX_IOERR,
 				    "cannot write to standard output");

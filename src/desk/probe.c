@@ -35,28 +35,13 @@ struct probe {
 
 /* --- which transport --- */
 
-static bool by_recipient(struct probe *p, const char *recipient)
-{
-	const struct account *account;
-	struct request request;
-	char *sender;
-
-	desk_request(p->d, &request);
-	if (!compose_sender(p->d->config, &request, NULL, &account, &sender,
-			    &p->why))
-		return false;
-	p->t = policy_transports(p->d->config, p->d->transport, account,
-				 sender, recipient, 0, NULL)[0];
-	p->domain = mem_string(address_domain(recipient));
-	free(sender);
-	return true;
-}
-
 static bool choose_transport(struct probe *p)
 {
 	const struct config *c = p->d->config;
 	const char *word = p->d->options->argument;
-	char *address;
+	const struct account *account;
+	struct request request;
+	char *address, *sender;
 	bool qualified, done;
 
 	if (p->d->options->transport && !(word && strchr(word, '@')))
@@ -64,7 +49,15 @@ static bool choose_transport(struct probe *p)
 	if (word && strchr(word, '@')) {
 		if (!address_one(word, &address, &qualified, &p->why))
 			return false;
-		done = by_recipient(p, address);
+		desk_request(p->d, &request);
+		done = compose_sender(c, &request, NULL, &account, &sender,
+				      &p->why);
+		if (done) {
+			p->t = policy_transports(c, p->d->transport, account,
+						 sender, address, 0, NULL)[0];
+			p->domain = mem_string(address_domain(address));
+			free(sender);
+		}
 		free(address);
 		return done;
 	}

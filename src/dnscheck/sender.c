@@ -26,25 +26,6 @@ struct identity {
 	size_t evaluations;
 };
 
-static void add_evaluation(struct dnscheck *c, struct identity *id,
-			   const struct source *s)
-{
-	char *sender = mem_printf("postmaster@%s", id->name);
-	const struct spf_query query = {
-		.ip = &s->ip, .domain = id->name, .sender = sender,
-		.helo = s->helo,
-	};
-	struct evaluation *v;
-
-	id->evaluation = mem_resize(id->evaluation, id->evaluations + 1,
-				    sizeof(*v));
-	v = &id->evaluation[id->evaluations++];
-	v->source = s;
-	v->result = spf_check(c->dns, &query, v->words);
-	id->broken = id->broken || v->result == SPF_PERMERROR;
-	free(sender);
-}
-
 /* --- what to publish --- */
 
 /* One that sends on, under its own address. */
@@ -129,19 +110,34 @@ static void judge_identity(struct dnscheck *c, const struct identity *id)
 
 static void check_identity(struct dnscheck *c, struct identity *id)
 {
-	size_t i;
+	char *sender = mem_printf("postmaster@%s", id->name);
+	struct spf_query query = { .domain = id->name, .sender = sender };
+	struct evaluation *v;
+	struct source *s;
 
 	if (!find_txt(c, GRADE_FAIL, "spf", id->name, "v=spf1", &id->record,
-		      &id->records))
+		      &id->records)) {
+		free(sender);
 		return;
-	for (i = 0; i < c->sources; i++)
-		if (!id->helo || !strcasecmp(id->name, c->source[i].helo))
-			add_evaluation(c, id, &c->source[i]);
+	}
+	for (s = c->source; s < c->source + c->sources; s++) {
+		if (id->helo && strcasecmp(id->name, s->helo))
+			continue;
+		query.ip = &s->ip;
+		query.helo = s->helo;
+		id->evaluation = mem_resize(id->evaluation,
+					    id->evaluations + 1, sizeof(*v));
+		v = &id->evaluation[id->evaluations++];
+		v->source = s;
+		v->result = spf_check(c->dns, &query, v->words);
+		id->broken = id->broken || v->result == SPF_PERMERROR;
+	}
 	if (id->evaluations)
 		judge_identity(c, id);
 	else if (!id->records)
 		report(c, GRADE_WARN, "spf", id->name, NULL,
 		       "no SPF record");
+	free(sender);
 	free(id->record);
 	free(id->evaluation);
 }

@@ -69,30 +69,27 @@ void policy_answer(const struct reply *r, enum stage stage, const char *host,
 	o->exit = policy_exit(stage, o->code, o->status);
 }
 
-/* Failures of a way or of ours, not of the message: another way, or the same
- * one when somebody has mended it, can still carry it. */
-static bool is_mendable(const struct outcome *o)
-{
-	if (o->exit == EX_PROTOCOL || o->exit == EX_NOPERM ||
-	    o->exit == EX_CONFIG || o->exit == EX_SOFTWARE)
-		return true;
-	/* about the order of commands, not about the sender */
-	if (o->stage == STAGE_MAIL && o->code == 503)
-		return true;
-	/* what a server says before MAIL concerns the session, and a relay's
-	 * name that is not there the way; a permanent of our own making
-	 * (REQUIRETLS, a recipient's domain) concerns the message */
-	return o->stage >= STAGE_DNS && o->stage <= STAGE_AUTH &&
-	       (o->code || o->status[0] != '5');
-}
-
 enum rcpt_state policy_verdict(const struct outcome *o, bool queue)
 {
 	if (o->exit == EX_OK)
 		return RCPT_SENT;
-	if (outcome_is_temporary(o) || (queue && is_mendable(o)))
+	if (outcome_is_temporary(o))
 		return RCPT_PENDING;
-	return RCPT_FAILED;
+	if (!queue)
+		return RCPT_FAILED;
+	/* failures of a way or of ours, not of the message: another way, or
+	 * the same one when somebody has mended it, can still carry it */
+	if (o->exit == EX_PROTOCOL || o->exit == EX_NOPERM ||
+	    o->exit == EX_CONFIG || o->exit == EX_SOFTWARE)
+		return RCPT_PENDING;
+	/* about the order of commands, not about the sender */
+	if (o->stage == STAGE_MAIL && o->code == 503)
+		return RCPT_PENDING;
+	/* what a server says before MAIL concerns the session, and a relay's
+	 * name that is not there the way; a permanent of our own making
+	 * (REQUIRETLS, a recipient's domain) concerns the message */
+	return o->stage >= STAGE_DNS && o->stage <= STAGE_AUTH &&
+	       (o->code || o->status[0] != '5') ? RCPT_PENDING : RCPT_FAILED;
 }
 
 bool policy_is_attempt(const struct outcome *o)

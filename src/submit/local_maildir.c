@@ -58,34 +58,26 @@ static bool sync_upwards(const char *path)
 	return synced;
 }
 
-/* Root goes where nobody but root can lead it. */
-static int open_top(const char *path)
+static bool maildir_open(struct maildir *m, const char *path)
 {
 	const int how = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 	char name[NAME_MAX + 1];
-	int above, fd;
-
-	if (geteuid())
-		return open(path, how);
-	if (!file_walk(path, false, &above, name))
-		return -1;
-	fd = openat(above, name, how | O_NOFOLLOW);
-	close(above);
-	return fd;
-}
-
-static bool maildir_open(struct maildir *m, const char *path)
-{
 	bool made = false;
 	struct stat st;
-	int cur;
+	int above, cur;
 
 	*m = (struct maildir){ -1, -1, -1 };
 	if (stat(path, &st)) {
 		if (!file_make_directories(path) || !sync_upwards(path))
 			return false;
 	}
-	m->top = open_top(path);
+	if (geteuid()) {
+		m->top = open(path, how);
+	} else if (file_walk(path, false, &above, name)) {
+		/* root goes where nobody but root can lead it */
+		m->top = openat(above, name, how | O_NOFOLLOW);
+		close(above);
+	}
 	if (m->top < 0)
 		return false;
 	m->tmp = open_within(m->top, "tmp", &made);

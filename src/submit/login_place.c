@@ -14,21 +14,6 @@
 #define STATE_DIRECTORY "/usr/local/var/lib/posthaste"
 #endif
 
-static char *own_directory(void)
-{
-	const char *state = getenv("XDG_STATE_HOME");
-	struct outcome ignored;
-	char *home, *path;
-
-	if (state && state[0] == '/')
-		return mem_printf("%s/posthaste/oauth", state);
-	if (!user_home(&home, &ignored) || !home)
-		return NULL;
-	path = mem_printf("%s/.local/state/posthaste/oauth", home);
-	free(home);
-	return path;
-}
-
 /* Any name of a section as one of a file. */
 static char *file_name(const char *name)
 {
@@ -59,13 +44,18 @@ char *login_own_path(const struct config *c, const struct transport *t)
 	uid_t owner = c->queue.directory && !stat(c->queue.directory, &st) ?
 		      st.st_uid : 0;
 	bool owners = is_system(c) && owner == geteuid();
-	char *name = file_name(t->name), *path = NULL;
-	char *directory = owners ? mem_string(STATE_DIRECTORY "/oauth") :
-			  own_directory();
+	char *name = file_name(t->name), *path = NULL, *home = NULL;
+	const char *state = getenv("XDG_STATE_HOME");
+	struct outcome ignored;
 
-	if (directory)
-		path = mem_printf("%s/%s", directory, name);
-	free(directory);
+	if (owners)
+		path = mem_printf(STATE_DIRECTORY "/oauth/%s", name);
+	else if (state && state[0] == '/')
+		path = mem_printf("%s/posthaste/oauth/%s", state, name);
+	else if (user_home(&home, &ignored) && home)
+		path = mem_printf("%s/.local/state/posthaste/oauth/%s", home,
+				  name);
+	free(home);
 	free(name);
 	return path;
 }

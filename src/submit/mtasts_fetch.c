@@ -68,24 +68,6 @@ static bool find_proxy(struct fetch *f, struct outcome *why)
 	return true;
 }
 
-static void find_addresses(struct run *run, const char *host,
-			   struct list *out)
-{
-	struct net_addresses found;
-	char text[64], words[128];
-	size_t i;
-
-	(void)dns_addresses(run_dns(run), host, 0, FAMILY_ANY, &found, words);
-	for (i = 0; i < found.n && out->n < POLICY_ADDRESSES; i++) {
-		if (net_address_is_local(&found.item[i]) &&
-		    !run->config->dns.allow_loopback_mx)
-			continue;
-		net_address_text(&found.item[i], text);
-		list_add(out, text);
-	}
-	net_addresses_release(&found);
-}
-
 static void add_number(struct list *argv, long long value)
 {
 	char text[24];
@@ -186,17 +168,31 @@ static bool run_fetch(const struct fetch *f, const struct list *arguments,
 	return no_policy(why, f->host, "posthaste-fetch failed");
 }
 
-static bool fetch(struct fetch *f, struct buf *text, struct outcome *why)
+static bool fetch_by_helper(struct fetch *f, struct buf *text,
+			    struct outcome *why)
 {
 	const int64_t most = f->run->config->general.timeout;
 	struct list argv = { 0 };
 	bool ok = false;
+	struct net_addresses found;
+	char shown[64], words[128];
+	size_t i;
 
 	f->time = most > 0 && most < FETCH_TIME ? most : FETCH_TIME;
 	if (!find_proxy(f, why))
 		goto out;
 	if (!f->proxy_names) {
-		find_addresses(f->run, f->host, &f->address);
+		(void)dns_addresses(run_dns(f->run), f->host, 0, FAMILY_ANY,
+				    &found, words);
+		for (i = 0; i < found.n && f->address.n < POLICY_ADDRESSES;
+		     i++) {
+			if (net_address_is_local(&found.item[i]) &&
+			    !f->run->config->dns.allow_loopback_mx)
+				continue;
+			net_address_text(&found.item[i], shown);
+			list_add(&f->address, shown);
+		}
+		net_addresses_release(&found);
 		if (!f->address.n) {
 			no_policy(why, f->host, "it has no address");
 			goto out;
@@ -223,7 +219,7 @@ bool sts_fetch(struct run *run, const struct transport *through,
 		.credentials = BUF_SECRET(1024),
 	};
 
-	return fetch(&f, text, why);
+	return fetch_by_helper(&f, text, why);
 }
 
 bool document_fetch(struct run *run, const char *document, const char *host,
@@ -235,5 +231,5 @@ bool document_fetch(struct run *run, const char *document, const char *host,
 	};
 	struct outcome ignored;
 
-	return fetch(&f, text, &ignored);
+	return fetch_by_helper(&f, text, &ignored);
 }

@@ -11,27 +11,6 @@
 
 enum { PREFIX_MAX = 256 * 1024 };
 
-static bool sign_with(const struct domain *d, size_t i, struct message *m,
-		      struct buf *out, struct outcome *why)
-{
-	const char *selector = d->dkim_selector.item[i];
-	struct dkim_signer signer = { .domain = d->name,
-		.selector = selector, .now = time(NULL) };
-	struct dkim_key *key;
-	bool found, ok;
-
-	if (!dkim_is_signed(m, d->name, selector, &found, why))
-		return false;
-	if (found)
-		return true;
-	if (!dkim_key_read(d->dkim_key.item[i], &key, why))
-		return false;
-	signer.key = key;
-	ok = dkim_sign(m, &signer, out, why);
-	dkim_key_free(key);
-	return ok;
-}
-
 static const struct domain *signing_domain(const struct config *config,
 					   struct message *message)
 {
@@ -62,12 +41,26 @@ bool sign_message(const struct config *config, struct message *message,
 {
 	struct buf out = BUF(PREFIX_MAX);
 	const struct domain *d = signing_domain(config, message);
-	bool ok = true;
+	struct dkim_signer signer = { .now = time(NULL) };
+	struct dkim_key *key;
+	bool found, ok = true;
 	size_t i;
 
 	*prefix = NULL;
-	for (i = 0; ok && d && i < d->dkim_selector.n; i++)
-		ok = sign_with(d, i, message, &out, why);
+	for (i = 0; ok && d && i < d->dkim_selector.n; i++) {
+		signer.domain = d->name;
+		signer.selector = d->dkim_selector.item[i];
+		ok = dkim_is_signed(message, d->name, signer.selector, &found,
+				    why);
+		if (!ok || found)
+			continue;
+		ok = dkim_key_read(d->dkim_key.item[i], &key, why);
+		if (!ok)
+			break;
+		signer.key = key;
+		ok = dkim_sign(message, &signer, &out, why);
+		dkim_key_free(key);
+	}
 	if (ok && out.len)
 		*prefix = buf_take(&out);
 	buf_release(&out);

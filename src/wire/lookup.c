@@ -219,31 +219,14 @@ static void take_hosts_file(const char *name, unsigned port,
 	buf_release(&text);
 }
 
-/* RFC 6761 6.3: not for any resolver to say. */
-static bool lookup_localhost(const char *host, unsigned port,
-			     enum family family, struct net_addresses *out,
-			     struct outcome *why)
-{
-	static const char *const text[] = { "127.0.0.1", "::1" };
-	struct net_address a;
-	size_t i;
-
-	take_hosts_file(host, port, family, out);
-	if (out->n)
-		return true;
-	for (i = 0; i < 2; i++)
-		if (net_address_parse(text[i], port, &a) &&
-		    net_address_is_of(&a, family))
-			net_addresses_add(out, &a);
-	return out->n || lookup_failed(host, EAI_NODATA, family, why);
-}
-
 bool net_lookup(const char *host, unsigned port, enum family family,
 		int64_t deadline, struct net_addresses *out,
 		struct outcome *why)
 {
+	static const char *const loopback[] = { "127.0.0.1", "::1" };
 	struct net_address numeric;
 	int error = 0;
+	size_t i;
 
 	*out = (struct net_addresses){ 0 };
 	if (net_address_parse(host, port, &numeric)) {
@@ -255,8 +238,15 @@ bool net_lookup(const char *host, unsigned port, enum family family,
 		net_addresses_add(out, &numeric);
 		return true;
 	}
-	if (net_is_localhost(host))
-		return lookup_localhost(host, port, family, out, why);
+	/* RFC 6761 6.3: not for any resolver to say */
+	if (net_is_localhost(host)) {
+		take_hosts_file(host, port, family, out);
+		for (i = out->n ? 2 : 0; i < 2; i++)
+			if (net_address_parse(loopback[i], port, &numeric) &&
+			    net_address_is_of(&numeric, family))
+				net_addresses_add(out, &numeric);
+		return out->n || lookup_failed(host, EAI_NODATA, family, why);
+	}
 	if (inquire_of_all(host, family, port, deadline, out, &error, why))
 		return !error || lookup_failed(host, error, family, why);
 	net_addresses_release(out);
