@@ -14,20 +14,17 @@ import re
 import subprocess
 import sys
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))
+import harness  # noqa: E402
+
 TOP = os.environ.get("TOP_SRCDIR", ".")
 PROGRAM = os.environ.get("POSTHASTE")
-COUNT = 0
-FAILED = 0
+TOLD = harness.Told()
 
 
 def ok(good, what, *details):
-    global COUNT, FAILED
-    COUNT += 1
-    print("%s %d - %s" % ("ok" if good else "not ok", COUNT, what))
-    if not good:
-        FAILED += 1
-        for line in details:
-            print("# %s" % (line,))
+    TOLD.tell(good, what, details)
 
 
 def same(what, wanted, found):
@@ -234,8 +231,7 @@ def main():
         check_bash()
         check_help(options)
         check_program()
-    print("1..%d" % COUNT)
-    return 1 if FAILED else 0
+    return TOLD.end()
 
 
 if __name__ == "__main__":

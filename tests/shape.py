@@ -19,13 +19,7 @@ import pathlib
 import re
 import statistics
 
-ARGUMENTS = argparse.ArgumentParser(description=__doc__)
-ARGUMENTS.add_argument("--once", metavar="PART", nargs="?", const="")
-ARGUMENTS.add_argument("tree", nargs="?", type=pathlib.Path,
-                       default=pathlib.Path(__file__).resolve().parent.parent)
-ARGUMENTS = ARGUMENTS.parse_args()
-TOP = ARGUMENTS.tree
-SRC = TOP / "src"
+TOP = pathlib.Path(__file__).resolve().parent.parent
 COMMENT = re.compile(r'/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'',
                      re.S)
 
@@ -118,12 +112,17 @@ def list_once(sources, part):
 
 
 def main():
-    paths = sorted(SRC.rglob("*.[ch]"))
-    texts = {str(p.relative_to(SRC)): bare(p.read_text("utf-8"))
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--once", metavar="PART", nargs="?", const="")
+    arguments.add_argument("tree", nargs="?", type=pathlib.Path, default=TOP)
+    arguments = arguments.parse_args()
+    src = arguments.tree / "src"
+    paths = sorted(src.rglob("*.[ch]"))
+    texts = {str(p.relative_to(src)): bare(p.read_text("utf-8"))
              for p in paths}
     sources = {n: t for n, t in texts.items() if n.endswith(".c")}
-    if ARGUMENTS.once is not None:
-        list_once(sources, ARGUMENTS.once)
+    if arguments.once is not None:
+        list_once(sources, arguments.once)
         return
     lengths, private, longest = [], collections.defaultdict(list), (0, "", "")
     mentioned = called = 0
@@ -158,7 +157,7 @@ def main():
         print("   ", " ".join(loop))
     arrows = collections.Counter()
     for path in paths:
-        here = path.relative_to(SRC).parts[0]
+        here = path.relative_to(src).parts[0]
         for there in re.findall(r'#\s*include\s+"(\w+)/',
                                 path.read_text("utf-8")):
             if there != here:

@@ -17,6 +17,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
+import harness  # noqa: E402
 import house  # noqa: E402
 
 MESSAGE = "From: you@gmail.com\nTo: someone@example.net\nSubject: s\n\nhi\n"
@@ -37,19 +38,6 @@ STUBS = {
                  '[ -f /usr/local/lib/systemd/system/$unit ] || exit 5;;\n'
                  'esac; done\n',
 }
-
-
-class Runner:
-    """Tests in their order, each told once."""
-    count = failed = 0
-
-    def tell(self, good, what, more=""):
-        self.count += 1
-        self.failed += not good
-        print(f"{'ok' if good else 'not ok'} {self.count} - {what}")
-        if not good:
-            print("\n".join(f"# {line}" for line in more.splitlines()))
-        sys.stdout.flush()
 
 
 def blocks(text):
@@ -183,7 +171,7 @@ def run_block(machine, block, runner):
             continue
         status, out = machine.run(command, typed_for(command))
         runner.tell(status in status_of(command), name,
-                    f"status {status}\n{out[-2000:]}")
+                    [f"status {status}", *out[-2000:].splitlines()])
         found = list(exposed(machine.all))
         if found:
             runner.tell(False, f"after {name}: others can read {found}")
@@ -202,11 +190,11 @@ def write_configuration(machine, block, paths, runner):
               if line.startswith(f"/{path}:")]
     runner.tell(status in (0, 78) and not [
         line for line in faults if "No such file" not in line],
-        f"the configuration for /{path}", out)
+        f"the configuration for /{path}", out.splitlines())
 
 
 def inside(root):
-    runner = Runner()
+    runner = harness.Told()
     machine = Machine(root)
     paths = ["srv/you/.config/posthaste.conf", "etc/posthaste.conf",
              "etc/posthaste.conf"]
@@ -221,17 +209,15 @@ def inside(root):
                               "usr/local/sbin/sendmail", "var/spool/posthaste")
             if os.path.lexists(machine.all / name)
             and not os.path.lexists(f"/{name}")]
-    runner.tell(not left, "nothing is left of it", str(left))
-    print(f"1..{runner.count}")
-    return 1 if runner.failed else 0
+    runner.tell(not left, "nothing is left of it", left)
+    return runner.end()
 
 
 def main():
     if len(sys.argv) == 3 and sys.argv[1] == "--inside":
         return inside(sys.argv[2])
     if os.geteuid():
-        print("1..0 # SKIP only root can make such a machine")
-        return 0
+        return harness.skip_all("only root can make such a machine")
     with tempfile.TemporaryDirectory(prefix="readme-") as root:
         return subprocess.run(
             ["unshare", "--mount", "--net", "--pid", "--fork",

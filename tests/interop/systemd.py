@@ -22,6 +22,7 @@ sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import booted  # noqa: E402
+import harness  # noqa: E402
 import house  # noqa: E402
 from harness import Failure  # noqa: E402
 
@@ -114,8 +115,7 @@ def main():
     pristine = None if why else tree()
     if not pristine:
         why = why or "no packages can be had"
-        print(f"1..0 # SKIP {why}")
-        return 0
+        return harness.skip_all(why)
     # not in /tmp, where programs may not be run as somebody else
     folder = pathlib.Path(tempfile.mkdtemp(prefix="booted-", dir=os.curdir))
     folder = folder.resolve()
@@ -128,18 +128,13 @@ def main():
         results = json.loads(result.read_text()) if result.exists() else []
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"1..{len(booted.TESTS)}")
-    bad = 0
+    told = harness.Told(len(booted.TESTS))
     for i, test in enumerate(booted.TESTS):
         name, words = results[i] if i < len(results) else (
             test.__name__, "it did not come to that" +
             (":\n" + said[-4000:] if i == len(results) else ""))
-        print("not ok" if words else "ok", i + 1, "-",
-              name.replace("_", " "))
-        if words:
-            bad += 1
-            print("\n".join("# " + line for line in words.splitlines()))
-    return 1 if bad else 0
+        told.tell(not words, name.replace("_", " "), (words or "").splitlines())
+    return told.end()
 
 
 if __name__ == "__main__":

@@ -383,6 +383,34 @@ def report(number, name, verdict, lines):
                     ["# " + line[:1000] for line in lines]), flush=True)
 
 
+class Told:
+    """Tests of one process, told one after the other as they come."""
+    def __init__(self, planned=None):
+        self.count = self.failed = 0
+        self.planned = planned
+        if planned is not None:
+            print(f"1..{planned}", flush=True)
+
+    def tell(self, good, name, lines=()):
+        """lines: what a failed one has to say."""
+        self.count += 1
+        self.failed += not good
+        report(self.count, name, "ok" if good else "not ok",
+               [] if good else [str(line) for line in lines])
+
+    def end(self):
+        """The status for sys.exit."""
+        if self.planned is None:
+            print(f"1..{self.count}", flush=True)
+        return 1 if self.failed else 0
+
+
+def skip_all(why):
+    """In place of all tests; the status for sys.exit."""
+    print(f"1..0 # SKIP {why}", flush=True)
+    return 0
+
+
 def tap(tests, workers=4, begin=None, only=None, public=False):
     """Runs (name, function(folder, certificates)) pairs side by side and
     prints TAP; the status for sys.exit. only: what is chosen of them, else

@@ -448,7 +448,8 @@ def main():
         os.environ.get("DIALOGUE_SEED", str(random.randrange(10 ** 9)))
     numbers = iter([int(sys.argv[2])]) if len(sys.argv) > 2 else \
         itertools.count()
-    print(f"1..1\n# seed {seed}", flush=True)
+    told = harness.Told(1)
+    print(f"# seed {seed}", flush=True)
     end = time.monotonic() + SECONDS
     done, failures, lock = itertools.count(), [], threading.Lock()
     root = tempfile.mkdtemp(prefix="dialogues-")
@@ -473,11 +474,10 @@ def main():
                 future.result()
     finally:
         shutil.rmtree(root, ignore_errors=True)
-    print("# " + "\n# ".join("\n".join(failures).splitlines()) if failures
-          else f"# {next(done)} dialogues")
-    print("not ok" if failures else "ok", f"1 - random dialogues, never a "
-          f"false 0 (seed {seed})")
-    return 1 if failures else 0
+    print(f"# {next(done)} dialogues")
+    told.tell(not failures, f"random dialogues, never a false 0 (seed {seed})",
+              "\n".join(failures).splitlines())
+    return told.end()
 
 
 if __name__ == "__main__":
