@@ -108,19 +108,6 @@ static bool gives_up_rights(void)
 	return set_id;
 }
 
-/* A password lives in this process: no core, no tracing. */
-static void harden(void)
-{
-	const struct rlimit none = { 0, 0 };
-
-	setrlimit(RLIMIT_CORE, &none);
-	prctl(PR_SET_DUMPABLE, 0);
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN);
-	signal(SIGCHLD, SIG_DFL);
-	umask(077);
-}
-
 static void open_log(const struct config *c)
 {
 	const struct log_settings settings = {
@@ -213,6 +200,7 @@ static int run_command(struct desk *d, bool set_id, int argc, char **argv,
 
 int main(int argc, char **argv)
 {
+	const struct rlimit none = { 0, 0 };
 	struct options options = { 0 };
 	struct config config = { 0 };
 	struct caller caller = { .uid = getuid() };
@@ -227,7 +215,13 @@ int main(int argc, char **argv)
 	caller.name = getenv("NAME");
 	file_reserve_standard();
 	set_id = gives_up_rights();
-	harden();
+	/* a password lives in this process: no core, no tracing */
+	setrlimit(RLIMIT_CORE, &none);
+	prctl(PR_SET_DUMPABLE, 0);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
+	umask(077);
 	status = run_command(&d, set_id, argc, argv, &options, &config);
 	config_release(&config);
 	caller_release(&caller);

@@ -88,24 +88,6 @@ static bool by_srv_of(struct search *s, enum kind kind)
 
 /* --- what the domain says by HTTPS --- */
 
-static void take_autoconfig(struct search *s, const struct autoconfig *a,
-			    const char *host)
-{
-	struct finding *f = &s->found;
-
-	take_server(s, a->host, a->port, a->starttls ? KIND_SUBMISSION :
-		    KIND_SUBMISSIONS);
-	f->local_part = a->local_part && !f->provider;
-	if (!f->provider)
-		f->token = a->login && !a->password;
-	if (!f->issuer && a->issuer[0]) {
-		snprintf(f->said, sizeof(f->said), "%s", a->issuer);
-		f->issuer = f->said;
-	}
-	snprintf(f->how, sizeof(f->how), "Found by HTTPS, said by %.200s",
-		 host);
-}
-
 /* A document counts that has the digest which the domain's DNS tells. */
 static bool has_digest(struct search *s, const struct buf *text)
 {
@@ -141,6 +123,7 @@ static bool by_document(struct search *s, const char *document,
 	char *host = mem_printf("%s%s", label, s->domain);
 	struct buf text = BUF(DOCUMENT_MAX);
 	bool json = !strcmp(document, "pacc");
+	struct finding *f = &s->found;
 	struct autoconfig a;
 	bool found;
 
@@ -148,8 +131,19 @@ static bool by_document(struct search *s, const char *document,
 		(json ? has_digest(s, &text) &&
 			autoconfig_json(buf_text(&text), text.len, &a) :
 		 autoconfig_xml(buf_text(&text), text.len, s->domain, &a));
-	if (found)
-		take_autoconfig(s, &a, host);
+	if (found) {
+		take_server(s, a.host, a.port, a.starttls ? KIND_SUBMISSION :
+			    KIND_SUBMISSIONS);
+		f->local_part = a.local_part && !f->provider;
+		if (!f->provider)
+			f->token = a.login && !a.password;
+		if (!f->issuer && a.issuer[0]) {
+			snprintf(f->said, sizeof(f->said), "%s", a.issuer);
+			f->issuer = f->said;
+		}
+		snprintf(f->how, sizeof(f->how),
+			 "Found by HTTPS, said by %.200s", host);
+	}
 	buf_release(&text);
 	free(host);
 	return found;

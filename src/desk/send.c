@@ -9,25 +9,6 @@
 #include "desk/explain.h"
 #include "policy/policy.h"
 
-/* The transports that a recipient's last attempt took. */
-static char *last_way(const struct desk *d, const struct acceptance *a,
-		      const struct recipient *r)
-{
-	unsigned before = r->attempts ? r->attempts - 1 : 0;
-	const struct transport *const *way =
-		policy_transports(d->config, d->transport, a->account,
-				  a->envelope.sender, r->address, before,
-				  NULL);
-	struct list names = { 0 };
-	char *words;
-
-	for (; *way; way++)
-		list_add(&names, (*way)->name);
-	words = list_join(&names, ", ");
-	list_release(&names);
-	return words;
-}
-
 static bool is_failure(const struct acceptance *a, const struct recipient *r)
 {
 	return r->state == RCPT_FAILED ||
@@ -37,7 +18,9 @@ static bool is_failure(const struct acceptance *a, const struct recipient *r)
 static void summarise(const struct desk *d, const struct acceptance *a)
 {
 	const struct recipient *first = NULL;
-	char *way, where[600];
+	const struct transport *const *way;
+	struct list names = { 0 };
+	char *words, where[600];
 	size_t i, failed = 0;
 
 	for (i = 0; i < a->envelope.n; i++) {
@@ -48,18 +31,25 @@ static void summarise(const struct desk *d, const struct acceptance *a)
 	}
 	if (!first)
 		return;
-	way = last_way(d, a, first);
+	/* the transports of its last attempt */
+	for (way = policy_transports(d->config, d->transport, a->account,
+				     a->envelope.sender, first->address,
+				     first->attempts ? first->attempts - 1 : 0,
+				     NULL); *way; way++)
+		list_add(&names, (*way)->name);
+	words = list_join(&names, ", ");
 	snprintf(where, sizeof(where), "%s%s%stransport %s, %s",
 		 a->account ? "account " : "",
 		 a->account ? a->account->name : "", a->account ? ", " : "",
-		 way, d->config->path ? d->config->path :
+		 words, d->config->path ? d->config->path :
 		 "no configuration file");
 	if (failed == a->envelope.n)
 		desk_complain("not sent (%s)", where);
 	else
 		desk_complain("not sent to %zu of %zu recipients (%s)", failed,
 			      a->envelope.n, where);
-	free(way);
+	free(words);
+	list_release(&names);
 }
 
 static int send_message(const struct desk *d, struct message **m)

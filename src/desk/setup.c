@@ -229,16 +229,6 @@ static bool ask_login(struct setup *s)
 
 /* --- the configuration --- */
 
-/* Whether the machine's queue is there, as contrib/setup makes it. */
-static bool is_machine_with_queue(const struct setup *s)
-{
-	const char *directory = s->d->config->queue.directory;
-	struct stat st;
-
-	return s->root && !s->d->options->config && directory &&
-	       !stat(directory, &st) && st.st_uid;
-}
-
 /* What is there is kept under another name. */
 static bool replace_old(struct setup *s)
 {
@@ -283,14 +273,17 @@ static bool make_directory(struct setup *s)
 
 static bool write_configuration(struct setup *s)
 {
+	const char *directory = s->d->config->queue.directory;
+	struct stat st;
 	const struct configuring how = {
-		.done = true, .queued = is_machine_with_queue(s),
+		/* the machine's queue, where contrib/setup has made it */
+		.done = true, .queued = s->root && !s->d->options->config &&
+			directory && !stat(directory, &st) && st.st_uid,
 		.secrets = s->secrets, .login = s->login,
 		.username = s->username, .client = s->client,
 	};
 	struct buf text = BUF(CONFIG_MAX);
 	bool own = !s->root, done = false;
-	struct stat st;
 
 	configure_text(&s->found, &how, &text);
 	setup_say("%s", "");

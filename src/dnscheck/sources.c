@@ -32,21 +32,6 @@ static bool delivers_directly(const struct config *c)
 	return !caught;
 }
 
-/* A host that connects to nothing but its proxy: the transport. */
-static const struct transport *only_proxy(const struct config *c)
-{
-	const struct transport *t;
-	size_t i;
-
-	for (i = 0; i < c->routes; i++) {
-		if (!catches_all(&c->route[i]) || !c->route[i].transport.n)
-			continue;
-		t = c->route[i].way[0];
-		return kind_has(t->kind, IS_PROXIED) ? t : NULL;
-	}
-	return NULL;
-}
-
 enum grade source_grade(const struct dnscheck *c, const struct source *s)
 {
 	return s->direct && !c->delivers_directly ? GRADE_WARN : GRADE_FAIL;
@@ -195,10 +180,20 @@ void sources_find(struct dnscheck *c)
 	const struct config *config = c->d->config;
 	const char *hostname = config->general.hostname;
 	struct net_addresses own = { 0 };
+	const struct transport *t;
 	size_t i;
 
 	c->delivers_directly = delivers_directly(config);
-	c->proxy = only_proxy(config);
+	/* a host that connects to nothing but its proxy: the transport of the
+	 * route that catches all */
+	for (i = 0; i < config->routes; i++) {
+		if (!catches_all(&config->route[i]) ||
+		    !config->route[i].transport.n)
+			continue;
+		t = config->route[i].way[0];
+		c->proxy = kind_has(t->kind, IS_PROXIED) ? t : NULL;
+		break;
+	}
 	interfaces_public(&own);
 	by_hostname(c, hostname, &own);
 	for (i = 0; i < own.n; i++)

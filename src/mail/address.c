@@ -322,18 +322,6 @@ static bool local_check(struct address_scan *s, const struct words *w)
 	return true;
 }
 
-static bool is_dot_atom(const char *s, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		if (s[i] == '.' ? !i || i + 1 == n || s[i - 1] == '.' :
-		    !is_atext((unsigned char)s[i]))
-			return false;
-	}
-	return n > 0;
-}
-
 void quoted_add(struct buf *b, const char *s, size_t n)
 {
 	size_t i;
@@ -379,7 +367,7 @@ static bool spec_read(struct address_scan *s, const struct words *w, char *name)
 		address_fault(s, "a name without an address");
 		goto out;
 	}
-	if (is_dot_atom(local, w->local.len))
+	if (w->local.len && is_atoms(local, w->local.len, '.'))
 		buf_add(&address, local, w->local.len);
 	else
 		quoted_add(&address, local, w->local.len);

@@ -82,6 +82,9 @@ char *address_phrase(const char *text, size_t n);
 
 /* Whether an atom may hold this character (RFC 5322 3.2.3, RFC 6531). */
 bool is_atext(int c);
+/* Whether these bytes are atoms with one such character between any two; none
+ * at all, too. */
+bool is_atoms(const char *s, size_t n, char between);
 /* Adds a quoted string (RFC 5322 3.2.4). */
 struct buf;
 void quoted_add(struct buf *b, const char *s, size_t n);

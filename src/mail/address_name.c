@@ -70,20 +70,6 @@ static void encoded_add(struct buf *b, const char *s, size_t n)
 	}
 }
 
-static bool is_atoms(const char *s)
-{
-	size_t i;
-
-	if (strstr(s, "=?"))
-		return false;
-	for (i = 0; s[i]; i++) {
-		if (s[i] == ' ' ? !i || !s[i + 1] || s[i - 1] == ' ' :
-		    !is_atext((unsigned char)s[i]))
-			return false;
-	}
-	return true;
-}
-
 /* Atoms and encoded words, at least one of these. */
 static bool has_encoded_words(const char *name)
 {
@@ -114,6 +100,18 @@ void name_encode_again(struct buf *b, const char *name)
 		name_encode(b, name);
 }
 
+bool is_atoms(const char *s, size_t n, char between)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (s[i] == between ?
+		    !i || i + 1 == n || s[i - 1] == between :
+		    !is_atext((unsigned char)s[i]))
+			return false;
+	return true;
+}
+
 void name_encode(struct buf *b, const char *name)
 {
 	char *clean = mem_string(name);
@@ -124,7 +122,7 @@ void name_encode(struct buf *b, const char *name)
 			*p = ' ';
 	if (utf8_is_wide(clean))
 		encoded_add(b, clean, strlen(clean));
-	else if (is_atoms(clean))
+	else if (!strstr(clean, "=?") && is_atoms(clean, strlen(clean), ' '))
 		buf_adds(b, clean);
 	else
 		quoted_add(b, clean, strlen(clean));

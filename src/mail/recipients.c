@@ -159,18 +159,6 @@ static bool rcpt_add(struct gather *g, const char *address)
 	return true;
 }
 
-/* A name that is not an alias. */
-static bool rcpt_add_bare(struct gather *g, const char *local)
-{
-	const char *fallback = g->rules->default_recipient;
-	char *whole = address_qualify(fallback ? fallback : local,
-				      g->rules->domain);
-	bool ok = rcpt_add(g, whole);
-
-	free(whole);
-	return ok;
-}
-
 /* A file that nobody named and that cannot be read is of no concern to an
  * address with a domain. */
 static bool aliases_read(struct gather *g, bool bare)
@@ -195,10 +183,12 @@ static bool aliases_read(struct gather *g, bool bare)
 static bool visit_recipient(struct mailbox *b, void *context)
 {
 	struct gather *g = context;
+	const char *fallback = g->rules->default_recipient;
 	char *address = address_without_local(b->address,
 					      g->rules->local_names);
 	bool bare = !*address_domain(address), known = false, ok;
 	struct list found = {0};
+	char *whole;
 	size_t i;
 
 	ok = aliases_read(g, bare);
@@ -216,10 +206,14 @@ static bool visit_recipient(struct mailbox *b, void *context)
 		g->expanded += found.n;
 	if (ok && g->expanded > EXPANDED_MAX)
 		ok = too_many(g->why);
-	for (i = 0; ok && i < found.n; i++)
-		ok = *address_domain(found.item[i]) ?
-		     rcpt_add(g, found.item[i]) :
-		     rcpt_add_bare(g, found.item[i]);
+	for (i = 0; ok && i < found.n; i++) {
+		/* a name that is not an alias */
+		whole = *address_domain(found.item[i]) ? NULL :
+			address_qualify(fallback ? fallback : found.item[i],
+					g->rules->domain);
+		ok = rcpt_add(g, whole ? whole : found.item[i]);
+		free(whole);
+	}
 	list_release(&found);
 	free(address);
 	g->failed = !ok;

@@ -87,19 +87,6 @@ static enum rank route_rank(const struct route *r)
 	       r->domain ? RANK_DOMAIN : RANK_GLOBAL;
 }
 
-static bool route_matches(const struct route *r,
-			  const struct account *account, const char *from,
-			  const char *to, unsigned attempts)
-{
-	if (r->account && (!account || strcmp(r->account, account->name)))
-		return false;
-	if (r->domain && strcasecmp(r->domain, from))
-		return false;
-	return policy_domain_matches(&r->from_domain, from) &&
-	       policy_domain_matches(&r->to_domain, to) &&
-	       attempts >= r->minimum_attempts;
-}
-
 static const struct route *first_match(const struct config *c,
 				       const struct account *account,
 				       const char *sender,
@@ -114,8 +101,14 @@ static const struct route *first_match(const struct config *c,
 	for (rank = 0; rank < RANKS; rank++) {
 		for (i = 0; i < c->routes; i++) {
 			r = &c->route[i];
-			if (route_rank(r) == rank &&
-			    route_matches(r, account, from, to, attempts))
+			if (route_rank(r) != rank ||
+			    attempts < r->minimum_attempts ||
+			    (r->account && (!account || strcmp(r->account,
+							account->name))) ||
+			    (r->domain && strcasecmp(r->domain, from)))
+				continue;
+			if (policy_domain_matches(&r->from_domain, from) &&
+			    policy_domain_matches(&r->to_domain, to))
 				return r;
 		}
 	}

@@ -37,30 +37,19 @@ size_t *part_places(const struct part *p)
 	return place;
 }
 
-static const char *status_word(const struct run *run,
-			       const struct outcome *o)
-{
-	if (o->in_doubt)
-		return "duplicate_possible";
-	switch (policy_verdict(o, run->queue)) {
-	case RCPT_SENT:
-		return "sent";
-	case RCPT_PENDING:
-		return "deferred";
-	case RCPT_FAILED:
-		break;
-	}
-	return "failed";
-}
-
 void log_attempt(const struct run *run, struct part *p,
 		 const struct attempt *a)
 {
 	static const struct trace nowhere = { 0 };
+	static const char *const words[] = {
+		[RCPT_PENDING] = "deferred", [RCPT_SENT] = "sent",
+		[RCPT_FAILED] = "failed",
+	};
 	const struct job *job = p->job;
 	const struct outcome *o = &a->rcpt->last;
 	const struct trace *t = a->trace ? a->trace : &nowhere;
-	const char *status = status_word(run, o);
+	const char *status = o->in_doubt ? "duplicate_possible" :
+			     words[policy_verdict(o, run->queue)];
 	struct mail_event event = {
 		.id = job->id ? job->id : "-", .uid = job->uid,
 		.from = job->envelope->sender, .to = a->rcpt->address,

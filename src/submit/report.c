@@ -246,32 +246,11 @@ static void report_address(struct making *r, const char *address)
 	}
 }
 
-static void add_recipient(struct making *r, const struct recipient *rcpt)
-{
-	struct buf *b = &r->text;
-
-	buf_adds(b, "\r\n");
-	if (rcpt->orcpt) {
-		buf_adds(b, "Original-Recipient: ");
-		add_xtext(r, rcpt->orcpt);
-		buf_adds(b, "\r\n");
-	}
-	buf_addf(b, "Final-Recipient: %s; ",
-		 utf8_is_wide(rcpt->address) ? "utf-8" : "rfc822");
-	report_address(r, rcpt->address);
-	buf_addf(b, "\r\nAction: %s\r\nStatus: %s\r\n",
-		 r->kind == REPORT_DELAY ? "delayed" : "failed",
-		 policy_report_status(&rcpt->last, r->kind == REPORT_DELAY));
-	if (b->len > REPORT_SAID)
-		return;
-	add_diagnostic(r, &rcpt->last);
-	if (r->kind == REPORT_DELAY)
-		add_date(b, "Will-Retry-Until", r->place->retry_until);
-}
-
 static void add_status(struct making *r)
 {
 	struct buf *b = &r->text;
+	const bool delay = r->kind == REPORT_DELAY;
+	const struct recipient *rcpt;
 	size_t i;
 
 	add_part(r, r->global ? "message/global-delivery-status" :
@@ -283,8 +262,26 @@ static void add_status(struct making *r)
 	}
 	buf_addf(b, "Reporting-MTA: dns; %s\r\n", r->place->hostname);
 	add_date(b, "Arrival-Date", r->e->queued);
-	for (i = 0; i < r->n; i++)
-		add_recipient(r, recipient(r, i));
+	for (i = 0; i < r->n; i++) {
+		rcpt = recipient(r, i);
+		buf_adds(b, "\r\n");
+		if (rcpt->orcpt) {
+			buf_adds(b, "Original-Recipient: ");
+			add_xtext(r, rcpt->orcpt);
+			buf_adds(b, "\r\n");
+		}
+		buf_addf(b, "Final-Recipient: %s; ",
+			 utf8_is_wide(rcpt->address) ? "utf-8" : "rfc822");
+		report_address(r, rcpt->address);
+		buf_addf(b, "\r\nAction: %s\r\nStatus: %s\r\n",
+			 delay ? "delayed" : "failed",
+			 policy_report_status(&rcpt->last, delay));
+		if (b->len > REPORT_SAID)
+			continue;
+		add_diagnostic(r, &rcpt->last);
+		if (delay)
+			add_date(b, "Will-Retry-Until", r->place->retry_until);
+	}
 	buf_adds(b, "\r\n");
 }
 

@@ -481,44 +481,37 @@ static void use_transport(struct serving *v)
 
 /* --- the whole --- */
 
-static void finish_part(struct serving *v, size_t part)
-{
-	struct part *p = part_at(v, part);
-	struct outcome ignored;
-	bool synced;
-	size_t i;
-
-	if (v->enough && !p->touched)
-		return;
-	p->touched = true;
-	/* where that fails it was said */
-	(void)!record(v, part, false);
-	log_hold();
-	for (i = 0; i < p->n; i++) {
-		log_attempt(v->run, p, &p->to[i]);
-		p->to[i].trace = NULL;
-	}
-	log_release();
-	synced = !p->job->entry || entry_sync(p->job->entry, &ignored);
-	if (!synced)
-		log_say(LOG_AT_ERROR, "the journal of %s cannot be synced",
-			p->job->id);
-	free(p->prefix);
-	free(p->message_id);
-	p->prefix = p->message_id = NULL;
-}
-
 void serve(struct run *run, struct share *share, const struct witness *w)
 {
 	struct serving v = { .run = run, .share = share, .witness = w };
-	size_t i;
+	struct outcome ignored;
+	struct part *p;
+	size_t i, k;
 
 	for (i = 0; share->d->way[i] && any_left(&v); i++) {
 		v.t = share->d->way[i];
 		use_transport(&v);
 	}
-	for (i = share->first; i < share->last; i++)
-		finish_part(&v, i);
+	for (i = share->first; i < share->last; i++) {
+		p = part_at(&v, i);
+		if (v.enough && !p->touched)
+			continue;
+		p->touched = true;
+		/* where that fails it was said */
+		(void)!record(&v, i, false);
+		log_hold();
+		for (k = 0; k < p->n; k++) {
+			log_attempt(run, p, &p->to[k]);
+			p->to[k].trace = NULL;
+		}
+		log_release();
+		if (p->job->entry && !entry_sync(p->job->entry, &ignored))
+			log_say(LOG_AT_ERROR, "the journal of %s cannot be "
+				"synced", p->job->id);
+		free(p->prefix);
+		free(p->message_id);
+		p->prefix = p->message_id = NULL;
+	}
 	while (v.traces) {
 		struct trace *next = v.traces->next;
 
