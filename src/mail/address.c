@@ -63,6 +63,18 @@ bool is_atext(int c)
 	return c > ' ' && c < 0x7f && strchr("!#$%&'*+-/=?^_`{|}~", c);
 }
 
+bool is_atoms(const char *s, size_t n, char between)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (s[i] == between ?
+		    !i || i + 1 == n || s[i - 1] == between :
+		    !is_atext((unsigned char)s[i]))
+			return false;
+	return true;
+}
+
 /* The length of the white space character at hand, a no-break space being
  * one; 0: it is not one. */
 static size_t blank_length(const struct address_scan *s)

@@ -100,18 +100,6 @@ void name_encode_again(struct buf *b, const char *name)
 		name_encode(b, name);
 }
 
-bool is_atoms(const char *s, size_t n, char between)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (s[i] == between ?
-		    !i || i + 1 == n || s[i - 1] == between :
-		    !is_atext((unsigned char)s[i]))
-			return false;
-	return true;
-}
-
 void name_encode(struct buf *b, const char *name)
 {
 	char *clean = mem_string(name);
