@@ -28,6 +28,9 @@ enum tls_minimum { TLS_1_2, TLS_1_3 };
  * person (RFC 6749 4.4). */
 enum oauth_grant { GRANT_AUTO, GRANT_DEVICE, GRANT_CODE, GRANT_CLIENT };
 
+/* Whether nothing is waited for where a server was seen to offer that. */
+enum early_pipelining { EARLY_AUTO, EARLY_OFF };
+
 struct account {
 	char *name;
 	unsigned line;            /* where its section begins */
@@ -88,6 +91,7 @@ struct transport {
 	int oauth_grant;          /* enum oauth_grant */
 	struct list mechanisms;   /* upper case; empty: our own list */
 	struct list without;      /* extensions not used; see extension_name */
+	int early_pipelining;     /* enum early_pipelining */
 	bool starttls_insecure_skip_verify;
 	bool no_starttls;
 	char *ca_file;

@@ -18,6 +18,7 @@ static const char *const families[] = { "any", "ipv4", "ipv6", "prefer_ipv4",
 static const char *const grants[] = { "auto", "device_code",
 				      "authorization_code",
 				      "client_credentials", NULL };
+static const char *const early[] = { "auto", "off", NULL };
 static const char *const no_yes[] = { "no", "yes", NULL };
 
 /* A key of a section without a name, at its place in struct config; and one
@@ -60,8 +61,8 @@ static const struct config_key table[] = {
 	  .least = SECOND / 10, .most = DAY,
 	  .help = "longest wait for a connection" },
 	{ KEY(GENERAL, general, cache, directory, ""),
-	  .help = "directory for MTA-STS policies; without it mta-sts below "
-		  "the queue, for a user's own file "
+	  .help = "directory for MTA-STS policies and what servers are like; "
+		  "without it mta-sts below the queue, for a user's own file "
 		  "$XDG_CACHE_HOME/posthaste" },
 
 	{ KEY(LOG, log, to, log, "syslog"),
@@ -254,6 +255,10 @@ static const struct config_key table[] = {
 	  .traits = CONNECTS,
 	  .help = "SMTP extensions that are not used though the server "
 		  "announces them" },
+	{ NAMED(TRANSPORT, transport, early_pipelining, word, "auto"),
+	  .traits = CONNECTS, .words = early,
+	  .help = "auto or off: whether a server that was seen to offer it "
+		  "is sent everything at once" },
 	{ NAMED(TRANSPORT, transport, starttls_insecure_skip_verify, bool, "no"),
 	  .traits = STARTS_TLS,
 	  .help = "whether TLS is required but any certificate will do" },

@@ -78,6 +78,7 @@ void desk_run_release(struct run *run)
 {
 	secrets_free(run->secrets);
 	list_release(&run->no_chunking);
+	list_release(&run->no_early);
 	list_release(&run->no_policy);
 	if (run->dns)
 		dns_close(run->dns);

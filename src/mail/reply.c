@@ -146,6 +146,9 @@ static const struct {
 	  offsetof(struct features, enhanced_status_codes) },
 	{ "STARTTLS", offsetof(struct features, starttls) },
 	{ "REQUIRETLS", offsetof(struct features, require_tls) },
+	{ "PIPECONNECT", offsetof(struct features, early_pipelining) },
+	{ "PIPE_CONNECT", offsetof(struct features, early_pipelining) },
+	{ "X_PIPE_CONNECT", offsetof(struct features, early_pipelining) },
 };
 
 /* Those with more to them than being there. */

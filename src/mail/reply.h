@@ -53,6 +53,9 @@ struct features {
 	bool esmtp;          /* EHLO was answered */
 	bool pipelining, chunking, eight_bit_mime, smtputf8, dsn;
 	bool enhanced_status_codes, starttls, require_tls;
+	bool early_pipelining; /* PIPECONNECT, by the names that Exim gave it:
+				* nothing need be waited for but a go-ahead
+				* for data */
 	bool auth;           /* an AUTH line, perhaps empty */
 	bool size;           /* announced */
 	int64_t size_limit;  /* bytes; 0: none */

@@ -217,6 +217,57 @@ bool policy_session_is_spent(unsigned carried, size_t accepted,
  * that a moment is worth waiting for one more. */
 bool policy_doubts_answer(const struct outcome *o, bool lmtp);
 
+/* --- early pipelining --- */
+
+/*
+ * Exim's extension PIPECONNECT: a client that has seen it offered sends EHLO,
+ * login and message at once, before greeting and EHLO are answered, by what the
+ * server said the last time.
+ */
+struct early_facts {
+	bool wanted;           /* by configuration */
+	bool known;            /* the server was seen to offer it */
+	bool was_verified;     /* its certificate, on that occasion; false: it
+				* was without TLS */
+	bool lmtp, socket;
+	enum tls_demand demand;
+	bool tls, verified;    /* this connection, so far */
+};
+/* Whether nothing is waited for from here on: only on a connection that is
+ * verified as it was then, or in clear where that is demanded, as it was. */
+bool policy_early(const struct early_facts *f);
+/* Whether what a server is like is worth remembering for that. */
+bool policy_early_offered(const struct features *f, enum tls_demand demand,
+			  bool tls, bool verified);
+
+enum early_step { EARLY_GREETING, EARLY_HELLO, EARLY_LOGIN };
+enum early_verdict {
+	EARLY_HOLDS,           /* the server is as it was */
+	EARLY_CHANGED,         /* it is not: what it takes is taken, what it
+				* refuses may be for that reason alone */
+	EARLY_REFUSED,         /* the same, and it is not likely to take any
+				* of what follows */
+	EARLY_LOST             /* that is no answer to this command */
+};
+/* What an answer means for what was sent after its command. same: the answer
+ * to EHLO is what it was. */
+enum early_verdict policy_early_answer(enum early_step step, int code,
+				       bool same, const struct features *f);
+/* The end of a first flight that a server answered otherwise than was
+ * expected. */
+struct early_end {
+	bool message_sent;     /* the end of the message was in it */
+	bool in_step;          /* it is known which answer was whose */
+	bool refused;          /* MAIL, or what came before it, with no MAIL
+				* accepted after that */
+	bool taken;            /* the message was accepted */
+	int code;              /* of the answer that ended it; 0: there was
+				* none, as the connection broke */
+};
+/* Whether none of it can have been accepted, so that all of it may be sent
+ * again at once. */
+bool policy_early_again(const struct early_end *end);
+
 /* --- results --- */
 
 /* The exit status of a server's answer: the one table of stage, code and

@@ -171,6 +171,73 @@ bool link_addresses(struct run *run, const struct transport *t,
 	return true;
 }
 
+/* --- early pipelining --- */
+
+static struct early_server server_of(const struct link *link)
+{
+	return (struct early_server){
+		.transport = link->transport->name,
+		.host = link->host->name, .address = link->peer.address,
+		.port = link->host->port,
+	};
+}
+
+/* What is known of the server that was dialled, if that could be of use. */
+static void recall_server(struct link *link)
+{
+	const struct early_server server = server_of(link);
+	struct session_params *p = &link->params;
+	const bool verified = p->demand == DEMAND_VERIFIED;
+	const struct early_facts best = {
+		.wanted = link->early, .known = true,
+		.was_verified = verified, .lmtp = p->lmtp, .socket = p->local,
+		.demand = p->demand, .tls = verified, .verified = verified,
+	};
+
+	early_release(&link->known);
+	p->learn_early = policy_early(&best);
+	p->early = p->learn_early &&
+		   early_find(link->run->config->general.cache, &server,
+			      &link->known) ? &link->known : NULL;
+}
+
+static void remember_server(struct link *link)
+{
+	const struct early_server server = server_of(link);
+	const struct session_facts *f = session_facts(link->session);
+	struct early now = {
+		.hello = f->hello, .verified = f->tls.verified,
+	};
+
+	if (!f->hello)
+		return;
+	snprintf(now.mechanism, sizeof(now.mechanism), "%s",
+		 f->mechanism ? f->mechanism : "");
+	if (!link->known.hello || strcmp(link->known.hello, now.hello) != 0 ||
+	    strcmp(link->known.mechanism, now.mechanism) != 0 ||
+	    link->known.verified != now.verified)
+		early_keep(link->run->config->general.cache, &server, &now);
+}
+
+/* Whether the server was not what it was; then nothing is sent to it early any
+ * more until it is known anew, and by this run never. */
+static bool gives_up_early(struct link *link)
+{
+	struct early_server server;
+
+	if (!link->early || !link->session ||
+	    !session_facts(link->session)->early_failed)
+		return false;
+	link->early = false;
+	server = server_of(link);
+	early_forget(link->run->config->general.cache, &server);
+	if (!list_has(&link->run->no_early, link->host->name))
+		list_add(&link->run->no_early, link->host->name);
+	log_say(LOG_AT_INFO, "%s answers otherwise than it did: no early "
+		"pipelining for now", link->host->name);
+	return true;
+}
+
 /* --- opening --- */
 
 /* Dials, and opens a session with link->params.demand. Whatever comes after
@@ -210,6 +277,7 @@ static bool open_session(struct link *link, struct outcome *why)
 		p->helo = link->literal;
 	}
 	p->tls.verify = p->demand == DEMAND_VERIFIED;
+	recall_server(link);
 	return session_open(p, conn_new(fd), &link->session, why);
 }
 
@@ -240,8 +308,13 @@ bool link_open(struct run *run, const struct transport *t,
 		net_addresses_add(&link->addresses, &given->item[i]);
 	if (!given && !link_addresses(run, t, host, &link->addresses, why))
 		return false;
+	link->early = options->early && t->early_pipelining == EARLY_AUTO &&
+		      run->config->general.cache &&
+		      !list_has(&run->no_early, host->name);
 	*demand = policy_first_demand(host->demand, host->sts_testing);
 	while (!open_session(link, why)) {
+		if (gives_up_early(link))
+			continue;
 		if (!policy_falls_back(demand, host->demand, why))
 			return false;
 		if (*demand == DEMAND_OPPORTUNISTIC)
@@ -249,12 +322,15 @@ bool link_open(struct run *run, const struct transport *t,
 				"testing would refuse %s: %s", host->name,
 				why->text);
 	}
+	remember_server(link);
 	return true;
 }
 
 void link_close(struct link *link)
 {
+	(void)gives_up_early(link);
 	session_close(link->session);
+	early_release(&link->known);
 	net_addresses_release(&link->addresses);
 	*link = (struct link){ 0 };
 }

@@ -27,6 +27,8 @@ struct link {
 	char literal[80];              /* what EHLO says without a name */
 	struct net_proxy proxy;
 	struct net_addresses addresses; /* to try; the one that answered */
+	bool early;                    /* early pipelining may be used */
+	struct early known;            /* of the server, for that */
 };
 
 /* The addresses of a host in the order to try, as ip_family and
@@ -38,6 +40,9 @@ bool link_addresses(struct run *run, const struct transport *t,
 
 struct link_options {
 	bool want_certificates;
+	bool early;                /* a message is at hand: early pipelining
+				    * may be used, and what the server is like
+				    * be remembered */
 	/* those of link_addresses that are to be tried; NULL: all */
 	const struct net_addresses *addresses;
 	int64_t timeout;           /* ms, where less than [general] timeout;

@@ -3,12 +3,10 @@
 #include "submit/mtasts.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,6 +15,7 @@
 #include "base/log.h"
 #include "base/scan.h"
 #include "mail/address.h"
+#include "submit/cache.h"
 #include "submit/mtasts_fetch.h"
 
 /* RFC 8461 section 3.2: a year is the most. */
@@ -198,27 +197,6 @@ static bool is_file_name(const char *domain)
 	       strlen(domain);
 }
 
-/* Opens the directory, making it if only its last part is missing. What
- * others may write to is no place for a policy. */
-static int cache_directory(const char *path, bool create)
-{
-	struct stat st;
-	int fd;
-
-	if (!path || !*path)
-		return -1;
-	if (create && mkdir(path, 0700) && errno != EEXIST)
-		return -1;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	if (!fstat(fd, &st) && !(st.st_mode & S_IWOTH))
-		return fd;
-	close(fd);
-	errno = 0;
-	return -1;
-}
-
 /* What is kept of a domain: its policy, or that a version of it could not be
  * had; no domain begins with a dot, so that none is in the way of that. The
  * first three lines, and *rest what follows. */
@@ -227,22 +205,11 @@ static bool cache_read(const char *directory, const char *domain, bool failed,
 		       const char **rest)
 {
 	const size_t n = sizeof(magic) - 1;
-	int dir = is_file_name(domain) ? cache_directory(directory, false) : -1;
 	char *file = mem_printf("%s%s", failed ? ".failed." : "", domain);
-	struct outcome ignored;
+	const bool ok = is_file_name(domain) && cache_file(directory, file, b);
 	long long when = 0;
-	int fd = -1, used = 0;
-	bool ok = false;
+	int used = 0;
 
-	if (dir >= 0) {
-		fd = openat(dir, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
-			    O_CLOEXEC);
-		close(dir);
-	}
-	if (fd >= 0) {
-		ok = file_read_fd(fd, file, FILE_TRUSTED, b, NULL, &ignored);
-		close(fd);
-	}
 	free(file);
 	if (!ok || strncmp(buf_text(b), magic, n) ||
 	    sscanf(buf_text(b) + n,
@@ -289,7 +256,7 @@ static bool cache_put(const char *directory, const char *domain,
 
 	if (!is_file_name(domain))
 		return false;
-	dir = cache_directory(directory, true);
+	dir = cache_open(directory, true);
 	if (dir < 0) {
 		if (directory && *directory)
 			log_say(LOG_AT_INFO, "MTA-STS: nothing about %s can "

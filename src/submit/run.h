@@ -20,6 +20,7 @@ struct run {
 	struct secrets *secrets;
 	struct dns *dns;           /* by run_dns; NULL: not asked yet */
 	struct list no_chunking;   /* hosts whose BDAT was found not to work */
+	struct list no_early;      /* those that are told nothing early */
 	struct list no_policy;     /* "domain id": MTA-STS policies that could
 				    * not be had, for want of a cache */
 	const struct transport *transport[2]; /* --transport: overrides the

@@ -237,7 +237,7 @@ static bool use_link(struct serving *v, const struct host *host,
 		     size_t *next, struct outcome *why)
 {
 	struct link link;
-	const struct trace *trace = NULL;
+	struct trace *trace = NULL;
 	bool linked = link_open(v->run, v->t, host, o, &link, why);
 	bool usable = linked;
 
@@ -259,6 +259,9 @@ static bool use_link(struct serving *v, const struct host *host,
 		usable = send_part(v, *next, &link, trace, why);
 	}
 	*next = find_part(v, *next, ATTEMPT_OPEN);
+	/* a login that was sent early may have been refused */
+	if (linked && !session_facts(link.session)->mechanism)
+		trace->auth[0] = '\0';
 	if (linked && session_facts(link.session)->chunking_broken &&
 	    !list_has(&v->run->no_chunking, host->name))
 		list_add(&v->run->no_chunking, host->name);
@@ -340,7 +343,7 @@ static void use_host(struct serving *v, const struct host *host,
 		     size_t hosts_behind)
 {
 	struct walk w = { 0 };
-	struct link_options o = { .addresses = &w.now };
+	struct link_options o = { .addresses = &w.now, .early = true };
 	struct outcome why = { 0 };
 	struct net_peer peer = { 0 };
 	bool on, linked;

@@ -54,12 +54,7 @@ static bool hello(struct session *s, struct outcome *why)
 	if (!session_ask(s, STAGE_HELLO, command, why))
 		return false;
 	if (reply_class(&s->reply) == 2) {
-		features_read(&s->facts.features, &s->reply);
-		if (s->params->without)
-			features_leave_out(&s->facts.features,
-					   s->params->without);
-		if (s->params->no_chunking)
-			s->facts.features.chunking = false;
+		session_take_features(s);
 		return true;
 	}
 	if (reply_class(&s->reply) != 5 || s->params->lmtp)
@@ -150,7 +145,7 @@ static bool starttls(struct session *s, struct outcome *why)
 	}
 	if (session_ask(s, STAGE_TLS, "STARTTLS", why)) {
 		if (s->reply.code == 220 && handshake(s, why))
-			return hello(s, why);
+			return session_begin_early(s, false) || hello(s, why);
 		if (s->reply.code != 220 && !required)
 			return true;
 		if (s->reply.code != 220)
@@ -161,26 +156,27 @@ static bool starttls(struct session *s, struct outcome *why)
 	return false;
 }
 
+/* The greeting, and EHLO. */
+static bool greet(struct session *s, struct outcome *why)
+{
+	if (!session_reply(s, STAGE_HELLO, why))
+		return why->code ? false : kind_words(s, why);
+	session_take_greeting(s);
+	return s->reply.code == 220 ? hello(s, why) :
+				      refused(s, STAGE_HELLO, why);
+}
+
 /* Greeting, EHLO, STARTTLS, AUTH. */
 static bool introduce(struct session *s, struct outcome *why)
 {
 	const struct session_params *p = s->params;
-	struct outcome said;
 
 	if (p->implicit_tls && !handshake(s, why)) {
 		if (p->demand >= DEMAND_ENCRYPTED)
 			only_for_now(why);
 		return false;
 	}
-	if (!session_reply(s, STAGE_HELLO, why))
-		return why->code ? false : kind_words(s, why);
-	s->greeted = true;
-	session_outcome(s, STAGE_HELLO, &said);
-	text_printable(s->facts.banner, sizeof(s->facts.banner), said.text,
-		       strlen(said.text));
-	if (s->reply.code != 220)
-		return refused(s, STAGE_HELLO, why);
-	if (!hello(s, why))
+	if (!session_begin_early(s, true) && !greet(s, why))
 		return false;
 	if (!p->implicit_tls && p->demand != DEMAND_NONE && !starttls(s, why))
 		return false;
@@ -218,7 +214,7 @@ void session_close(struct session *s)
 
 	if (!s)
 		return;
-	if (!s->broken) {
+	if (!s->broken && !s->owed) {
 		session_put(s, "QUIT");
 		/* its answer tells us nothing worth waiting for */
 		if (!conn_flush(s->conn, 0, clock_now(), &ignored))
@@ -226,6 +222,7 @@ void session_close(struct session *s)
 	}
 	conn_close(s->conn);
 	features_release(&s->facts.features);
+	free(s->facts.hello);
 	tls_facts_release(&s->facts.tls);
 	reply_release(&s->reply);
 	mask_release(&s->secrets);

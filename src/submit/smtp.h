@@ -16,6 +16,7 @@
 #include "mail/reply.h"
 #include "policy/policy.h"
 #include "submit/attempt.h"
+#include "submit/early.h"
 #include "wire/conn.h"
 
 struct session;
@@ -56,6 +57,10 @@ struct session_params {
 	void *context;
 	const struct list *without;    /* extensions not used; NULL: none */
 	bool no_chunking;              /* announced, and known not to work */
+	const struct early *early;     /* what it said when it offered early
+					* pipelining; NULL: that is not to be
+					* used */
+	bool learn_early;              /* fill facts' hello */
 	const struct watch *watch;     /* NULL: nobody */
 };
 
@@ -66,11 +71,16 @@ struct session_facts {
 	const char *mechanism;         /* used; NULL: no AUTH */
 	bool authenticated;
 	bool chunking_broken;          /* BDAT was announced and refused */
+	char *hello;                   /* the extensions, if early pipelining
+					* is among them and may be used */
+	bool early_failed;             /* the server is not as it was known:
+					* nothing early again */
 	char banner[256];
 };
 
 /* Greeting, EHLO, STARTTLS, AUTH over a dialled connection, which it takes
- * over. False: stage TLS, HELLO or AUTH; *out may still be asked for its
+ * over. With early pipelining some of it leaves only with the first message,
+ * whose fate then tells of it. False: stage TLS, HELLO or AUTH; *out may still be asked for its
  * facts and must be closed. */
 bool session_open(const struct session_params *params, struct conn *conn,
 		  struct session **out, struct outcome *why) MUST_CHECK;

@@ -120,7 +120,13 @@ static bool auth_converse(struct auth *a, struct outcome *why)
 		/* too long a response waits in a->answer for the first 334 */
 		session_put(s, "%s", command);
 	}
-	if (!session_flush(s, STAGE_AUTH, why))
+	/* all is said, and whether it holds comes with the rest */
+	if (s->owed && first && !a->answer.len && sasl_complete(a->sasl)) {
+		s->owed |= 1U << EARLY_LOGIN;
+		return true;
+	}
+	if (!(s->owed ? session_settle_now(s, why) :
+			session_flush(s, STAGE_AUTH, why)))
 		return false;
 	for (round = 0; round < AUTH_ROUNDS; round++) {
 		if (!session_reply(s, STAGE_AUTH, why))
@@ -165,7 +171,7 @@ static bool auth_exchange(struct auth *a, struct outcome *why)
 	done = auth_converse(a, why);
 	if (done) {
 		a->s->facts.mechanism = a->mechanism;
-		a->s->facts.authenticated = true;
+		a->s->facts.authenticated = !a->s->owed;
 	}
 	buf_release(&a->answer);
 	sasl_free(a->sasl);
@@ -279,6 +285,16 @@ const char *session_mechanism(struct session *s)
 	return auth_pick(s, &s->facts.features.mechanisms, &facts, &ignored);
 }
 
+static bool is_known_login(const struct session *s,
+			   const struct auth_facts *facts)
+{
+	struct outcome ignored;
+	const char *name = auth_pick(s, &s->facts.features.mechanisms, facts,
+				     &ignored);
+
+	return name && !strcmp(name, s->params->early->mechanism);
+}
+
 bool session_authenticate(struct session *s, struct outcome *why)
 {
 	const struct features *f = &s->facts.features;
@@ -297,6 +313,10 @@ bool session_authenticate(struct session *s, struct outcome *why)
 				    "or 465, kind submissions)" : "");
 	s->masked = true;
 	gather_facts(&a, &facts);
+	/* the one that worked, or what the server says now */
+	if (s->owed && !is_known_login(s, &facts) &&
+	    !session_settle_now(s, why))
+		return false;
 	for (i = 0; i < f->mechanisms.n; i++)
 		list_add(&a.offered, f->mechanisms.item[i]);
 	done = authenticate(&a, &facts, why);

@@ -40,6 +40,8 @@ struct transaction {
 	bool ahead;             /* which leaves with MAIL and RCPT */
 	bool bdat_broken;       /* but the server cannot do it */
 	bool out_of_step;       /* nobody knows which answer was whose */
+	bool unheard;           /* what was sent early found no answer that
+				 * would do */
 	bool go;                /* 354 came */
 	bool data_sent;         /* final dot or BDAT LAST left */
 	bool data_decided;      /* and was answered */
@@ -191,6 +193,8 @@ static bool on_rcpt(struct transaction *t, struct attempt *to,
 	if (reply_class(&t->s->reply) == 2) {
 		to->state = ATTEMPT_ACCEPTED;
 		t->accepted++;
+	} else if (t->s->changed) {
+		to->state = ATTEMPT_OPEN;
 	} else {
 		decide(t, to, &o);
 	}
@@ -201,7 +205,8 @@ static bool on_rcpt(struct transaction *t, struct attempt *to,
 static bool is_synchronised(struct transaction *t, const struct outcome *o,
 			    struct outcome *why)
 {
-	bool doubtful = policy_doubts_answer(o, t->s->params->lmtp);
+	bool doubtful = t->s->changed ||
+			policy_doubts_answer(o, t->s->params->lmtp);
 
 	t->out_of_step = !session_in_step(t->s, doubtful ? DOUBT_WAIT : 0,
 					  why);
@@ -257,7 +262,7 @@ static bool read_step(struct transaction *t, size_t i, struct outcome *why)
 		return session_break(s, stage, why);
 	case STEP_MAIL:
 		session_outcome(s, stage, &t->answer);
-		if (reply_class(reply) == 3)
+		if (reply_class(reply) == 3 || session_is_late(s))
 			return unfit(t, stage, "MAIL", why);
 		t->mail_refused = reply_class(reply) != 2;
 		s->dirty = !t->mail_refused;
@@ -296,8 +301,13 @@ static bool negotiate(struct transaction *t, struct outcome *why)
 		if (!(t->data_sent ? session_flush_message(t->s, why) :
 				     session_flush(t->s, STAGE_MAIL, why))) {
 			t->data_sent = false;
+			t->unheard = t->s->owed != 0;
 			return false;
 		}
+		t->unheard = t->s->owed &&
+			     !session_settle(t->s, t->data_sent, why);
+		if (t->unheard)
+			return false;
 		for (; answered < sent; answered++)
 			if (!read_step(t, answered, why))
 				return false;
@@ -412,7 +422,16 @@ static bool is_spent(const struct transaction *t, bool done,
 		     const struct outcome *why)
 {
 	const struct outcome *o = done ? &t->answer : why;
+	const struct early_end early = {
+		.message_sent = t->data_sent, .in_step = !t->out_of_step,
+		.refused = t->mail_refused ||
+			   (t->s->refused && !t->s->dirty),
+		.taken = t->data_decided && t->answer.exit == EX_OK,
+		.code = o->code,
+	};
 
+	if (t->unheard || t->s->changed)
+		return policy_early_again(&early);
 	if (t->bdat_broken)
 		return true;
 	/* a chunk that left and was answered by nothing is in doubt */
@@ -481,7 +500,8 @@ static bool transact(struct transaction *t, struct outcome *why)
 				    "the journal cannot be written");
 		give_up(t, why);
 	}
-	return done;
+	/* it took it, as another than was known */
+	return done && s->changed ? session_other(s, why) : done;
 }
 
 /* --- a message as a whole --- */
@@ -502,8 +522,9 @@ static bool is_utf8_for_all(const struct delivery *d)
 	return true;
 }
 
-/* Recipients for whom the server lacks what it takes have their answer. */
-static void refuse_lacking(struct transaction *t, struct outcome *why)
+/* Recipients for whom the server lacks what it takes have their answer. False:
+ * the session is of no use. */
+static bool refuse_lacking(struct transaction *t, struct outcome *why)
 {
 	const struct delivery *d = t->d;
 	struct message_needs need = {
@@ -517,12 +538,16 @@ static void refuse_lacking(struct transaction *t, struct outcome *why)
 	all = policy_lacks(f, &need, verified, why);
 	need.utf8 = d->envelope->utf8;
 	if (!all && !policy_lacks(f, &need, verified, why))
-		return;
+		return true;
+	/* that is not to be said from memory */
+	if (t->s->owed)
+		return session_settle_now(t->s, why) && refuse_lacking(t, why);
 	session_host(t->s, why);
 	for (i = 0; i < d->n; i++)
 		if (d->to[i].state == ATTEMPT_OPEN &&
 		    (all || address_is_utf8(d->to[i].rcpt->address)))
 			decide(t, &d->to[i], why);
+	return true;
 }
 
 static bool any_open(const struct delivery *d)
@@ -547,7 +572,7 @@ bool session_send(struct session *s, struct delivery *d, struct outcome *why)
 		.pipelining = f->pipelining, .lmtp = s->params->lmtp,
 		.size = first.size,
 	};
-	bool usable = true;
+	bool usable;
 
 	/* the bytes are looked at only if it depends on them */
 	if (policy_one_flight(&flight)) {
@@ -556,7 +581,7 @@ bool session_send(struct session *s, struct delivery *d, struct outcome *why)
 	}
 	if (s->sent++)
 		s->spent = 0;
-	refuse_lacking(&first, why);
+	usable = refuse_lacking(&first, why);
 	while (usable && any_open(d)) {
 		t = first;
 		/* MAILMAX (RFC 9422 5.1) */

@@ -16,6 +16,12 @@ struct session {
 	bool masked;             /* challenges are not for whoever looks on */
 	bool greeted;            /* a greeting has come */
 	bool dirty;              /* a transaction was begun and not ended */
+	unsigned owed;           /* early: 1 << enum early_step, commands that
+				  * were gathered and not answered yet */
+	bool early;              /* it began so */
+	bool changed;            /* and the server is not as it was: what it
+				  * refuses may be for that reason alone */
+	bool refused;            /* before MAIL */
 	int64_t spent;           /* ms waited so far for this message, its
 				  * bytes not counted */
 	size_t rcpt_limit;       /* learned from the server; 0: none */
@@ -63,6 +69,26 @@ int64_t session_deadline(const struct session *s, enum stage stage);
 /* Whether the port is by convention one where TLS begins at once and we wait
  * for a greeting, or the other way round, and nothing proves it wrong yet. */
 bool session_is_other_kind(const struct session *s);
+/* The greeting, for whoever asks. */
+void session_take_greeting(struct session *s);
+/* What the server announces; forgets what an earlier EHLO said. */
+void session_take_features(struct session *s);
+/* Whether EHLO, the greeting unheard, may be sent with what comes after it
+ * (policy_early): then it is gathered, and the features are those of the last
+ * time. greeting: it is due. */
+bool session_begin_early(struct session *s, bool greeting);
+/* Reads what is owed. False: the session is of no further use, for what is in
+ * *why; also where the server is not as it was, unless a message was sent,
+ * which it may take all the same. */
+bool session_settle(struct session *s, bool sent, struct outcome *why)
+	MUST_CHECK;
+/* Ends a session whose server is not as it was. False. */
+bool session_other(struct session *s, struct outcome *why);
+/* Sends what was gathered and settles, for when more cannot be sent without
+ * knowing. */
+bool session_settle_now(struct session *s, struct outcome *why) MUST_CHECK;
+/* Whether the last reply can be none but the one to an EHLO or a login. */
+bool session_is_late(const struct session *s);
 /* Whether the server's certificate was verified. */
 bool session_is_verified(const struct session *s);
 

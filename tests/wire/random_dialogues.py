@@ -3,7 +3,8 @@
 """Dialogues with a server whose replies are missing, doubled, early, split or
 wrong, by chance. The server knows for whom it has accepted what; the program
 may never say "sent" where that is not so, nor send twice, nor let a body
-become commands. In clear and over TLS, by DATA, BDAT and LMTP.
+become commands. In clear and over TLS, by DATA, BDAT and LMTP, with early
+pipelining and with what is remembered of another server.
 
     random_dialogues.py [SEED] [N]
 
@@ -11,6 +12,7 @@ SEED repeats a run, N is the number of a single dialogue of it.
 DIALOGUE_SECONDS is how long it goes on (40; make check-long: 600)."""
 
 import concurrent.futures
+import copy
 import itertools
 import os
 import pathlib
@@ -37,6 +39,7 @@ CONFIG = """[general]
 hostname = client.example.test
 domain = example.test
 timeout = {timeout}s
+cache = {folder}/cache
 connect_timeout = {timeout}s
 [queue]
 queue = never
@@ -95,6 +98,12 @@ class Plan:
             ("ENHANCEDSTATUSCODES", .8), ("SIZE 1000000", .7), ("DSN", .3),
             ("LIMITS RCPTMAX=2", .1), ("LIMITS MAILMAX=1", .1))
             if r.random() < share]
+        # whether the server was seen before, as it is now or another
+        self.early = self.way != "lmtp" and r.choice(
+            [None, None, "known", "other"])
+        if self.early:
+            self.extensions += [e for e in ("PIPELINING", "PIPECONNECT")
+                                if e not in self.extensions]
         self.bdat = (self.way != "lmtp" and "CHUNKING" in self.extensions and
                      "PIPELINING" in self.extensions)
         self.rcpts = [f"r{i}@example.org" for i in range(r.choice(
@@ -121,8 +130,19 @@ class Plan:
 
     def words(self):
         return (f"{self.way} {self.extensions} {len(self.rcpts)} recipients, "
-                f"{len(self.body)} bytes, {self.faults}"
+                f"{len(self.body)} bytes, {self.early}, {self.faults}"
                 f"{' unread' if self.unread else ''}")
+
+
+    def before(self):
+        """The same server, or another one, when all was well."""
+        plan = copy.copy(self)
+        plan.faults, plan.unread, plan.late = {}, False, False
+        plan.mail = "250 2.1.0 ok"
+        plan.r = random.Random(1)
+        if self.early == "other":
+            plan.extensions = ["XOTHER"] + self.extensions
+        return plan
 
 
 class Session:
@@ -375,23 +395,34 @@ class Worker:
                 pass
             with_close(sock)
 
-    def dialogue(self, plan):
-        log = self.folder / "log"
-        log.unlink(missing_ok=True)
-        accepted, trace, stop = [], [], threading.Event()
+    def submit(self, plan, accepted, trace):
+        stop = threading.Event()
         server = threading.Thread(target=self.serve, daemon=True,
                                   args=(plan, stop, accepted, trace))
         server.start()
-        began = time.monotonic()
-        status, err = None, b""
         try:
-            status, _, err = harness.run(
+            return harness.run(
                 ["-C", str(self.config), "--transport", plan.way, "-i", "-f",
                  "a@example.test", *plan.rcpts],
                 (HEADER + plan.body).encode(), self.environment,
                 str(self.folder), 60)
+        finally:
             stop.set()
             server.join()
+
+    def dialogue(self, plan):
+        log = self.folder / "log"
+        accepted, trace = [], []
+        shutil.rmtree(self.folder / "cache", ignore_errors=True)
+        if plan.early:
+            self.submit(plan.before(), [], [])
+            want(any((self.folder / "cache").iterdir()),
+                 "nothing was remembered")
+        log.unlink(missing_ok=True)
+        began = time.monotonic()
+        status, err = None, b""
+        try:
+            status, _, err = self.submit(plan, accepted, trace)
             self.check(plan, status, err, accepted,
                        time.monotonic() - began,
                        log.read_text() if log.exists() else "")
@@ -400,9 +431,6 @@ class Worker:
                           f"status {status}\n{err.decode('latin-1')}\n" +
                           (log.read_text() if log.exists() else "") + "\n" +
                           "\n".join(trace[-120:])) from why
-        finally:
-            stop.set()
-            server.join()
 
     @staticmethod
     def check(plan, status, err, accepted, took, log):

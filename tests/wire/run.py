@@ -169,7 +169,8 @@ class Run:
         return "\n".join(
             ["[general]", "hostname = client.example.test",
              "domain = example.test"] +
-            [pair.replace("=", " = ", 1) for pair in general] +
+            [pair.replace("=", " = ", 1).replace("{DIR}", self.folder)
+             for pair in general] +
             ["[queue]", "queue = never", f"directory = {self.folder}/queue",
              "[log]", f"to = {self.folder}/log"])
 

@@ -144,6 +144,19 @@ static void forget(struct session *s)
 	s->size = 0;
 }
 
+/* Whether a client may know that nothing need be waited for. */
+static bool offers_early(const struct peer *p)
+{
+	const struct strings *list =
+		&p->script->extension[p->script->tls == TLS_IMPLICIT];
+	size_t i;
+
+	for (i = 0; i < list->n; i++)
+		if (strcmp(list->item[i], "PIPECONNECT") == 0)
+			return true;
+	return false;
+}
+
 static void put_extension(struct peer *p, const char *text, bool last)
 {
 	char line[1100];
@@ -466,7 +479,7 @@ void session_run(struct peer *p, const char *messages)
 		peer_close(p, false);
 	if (!p->gone && !session_rule(p, "connect", "") && !p->gone) {
 		if (p->script->tls != TLS_IMPLICIT || peer_handshake(p)) {
-			if (peer_pending(p, 0))
+			if (peer_pending(p, 0) && !offers_early(p))
 				audit(p, "spoke before the greeting", "");
 			answer(p, "greeting", "", greeting);
 		}
