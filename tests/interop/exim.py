@@ -7,7 +7,10 @@ import hashlib
 import os
 import pathlib
 import re
+import socket
 import sys
+import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import interop  # noqa: E402
@@ -30,9 +33,9 @@ dsn_advertise_hosts = *
 prdr_enable = true
 smtputf8_advertise_hosts = *
 pipelining_advertise_hosts = *
-pipelining_connect_advertise_hosts = *
+pipelining_connect_advertise_hosts = ${{if exists{{{folder}/no-early}}{{}}{{*}}}}
 message_size_limit = 60M
-log_selector = +smtp_protocol_error +tls_cipher
+log_selector = +smtp_protocol_error +tls_cipher +pipelining
 never_users =
 queue_only = false
 acl_smtp_rcpt = acl_rcpt
@@ -133,6 +136,68 @@ password = secret
 {extra}""")
 
 
+class Distance:
+    """A relay to a port; what the server says arrives a while later. Counts
+    the flights of each connection: what the client sends after it had heard
+    something."""
+
+    WAIT = .3
+
+    def __init__(self, port):
+        self.port_behind, self.flights = port, []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            self.flights.append(0)
+            far = socket.create_connection(("127.0.0.1", self.port_behind))
+            ours = [len(self.flights) - 1, True]
+            threading.Thread(target=self.there, daemon=True,
+                             args=(near, far, ours)).start()
+            threading.Thread(target=self.back, daemon=True,
+                             args=(near, far, ours)).start()
+
+    def there(self, near, far, ours):
+        try:
+            while data := near.recv(65536):
+                self.flights[ours[0]] += ours[1]
+                ours[1] = False
+                far.sendall(data)
+            far.shutdown(socket.SHUT_WR)
+        except OSError:
+            far.close()
+
+    def back(self, near, far, ours):
+        try:
+            while far.recv(1, socket.MSG_PEEK):
+                # all that it says at once arrives at once
+                time.sleep(self.WAIT)
+                ours[1] = True
+                near.sendall(far.recv(1 << 20))
+            near.shutdown(socket.SHUT_WR)
+        except OSError:
+            near.close()
+
+    def stop(self):
+        self.listener.close()
+
+
+def early_config(server, folder, port, implicit):
+    path = pathlib.Path(server.config(
+        folder, implicit, "mechanisms = PLAIN\n"))
+    own = server.implicit if implicit else server.starttls
+    path.write_text(path.read_text().replace(
+        f"port = {own}", f"port = {port}").replace(
+        "[queue]", f"cache = {folder}/cache\n[queue]"))
+    return str(path)
+
+
 def body(text):
     return text.partition(b"\n\n")[2]
 
@@ -148,7 +213,7 @@ def chunking(server, folder):
     sent.logged("auth=CRAM-MD5 ", "tls=TLS1.3", "status=sent")
     stored, = server.delivered("b", "chunked")
     want(body(stored) == body(text), f"stored {stored}")
-    server.logged(r"<= root@example\.test .* P=esmtpsa X=TLS1\.3:"
+    server.logged(r"<= root@example\.test .* P=esmtpsa L\. X=TLS1\.3:"
                   r".* A=cram_s:joe K S=")
 
 
@@ -233,7 +298,57 @@ def spoken_at_once(server, folder):
          f"Exim complained: {server.log()}")
 
 
+def early(server, folder, implicit, flights):
+    """The first message tells; the second goes in one flight, says Exim."""
+    relay = Distance(server.implicit if implicit else server.starttls)
+    config = early_config(server, folder, relay.port, implicit)
+    name = "early" if implicit else "early after STARTTLS"
+    try:
+        # what happens to be slow may cut a flight in two
+        for turn in range(4):
+            Sent(["-i", "e@example.test"], interop.message(f"{name} {turn}"),
+                 folder, config).expect(0).logged("auth=PLAIN ")
+            server.delivered("e", f"{name} {turn}")
+            if turn and relay.flights[turn] == flights[1]:
+                break
+    finally:
+        relay.stop()
+    want(relay.flights[0] >= flights[0] and
+         relay.flights[-1] == flights[1], f"flights {relay.flights}")
+    server.logged(r"<= root@example\.test .* P=esmtpsa L\* X=TLS1\.3:"
+                  r".* A=plain_s:joe K S=")
+
+
+def early_implicit(server, folder):
+    """early pipelining over TLS: ClientHello, all the rest, QUIT"""
+    early(server, folder, True, (6, 3))
+
+
+def early_starttls(server, folder):
+    """early pipelining after STARTTLS: two flights less"""
+    early(server, folder, False, (7, 5))
+
+
+def early_no_more(server, folder):
+    """Exim ceases to offer it: each message arrives, once"""
+    config = early_config(server, folder, server.implicit, True)
+    switch = server.folder / "no-early"
+    for turn in range(4):
+        if turn == 2:
+            switch.touch()
+        Sent(["-i", "f@example.test"], interop.message(f"no more {turn}"),
+             folder, config).expect(0)
+        want(len(server.delivered("f", f"no more {turn}")) == 1, "twice")
+    switch.unlink()
+    log = interop.log(folder)
+    want(log.count("answers otherwise than it did") == 1, log)
+    want(len(list(server.folder.glob("mail/box/new/*"))) ==
+         len({p.read_bytes() for p in
+              server.folder.glob("mail/box/new/*")}), "one came twice")
+
+
 if __name__ == "__main__":
     sys.exit(interop.run(
         [chunking, implicit, mechanisms, tls12, partly, put_off,
-         wrong_password, utf8, spoken_at_once], Exim))
+         wrong_password, utf8, spoken_at_once, early_implicit, early_starttls,
+         early_no_more], Exim))
