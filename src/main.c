@@ -152,16 +152,10 @@ static int main_fail(const struct desk *d, const struct outcome *why)
 }
 
 static int run_command(struct desk *d, bool set_id, int argc, char **argv,
-		       struct options *options, struct config *config)
+		       struct options *options, struct config *config,
+		       struct config_place *place)
 {
 	struct outcome usage, why, down;
-	struct config_place place = {
-		.system_file = CONFIG_FILE,
-		.queue_directory = QUEUE_DIRECTORY,
-		.priorities_valid = tls_priorities_valid,
-		.canonical_name = net_canonical_name,
-		.mailname = "/etc/mailname",
-	};
 	bool understood = options_parse(argc, argv, options, &usage);
 	bool configured, stepped;
 
@@ -172,9 +166,8 @@ static int run_command(struct desk *d, bool set_id, int argc, char **argv,
 	}
 	if (understood && commands[options->command].config == CONFIG_IGNORED)
 		return commands[options->command].run(d);
-	place.file = options->config;
-	d->place = &place;
-	configured = config_load(&place, config, &why);
+	place->file = options->config;
+	configured = config_load(place, config, &why);
 	stepped = (understood &&
 		   commands[options->command].config == CONFIG_ROOTS) ||
 		  desk_step_down(config, options->command == COMMAND_LOGIN,
@@ -204,8 +197,16 @@ int main(int argc, char **argv)
 	struct options options = { 0 };
 	struct config config = { 0 };
 	struct caller caller = { .uid = getuid() };
+	struct config_place place = {
+		.system_file = CONFIG_FILE,
+		.queue_directory = QUEUE_DIRECTORY,
+		.priorities_valid = tls_priorities_valid,
+		.canonical_name = net_canonical_name,
+		.mailname = "/etc/mailname",
+	};
 	struct desk d = {
 		.options = &options, .config = &config, .caller = &caller,
+		.place = &place,
 		.no_input = fcntl(STDIN_FILENO, F_GETFD) < 0,
 	};
 	bool set_id;
@@ -222,7 +223,8 @@ int main(int argc, char **argv)
 	signal(SIGXFSZ, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
 	umask(077);
-	status = run_command(&d, set_id, argc, argv, &options, &config);
+	status = run_command(&d, set_id, argc, argv, &options, &config,
+			     &place);
 	config_release(&config);
 	caller_release(&caller);
 	exit(status);

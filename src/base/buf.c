@@ -147,7 +147,7 @@ bool buf_read(struct buf *b, int fd)
 {
 	size_t left, n;
 	ssize_t got;
-	char *room, beyond;
+	char *room, beyond = 0;
 
 	for (;;) {
 		left = b->max - b->len;

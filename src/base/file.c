@@ -235,7 +235,7 @@ static bool may_walk(int fd, bool root_only)
 static bool follow(int directory, const char *name, bool root_only,
 		   char rest[PATH_BYTES], bool *is_link)
 {
-	char target[PATH_BYTES], after[PATH_BYTES];
+	char target[PATH_BYTES];
 	struct stat st;
 	ssize_t n;
 
@@ -256,9 +256,8 @@ static bool follow(int directory, const char *name, bool root_only,
 		errno = ENAMETOOLONG;
 		return false;
 	}
-	strcpy(after, rest);
+	memmove(rest + n, rest, strlen(rest) + 1);
 	memcpy(rest, target, (size_t)n);
-	strcpy(rest + n, after);
 	return true;
 }
 
@@ -273,7 +272,7 @@ bool file_walk(const char *path, bool root_only, int *directory,
 	errno = ENAMETOOLONG;
 	if (strlen(path) >= sizeof(rest))
 		return false;
-	strcpy(rest, path);
+	memcpy(rest, path, strlen(path) + 1);
 	*directory = open(rest[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY |
 			  O_CLOEXEC);
 	while (*directory >= 0 && may_walk(*directory, root_only)) {

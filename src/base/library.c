@@ -34,6 +34,7 @@ const void *library_load(const struct library *library, struct outcome *why)
 		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (table == MAP_FAILED) {
 		(void)cannot_load(library, strerror(errno), why);
+		dlclose(handle);
 		return NULL;
 	}
 	for (i = 0; i < library->names; i++) {
@@ -42,6 +43,7 @@ const void *library_load(const struct library *library, struct outcome *why)
 			continue;
 		(void)cannot_load(library, dlerror(), why);
 		munmap(table, size);
+		dlclose(handle);
 		return NULL;
 	}
 	mprotect(table, size, PROT_READ);

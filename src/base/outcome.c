@@ -32,12 +32,12 @@ enum stage stage_named(const char *name)
 	return STAGE_LOCAL;
 }
 
-static void outcome_set(struct outcome *why, enum stage stage, int exit,
-			const char *format, va_list ap)
+static void set_words(struct outcome *why, enum stage stage, int exit,
+		      const char *format, va_list ap)
 	__attribute__((format(printf, 4, 0)));
 
-static void outcome_set(struct outcome *why, enum stage stage, int exit,
-			const char *format, va_list ap)
+static void set_words(struct outcome *why, enum stage stage, int exit,
+		      const char *format, va_list ap)
 {
 	char raw[sizeof(why->text)];
 
@@ -46,27 +46,28 @@ static void outcome_set(struct outcome *why, enum stage stage, int exit,
 	text_printable(why->text, sizeof(why->text), raw, strlen(raw));
 }
 
-bool outcome_fail(struct outcome *why, enum stage stage, int exit,
-		  const char *format, ...)
+const struct outcome *outcome_set(struct outcome *why, enum stage stage,
+				  int exit, const char *format, ...)
 {
 	va_list ap;
 
 	va_start(ap, format);
-	outcome_set(why, stage, exit, format, ap);
+	set_words(why, stage, exit, format, ap);
 	va_end(ap);
-	return false;
+	return why;
 }
 
-bool outcome_fail_status(struct outcome *why, enum stage stage, int exit,
-			 const char *status, const char *format, ...)
+const struct outcome *outcome_set_status(struct outcome *why, enum stage stage,
+					 int exit, const char *status,
+					 const char *format, ...)
 {
 	va_list ap;
 
 	va_start(ap, format);
-	outcome_set(why, stage, exit, format, ap);
+	set_words(why, stage, exit, format, ap);
 	va_end(ap);
 	snprintf(why->status, sizeof(why->status), "%s", status);
-	return false;
+	return why;
 }
 
 void outcome_prefix(struct outcome *why, const char *format, ...)
@@ -88,15 +89,17 @@ void outcome_append(struct outcome *why, const char *format, ...)
 	char raw[sizeof(why->text)], more[sizeof(why->text)];
 	char before[sizeof(why->text)];
 	va_list ap;
+	size_t n;
 
 	va_start(ap, format);
 	vsnprintf(raw, sizeof(raw), format, ap);
 	va_end(ap);
 	text_printable(more, sizeof(more), raw, strlen(raw));
 	memcpy(before, why->text, sizeof(before));
-	text_printable(why->text, sizeof(why->text) - strlen(more), before,
-		       strlen(before));
-	strcat(why->text, more);
+	n = sizeof(why->text) - strlen(more);
+	text_printable(why->text, n, before, strlen(before));
+	n = strlen(why->text);
+	snprintf(why->text + n, sizeof(why->text) - n, "%s", more);
 }
 
 bool outcome_is_temporary(const struct outcome *o)

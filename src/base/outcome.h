@@ -44,15 +44,24 @@ struct outcome {
 	char text[512];   /* one printable line */
 };
 
-/* Sets *why to a failure with these words (made printable) and returns
- * false. */
-bool outcome_fail(struct outcome *why, enum stage stage, int exit,
-		  const char *format, ...)
+/* Sets *why to a failure with these words (made printable) and is false; with
+ * an enhanced status code (RFC 3463). That it is false is written here, where
+ * a compiler and an analyzer see it in every caller. */
+#define outcome_fail(...) outcome_false(outcome_set(__VA_ARGS__))
+#define outcome_fail_status(...) \
+	outcome_false(outcome_set_status(__VA_ARGS__))
+const struct outcome *outcome_set(struct outcome *why, enum stage stage,
+				  int exit, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
-/* The same, with an enhanced status code (RFC 3463). */
-bool outcome_fail_status(struct outcome *why, enum stage stage, int exit,
-			 const char *status, const char *format, ...)
+const struct outcome *outcome_set_status(struct outcome *why, enum stage stage,
+					 int exit, const char *status,
+					 const char *format, ...)
 	__attribute__((format(printf, 5, 6)));
+static inline bool outcome_false(const struct outcome *why)
+{
+	(void)why;
+	return false;
+}
 /* Puts words and ": " before the text that is there. */
 void outcome_prefix(struct outcome *why, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

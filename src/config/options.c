@@ -291,7 +291,7 @@ bool options_parse(int argc, char **argv, struct options *o,
 			misuse(&p, "%s: options go before the recipients (a "
 			       "recipient that begins with \"-\" goes after "
 			       "\"--\")", o->operand[i]);
-	if (o->argument && !*o->argument)
+	if (p.chosen && o->argument && !*o->argument)
 		misuse(&p, "option %s: its value is empty", shown(p.chosen));
 	check_combination(&p);
 	return !p.failed;

@@ -604,11 +604,9 @@ void runner_detach(const struct desk *d)
 		process_leave(EX_OK);
 	/* nothing of the caller's: he may wait for the end of his pipes */
 	null = open("/dev/null", O_RDWR);
-	if (null < 0)
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
+	    dup2(null, STDOUT_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0)
 		process_leave(EX_OSERR);
-	dup2(null, STDIN_FILENO);
-	dup2(null, STDOUT_FILENO);
-	dup2(null, STDERR_FILENO);
 	log_forget();
 	kernel_close_from(STDERR_FILENO + 1);
 	if (chdir("/"))

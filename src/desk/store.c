@@ -360,7 +360,7 @@ static bool find_credential(struct store *s, const char **credential,
 		return outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "\"%s\" "
 				    "cannot be the name of a credential",
 				    *credential);
-	strcpy(strrchr(s->path, '.'), ".cred");
+	memcpy(strrchr(s->path, '.'), ".cred", sizeof(".cred"));
 	return true;
 }
 

@@ -183,11 +183,13 @@ static int begin_code(struct helper *h, const struct issuer *i,
 	int status = EX_OK;
 	unsigned char digest[SHA256_SIZE];
 
-	if (!redirect || !i->authorization)
-		status = helper_fail(h, EX_CONFIG, "the issuer has no way to "
-				     "log in that is known here");
-	else if (!random_word(verifier) || !random_word(state) ||
-		 !digest_sha256(verifier, strlen(verifier), digest))
+	if (!redirect || !i->authorization) {
+		free(redirect);
+		return helper_fail(h, EX_CONFIG, "the issuer has no way to "
+				   "log in that is known here");
+	}
+	if (!random_word(verifier) || !random_word(state) ||
+	    !digest_sha256(verifier, strlen(verifier), digest))
 		status = helper_fail(h, EX_SOFTWARE, "no random numbers");
 	if (status) {
 		free(redirect);

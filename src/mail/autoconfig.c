@@ -21,7 +21,7 @@ static bool take_host(const char *text, size_t n, struct autoconfig *out)
 	       domain_normalise(text, n, &host, &ignored) &&
 	       !domain_is_literal(host) && strlen(host) < sizeof(out->host);
 	if (good)
-		strcpy(out->host, host);
+		snprintf(out->host, sizeof(out->host), "%s", host);
 	free(host);
 	return good;
 }

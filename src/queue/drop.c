@@ -107,7 +107,7 @@ static int socket_dial(const char *path, struct outcome *why)
 		socket_lost("its path is too long", why);
 		return -1;
 	}
-	strcpy(name.sun_path, path);
+	memcpy(name.sun_path, path, strlen(path) + 1);
 	for (;;) {
 		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		if (fd < 0 || connect(fd, (struct sockaddr *)&name,
@@ -237,7 +237,7 @@ static bool drop_run(const struct queue *q, const struct drop_call *call,
 	const char *argv[5] = { q->helper };
 	size_t i;
 
-	for (i = 0; call->argv[i] && i < 3; i++)
+	for (i = 0; i < 3 && call->argv[i]; i++)
 		argv[i + 1] = call->argv[i];
 	if (q->helper && helper_run(argv, call->more, call->context, output,
 				    why))

@@ -139,10 +139,11 @@ static void share_compose(struct dispatcher *x, struct destination *d,
 	size_t able = share_order(x, d, order), i;
 	size_t most = (size_t)x->run->config->queue.connections - d->running;
 	size_t workers = (able + MESSAGES_A_CONNECTION - 1) /
-			 MESSAGES_A_CONNECTION;
+			 MESSAGES_A_CONNECTION, share;
 	struct destination rest = { .part = NULL };
 
 	workers = workers > most ? most : workers;
+	share = workers ? (able + workers - 1) / workers : 1;
 	w->of = d;
 	w->d = *d;
 	w->d.part = NULL;
@@ -150,8 +151,7 @@ static void share_compose(struct dispatcher *x, struct destination *d,
 	w->weight = part_weight(&d->part[order[0].at]);
 	for (i = 0; i < d->n; i++) {
 		struct part *p = &d->part[order[i].at];
-		bool now = !i || (w->d.n < (able + workers - 1) / workers &&
-				  w->weight == LIGHT &&
+		bool now = !i || (w->d.n < share && w->weight == LIGHT &&
 				  part_weight(p) == LIGHT);
 
 		part_give(now ? &w->d : &rest, p);

@@ -383,23 +383,24 @@ static void ask_addresses(struct search *s)
 {
 	const struct list *name = &s->exchanges.name;
 	const struct transport *t = s->query->transport;
-	enum dns_type type[2] = { DNS_AAAA, DNS_A };
-	size_t i, j, n = 0;
+	enum dns_type first = DNS_AAAA, other = DNS_A;
+	size_t i, j, n = 0, families = 2;
 
-	s->families = 2;
 	if (t->ip_family == FAMILY_PREFER_V4 ||
 	    (t->ip_family == FAMILY_ANY && !kind_has(t->kind, IS_PROXIED) &&
 	     !run_has_ipv6(s->run))) {
-		type[0] = DNS_A;
-		type[1] = DNS_AAAA;
+		first = DNS_A;
+		other = DNS_AAAA;
 	} else if (t->ip_family == FAMILY_V4 || t->ip_family == FAMILY_V6) {
-		type[0] = t->ip_family == FAMILY_V4 ? DNS_A : DNS_AAAA;
-		s->families = 1;
+		first = t->ip_family == FAMILY_V4 ? DNS_A : DNS_AAAA;
+		families = 1;
 	}
+	s->families = families;
 	for (i = 0; i < name->n; i++)
-		for (j = 0; j < s->families; j++)
+		for (j = 0; j < families; j++)
 			s->question[n++] = (struct dns_question){
-				.name = name->item[i], .type = type[j] };
+				.name = name->item[i],
+				.type = j ? other : first };
 	dns_ask(run_dns(s->run), s->question, n);
 }
 

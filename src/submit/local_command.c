@@ -60,6 +60,11 @@ static bool environment_of(const struct local *l, struct told *e,
 	return true;
 }
 
+static void set_status(struct outcome *o, const char *status)
+{
+	snprintf(o->status, sizeof(o->status), "%s", status);
+}
+
 /* sysexits(3), and RFC 3463. */
 static void judge_status(int status, const struct buf *words,
 			 struct outcome *o)
@@ -77,11 +82,11 @@ static void judge_status(int status, const struct buf *words,
 	size_t i;
 
 	child_failed(status, words, o);
-	strcpy(o->status, "4.3.0");
+	set_status(o, "4.3.0");
 	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		if (rows[i].exit == status) {
 			o->exit = status;
-			strcpy(o->status, rows[i].status);
+			set_status(o, rows[i].status);
 		}
 }
 
@@ -113,7 +118,7 @@ static void to_command(const struct local *l, struct outcome *o)
 		if (ran)
 			judge_status(status, &words, o);
 		else if (!o->status[0])
-			strcpy(o->status, "4.3.0");
+			set_status(o, "4.3.0");
 		o->stage = STAGE_RCPT;
 		outcome_prefix(o, "the command of transport %s",
 			       l->transport->name);

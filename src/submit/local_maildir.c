@@ -107,7 +107,7 @@ static void unique_name(char name[NAME_SIZE])
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (gethostname(host, HOST_MAX) || !host[0])
-		strcpy(host, "localhost");
+		snprintf(host, sizeof(host), "localhost");
 	for (i = 0; host[i]; i++)
 		if (!strchr(safe, host[i]))
 			host[i] = '_';

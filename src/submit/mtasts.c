@@ -290,7 +290,7 @@ static bool ask_record(struct run *run, const char *domain, char id[33])
 	char *owner = mem_printf("_mta-sts.%s", domain);
 	struct dns_answer a = { 0 };
 	size_t i, found = 0;
-	char other[33];
+	char other[33] = "";
 
 	dns_query(run_dns(run), owner, DNS_TXT, &a);
 	for (i = 0; a.status == DNS_OK && i < a.n; i++) {

@@ -114,7 +114,8 @@ static bool auth_converse(struct auth *a, struct outcome *why)
 		return false;
 	snprintf(command, sizeof(command), "AUTH %s", a->mechanism);
 	if (first && strlen(command) + a->answer.len + 3 <= AUTH_LINE) {
-		strcat(command, a->answer.len ? " " : " =");
+		snprintf(command, sizeof(command), "AUTH %s%s", a->mechanism,
+			 a->answer.len ? " " : " =");
 		put_answer(a, command);
 	} else {
 		/* too long a response waits in a->answer for the first 334 */

@@ -38,7 +38,7 @@ struct search {
 /* One that cannot be parsed is passed over, like the text between. */
 static void search_take(struct search *s, const unsigned char *der, size_t n)
 {
-	gnutls_datum_t data = { .data = (void *)der, .size = (unsigned)n };
+	gnutls_datum_t one = { .data = (void *)der, .size = (unsigned)n };
 	gnutls_x509_crt_t crt;
 	bool named = s->all;
 	size_t i;
@@ -48,7 +48,7 @@ static void search_take(struct search *s, const unsigned char *der, size_t n)
 		named = memmem(der, n, s->name[i].data, s->name[i].size);
 	if (!named || gnutls_x509_crt_init(&crt) < 0)
 		return;
-	if (gnutls_x509_crt_import(crt, &data, GNUTLS_X509_FMT_DER) < 0 ||
+	if (gnutls_x509_crt_import(crt, &one, GNUTLS_X509_FMT_DER) < 0 ||
 	    gnutls_x509_trust_list_add_cas(s->list, &crt, 1, 0) < 1)
 		gnutls_x509_crt_deinit(crt);
 }

@@ -76,12 +76,12 @@ static bool dane_counts(const struct tls_params *p, const struct tlsa *record)
 static void add_anchor(gnutls_x509_trust_list_t list, const void *der,
 		       size_t n, unsigned *anchors)
 {
-	gnutls_datum_t data = { .data = (void *)der, .size = (unsigned)n };
+	gnutls_datum_t one = { .data = (void *)der, .size = (unsigned)n };
 	gnutls_x509_crt_t crt;
 
 	if (gnutls_x509_crt_init(&crt) < 0)
 		return;
-	if (gnutls_x509_crt_import(crt, &data, GNUTLS_X509_FMT_DER) < 0 ||
+	if (gnutls_x509_crt_import(crt, &one, GNUTLS_X509_FMT_DER) < 0 ||
 	    gnutls_x509_trust_list_add_cas(list, &crt, 1, 0) < 1)
 		gnutls_x509_crt_deinit(crt);
 	else
