@@ -7,7 +7,7 @@ clear text is named."""
 import re
 
 import aliasfile
-from model import (IMPLICIT, NONE, OFFERED, Account, Secret, Way, like)
+from model import IMPLICIT, NONE, OFFERED, Secret, Way, like
 
 PORTS = {"submissions": 465, "submission": 587, "smtp": 25, "lmtp": 24}
 CHALLENGES = ("SCRAM-SHA-256-PLUS SCRAM-SHA-1-PLUS SCRAM-SHA-256 SCRAM-SHA-1 "

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Not tried: nix-build; neither Nix nor nixpkgs was there. A store has no
-# set-group-id program: mail of all users goes through the socket, or
-# security.wrappers makes the program and configure's --libexecdir is its
-# folder.
+# Not tried: nix-build, as nixpkgs was not there; Debian's Nix parses this
+# (contrib/debian/check). A store has no set-group-id program: mail of all users
+# goes through the socket, or security.wrappers makes the program and
+# configure's --libexecdir is its folder.
 #
 #     nix-build -E 'with import <nixpkgs> { }; callPackage ./default.nix { }'
-{ lib, stdenv, autoPatchelfHook, autoreconfHook, pkg-config, c-ares, cmocka, curl, gnutls, gsasl
-, inih, jansson, libidn2, python3 }:
+{ lib, stdenv, autoPatchelfHook, autoreconfHook, pkg-config, c-ares, cmocka
+, curl, gnutls, gsasl, inih, jansson, libidn2, python3 }:
 
 stdenv.mkDerivation {
   pname = "posthaste";

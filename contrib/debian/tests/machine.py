@@ -278,6 +278,10 @@ def over(name):
     want(all(after), "mail is missing, see above")
     green()
     want(not unexplained, unexplained)
+    apt("purge", "posthaste", "posthaste-mta")
+    left = [path for path in ("/etc/posthaste", "/etc/posthaste.conf")
+            if pathlib.Path(path).exists()]
+    want(not left, f"left: {left}")
 
 
 # --- who calls ---
@@ -410,6 +414,13 @@ def lifecycle():
                               if line != "# mine\n"))
     run("dpkg-reconfigure", "-fnoninteractive", "posthaste")
     want("host = other.example" in CONFIG.read_text(), CONFIG.read_text())
+    answers("posthaste posthaste/relay_auth select google\n")
+    run("dpkg-reconfigure", "-fnoninteractive", "posthaste")
+    text = CONFIG.read_text()
+    want("oauth = google" in text and "password_file" not in text, text)
+    said = run("posthaste", "--check", status=None)
+    want("posthaste --login relay" in said, said)
+    answers("posthaste posthaste/relay_auth select password\n")
     answers(ANSWERS + "posthaste posthaste/setgid boolean false\n")
     run("dpkg-reconfigure", "-fnoninteractive", "posthaste")
     want(sink.NAME in CONFIG.read_text(), CONFIG.read_text())
