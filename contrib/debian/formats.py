@@ -17,6 +17,7 @@ PAGES = {"posthaste.1", "posthaste.conf.5", "posthaste-cookbook.7",
 
 ALPINE = """
 set -e
+export MAKEFLAGS=-j$(nproc)
 getent group posthaste >/dev/null || groupadd -r posthaste
 getent passwd posthaste >/dev/null || useradd -r -g posthaste posthaste
 amove() {
@@ -33,6 +34,7 @@ mta
 """
 ARCH = """
 set -e
+export MAKEFLAGS=-j$(nproc)
 source contrib/arch/PKGBUILD
 cd ..
 (build) >/dev/null 2>&1
@@ -132,14 +134,18 @@ def nix(inside, tree, tarball):
     return ([] if "mkDerivation" in said else ["no derivation"]), said
 
 
-def check(inside, tree, tarball, debs, ok):
-    """ok(name, whether it is): for each; debs are lines as LIST has them."""
+def check(inside, tree, tarball, debs, others, ok):
+    """ok(name, whether it is): for each; debs are lines as LIST has them.
+    Those that are no more Debian's on one Debian than on another are tried
+    where others says so."""
     unpacked(inside, tree, tarball)
-    for name, (wrong, said) in (
-            ("rpm", rpm(inside, tree, tarball, debs)),
-            ("apk", apk(inside, tree, tarball)),
-            ("arch", arch(inside, tree, tarball)),
-            ("nix", nix(inside, tree, tarball))):
+    tried = [("rpm", lambda: rpm(inside, tree, tarball, debs)),
+             ("nix", lambda: nix(inside, tree, tarball))]
+    if others:
+        tried += [("apk", lambda: apk(inside, tree, tarball)),
+                  ("arch", lambda: arch(inside, tree, tarball))]
+    for name, deed in tried:
+        wrong, said = deed()
         if wrong:
             print("\n".join([said, *wrong]))
         else:
