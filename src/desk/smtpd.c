@@ -11,17 +11,15 @@
 
 #include "desk/desk.h"
 #include "base/log.h"
-#include "desk/smtpd_client.h"
+#include "desk/smtpd_caller.h"
 #include "mail/lines.h"
 #include "mail/smtp_command.h"
 #include "policy/policy.h"
 #include "queue/drop_limits.h"
 #include "queue/serve.h"
-#include "wire/net_peer.h"
 
 enum {
 	RECIPIENTS_MOST = 10000,
-	SESSIONS_MOST = 8,      /* of a user at once */
 	FAULTS_MOST = 20,       /* in a row, each a command that was refused */
 	/* clients bound a reply's lines and their length (RFC 5321
 	 * 4.5.3.1.5) */
@@ -342,6 +340,8 @@ static bool read_message(struct session *s, struct message **m)
 	free(out);
 	if (!u.ended) {
 		message_abandon(reader);
+		if (c->peer.stranger)
+			return false;
 		outcome_fail(&why, STAGE_LOCAL, EX_IOERR,
 			     "the input ended within a message");
 		desk_fail(s->desk, &why);
@@ -436,6 +436,11 @@ static void command(struct session *s, const char *line, size_t n)
 		smtpd_refuse(s, "500 5.5.1 unknown command");
 }
 
+static ssize_t read_client(void *context, void *data, size_t n)
+{
+	return unix_peer_read(context, data, n);
+}
+
 /* A caller who speaks posthaste-drop's words and not SMTP: one thing, and the
  * end. */
 static void serve_drop(struct session *s, char *line)
@@ -445,7 +450,8 @@ static void serve_drop(struct session *s, char *line)
 	struct client *c = &s->client;
 	struct drop_caller caller = {
 		.uid = s->desk->caller->uid, .all_ms = DROP_ALL_MS,
-		.some_ms = DROP_SOME_MS,
+		.some_ms = DROP_SOME_MS, .read = read_client,
+		.context = &c->peer,
 	};
 	struct queue *q = NULL;
 	struct outcome why = { .exit = EX_OK };
@@ -468,6 +474,8 @@ static void serve_drop(struct session *s, char *line)
 		done = outcome_fail(&why, STAGE_LOCAL, EX_CANTCREAT,
 				    "there is no queue here");
 	done = done && queue_serve(q, &caller, argc, argv, &why);
+	if (!done && smtpd_is_stranger(c, &why))
+		s->status = EX_NOPERM;
 	if (!done && argc && !strcmp(argv[0], "write"))
 		desk_log_failure(s->desk, &why);
 	client_reply(c, "posthaste-drop %d %s", done ? EX_OK : why.exit,
@@ -483,6 +491,7 @@ static void smtpd_converse(struct session *s)
 	static const char drop[] = "posthaste-drop 1 ";
 	bool first = true;
 	enum client_line kind;
+	struct outcome why;
 	char *line;
 	size_t n;
 
@@ -504,6 +513,12 @@ static void smtpd_converse(struct session *s)
 	if (s->client.silent)
 		client_reply(&s->client, "421 4.4.2 nothing came for five "
 			     "minutes");
+	if (!s->over && smtpd_is_stranger(&s->client, &why)) {
+		desk_log_failure(s->desk, &why);
+		client_reply(&s->client, "421 %s %s", why.status, why.text);
+		s->status = why.exit;
+		s->over = true;
+	}
 	client_flush(&s->client);
 }
 
@@ -525,57 +540,11 @@ static int broken_status(const struct session *s)
 	return policy_broken_off(s->accepted, c->deaf || c->heard);
 }
 
-enum peer { PEER_IS_US, PEER_IS_ANOTHER, PEER_UNTOLD };
-
-/* On a UNIX socket the caller is who the kernel says he is; nothing that our
- * own environment says is his. Whom it does not name, as with datagrams or
- * without a connection, is not taken for us. */
-static enum peer take_peer(struct session *s)
-{
-	struct caller *caller = s->desk->caller;
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
-	int domain = 0;
-
-	if (getsockopt(STDIN_FILENO, SOL_SOCKET, SO_DOMAIN, &domain,
-		       &(socklen_t){ sizeof(domain) }) < 0 ||
-	    domain != AF_UNIX) {
-		if (!net_peer_name(STDIN_FILENO, s->peer))
-			s->peer[0] = '\0';
-		return PEER_IS_US;
-	}
-	s->known = getsockopt(STDIN_FILENO, SOL_SOCKET, SO_PEERCRED, &peer,
-			      &size) == 0 &&
-		   size == sizeof(peer) && peer.uid != (uid_t)-1;
-	if (!s->known)
-		return PEER_UNTOLD;
-	if (peer.uid == caller->uid)
-		return PEER_IS_US;
-	caller_release(caller);
-	*caller = (struct caller){ .uid = peer.uid };
-	return PEER_IS_ANOTHER;
-}
-
-/* Nobody keeps others out by being here too often. */
-static bool is_welcome(const struct desk *d)
-{
-	struct outcome ignored;
-	struct queue *q;
-	bool welcome;
-
-	if (!desk_queue(d, true, &q, &ignored) || !q)
-		return true;
-	welcome = queue_session(q, d->caller->uid, SESSIONS_MOST);
-	queue_close(q);
-	return welcome;
-}
-
 int desk_smtpd(const struct desk *d)
 {
-	const char *refusal = NULL;
+	const char *refusal;
 	struct session *s;
 	struct outcome why;
-	enum peer peer;
 	int status;
 
 	if (d->no_input) {
@@ -586,13 +555,9 @@ int desk_smtpd(const struct desk *d)
 	s = mem_alloc(sizeof(*s));
 	s->desk = d;
 	s->client.replies = BUF(CLIENT_REPLIES);
-	peer = take_peer(s);
-	if (peer == PEER_UNTOLD)
-		refusal = "421 4.7.0 nothing says who you are";
-	else if (peer == PEER_IS_ANOTHER && !is_welcome(d))
-		refusal = "421 4.7.0 too many sessions of yours";
+	refusal = smtpd_caller(d, &s->client, &s->known, s->peer);
 	if (refusal) {
-		client_reply(&s->client, "%s", refusal);
+		client_reply(&s->client, "421 4.7.0 %s", refusal);
 		client_flush(&s->client);
 		status = EX_OK;
 	} else {

@@ -71,8 +71,8 @@ static bool read_more(struct client *c)
 			c->silent = c->ended = true;
 			break;
 		}
-		n = read(STDIN_FILENO, c->input + c->n,
-			 sizeof(c->input) - c->n);
+		n = unix_peer_read(&c->peer, c->input + c->n,
+				   sizeof(c->input) - c->n);
 		if (n > 0) {
 			c->n += (size_t)n;
 			c->heard = true;

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "wire/unix_peer.h"
 
 enum {
 	CLIENT_INPUT = 64 * 1024,
@@ -24,6 +25,8 @@ struct client {
 	bool heard;             /* something was read */
 	bool silent;            /* nothing came for five minutes */
 	bool deaf;              /* replies cannot be written */
+	struct unix_peer peer;  /* of standard input; anything else is read
+				 * as it comes */
 	struct buf replies;
 	char input[CLIENT_INPUT];
 };

@@ -33,6 +33,12 @@ static bool read_number(const char *text, int64_t most, int64_t *value)
 	return scan_number(&s, most, value);
 }
 
+static ssize_t drop_read(const struct drop_caller *c, void *data, size_t n)
+{
+	return c->read ? c->read(c->context, data, n) :
+			 read(STDIN_FILENO, data, n);
+}
+
 /* What the caller has to give now; 0 or less: nothing more comes. */
 static ssize_t drop_input(struct drop_caller *c, char *data, size_t n,
 			  int64_t deadline)
@@ -51,7 +57,7 @@ static ssize_t drop_input(struct drop_caller *c, char *data, size_t n,
 	do {
 		wait = clock_left(deadline);
 		ready = poll(&p, 1, wait < c->some_ms ? wait : c->some_ms);
-		got = ready > 0 ? read(STDIN_FILENO, data, n) : -1;
+		got = ready > 0 ? drop_read(c, data, n) : -1;
 	} while ((ready < 0 || got < 0) && errno == EINTR && ready != 0);
 	return got;
 }

@@ -23,9 +23,12 @@ struct drop_caller {
 	/* What he writes has to come, and to come to its end: as long as it
 	 * comes it takes room from others. */
 	int all_ms, some_ms;
-	/* input that was read already, before what standard input gives */
+	/* input that was read already, before what comes */
 	const char *input;
 	size_t n;
+	/* What comes: as read(2) of standard input, which NULL is. */
+	ssize_t (*read)(void *context, void *data, size_t n);
+	void *context;
 };
 
 /* argv: a verb of queue/drop.h and its arguments. Reads standard input, writes

@@ -51,7 +51,7 @@ KNOWN = {
     "Timer": "OnBootSec OnUnitInactiveSec RandomizedDelaySec",
     "Path": "PathChanged DirectoryNotEmpty Unit TriggerLimitIntervalSec",
     "Socket": "ListenStream SocketMode Accept Backlog FreeBind "
-              "MaxConnections MaxConnectionsPerSource "
+              "MaxConnections MaxConnectionsPerSource PassCredentials "
               "TriggerLimitIntervalSec",
     "Service": "Type User Group ExecStartPre ExecStart TimeoutStartSec "
                "TimeoutStopSec RuntimeMaxSec KillMode Nice "

@@ -15,6 +15,7 @@ import os
 import pathlib
 import re
 import resource
+import select
 import shutil
 import signal
 import socket
@@ -767,32 +768,67 @@ def no_new_privileges_socket(folder, certificates):
     want(ended == [(b"", 0)], ended)
 
 
-class Session:
-    """A dialogue on a socket unit's socket, as a user: a child connects with
-    his rights and hands over."""
+def become(user):
+    os.setgroups([])
+    os.setresgid(*[GIDS[user]] * 3)
+    os.setresuid(*[IDS[user]] * 3)
 
-    def __init__(self, path, user):
-        ours, theirs = socket.socketpair()
-        pid = os.fork()
-        if not pid:
+
+def relay(one, other):
+    """What comes from either goes to the other, until both have ended."""
+    to = {one: other, other: one}
+    while to:
+        for side in select.select(list(to), [], [])[0]:
+            data = side.recv(65536)
+            if data:
+                to[side].sendall(data)
+            else:
+                to.pop(side).shutdown(socket.SHUT_WR)
+
+
+class Session:
+    """A dialogue on a socket unit's socket, as a user: a child with his
+    rights connects, and writes and reads. "passed" is its connection in other
+    hands."""
+
+    def __init__(self, path, user, greeted=True):
+        self.socket, theirs = socket.socketpair()
+        self.pid = os.fork()
+        if not self.pid:
             try:
-                os.setgroups([])
-                os.setresgid(*[GIDS[user]] * 3)
-                os.setresuid(*[IDS[user]] * 3)
+                self.socket.close()
+                become(user)
                 peer = socket.socket(socket.AF_UNIX)
                 peer.connect(path)
                 socket.send_fds(theirs, [b"x"], [peer.fileno()])
+                relay(theirs, peer)
             finally:
                 os._exit(0)
         theirs.close()
-        os.waitpid(pid, 0)
-        fds = socket.recv_fds(ours, 1, 1)[1]
-        want(fds, f"{user} cannot connect")
-        ours.close()
-        self.socket = socket.socket(fileno=fds[0])
         self.socket.settimeout(30)
+        fds = socket.recv_fds(self.socket, 1, 1)[1]
+        want(fds, f"{user} cannot connect")
+        self.passed = socket.socket(fileno=fds[0])
         self.lines = self.socket.makefile("rb")
-        self.greeting = self.lines.readline().decode()
+        self.greeting = self.lines.readline().decode() if greeted else ""
+
+    def write_as(self, user, data):
+        """Another process writes, of any user."""
+        pid = os.fork()
+        if not pid:
+            try:
+                become(user)
+                self.passed.sendall(data)
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+
+    def rest(self):
+        """All that is still answered."""
+        self.passed.shutdown(socket.SHUT_WR)
+        answer = self.lines.read().decode()
+        self.end()
+        return answer
 
     def say(self, *lines):
         """Each line gets an answer; gives the last one."""
@@ -803,23 +839,33 @@ class Session:
         return answer
 
     def end(self):
-        self.lines.close()
-        self.socket.close()
+        if self.pid:
+            self.lines.close()
+            self.socket.close()
+            self.passed.close()
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            self.pid = 0
 
 
 class Listening:
     """The queue's owner on the socket that is asked by itself. A context."""
 
+    def __init__(self, passes=True, statuses=(0,)):
+        self.passes = passes
+        self.statuses = statuses
+
     def __enter__(self):
         self.path = str(RUNSTATE / "posthaste/smtp")
         os.makedirs(os.path.dirname(self.path), exist_ok=True)
-        self.unit = SocketUnit(self.path)
+        self.unit = SocketUnit(self.path, self.passes)
         return self.path
 
     def __exit__(self, *_):
         ended = self.unit.stop()
         os.unlink(self.path)
-        want(all(status == 0 and not err for err, status in ended), ended)
+        want(all(status in self.statuses and not err
+                 for err, status in ended), ended)
 
 
 def as_unprivileged(user, *argv):
@@ -1051,63 +1097,133 @@ def the_peer_is_the_caller(folder, certificates):
         os.unlink(path)
 
 
+LETTER = (b"HELO x\r\nMAIL FROM:<ceo@example.test>\r\n"
+          b"RCPT TO:<b@example.org>\r\nDATA\r\n"
+          b"Subject: s\r\n\r\nx\r\n.\r\nQUIT\r\n")
+
+
 def who_cannot_be_told_is_refused(folder, certificates):
-    """Where the kernel names no peer, nobody is taken for the queue's owner;
-    who speaks on another's connection is that other; who is gone before he
-    was asked for is known all the same."""
-    path = str(ROOT / "smtp")
-    letter = (b"HELO x\r\nMAIL FROM:<ceo@example.test>\r\n"
-              b"RCPT TO:<b@example.org>\r\nDATA\r\n"
-              b"Subject: s\r\n\r\nx\r\n.\r\nQUIT\r\n")
-
-    def served(peer):
-        with peer:
-            return run_as("posthaste", [PROGRAM, "-bs"],
-                          before=lambda: os.dup2(peer.fileno(), 0))
-
-    with Machine(folder, certificates) as machine:
+    """Where the kernel names no peer, nobody is taken for the queue's
+    owner."""
+    with Machine(folder, certificates):
         nobody = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         nobody.bind(str(ROOT / "datagrams"))
         sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        sender.sendto(letter, str(ROOT / "datagrams"))
-        status, out, err = served(nobody)
-        want(out.startswith("421 ") and "220 " not in out, (status, out, err))
+        sender.sendto(LETTER, str(ROOT / "datagrams"))
         alone = socket.socket(socket.AF_UNIX)
-        status, out, err = served(alone)
-        want(out.startswith("421 ") and "220 " not in out, (status, out, err))
+        for peer in (nobody, alone):
+            with peer:
+                status, out, err = run_as(
+                    "posthaste", [PROGRAM, "-bs"],
+                    before=lambda: os.dup2(peer.fileno(), 0))
+            want(out.startswith("421 ") and "220 " not in out,
+                 (status, out, err))
+        want(log_text().count("nothing says who you are") == 2, log_text())
         want(not entries(), "taken from nobody")
-        unit = SocketUnit(path)
-        try:
-            # alice connects, and bob speaks
+
+
+def handed_to_the_socket(user):
+    """What a user's own posthaste-drop would write, and what asks for it."""
+    data = made(head(IDS[user], more=b"foreign\n"), BODY)
+    return (b"posthaste-drop 1 write 0\r\n"
+            b"posthaste-drop 1 %d\n" % len(data) + data)
+
+
+def who_is_gone_is_refused(folder, certificates):
+    """A process that connected, wrote all it had, and ended before anybody
+    looked."""
+    path = str(ROOT / "smtp")
+    for words in (LETTER, handed_to_the_socket("bob")):
+        for passes in (True, False):
+            with Machine(folder, certificates):
+                with socket.socket(socket.AF_UNIX) as server:
+                    server.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED,
+                                      passes)
+                    server.bind(path)
+                    os.chmod(path, 0o666)
+                    server.listen(1)
+                    run_as("bob", [
+                        "/usr/bin/python3", "-c", "import socket\n"
+                        "s = socket.socket(socket.AF_UNIX)\n"
+                        f"s.connect({path!r})\ns.sendall({words!r})"])
+                    with server.accept()[0] as peer:
+                        done = run_as(
+                            "posthaste", [PROGRAM, "-bs"],
+                            before=lambda: os.dup2(peer.fileno(), 0))
+                os.unlink(path)
+                want(done[1].startswith("421 ") and "is gone" in done[1] and
+                     not done[2], done)
+                want(f"uid={IDS['bob']} " in log_text() and
+                     "is gone" in log_text(), log_text())
+                want(not entries() and not entries("tmp"), entries())
+
+
+def a_second_sender_is_refused(folder, certificates):
+    """alice connects, and it is bob who writes, from any byte on: nothing is
+    queued for her or for him, and the log says so. Other processes of hers
+    are she."""
+    drop = handed_to_the_socket("alice")
+    middle = drop.index(b"\n") + 1
+    with Listening(statuses=(0, 77)) as path, \
+            Machine(folder, certificates) as machine:
+        for words, cuts in (
+                (LETTER, (0, 3, LETTER.index(b"MAIL"),
+                          LETTER.index(b"<ceo") + 2, LETTER.index(b"Subj"),
+                          LETTER.index(b"\r\n.\r") + 3)),
+                (drop, (0, 7, middle, middle + 9, len(drop) - 40))):
+            for cut in cuts:
+                for early in (True, False):
+                    session = Session(path, "alice", greeted=not early)
+                    session.write_as("alice", words[:cut])
+                    session.write_as("bob", words[cut:])
+                    answer = session.rest()
+                    last = answer.splitlines()[-1]
+                    want("writes on this connection" in last and
+                         last.startswith(("421 4.7.0 ",
+                                          "posthaste-drop 77 ")),
+                         (words, cut, early, answer))
+                    want(not entries() and not entries("tmp"),
+                         (words, cut, early, entries()))
+                    line = log_text().splitlines()[-1]
+                    want(f"uid={IDS['alice']} " in line and
+                         "status=failed" in line and
+                         "writes on this connection" in line, log_text())
             session = Session(path, "alice")
-            pid = os.fork()
-            if not pid:
-                os.setgroups([])
-                os.setresgid(*[GIDS["bob"]] * 3)
-                os.setresuid(*[IDS["bob"]] * 3)
-                session.socket.sendall(letter)
-                os._exit(0)
-            os.waitpid(pid, 0)
-            want("221" in session.lines.read().decode(), "not served")
-            session.end()
+            for at in range(0, len(words), 40):
+                session.write_as("alice", words[at:at + 40])
+            answer = session.rest()
+            want(answer.splitlines()[-1].startswith(("221 ",
+                                                     "posthaste-drop 0 ")),
+                 answer)
+            want(len(entries()) == 1, (words, entries()))
+            # what was answered before another wrote stays
+            session = Session(path, "alice")
+            session.write_as("alice", LETTER[:LETTER.index(b"QUIT")])
+            session.write_as("bob", b"MAIL FROM:<b@example.test>\r\n")
+            answer = session.rest()
+            want("250 2.0.0 queued" in answer and
+                 answer.splitlines()[-1].startswith("421 4.7.0 "), answer)
+            want(len(entries()) == 2, entries())
+            machine.drain()
+        froms = {m["from"] for m in machine.messages()}
+        want(froms == {"alice@example.test"}, froms)
+
+
+def a_listener_that_passes_no_credentials(folder, certificates):
+    """What was written before posthaste began is his who connected, where
+    nothing says otherwise; what comes after is held against him."""
+    with Machine(folder, certificates), Listening(False, (0, 77)) as path:
+        for user in ("alice", "bob"):
+            session = Session(path, "alice")
+            session.write_as("alice", LETTER[:20])
+            session.write_as(user, LETTER[20:])
+            answer = session.rest()
+            want(("421 4.7.0 " in answer) == (user == "bob"), answer)
             want(len(entries()) == 1, entries())
-        finally:
-            unit.stop()
-            os.unlink(path)
-        # whoever connected and spoke is gone before anybody looks
-        server = socket.socket(socket.AF_UNIX)
-        server.bind(path)
-        os.chmod(path, 0o666)
-        server.listen(1)
-        run_as("bob", ["/usr/bin/python3", "-c", "import socket\n"
-                       "s = socket.socket(socket.AF_UNIX)\n"
-                       f"s.connect({path!r})\ns.sendall({letter!r})"])
-        served(server.accept()[0])
-        os.unlink(path)
+        session = Session(path, "alice", greeted=False)
+        session.write_as("alice", LETTER)
+        want("250 2.0.0 queued" in session.rest(), "an early writer")
         want(len(entries()) == 2, entries())
-        machine.drain()
-        froms = sorted(m["from"] for m in machine.messages())
-        want(froms == ["alice@example.test", "bob@example.test"], froms)
 
 
 # --- whose transports ---
@@ -1280,6 +1396,8 @@ TESTS = [setup_rights, setup_follows_no_link, what_to_do_is_said,
          hands_over_by_itself, only_the_socket_is_mounted,
          the_socket_believes_the_kernel_alone, many_at_once_by_the_socket,
          the_peer_is_the_caller, who_cannot_be_told_is_refused,
+         who_is_gone_is_refused, a_second_sender_is_refused,
+         a_listener_that_passes_no_credentials,
          transports_stay_within_the_routes,
          the_owner_orders_any_way,
          parameters_are_held_to_the_command_lines,

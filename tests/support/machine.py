@@ -183,10 +183,12 @@ def no_new_privileges():
 # --- callers by a socket ---
 
 class SocketUnit:
-    """What systemd does for contrib/systemd's socket unit."""
+    """What systemd does for contrib/systemd's socket unit. passes: with
+    PassCredentials=, as there."""
 
-    def __init__(self, path):
+    def __init__(self, path, passes=True):
         self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, passes)
         self.socket.bind(path)
         os.chmod(path, 0o666)
         self.socket.listen()
