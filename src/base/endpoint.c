@@ -37,7 +37,8 @@ bool ip_lacks_zone(const char *text)
 	       (raw[1] & 0xc0) == 0x80;
 }
 
-bool port_parse(const char *text, unsigned *port)
+/* 1 to 65535, digits alone. */
+static bool port_parse(const char *text, unsigned *port)
 {
 	unsigned value = 0;
 	const char *p;

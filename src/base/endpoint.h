@@ -26,9 +26,6 @@ enum ip_kind ip_kind(const char *text);
  * of which interface: nothing can be sent to it. */
 bool ip_lacks_zone(const char *text);
 
-/* 1 to 65535, digits alone. */
-bool port_parse(const char *text, unsigned *port);
-
 /* "host", "host:port", "192.0.2.1:25", "[2001:db8::1]:25", "[2001:db8::1]" or
  * "2001:db8::1"; fallback is the port where the text has none. Whether the
  * host is a valid name is not looked at, but it is not empty and holds no

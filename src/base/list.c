@@ -65,18 +65,6 @@ void list_remove(struct list *l, const char *s)
 	l->n = left;
 }
 
-bool list_equal(const struct list *a, const struct list *b)
-{
-	size_t i;
-
-	if (a->n != b->n)
-		return false;
-	for (i = 0; i < a->n; i++)
-		if (strcmp(a->item[i], b->item[i]))
-			return false;
-	return true;
-}
-
 char *list_join(const struct list *l, const char *separator)
 {
 	struct buf b = BUF((size_t)-1 / 2);

@@ -21,7 +21,6 @@ bool list_has(const struct list *l, const char *s);
 bool list_has_nocase(const struct list *l, const char *s);
 /* Takes it out, wherever it is, without case (ASCII). */
 void list_remove(struct list *l, const char *s);
-bool list_equal(const struct list *a, const struct list *b);
 /* Its items with a separator between; the caller frees. */
 char *list_join(const struct list *l, const char *separator);
 void list_release(struct list *l);

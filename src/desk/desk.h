@@ -68,10 +68,8 @@ void desk_complain(const char *format, ...)
  * has seen enough (a closed pipe) is not a failure. */
 bool desk_print(const struct buf *text);
 /* Whatever stands in a report (what servers said, what others put in the
- * queue, files): nothing of it is left that is not a line end, a colour of
- * ours where colours are welcome, or to be seen. */
-void desk_clean(struct buf *text);
-/* Cleans, colours too, and prints. */
+ * queue, files): nothing of it is left that is not a line end or to be seen.
+ * Prints the rest. */
 bool desk_show(struct buf *text);
 /* Cleans and prints, complaining of a failure; gives the exit status. */
 int desk_report(struct buf *text);

@@ -112,11 +112,6 @@ static void clean_lines(struct buf *text, bool colour)
 	*text = out;
 }
 
-void desk_clean(struct buf *text)
-{
-	clean_lines(text, desk_colour());
-}
-
 bool desk_show(struct buf *text)
 {
 	clean_lines(text, false);
@@ -125,7 +120,7 @@ bool desk_show(struct buf *text)
 
 int desk_report(struct buf *text)
 {
-	desk_clean(text);
+	clean_lines(text, desk_colour());
 	if (desk_print(text))
 		return EX_OK;
 	desk_complain(text->full ? "the report is too long to be shown" :

@@ -103,8 +103,10 @@ static bool find_file(struct store *s, struct outcome *why)
 			    "a path from / or ~/ on", t->name);
 }
 
-bool store_owner(const struct config *c, uid_t *owner, gid_t *group,
-		 struct outcome *why)
+/* Who has to be able to read a secret of this configuration: the owner of its
+ * queue where root writes it, else -1, who writes it. */
+static bool store_owner(const struct config *c, uid_t *owner, gid_t *group,
+			struct outcome *why)
 {
 	struct user u = { 0 };
 	struct stat st;

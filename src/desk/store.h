@@ -4,7 +4,6 @@
 #define DESK_STORE_H
 
 #include <stdbool.h>
-#include <sys/types.h>
 
 #include "base/outcome.h"
 #include "config/config.h"
@@ -18,9 +17,5 @@ bool store_password(const struct config *c, const char *transport,
 /* The same for another secret that the configuration has in a file. */
 bool store_secret(const struct config *c, const char *path,
 		  const char *question, struct outcome *why) MUST_CHECK;
-/* Who has to be able to read a secret of this configuration: the owner of its
- * queue where root writes it, else -1, who writes it. */
-bool store_owner(const struct config *c, uid_t *owner, gid_t *group,
-		 struct outcome *why) MUST_CHECK;
 
 #endif

@@ -210,7 +210,8 @@ bool field_is_blank(const struct field *f)
 	return !scan_left(&value);
 }
 
-char *field_unfold(const struct field *f)
+/* The value unfolded, blanks at its ends removed. The caller frees. */
+static char *field_unfold(const struct field *f)
 {
 	struct scan value = scan_bytes(f->value, f->value_len);
 	char *text, *to;

@@ -67,8 +67,6 @@ struct field_walk {
 /* The next field; false at the end of the header, or failed. */
 bool field_next(struct field_walk *w, struct field *f);
 void field_walk_release(struct field_walk *w);
-/* The value unfolded, blanks at its ends removed. The caller frees. */
-char *field_unfold(const struct field *f);
 /* Whether the value is nothing but white space. */
 bool field_is_blank(const struct field *f);
 /* Whether a From field has an address. One that is a name alone has none:

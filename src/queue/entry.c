@@ -290,15 +290,6 @@ static bool compact(struct entry *e, struct outcome *why)
 	return qdir_sync(e->file->dir, why);
 }
 
-bool entry_own(struct entry *e, struct outcome *why)
-{
-	struct stat st;
-
-	return (fstat(e->file->fd, &st) == 0 &&
-		st.st_uid == e->file->dir->owner) ||
-	       (rewrite(e, why) && qdir_sync(e->file->dir, why));
-}
-
 /* An entry that was read and locked is made fit for work. */
 static bool entry_prepare(struct queue *q, struct entry *e, int64_t torn,
 			  int64_t size, struct outcome *why)
@@ -625,12 +616,16 @@ static bool own_for_order(struct queue *q, enum order order, const char *name,
 {
 	struct entry *e;
 	bool good;
+	struct stat st;
 
 	if (order != ORDER_RETRY || !transport)
 		return true;
 	if (!queue_take(q, name, &e, why))
 		return false;
-	good = entry_own(e, why);
+	/* as a compacted one is: what he notes in it counts */
+	good = (fstat(e->file->fd, &st) == 0 &&
+		st.st_uid == e->file->dir->owner) ||
+	       (rewrite(e, why) && qdir_sync(e->file->dir, why));
 	entry_release(e);
 	return good;
 }

@@ -47,9 +47,6 @@ bool entry_whose(const struct qdir *s, int fd, const struct stat *st,
  * counted. */
 bool entry_is_small(int64_t size, struct glance *g) MUST_CHECK;
 void entry_weigh(int fd, int64_t size, struct glance *g);
-/* Makes the file of one that was taken the queue's owner's, as a compacted one
- * is: what he notes in it counts. */
-bool entry_own(struct entry *e, struct outcome *why) MUST_CHECK;
 /* The journal alone, again. */
 bool entry_read_journal(struct entry *e, int64_t size, int64_t *torn,
 			struct outcome *why) MUST_CHECK;

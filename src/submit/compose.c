@@ -74,7 +74,7 @@ const char *caller_full_name(struct caller *c)
 	return c->gecos;
 }
 
-bool caller_is_known(const struct caller *c, struct outcome *why)
+static bool caller_is_known(const struct caller *c, struct outcome *why)
 {
 	if (c->unknown.exit == EX_OK)
 		return true;

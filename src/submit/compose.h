@@ -23,16 +23,15 @@ struct caller {
 	const char *name; /* the environment's NAME; NULL */
 	char *login;      /* NULL: not looked up yet */
 	char *gecos;      /* of the name alone, "&" replaced; NULL */
-	struct outcome unknown; /* the last look-up's failure; exit EX_OK */
+	struct outcome unknown; /* the last look-up's failure; exit EX_OK:
+				 * none. What was made with the two after one
+				 * must not be used */
 };
 /* The login name; the number where the user has none; "" where the database
- * gives no answer, which caller_is_known tells. */
+ * gives no answer, which unknown tells. */
 const char *caller_login(struct caller *c);
 /* The name given, else GECOS; NULL. */
 const char *caller_full_name(struct caller *c);
-/* False (EX_TEMPFAIL): a look-up failed, so that what was made with the two
- * must not be used. */
-bool caller_is_known(const struct caller *c, struct outcome *why) MUST_CHECK;
 void caller_release(struct caller *c);
 
 struct request {
