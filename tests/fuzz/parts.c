@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/utf8.h"
+
+void fuzz_want(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+int fuzz_file(const void *data, size_t n)
+{
+	int fd = memfd_create("fuzz", MFD_CLOEXEC);
+
+	fuzz_want(fd >= 0 && !fchmod(fd, 0600) &&
+		  write(fd, data, n) == (ssize_t)n &&
+		  lseek(fd, 0, SEEK_SET) == 0);
+	return fd;
+}
+
+void fuzz_path(int fd, char path[64])
+{
+	snprintf(path, 64, "/proc/self/fd/%d", fd);
+}
+
+struct message *fuzz_message(const char *text, size_t n)
+{
+	const struct message_limits limits = { 0 };
+	int fd = fuzz_file(text, n);
+	struct message *m = NULL;
+	struct outcome why;
+
+	if (!message_parse(fd, 0, (int64_t)n, &limits, &m, &why))
+		m = NULL;
+	close(fd);
+	return m;
+}
+
+void fuzz_message_bytes(struct message *m, struct buf *out)
+{
+	const char *data;
+	int64_t at;
+	long n;
+
+	*out = BUF(FUZZ_MOST);
+	for (at = 0; (n = message_bytes(m, at, &data)) > 0; at += n)
+		fuzz_want(buf_add(out, data, (size_t)n));
+	fuzz_want(n == 0);
+}
+
+size_t fuzz_base64(const char *text, size_t n, unsigned char *out)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"abcdefghijklmnopqrstuvwxyz0123456789+/";
+	unsigned bits = 0, have = 0;
+	const char *digit;
+	size_t i, used = 0;
+
+	for (i = 0; i < n && text[i] != '='; i++) {
+		digit = text[i] ? strchr(digits, text[i]) : NULL;
+		if (!digit)
+			continue;
+		bits = bits << 6 | (unsigned)(digit - digits);
+		have += 6;
+		if (have >= 8) {
+			have -= 8;
+			out[used++] = (unsigned char)(bits >> have);
+		}
+	}
+	return used;
+}
+
+bool fuzz_is_clean(const char *text, size_t n)
+{
+	unsigned c;
+	size_t len;
+
+	for (; n; text += len, n -= len) {
+		len = utf8_next((const unsigned char *)text, n, &c);
+		if (!len || (utf8_is_hidden(c) && c != '\n'))
+			return false;
+	}
+	return true;
+}
+
+char *fuzz_line(const char **data, size_t *n)
+{
+	const char *end = memchr(*data, '\n', *n);
+	size_t length = end ? (size_t)(end - *data) : *n;
+	char *line = mem_stringn(*data, length);
+
+	*data += length + (end ? 1 : 0);
+	*n -= length + (end ? 1 : 0);
+	return line;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The whole of -bs: the input is what the client says. A model of our own
+ * reads the same bytes by the book and knows how many replies there have to
+ * be, and where each message ends; every line of a reply is one, and can be
+ * printed. Mail goes to a transport that throws it away.
+ */
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "config/config.h"
+#include "config/options.h"
+#include "desk/desk.h"
+#include "parts.h"
+#include "submit/compose.h"
+
+static const char text[] = "[general]\nhostname = h.example\n"
+	"domain = h.example\n[log]\nto = none\n[queue]\nqueue = never\n"
+	"[transport away]\nkind = discard\n[route all]\ntransport = away\n";
+
+static struct config config;
+static struct options options;
+
+static void configure(void)
+{
+	static char *argv[] = { (char *)"posthaste", (char *)"-bs", NULL };
+	static char path[64];
+	const struct config_place place = { .file = path,
+		.system_file = path, .queue_directory = "/nonexistent" };
+	int fd = fuzz_file(text, strlen(text));
+	struct outcome why;
+
+	fuzz_path(fd, path);
+	fuzz_want(config_load(&place, &config, &why));
+	fuzz_want(options_parse(2, argv, &options, &why));
+	close(fd);
+}
+
+/* What the client said goes in, what it heard comes out. */
+static void converse(const void *data, size_t n, struct buf *heard)
+{
+	struct caller caller = { .uid = getuid() };
+	const struct desk d = { .options = &options, .config = &config,
+				.caller = &caller };
+	int in = fuzz_file(data, n), out = fuzz_file("", 0);
+	int own[3], i;
+
+	for (i = 0; i < 3; i++)
+		own[i] = dup(i);
+	dup2(in, 0);
+	dup2(out, 1);
+	dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), 2);
+	(void)desk_smtpd(&d);
+	for (i = 0; i < 3; i++) {
+		dup2(own[i], i);
+		close(own[i]);
+	}
+	*heard = BUF(FUZZ_MOST);
+	lseek(out, 0, SEEK_SET);
+	fuzz_want(buf_read(heard, out));
+	close(in);
+	close(out);
+	caller_release(&caller);
+}
+
+/* Lines "DDD-words" and "DDD words", CRLF: the replies are counted, the last
+ * line of each. */
+static size_t replies(struct buf *heard)
+{
+	const char *p = buf_text(heard), *end;
+	size_t n = 0;
+
+	for (; *p; p = end + 2) {
+		end = strstr(p, "\r\n");
+		fuzz_want(end && end - p <= 510);
+		fuzz_want(fuzz_is_clean(p, (size_t)(end - p)));
+		fuzz_want(!memchr(p, '\n', (size_t)(end - p)));
+		fuzz_want(end - p >= 4 && strchr("2345", *p) &&
+			  strspn(p, "0123456789") == 3 &&
+			  (p[3] == ' ' || p[3] == '-'));
+		n += p[3] == ' ';
+	}
+	return n;
+}
+
+/* Past the end of a message whose lines end as that of its DATA did; NULL: it
+ * does not end. */
+static const char *past_message(const char *p, const char *end, bool crlf)
+{
+	const char *dot = crlf ? "\r\n.\r\n" : "\n.\n", *found;
+	const size_t n = strlen(dot), eol = crlf ? 2 : 1;
+
+	/* the first line can be the dot */
+	if ((size_t)(end - p) >= n - eol && !memcmp(p, dot + eol, n - eol))
+		return p + n - eol;
+	found = memmem(p, (size_t)(end - p), dot, n);
+	return found ? found + n : NULL;
+}
+
+/* How many replies there are to be. 354s tell which DATA was let in; nothing
+ * after a message without an end is a command. */
+static size_t expected(const char *p, const char *end, struct buf *heard)
+{
+	const char *reply = heard->data, *eol;
+	size_t n = 1, length;
+	bool quit = false, crlf;
+
+	reply = strstr(reply, "\r\n") + 2;
+	while (!quit && p < end && (eol = memchr(p, '\n', (size_t)(end - p)))) {
+		length = (size_t)(eol - p);
+		crlf = length && eol[-1] == '\r';
+		n++;
+		/* the reply to this line */
+		while (*reply && reply[3] == '-')
+			reply = strstr(reply, "\r\n") + 2;
+		fuzz_want(*reply);
+		quit = !strncmp(reply, "221 ", 4) || !strncmp(reply, "421 ", 4);
+		p = eol + 1;
+		if (!strncmp(reply, "354 ", 4)) {
+			p = past_message(p, end, crlf);
+			if (!p)
+				return n;
+			reply = strstr(reply, "\r\n") + 2;
+			while (*reply && reply[3] == '-')
+				reply = strstr(reply, "\r\n") + 2;
+			fuzz_want(*reply);
+			n++;
+		}
+		reply = strstr(reply, "\r\n") + 2;
+	}
+	return n;
+}
+
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
+{
+	size_t said;
+	struct buf heard;
+
+	if (!config.transports)
+		configure();
+	converse(data, n, &heard);
+	said = replies(&heard);
+	fuzz_want(said == expected((const char *)data,
+				   (const char *)data + n, &heard));
+	buf_release(&heard);
+	return 0;
+}
