@@ -201,27 +201,34 @@ static bool child_start(struct running *r, struct outcome *why)
 
 /* --- while it runs --- */
 
-static void feed(struct running *r)
+/* The next piece for it. Closes its input where there is none. */
+static void next_input(struct running *r)
 {
 	const struct child *c = r->c;
-	ssize_t done;
-	long n;
+	long n = c->more ? c->more(c->context, &r->data) : 0;
 
-	if (!r->left) {
-		n = c->more ? c->more(c->context, &r->data) : 0;
-		r->unread = n < 0;
-		if (r->unread)
-			return;
-		if (!n) {
-			shut(&r->in);
-			return;
-		}
+	r->unread = n < 0;
+	if (n > 0)
 		r->left = (size_t)n;
-	}
+	else if (!n)
+		shut(&r->in);
+}
+
+static void feed(struct running *r)
+{
+	ssize_t done;
+
+	if (!r->left)
+		next_input(r);
+	if (!r->left)
+		return;
 	done = write(r->in, r->data, r->left);
 	if (done > 0) {
 		r->data += done;
 		r->left -= (size_t)done;
+		/* its end is told at once */
+		if (!r->left)
+			next_input(r);
 	} else if (done < 0 && errno != EAGAIN && errno != EINTR) {
 		shut(&r->in);
 	}
@@ -253,7 +260,7 @@ static bool take_words(int *fd, struct buf *b)
 	return true;
 }
 
-static bool take_any(struct running *r)
+static bool take_any(struct running *r, bool out, bool err)
 {
 	struct buf *b = r->c->output;
 	bool more = false;
@@ -261,9 +268,9 @@ static bool take_any(struct running *r)
 	ssize_t n;
 	char beyond;
 
-	if (r->out >= 0 && r->c->words == b) {
+	if (out && r->out >= 0 && r->c->words == b) {
 		more = take_words(&r->out, b);
-	} else if (r->out >= 0) {
+	} else if (out && r->out >= 0) {
 		want = b->max - b->len < BLOCK ? b->max - b->len : BLOCK;
 		n = read(r->out, want ? buf_room(b, want) : &beyond,
 			 want ? want : 1);
@@ -277,7 +284,7 @@ static bool take_any(struct running *r)
 			shut(&r->out);
 		}
 	}
-	if (r->err >= 0)
+	if (err && r->err >= 0)
 		more = take_words(&r->err, r->c->words) || more;
 	return more;
 }
@@ -318,6 +325,9 @@ static void child_look(struct running *r)
 
 static void attend(struct running *r)
 {
+	/* that it was stopped is told by nothing but a look */
+	const bool looks = r->watch < 0 || r->terminal >= 0;
+	bool look = looks;
 	int left, wait, reads;
 
 	for (;;) {
@@ -329,24 +339,26 @@ static void attend(struct running *r)
 			{ .fd = r->signals, .events = POLLIN },
 		};
 
-		child_look(r);
+		if (look)
+			child_look(r);
 		left = clock_left(r->deadline);
 		if (r->ended || r->too_much || r->unread || r->cut_off ||
 		    !left)
 			break;
-		/* that it was stopped is told by nothing but a look */
-		wait = r->watch < 0 || r->terminal >= 0 ? LOOK_MS : left;
+		wait = looks ? LOOK_MS : left;
+		look = true;
 		if (poll(p, 5, wait < left ? wait : left) < 0)
 			continue;
+		look = looks || p[3].revents;
 		r->cut_off = p[4].revents != 0;
-		take_any(r);
+		take_any(r, p[1].revents, p[2].revents);
 		if (p[0].revents)
 			feed(r);
 	}
 	/* what it wrote lies in the pipes; what its children are going to
 	 * write is not waited for */
-	for (reads = 0; r->ended && reads < DRAIN_READS && take_any(r);
-	     reads++)
+	for (reads = 0; r->ended && reads < DRAIN_READS &&
+			take_any(r, true, true); reads++)
 		;
 }
 

@@ -26,16 +26,19 @@ static void clean_limit(int which, rlim_t wanted)
 
 	if (getrlimit(which, &limit) < 0)
 		return;
-	limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+	if (wanted > limit.rlim_max)
+		wanted = limit.rlim_max;
+	if (limit.rlim_cur == wanted)
+		return;
+	limit.rlim_cur = wanted;
 	setrlimit(which, &limit);
 }
 
 static bool clean(void)
 {
-	struct sigaction plain = { .sa_handler = SIG_DFL };
-	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
 	sigset_t none;
-	int i, fd;
+	int fd;
 
 	if (clearenv() != 0)
 		return false;
@@ -45,8 +48,8 @@ static bool clean(void)
 	if (fd < 0)
 		return false;
 	close(fd);
-	for (i = 1; i < NSIG; i++)
-		sigaction(i, &plain, NULL);
+	/* handlers did not survive execve(2), and what else the caller had
+	 * ignored can only keep him from ending this early */
 	sigaction(SIGPIPE, &ignore, NULL);
 	sigaction(SIGXFSZ, &ignore, NULL);
 	sigaction(SIGHUP, &ignore, NULL);

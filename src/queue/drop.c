@@ -253,6 +253,9 @@ static bool drop_run(const struct queue *q, const struct drop_call *call,
 enum { PIECE_INTRO, PIECE_HEADER, PIECE_MESSAGE, PIECE_JOURNAL, PIECE_END };
 
 struct pieces {
+	struct buf joined;       /* small ones are one write */
+	const char *rest;        /* what of a piece did not fit in there */
+	size_t left;
 	int piece;
 	struct buf intro, sum_line, header;
 	const struct buf *journal;
@@ -298,6 +301,32 @@ static long next_piece(void *context, const char **data)
 	}
 }
 
+static long next_joined(void *context, const char **data)
+{
+	struct pieces *p = context;
+	size_t n;
+	long got;
+
+	buf_reset(&p->joined);
+	while (p->joined.len < BLOCK) {
+		if (!p->left) {
+			got = next_piece(p, &p->rest);
+			if (got < 0)
+				return -1;
+			if (!got)
+				break;
+			p->left = (size_t)got;
+		}
+		n = BLOCK - p->joined.len < p->left ? BLOCK - p->joined.len :
+		    p->left;
+		buf_add(&p->joined, p->rest, n);
+		p->rest += n;
+		p->left -= n;
+	}
+	*data = p->joined.data;
+	return (long)p->joined.len;
+}
+
 static bool drop_id(const struct buf *output, char id[QUEUE_ID_SIZE],
 		    struct outcome *why)
 {
@@ -332,6 +361,7 @@ static void write_known(void *context, uid_t uid)
 	/* the helper may have had some of it */
 	p->piece = PIECE_INTRO;
 	p->offset = 0;
+	p->left = 0;
 	buf_reset(&p->sum_line);
 	line = strstr(text, "\nuid ");
 	end = line ? strchr(line + 1, '\n') : NULL;
@@ -350,13 +380,13 @@ bool drop_write(const struct queue *q, const struct queue_item *item,
 		char id[QUEUE_ID_SIZE], struct outcome *why)
 {
 	struct pieces p = {
-		.intro = BUF(128), .sum_line = BUF(TEXT_CHECKSUM_SIZE),
+		.joined = BUF(BLOCK), .intro = BUF(128), .sum_line = BUF(TEXT_CHECKSUM_SIZE),
 		.header = BUF(TEXT_HEADER_MAX), .journal = journal,
 		.message = item->message,
 	};
 	char name[QUEUE_NAME_SIZE];
 	const char *argv[] = { "write", name, NULL };
-	const struct drop_call call = { argv, next_piece, &p, write_known };
+	const struct drop_call call = { argv, next_joined, &p, write_known };
 	struct buf output = BUF(WORDS_MAX);
 	bool good;
 
@@ -371,6 +401,7 @@ bool drop_write(const struct queue *q, const struct queue_item *item,
 	if (!good && (why->exit == EX_NOPERM || why->exit == EX_USAGE))
 		why->exit = EX_CANTCREAT;
 	buf_release(&output);
+	buf_release(&p.joined);
 	buf_release(&p.intro);
 	buf_release(&p.header);
 	buf_release(&p.sum_line);

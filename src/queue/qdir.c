@@ -233,7 +233,7 @@ static bool writer_sync(struct qdir_writer *w, struct outcome *why)
 		return false;
 	/* a queue that fills its disk could not be drained without room for
 	 * the journals */
-	if (!qdir_reserve(w->fd, QDIR_JOURNAL_ROOM, why)) {
+	if (!w->reserved && !qdir_reserve(w->fd, QDIR_JOURNAL_ROOM, why)) {
 		qdir_abandon(w);
 		return false;
 	}

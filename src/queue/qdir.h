@@ -40,6 +40,7 @@ struct qdir_writer {
 	int fd;
 	uint64_t sum;      /* text_sum of all that was added */
 	int64_t size;      /* and its bytes */
+	bool reserved;     /* room for it and its journal was taken before */
 	struct buf pending; /* what of them is not in the file yet */
 };
 

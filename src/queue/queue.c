@@ -39,7 +39,7 @@ bool queue_open(const char *directory, bool create, const char *helper,
 	missing = access(directory, F_OK) < 0 && errno == ENOENT;
 	if (socket && access(socket, W_OK) == 0) {
 		q->socket = mem_string(socket);
-	} else if (create) {
+	} else if (create && why->exit != EX_NOPERM) {
 		qdir_close(&q->dir);
 		if (qdir_open(directory, true, &q->dir, &unmade))
 			return true;

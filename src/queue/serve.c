@@ -62,19 +62,29 @@ static ssize_t drop_input(struct drop_caller *c, char *data, size_t n,
 	return got;
 }
 
-/* The line before the entry, byte by byte so that nothing after it is
- * read. */
-static bool read_intro(struct drop_caller *c, int64_t deadline, int64_t *total,
-		       struct outcome *why)
+/* The line before the entry. What was read beyond it lies in ahead, and is the
+ * next that c gives. */
+static bool read_intro(struct drop_caller *c, char ahead[BLOCK],
+		       int64_t deadline, int64_t *total, struct outcome *why)
 {
 	static const char intro[] = "posthaste-drop 1 ";
 	char line[64];
+	ssize_t got;
 	size_t n = 0;
 	bool whole = false;
 
-	while (!whole && n < sizeof(line) &&
-	       drop_input(c, &line[n], 1, deadline) == 1)
+	while (!whole && n < sizeof(line)) {
+		if (!c->n) {
+			got = drop_input(c, ahead, BLOCK, deadline);
+			if (got <= 0)
+				break;
+			c->input = ahead;
+			c->n = (size_t)got;
+		}
+		line[n] = *c->input++;
+		c->n--;
 		whole = line[n++] == '\n';
+	}
 	if (whole)
 		line[n - 1] = '\0';
 	if (!whole || strncmp(line, intro, sizeof(intro) - 1) != 0 ||
@@ -93,6 +103,7 @@ static bool take_room(struct qdir_writer *w, int64_t total,
 	struct statvfs v;
 	bool taken = fallocate(w->fd, FALLOC_FL_KEEP_SIZE, 0, all) == 0;
 
+	w->reserved = taken;
 	if (!taken && errno != EOPNOTSUPP && errno != ENOSYS &&
 	    errno != ENOSPC && errno != EDQUOT && errno != EFBIG)
 		outcome_fail(why, STAGE_LOCAL, EX_IOERR, "queue: %s",
@@ -227,15 +238,15 @@ static bool do_write(struct qdir *s, struct drop_caller *c, char **argv,
 		     struct outcome *why)
 {
 	const int64_t deadline = clock_in(c->all_ms);
-	char name[QUEUE_NAME_SIZE];
+	char name[QUEUE_NAME_SIZE], ahead[BLOCK];
 	struct qdir_writer w;
-	bool held = !strcmp(argv[0], "h");
+	bool held = !strcmp(argv[0], "h"), good;
 	int64_t next = 0, total;
 
 	if (!held && !read_number(argv[0], INT64_MAX, &next))
 		return outcome_fail(why, STAGE_LOCAL, EX_USAGE,
 				    "%s: no time", argv[0]);
-	if (!read_intro(c, deadline, &total, why))
+	if (!read_intro(c, ahead, deadline, &total, why))
 		return false;
 	if (total > DROP_ENTRY_MAX)
 		return outcome_fail_status(why, STAGE_LOCAL, EX_DATAERR,
@@ -244,10 +255,13 @@ static bool do_write(struct qdir *s, struct drop_caller *c, char **argv,
 	if (!qdir_begin(s, NULL, &w, why))
 		return false;
 	text_name(name, w.id, next, held);
-	return take_room(&w, total, why) &&
+	good = take_room(&w, total, why) &&
 	       copy(c, &w, deadline, total, why) &&
 	       check(s, c, &w, name, why) && tell_id(&w, why) &&
 	       qdir_commit(&w, name, why);
+	/* nothing is read after an entry */
+	c->n = 0;
+	return good;
 }
 
 /* --- list --- */
