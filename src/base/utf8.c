@@ -54,6 +54,9 @@ bool utf8_is_hidden(unsigned c)
 	};
 	size_t i;
 
+	/* nearly all that is ever asked about */
+	if (c >= ' ' && c < 0x7f)
+		return false;
 	for (i = 0; i < sizeof(hidden) / sizeof(*hidden); i++)
 		if (c >= hidden[i].first && c <= hidden[i].last)
 			return true;

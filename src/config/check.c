@@ -296,19 +296,25 @@ static void check_setting(struct config *c, const struct setting *s,
 
 /* --- what is valid and hardly meant --- */
 
-static void check_use(struct config *c, size_t i)
+static void check_use(struct config *c)
 {
-	const struct transport *t = &c->transport[i];
-	size_t r, n;
+	bool *used = mem_alloc(c->transports * sizeof(*used));
+	const struct transport *const *way;
+	const struct transport *t;
+	size_t i;
 
-	for (r = 0; r < c->routes; r++)
-		for (n = 0; c->route[r].way[n]; n++)
-			if (c->route[r].way[n] == t)
-				return;
-	config_warn(c, t->line, "no route uses [transport %s]%s", t->name,
-		    c->routes ? "" : ": mail goes directly to the hosts of "
-		    "each recipient's domain (a [route NAME] with transport "
-		    "= NAME is missing)");
+	for (i = 0; i < c->routes; i++)
+		for (way = c->route[i].way; *way; way++)
+			if (*way != config_direct())
+				used[*way - c->transport] = true;
+	for (t = c->transport, i = 0; i < c->transports; t++, i++)
+		if (!used[i])
+			config_warn(c, t->line, "no route uses [transport %s]"
+				    "%s", t->name, c->routes ? "" : ": mail "
+				    "goes directly to the hosts of each "
+				    "recipient's domain (a [route NAME] with "
+				    "transport = NAME is missing)");
+	free(used);
 }
 
 /* A port at which servers speak another way. */
@@ -358,7 +364,7 @@ void config_check(struct config *c, unsigned mode)
 	for (i = 0; i < c->transports; i++) {
 		if (!config_faulty(c, "transport", "kind", i))
 			check_transport(c, i);
-		check_use(c, i);
 		check_port(c, i);
 	}
+	check_use(c);
 }

@@ -223,16 +223,22 @@ static struct setting *find_setting(const struct config *c,
 				    const char *section, const char *key,
 				    size_t i)
 {
-	struct setting *s;
+	struct setting *s, *first = NULL;
+	enum section sort = 0;
 	size_t n;
 
-	for (n = 0; c->set && n < c->set->n; n++) {
-		s = &c->set->item[n];
-		if (s->index == i && !strcmp(s->key->key, key) &&
-		    !strcmp(section_name(s->key->section), section))
-			return s;
+	while (sort < SECTIONS && strcmp(section_name(sort), section) != 0)
+		sort++;
+	if (sort == SECTIONS || !c->set || !c->set->last[sort] ||
+	    i >= section_count(c, sort))
+		return NULL;
+	/* backwards, so that the first one is found last */
+	for (n = c->set->last[sort][i]; n; n = s->before) {
+		s = &c->set->item[n - 1];
+		if (!strcmp(s->key->key, key))
+			first = s;
 	}
-	return NULL;
+	return first;
 }
 
 unsigned config_line(const struct config *c, const char *section,
@@ -332,6 +338,8 @@ void config_release(struct config *config)
 	free(config->path);
 	free(config->looked);
 	free(config->secrets);
+	for (section = 0; config->set && section < SECTIONS; section++)
+		free(config->set->last[section]);
 	if (config->set)
 		free(config->set->item);
 	free(config->set);

@@ -114,10 +114,13 @@ struct setting {
 	size_t index;              /* of its section, among its sort */
 	unsigned line;
 	bool faulty;               /* and that was said */
+	size_t before;             /* number of the one before it in the same
+				    * section, from 1; 0: none */
 };
 struct settings {
 	struct setting *item;
 	size_t n;
+	size_t *last[SECTIONS];    /* of each section of a sort, from 1 */
 };
 void config_set_faulty(struct config *c, const char *section,
 		       const char *key, size_t i);

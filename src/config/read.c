@@ -18,9 +18,16 @@
 
 enum { KEY_MAX = 40, NAME_MAX_LENGTH = 255 };
 
+/* The sections of a sort by their names: open addressing, at most half full. */
+struct titles {
+	size_t *at;                /* numbers from 1; 0: free */
+	size_t room;               /* a power of two */
+};
+
 struct reader {
 	struct config *c;
 	uint64_t *seen[SECTIONS];  /* bit k: key k of the section was set */
+	struct titles titles[SECTIONS];
 	const char *at;
 	const char *end;
 	unsigned line;
@@ -91,25 +98,62 @@ static void add_section(struct reader *r, enum section section)
 	}
 }
 
+/* Where the name stands, or would. */
+static size_t *title_place(struct reader *r, enum section section,
+			   const char *name)
+{
+	const struct titles *t = &r->titles[section];
+	uint32_t hash = 2166136261;
+	const char *p;
+	size_t i;
+
+	for (p = name; *p; p++)
+		hash = (hash ^ (unsigned char)*p) * 16777619;
+	for (i = hash & (t->room - 1); t->at[i]; i = (i + 1) & (t->room - 1))
+		if (!strcmp(*section_title(r->c, section, t->at[i] - 1), name))
+			break;
+	return &t->at[i];
+}
+
+/* Makes room for one more. */
+static void titles_grow(struct reader *r, enum section section)
+{
+	struct titles *t = &r->titles[section];
+	size_t i, n = section_count(r->c, section);
+
+	if (t->room > 2 * (n + 1))
+		return;
+	free(t->at);
+	t->room = t->room ? 2 * t->room : 16;
+	t->at = mem_alloc(t->room * sizeof(*t->at));
+	for (i = 0; i < n; i++)
+		*title_place(r, section, *section_title(r->c, section, i)) =
+			i + 1;
+}
+
 /* Enters the section of that sort and name, which may go on from before. */
 static void enter_named(struct reader *r, enum section section, char *name)
 {
-	size_t i, n = section_count(r->c, section);
+	size_t n = section_count(r->c, section), *place;
+	struct settings *set = r->c->set;
 
-	for (i = 0; i < n; i++)
-		if (!strcmp(*section_title(r->c, section, i), name))
-			break;
-	if (i < n) {
+	titles_grow(r, section);
+	place = title_place(r, section, name);
+	if (*place) {
 		free(name);
 	} else {
 		add_section(r, section);
 		*section_title(r->c, section, n) = name;
+		*place = n + 1;
 		r->seen[section] = mem_grow(r->seen[section], n,
 					    sizeof(**r->seen));
 		r->seen[section][n] = 0;
+		set->last[section] = mem_grow(set->last[section], n,
+					      sizeof(**set->last));
+		set->last[section][n] = 0;
 	}
 	r->section = section;
-	r->index = i;
+	r->index = *place - 1;
 }
 
 /* The name as stored, NULL after a fault. */
@@ -305,7 +349,7 @@ static void set_key(struct reader *r, const struct config_key *key)
 	void *field = (char *)section_at(r->c, key->section, r->index) +
 		      key->offset;
 	struct settings *set = r->c->set;
-	size_t n = strlen(r->value);
+	size_t n = strlen(r->value), *last;
 	/* in one pair of quotes, as other programs have it; here they would
 	 * be part of the value */
 	bool quoted = n > 1 && strchr("\"'", r->value[0]) &&
@@ -318,8 +362,11 @@ static void set_key(struct reader *r, const struct config_key *key)
 		return;
 	}
 	set->item = mem_grow(set->item, set->n, sizeof(*set->item));
-	set->item[set->n++] = (struct setting){
-		.key = key, .index = r->index, .line = r->line };
+	last = &set->last[key->section][r->index];
+	set->item[set->n] = (struct setting){
+		.key = key, .index = r->index, .line = r->line,
+		.before = *last };
+	*last = ++set->n;
 	if (quoted && key->type->free_text)
 		config_warn(r->c, r->line, "%s: the quotes are part of the "
 			    "value; values are written without", key->key);
@@ -374,11 +421,15 @@ void config_read(struct config *c, const char *text, size_t n)
 
 	if (n >= 3 && !memcmp(text, "\xef\xbb\xbf", 3))
 		r.at += 3;
-	for (i = 0; i < SECTION_ACCOUNT; i++)
+	for (i = 0; i < SECTION_ACCOUNT; i++) {
 		r.seen[i] = mem_alloc(sizeof(**r.seen));
+		c->set->last[i] = mem_alloc(sizeof(**c->set->last));
+	}
 	if (ini_parse_stream(next_line, &r, on_key, &r))
 		config_fault(c, 0, "cannot be read to its end");
 	mem_wipe_string(r.value);
-	for (i = 0; i < SECTIONS; i++)
+	for (i = 0; i < SECTIONS; i++) {
 		free(r.seen[i]);
+		free(r.titles[i].at);
+	}
 }

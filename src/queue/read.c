@@ -23,6 +23,18 @@ _Static_assert(sizeof(((struct window *)0)->data) >
 	       sizeof(((struct window *)0)->data) >
 	       (size_t)TEXT_HEADER_LINE_MAX, "a line must fit");
 
+/* Its data is not cleared: of a small entry that would be most of the work. */
+static struct window *window_new(int fd, int64_t at, int64_t end)
+{
+	struct window *w = mem_resize(NULL, 1, sizeof(*w));
+
+	w->fd = fd;
+	w->at = at;
+	w->end = end;
+	w->len = 0;
+	return w;
+}
+
 static bool unreadable(struct outcome *why)
 {
 	return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
@@ -54,14 +66,12 @@ static bool read_header(int fd, int64_t size, struct entry *e,
 			int64_t *length, struct outcome *why)
 {
 	const int64_t most = TEXT_HEADER_MAX;
-	struct window *w = mem_alloc(sizeof(*w));
+	struct window *w = window_new(fd, 0, size < most ? size : most);
 	struct text_header_state state = { 0 };
 	const char *end;
 	bool good;
 	size_t used;
 
-	w->fd = fd;
-	w->end = size < most ? size : most;
 	good = window_pass(w, 0, why);
 	while (good && !state.ended) {
 		/* all the lines that are here, before the next read */
@@ -111,10 +121,7 @@ bool entry_read_journal(struct entry *e, int64_t size, int64_t *torn,
 	*torn = 0;
 	if (size < e->file->journal)
 		return text_damaged(why, "it is cut short");
-	w = mem_alloc(sizeof(*w));
-	w->fd = e->file->fd;
-	w->at = e->file->journal;
-	w->end = size;
+	w = window_new(e->file->fd, e->file->journal, size);
 	text_journal_begin(e);
 	good = window_pass(w, 0, why);
 	while (good && w->len) {

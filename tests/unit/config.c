@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "config/keys.h"
@@ -94,6 +95,52 @@ static void load_good(struct place *p, const char *text, struct config *c)
 	if (!load_bytes(p, text, strlen(text), c))
 		fail_msg("line %u: %s", c->error[0].line,
 			 c->error[0].message);
+}
+
+/* --- many sections --- */
+
+static double load_many(struct place *p, size_t n)
+{
+	struct buf text = BUF(16 << 20);
+	struct timespec before, after;
+	struct config c;
+	size_t i;
+
+	buf_adds(&text, "[transport relay]\nkind = smtp\nhost = relay\n");
+	for (i = 0; i < n; i++)
+		buf_addf(&text, "[route r%zu]\nto_domain = d%zu.example\n"
+			 "transport = relay\n", i, i);
+	/* each of them goes on below */
+	for (i = 0; i < n; i++)
+		buf_addf(&text, "[route r%zu]\nfrom_domain = f%zu.example\n",
+			 i, i);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+	load_good(p, buf_text(&text), &c);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+	assert_int_equal(c.routes, n);
+	assert_int_equal(c.warnings, 0);
+	for (i = 0; i < n; i++) {
+		assert_int_equal(c.route[i].to_domain.n, 1);
+		assert_int_equal(c.route[i].from_domain.n, 1);
+		assert_int_equal(config_line(&c, "route", "transport", i),
+				 6 + 3 * i);
+		assert_int_equal(config_line(&c, "route", "from_domain", i),
+				 5 + 3 * n + 2 * i);
+		assert_int_equal(config_line(&c, "route", "domain", i), 0);
+	}
+	config_release(&c);
+	buf_release(&text);
+	return (double)(after.tv_sec - before.tv_sec) +
+	       (double)(after.tv_nsec - before.tv_nsec) / 1e9;
+}
+
+/* A section costs as much where there are many. */
+static void test_many_sections(void **state)
+{
+	const double few = load_many(*state, 4000);
+	const double many = load_many(*state, 24000);
+
+	assert_true(many < 15 * few + 0.1);
 }
 
 /* "LINE: words" of every fault, one a line */
@@ -1277,6 +1324,7 @@ int main(void)
 		TEST(test_search),
 		TEST(test_reads_back),
 		cmocka_unit_test(test_table),
+		TEST(test_many_sections),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
