@@ -15,11 +15,25 @@
 
 static void checksum_is_crc64(void **state)
 {
+	unsigned char much[100003];
+	uint64_t sum = 0;
+	size_t i, n;
+
 	(void)state;
 	/* the check value of CRC-64/XZ */
 	assert_true(text_sum(0, "123456789", 9) == 0x995dc9bbdf1939fa);
 	assert_true(text_sum(text_sum(0, "1234", 4), "56789", 5) ==
 		    0x995dc9bbdf1939fa);
+	/* much at once is added up in another way than little */
+	for (i = 0; i < sizeof(much); i++)
+		much[i] = (unsigned char)(i * i >> 3);
+	for (i = 0; i < sizeof(much); i += n) {
+		n = sizeof(much) - i < 1000 ? sizeof(much) - i : 1000;
+		sum = text_sum(sum, much + i, n);
+	}
+	assert_true(text_sum(0, much, sizeof(much)) == sum);
+	assert_true(text_sum(text_sum(0, much, 8191), much + 8191,
+			     sizeof(much) - 8191) == sum);
 }
 
 static bool reads(const char *text, size_t n, struct entry *e)
