@@ -162,35 +162,55 @@ char **section_title(const struct config *c, enum section section, size_t i)
 	}
 }
 
-const struct account *config_account(const struct config *c, const char *name)
+size_t *title_place(const struct config *c, enum section section,
+		    const char *name)
 {
+	const struct titles *t = &c->set->titles[section];
+	uint32_t hash = 2166136261;
+	const char *p;
 	size_t i;
 
-	for (i = 0; i < c->accounts; i++)
-		if (!strcmp(c->account[i].name, name))
-			return &c->account[i];
+	for (p = name; *p; p++)
+		hash = (hash ^ (unsigned char)*p) * 16777619;
+	for (i = hash & (t->room - 1); t->at[i]; i = (i + 1) & (t->room - 1))
+		if (!strcmp(*section_title(c, section, t->at[i] - 1), name))
+			break;
+	return &t->at[i];
+}
+
+/* NULL: there is none. */
+static void *section_named(const struct config *c, enum section section,
+			   const char *name)
+{
+	size_t i, n = section_count(c, section);
+
+	if (c->set && c->set->titles[section].room) {
+		i = *title_place(c, section, name);
+		return i ? section_at(c, section, i - 1) : NULL;
+	}
+	/* it was not read from a file */
+	for (i = 0; i < n; i++)
+		if (!strcmp(*section_title(c, section, i), name))
+			return section_at(c, section, i);
 	return NULL;
+}
+
+const struct account *config_account(const struct config *c, const char *name)
+{
+	return section_named(c, SECTION_ACCOUNT, name);
 }
 
 const struct domain *config_domain(const struct config *c, const char *name)
 {
-	size_t i;
-
-	for (i = 0; i < c->domains; i++)
-		if (!strcmp(c->domain[i].name, name))
-			return &c->domain[i];
-	return NULL;
+	return section_named(c, SECTION_DOMAIN, name);
 }
 
 const struct transport *config_transport(const struct config *c,
 					 const char *name)
 {
-	size_t i;
+	const struct transport *t = section_named(c, SECTION_TRANSPORT, name);
 
-	for (i = 0; i < c->transports; i++)
-		if (!strcmp(c->transport[i].name, name))
-			return &c->transport[i];
-	return strcmp(name, direct.name) ? NULL : &direct;
+	return t || strcmp(name, direct.name) ? t : &direct;
 }
 
 unsigned transport_port(const struct transport *t)
@@ -338,8 +358,10 @@ void config_release(struct config *config)
 	free(config->path);
 	free(config->looked);
 	free(config->secrets);
-	for (section = 0; config->set && section < SECTIONS; section++)
+	for (section = 0; config->set && section < SECTIONS; section++) {
 		free(config->set->last[section]);
+		free(config->set->titles[section].at);
+	}
 	if (config->set)
 		free(config->set->item);
 	free(config->set);

@@ -117,7 +117,16 @@ struct setting {
 	size_t before;             /* number of the one before it in the same
 				    * section, from 1; 0: none */
 };
+/* The sections of a sort by their names: open addressing, at most half full. */
+struct titles {
+	size_t *at;                /* numbers from 1; 0: free */
+	size_t room;               /* a power of two; 0: none was read */
+};
+/* Where the name stands among them, or would; not where room is 0. */
+size_t *title_place(const struct config *c, enum section section,
+		    const char *name);
 struct settings {
+	struct titles titles[SECTIONS];
 	struct setting *item;
 	size_t n;
 	size_t *last[SECTIONS];    /* of each section of a sort, from 1 */

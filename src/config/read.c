@@ -18,16 +18,9 @@
 
 enum { KEY_MAX = 40, NAME_MAX_LENGTH = 255 };
 
-/* The sections of a sort by their names: open addressing, at most half full. */
-struct titles {
-	size_t *at;                /* numbers from 1; 0: free */
-	size_t room;               /* a power of two */
-};
-
 struct reader {
 	struct config *c;
 	uint64_t *seen[SECTIONS];  /* bit k: key k of the section was set */
-	struct titles titles[SECTIONS];
 	const char *at;
 	const char *end;
 	unsigned line;
@@ -98,27 +91,10 @@ static void add_section(struct reader *r, enum section section)
 	}
 }
 
-/* Where the name stands, or would. */
-static size_t *title_place(struct reader *r, enum section section,
-			   const char *name)
-{
-	const struct titles *t = &r->titles[section];
-	uint32_t hash = 2166136261;
-	const char *p;
-	size_t i;
-
-	for (p = name; *p; p++)
-		hash = (hash ^ (unsigned char)*p) * 16777619;
-	for (i = hash & (t->room - 1); t->at[i]; i = (i + 1) & (t->room - 1))
-		if (!strcmp(*section_title(r->c, section, t->at[i] - 1), name))
-			break;
-	return &t->at[i];
-}
-
 /* Makes room for one more. */
 static void titles_grow(struct reader *r, enum section section)
 {
-	struct titles *t = &r->titles[section];
+	struct titles *t = &r->c->set->titles[section];
 	size_t i, n = section_count(r->c, section);
 
 	if (t->room > 2 * (n + 1))
@@ -127,7 +103,7 @@ static void titles_grow(struct reader *r, enum section section)
 	t->room = t->room ? 2 * t->room : 16;
 	t->at = mem_alloc(t->room * sizeof(*t->at));
 	for (i = 0; i < n; i++)
-		*title_place(r, section, *section_title(r->c, section, i)) =
+		*title_place(r->c, section, *section_title(r->c, section, i)) =
 			i + 1;
 }
 
@@ -138,7 +114,7 @@ static void enter_named(struct reader *r, enum section section, char *name)
 	struct settings *set = r->c->set;
 
 	titles_grow(r, section);
-	place = title_place(r, section, name);
+	place = title_place(r->c, section, name);
 	if (*place) {
 		free(name);
 	} else {
@@ -428,8 +404,6 @@ void config_read(struct config *c, const char *text, size_t n)
 	if (ini_parse_stream(next_line, &r, on_key, &r))
 		config_fault(c, 0, "cannot be read to its end");
 	mem_wipe_string(r.value);
-	for (i = 0; i < SECTIONS; i++) {
+	for (i = 0; i < SECTIONS; i++)
 		free(r.seen[i]);
-		free(r.titles[i].at);
-	}
 }

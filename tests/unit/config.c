@@ -106,14 +106,16 @@ static double load_many(struct place *p, size_t n)
 	struct config c;
 	size_t i;
 
-	buf_adds(&text, "[transport relay]\nkind = smtp\nhost = relay\n");
 	for (i = 0; i < n; i++)
 		buf_addf(&text, "[route r%zu]\nto_domain = d%zu.example\n"
-			 "transport = relay\n", i, i);
+			 "transport = t%zu\n", i, i, i);
 	/* each of them goes on below */
 	for (i = 0; i < n; i++)
 		buf_addf(&text, "[route r%zu]\nfrom_domain = f%zu.example\n",
 			 i, i);
+	for (i = 0; i < n; i++)
+		buf_addf(&text, "[transport t%zu]\nkind = smtp\n"
+			 "host = relay\n", i);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
 	load_good(p, buf_text(&text), &c);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
@@ -123,9 +125,10 @@ static double load_many(struct place *p, size_t n)
 		assert_int_equal(c.route[i].to_domain.n, 1);
 		assert_int_equal(c.route[i].from_domain.n, 1);
 		assert_int_equal(config_line(&c, "route", "transport", i),
-				 6 + 3 * i);
+				 3 + 3 * i);
+		assert_ptr_equal(c.route[i].way[0], &c.transport[i]);
 		assert_int_equal(config_line(&c, "route", "from_domain", i),
-				 5 + 3 * n + 2 * i);
+				 2 + 3 * n + 2 * i);
 		assert_int_equal(config_line(&c, "route", "domain", i), 0);
 	}
 	config_release(&c);
