@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * meter INPUT COMMAND ARGUMENT ...
+ * meter UID INPUT COMMAND ARGUMENT ...
  *
- * Runs a command with a file as its standard input and prints "WALL CPU PEAK
+ * Runs a command as that user with a file as its standard input and prints
+ * "WALL CPU PEAK
  * STATUS": microseconds, microseconds, kilobytes of resident memory, exit
  * status (256 + a signal). A program of its own, and a small one, because a
  * child's peak is at least what its parent had.
  */
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -21,14 +24,18 @@ static long microseconds(struct timeval t)
 
 static _Noreturn void become(char **argv)
 {
-	int in = open(argv[0], O_RDONLY), null = open("/dev/null", O_WRONLY);
+	int in = open(argv[1], O_RDONLY), null = open("/dev/null", O_WRONLY);
+	uid_t uid = (uid_t)atoi(argv[0]);
 
 	if (in < 0 || dup2(in, 0) < 0 || dup2(null, 1) < 0 ||
 	    dup2(null, 2) < 0)
 		_exit(126);
 	close(in);
 	close(null);
-	execvp(argv[1], argv + 1);
+	if (uid != getuid() && (setgroups(0, NULL) || setgid(uid) ||
+				setuid(uid)))
+		_exit(126);
+	execvp(argv[2], argv + 2);
 	_exit(127);
 }
 
@@ -40,7 +47,7 @@ int main(int argc, char **argv)
 	int status;
 	pid_t pid;
 
-	if (argc < 3)
+	if (argc < 4)
 		return 2;
 	clock_gettime(CLOCK_MONOTONIC, &before);
 	pid = fork();

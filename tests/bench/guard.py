@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fails where a common path costs over 5 % more than guard.tsv says: system
+calls, instructions, libraries. TAP.
+
+guard.py [--set]   --set: writes today's figures into it instead
+
+POSTHASTE, WIRE_SERVER  as for tests/wire/run.py
+POSTHASTE_CFLAGS        by which it was compiled
+"""
+
+import concurrent.futures
+import os
+import pathlib
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True
+sys.path[0] = os.path.join(os.path.dirname(__file__), "../support")
+import cost  # noqa: E402
+import harness  # noqa: E402
+from harness import POSTHASTE, need, want  # noqa: E402
+
+FIGURES = pathlib.Path(__file__).resolve().parent / "guard.tsv"
+MORE = 1.05
+# of figures that another compiler made
+MORE_ELSEWHERE = 1.30
+ROUNDS = 3      # an answer may come in two pieces: the least of them counts
+LIMIT = 60
+CONFIG = """[general]
+hostname = client.example.test
+domain = example.test
+[queue]
+queue = {queue}
+directory = {folder}/queue
+[log]
+to = none
+[route all]
+transport = relay
+[transport relay]
+port = {port}
+"""
+PLAIN = "kind = smtp\nhost = 127.0.0.1\nno_starttls = yes\n"
+TLS = """kind = submissions
+host = localhost
+username = user
+password_file = {folder}/password
+ca_file = {certificates}/ca.pem
+"""
+MESSAGE = (b"From: joe@example.test\nTo: ann@example.net\nSubject: cost\n"
+           b"Date: Wed, 25 Nov 2026 10:00:00 +0000\n"
+           b"Message-ID: <1@example.test>\n\n" + 12 * (71 * b"x" + b"\n"))
+SEND = ["-i", "-f", "joe@example.test", "ann@example.net"]
+MANY = [f"r{i}@example.net" for i in range(100)]
+# what is counted, with which arguments; first: done before, and not counted
+PATHS = {
+    "--version": {"argv": ["--version"]},
+    "mailq, nothing in it": {"argv": ["-bp"]},
+    "-odq": {"argv": ["-odq", *SEND]},
+    "-q, nothing due": {"argv": ["-q"]},
+    "-q, one message": {"first": ["-odq", *SEND], "argv": ["-q"]},
+    "-q, 100 recipients": {"first": ["-odq", *SEND[:3], *MANY],
+                           "argv": ["-q"]},
+    "1 KB in clear": {"argv": SEND, "queue": "never"},
+    "1 KB, TLS, PLAIN": {"argv": SEND, "queue": "never", "tls": True},
+}
+
+
+class Path:
+    def __init__(self, folder, certificates, argv, first=None,
+                 queue="always", tls=False):
+        self.argv, self.first = argv, first
+        self.server = harness.Server(
+            folder, 1, "extension CHUNKING\n" + (
+                "tls implicit\ncertificate good\ntls-auth PLAIN\n" if tls
+                else ""), certificates, 300)
+        self.place = harness.Place(folder, (CONFIG + (TLS if tls else PLAIN))
+                                   .format(queue=queue, folder=folder,
+                                           port=self.server.port,
+                                           certificates=certificates))
+        self.password = self.place.folder / "password"
+        self.password.write_text("pencil\n")
+        self.password.chmod(0o600)
+        self.run(self.argv)     # makes the queue
+
+    def run(self, argv, wrap=()):
+        done = self.place.run(*argv, stdin=MESSAGE, wrap=wrap, limit=LIMIT,
+                              env={"TZ": "UTC0"})
+        want(done[0] == 0, f"{argv}: {done}")
+
+    def empty(self):
+        for name in os.listdir(self.place.folder / "queue/mess") if (
+                self.place.folder / "queue/mess").exists() else ():
+            os.unlink(self.place.folder / "queue/mess" / name)
+        if self.first:
+            self.run(self.first)
+
+    def figures(self):
+        trace = self.place.folder / "trace"
+        counts = []
+        for _ in range(ROUNDS):
+            self.empty()
+            self.run(self.argv, ["strace", "-f", "-y", "-o", str(trace)])
+            counts.append(cost.calls(trace))
+        self.empty()
+        self.run(self.argv, ["valgrind", "-q", "--tool=callgrind",
+                             f"--callgrind-out-file={trace}.%p"])
+        files = list(self.place.folder.glob("trace.*"))
+        want(files, "callgrind wrote nothing")
+        return {"calls": min(c for c, _ in counts),
+                "libraries": counts[0][1],
+                "instructions": cost.instructions(files)}
+
+
+# --- the figures that are kept ---
+
+def libc():
+    return "-".join(platform.libc_ver()) or "libc"
+
+
+def compiler():
+    """Which one made the program, and how."""
+    made = subprocess.run(["readelf", "-p", ".comment", POSTHASTE],
+                          stdout=subprocess.PIPE, text=True,
+                          check=False).stdout
+    version = re.search(r"(GCC|clang)\D*?(?:\(.*?\) |version )(\d+)", made)
+    flags = os.environ.get("POSTHASTE_CFLAGS", "-g -O2")
+    level = re.findall(r"-O\w+", flags) or ["-O0"]
+    name = "-".join(version.groups()).lower() if version else "cc"
+    return f"{name} {level[-1]} {platform.machine()} {libc()}"
+
+
+def where(what):
+    """Figures of another place do not count."""
+    return {"calls": "any", "libraries": libc()}.get(what) or compiler()
+
+
+def read_figures():
+    lines = [line.split("\t") for line in
+             FIGURES.read_text().splitlines() if line[:1] != "#"]
+    return {tuple(words[:3]): int(words[3]) for words in lines}
+
+
+def write_figures(found):
+    kept = read_figures() if FIGURES.exists() else {}
+    kept.update(found)
+    FIGURES.write_text("# path\twhat\twhere\tfigure\n" + "".join(
+        "\t".join([*key, str(n)]) + "\n"
+        for key, n in sorted(kept.items())))
+
+
+def judge(kept, name, what, figure):
+    """In words, and whether it is too much."""
+    most = kept.get((name, what, where(what)))
+    allowed = MORE
+    if most is None and what != "libraries":
+        most = max((n for key, n in kept.items() if key[:2] == (name, what)),
+                   default=None)
+        allowed = MORE_ELSEWHERE
+    if most is None:
+        return f"{what} {figure} (no figure for {where(what)})", True
+    return (f"{what} {figure} ({100 * figure / most - 100:+.1f} %)",
+            figure <= most * allowed)
+
+
+def main():
+    if harness.sanitized():
+        print("1..1\nok 1 - a sanitized build costs what its sanitizers do")
+        return 0
+    need("strace", "valgrind", "readelf")
+    setting = sys.argv[1:] == ["--set"]
+    kept = {} if setting else read_figures()
+    with tempfile.TemporaryDirectory(prefix="guard-") as folder:
+        certificates = f"{folder}/certificates"
+        harness.make_certificates(certificates)
+
+        def measure(name):
+            own = pathlib.Path(folder, str(list(PATHS).index(name)))
+            own.mkdir()
+            path = Path(own, certificates, **PATHS[name])
+            try:
+                return path.figures()
+            finally:
+                path.server.stop()
+
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            found = dict(zip(PATHS, pool.map(measure, PATHS)))
+    if setting:
+        write_figures({(name, what, where(what)): n for name, f in
+                       found.items() for what, n in f.items()})
+        return 0
+    print(f"1..{len(found)}")
+    bad = 0
+    for number, (name, figures) in enumerate(found.items(), 1):
+        judged = [judge(kept, name, what, n) for what, n in figures.items()]
+        good = all(ok for _, ok in judged)
+        bad += not good
+        print(f"{'' if good else 'not '}ok {number} - {name}: "
+              f"{'; '.join(words for words, _ in judged)}")
+    if bad:
+        print("# what is meant to cost more: tests/bench/guard.py --set")
+    return bad > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
