@@ -9,7 +9,6 @@ POSTHASTE, WIRE_SERVER  as for tests/wire/run.py
 POSTHASTE_CFLAGS        by which it was compiled
 """
 
-import concurrent.futures
 import os
 import pathlib
 import platform
@@ -161,48 +160,53 @@ def judge(kept, name, what, figure):
                    default=None)
         allowed = MORE_ELSEWHERE
     if most is None:
-        return f"{what} {figure} (no figure for {where(what)})", True
-    return (f"{what} {figure} ({100 * figure / most - 100:+.1f} %)",
+        return f"{what} {figure} (no figure for {where(what)})", False
+    return (f"{what} {figure}, {100 * figure / most - 100:+.1f} %",
             figure <= most * allowed)
 
 
-def main():
-    if harness.sanitized():
-        print("1..1\nok 1 - a sanitized build costs what its sanitizers do")
-        return 0
-    need("strace", "valgrind", "readelf")
-    setting = sys.argv[1:] == ["--set"]
-    kept = {} if setting else read_figures()
+def measured(name, folder, certificates):
+    path = Path(folder, certificates, **PATHS[name])
+    try:
+        return path.figures()
+    finally:
+        path.server.stop()
+
+
+def guarded(name, kept):
+    def test(folder, certificates):
+        if harness.sanitized():
+            return ["not counted: a sanitizer has costs of its own"]
+        need("strace", "valgrind", "readelf")
+        judged = [judge(kept, name, what, n) for what, n in
+                  measured(name, folder, certificates).items()]
+        words = "; ".join(text for text, _ in judged)
+        want(all(good for _, good in judged), f"{words}\n"
+             "what is meant to cost more: tests/bench/guard.py --set")
+        return [words]
+    return test
+
+
+def set_figures():
+    found = {}
     with tempfile.TemporaryDirectory(prefix="guard-") as folder:
         certificates = f"{folder}/certificates"
         harness.make_certificates(certificates)
-
-        def measure(name):
-            own = pathlib.Path(folder, str(list(PATHS).index(name)))
+        for number, name in enumerate(PATHS):
+            own = pathlib.Path(folder, str(number))
             own.mkdir()
-            path = Path(own, certificates, **PATHS[name])
-            try:
-                return path.figures()
-            finally:
-                path.server.stop()
+            for what, n in measured(name, own, certificates).items():
+                found[name, what, where(what)] = n
+    write_figures(found)
 
-        with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            found = dict(zip(PATHS, pool.map(measure, PATHS)))
-    if setting:
-        write_figures({(name, what, where(what)): n for name, f in
-                       found.items() for what, n in f.items()})
+
+def main():
+    if sys.argv[1:] == ["--set"]:
+        set_figures()
         return 0
-    print(f"1..{len(found)}")
-    bad = 0
-    for number, (name, figures) in enumerate(found.items(), 1):
-        judged = [judge(kept, name, what, n) for what, n in figures.items()]
-        good = all(ok for _, ok in judged)
-        bad += not good
-        print(f"{'' if good else 'not '}ok {number} - {name}: "
-              f"{'; '.join(words for words, _ in judged)}")
-    if bad:
-        print("# what is meant to cost more: tests/bench/guard.py --set")
-    return bad > 0
+    kept = read_figures()
+    return harness.tap([(name, guarded(name, kept)) for name in PATHS],
+                       workers=2)
 
 
 if __name__ == "__main__":
