@@ -133,8 +133,8 @@ def compiler():
 
 
 def where(what):
-    """Figures of another place do not count."""
-    return {"calls": "any", "libraries": libc()}.get(what) or compiler()
+    """Figures of another place count less."""
+    return compiler() if what == "instructions" else libc()
 
 
 def read_figures():
@@ -155,7 +155,7 @@ def judge(kept, name, what, figure):
     """In words, and whether it is too much."""
     most = kept.get((name, what, where(what)))
     allowed = MORE
-    if most is None and what != "libraries":
+    if most is None:
         most = max((n for key, n in kept.items() if key[:2] == (name, what)),
                    default=None)
         allowed = MORE_ELSEWHERE
