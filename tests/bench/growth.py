@@ -282,6 +282,10 @@ def faults(name, rows):
             # what is small beside the start says nothing
             if not what and z[0] < 2 * x[0]:
                 continue
+            # a step from one way of doing it to another is no bend
+            far = points.get(100 * n)
+            if far and (far[0] or not z[0]):
+                continue
             more = (z[what] - y[what]) / (y[what] - x[what] or 1) / 10
             if more > most:
                 found.append(f"{name}, {command}: one of {n} to {10 * n} "
