@@ -414,6 +414,47 @@ bool file_make_directories(const char *directory)
 	return made;
 }
 
+/* flags: how it is opened. */
+static int open_trusted(const char *path, bool root_only, int flags)
+{
+	char name[NAME_MAX + 1], *above;
+	const char *slash = strrchr(path, '/');
+	int directory, fd, error;
+	struct stat st;
+
+	if (!file_walk(path, root_only, &directory, name)) {
+		if (errno != ENOENT || !slash || slash == path)
+			return -1;
+		above = mem_stringn(path, (size_t)(slash - path));
+		fd = open_trusted(above, root_only, O_PATH);
+		error = errno;
+		free(above);
+		if (fd >= 0)
+			close(fd);
+		errno = error;
+		if (fd < 0 || !file_walk(path, root_only, &directory, name))
+			return -1;
+	}
+	error = mkdirat(directory, name, 0700) ? errno : 0;
+	fd = openat(directory, name, flags | O_DIRECTORY | O_NOFOLLOW |
+		    O_CLOEXEC);
+	if (fd >= 0 || !error || error == EEXIST)
+		error = errno;
+	if (fd >= 0 && (fstat(fd, &st) || !is_trusted_by(&st, root_only))) {
+		close(fd);
+		fd = -1;
+		error = EPERM;
+	}
+	close(directory);
+	errno = error;
+	return fd;
+}
+
+int file_open_made(const char *path, bool root_only)
+{
+	return open_trusted(path, root_only, O_RDONLY);
+}
+
 static int unnamed_file(const char *directory)
 {
 	char *path;

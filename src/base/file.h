@@ -91,6 +91,9 @@ bool file_replace_path(const char *path, mode_t mode, const struct buf *b,
 /* The directory and those above it, as far as they are missing, for their
  * owner alone. False: errno. */
 bool file_make_directories(const char *path) MUST_CHECK;
+/* The same by the way of file_walk, and opened for reading: it, too, is root's
+ * or the effective user's. -1: errno, EPERM as there. */
+int file_open_made(const char *path, bool root_only) MUST_CHECK;
 /* A file without a name in TMPDIR, else /tmp. *place is the directory it is in,
  * or the one that was wanted. -1: errno. */
 int file_temporary(const char **place) MUST_CHECK;

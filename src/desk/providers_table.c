@@ -99,8 +99,8 @@ static const struct provider table[] = {
 	  .domain = NAMES("aol.com", "aim.com", "netscape.net", "aol.de",
 			  "aol.it", "aol.fr", "aol.es", "aol.se"),
 	  TLS_AT("smtp.aol.com", 465), .secret = APP_PASSWORD },
-	/* https://hilfe.gmx.net/pop-imap/imap/imap-serverdaten.html; ISPDB
-	 * gmx.net */
+	/* https://hilfe.gmx.net/pop-imap/imap/imap-serverdaten.html
+	 * https://www.gmx.net/mail/tipps/posts/pop3-imap/36/; ISPDB gmx.net */
 	{ .name = "gmx", .title = "GMX",
 	  .domain = NAMES("gmx.net", "gmx.de", "gmx.at", "gmx.ch", "gmx.eu",
 			  "gmx.biz", "gmx.org", "gmx.info"),
@@ -223,7 +223,8 @@ static const struct provider table[] = {
 	  .domain = NAMES("zoho.eu", "zohomail.eu"),
 	  TLS_AT("smtp.zoho.eu", 465), .secret = OR_APP_PASSWORD,
 	  .from = "the account's address or an alias of it" },
-	/* https://guides.ovh.com/ConfigurationEmail; ISPDB ovh.net */
+	/* https://guides.ovh.com/ConfigurationEmail
+	 * http://gids.ovh.nl/EmailSmtpPop3Imap */
 	{ .name = "ovh", .title = "OVH", .mx = NAMES(".mail.ovh.net"),
 	  TLS_AT("ssl0.ovh.net", 465), .secret = OWN_PASSWORD },
 	/* https://docs.gandi.net/en/gandimail/standard_email_settings/

@@ -126,17 +126,17 @@ static bool store_owner(const struct config *c, uid_t *owner, gid_t *group,
 
 /* --- writing it --- */
 
-/* The directory, made with this mode if it is not there, by way of others that
- * only root or the caller has a say in; -1: errno. */
-static int open_made(const char *path, mode_t mode)
+/* The directory, made for all to pass if it is not there, by way of others that
+ * only root has a say in; -1: errno. */
+static int open_made(const char *path)
 {
 	char name[NAME_MAX + 1];
 	int above, fd = -1, error;
 	struct stat st;
 
-	if (!file_walk(path, !geteuid(), &above, name))
+	if (!file_walk(path, true, &above, name))
 		return -1;
-	if (!mkdirat(above, name, 0700) && fchmodat(above, name, mode, 0))
+	if (!mkdirat(above, name, 0700) && fchmodat(above, name, 0755, 0))
 		goto out;
 	fd = openat(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
 		    O_CLOEXEC);
@@ -159,17 +159,10 @@ static int open_directory(const struct store *s)
 {
 	const char *slash = strrchr(s->path, '/');
 	char *directory = mem_stringn(s->path, (size_t)(slash - s->path));
-	char *above = strrchr(directory, '/');
 	bool own = geteuid() || s->config->user_file;
-	int fd;
+	int fd = own ? file_open_made(directory, !geteuid()) :
+		 open_made(directory);
 
-	if (own && above && above > directory) {
-		*above = '\0';
-		/* if it cannot be made, it cannot be opened */
-		(void)!file_make_directories(directory);
-		*above = '/';
-	}
-	fd = open_made(directory, own ? 0700 : 0755);
 	free(directory);
 	return fd;
 }

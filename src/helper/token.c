@@ -277,13 +277,18 @@ static int begin_flow(struct helper *h, const struct issuer *i, bool device,
 
 static int begin(struct helper *h)
 {
-	char *grant = helper_get(h, "grant");
+	char *grant = helper_get(h, "grant"), *file = helper_get(h, "file");
 	char *secret = helper_secret(h, "client_secret"), *scope;
 	char *name = helper_get(h, "issuer");
 	bool any = !grant || !strcmp(grant, "auto");
-	struct issuer i;
-	int status = issuer_find(h, &i);
+	struct issuer i = { 0 };
+	int status = EX_OK;
 
+	/* nobody shall log in for nothing */
+	if (file && file[0] == '/')
+		status = store_prove(h, file);
+	if (!status)
+		status = issuer_find(h, &i);
 	scope = status ? NULL : scope_for(h, &i, false);
 	if (!status) {
 		/* Google's devices may not ask for mail */
@@ -301,6 +306,7 @@ static int begin(struct helper *h)
 	}
 	issuer_release(&i);
 	mem_wipe_string(secret);
+	free(file);
 	free(grant);
 	free(scope);
 	free(name);
@@ -312,13 +318,14 @@ static int begin(struct helper *h)
 static int keep(struct helper *h, const struct token *t)
 {
 	char *path = helper_get(h, "file");
-	int lock, status = EX_USAGE;
+	int status = EX_USAGE;
+	struct store s;
 
 	if (path && path[0] == '/') {
-		lock = store_lock(h, path);
-		status = lock < 0 ? EX_TEMPFAIL : store_write(h, path, t);
-		if (lock >= 0)
-			close(lock);
+		status = store_open(h, path, &s);
+		if (!status)
+			status = store_write(h, &s, t);
+		store_close(&s);
 	}
 	free(path);
 	if (!status && !t->refresh)
@@ -423,7 +430,8 @@ static void token_hold_signals(bool on)
 	sigprocmask(on ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
 }
 
-static void note_refusal(struct helper *h, const char *path, struct token *t)
+static void note_refusal(struct helper *h, const struct store *s,
+			 struct token *t)
 {
 	char words[sizeof(h->words)];
 
@@ -431,13 +439,15 @@ static void note_refusal(struct helper *h, const char *path, struct token *t)
 	t->refused = (int64_t)time(NULL);
 	free(t->refusal);
 	t->refusal = mem_string(words);
-	(void)store_write(h, path, t);
+	(void)store_write(h, s, t);
 	memcpy(h->words, words, sizeof(words));
 }
 
 /* The file is written anew before the issuer is asked: where that cannot be
- * done, its one refresh token would be spent for nothing. */
-static int renew(struct helper *h, const char *path, const char *secret,
+ * done, its one refresh token would be spent for nothing. So it would be where
+ * we did not wait for the answer: what went before (the lock, a resolver, the
+ * way there) may take two fifths of the time, the answer has the rest. */
+static int renew(struct helper *h, const struct store *s, const char *secret,
 		 struct token *t)
 {
 	struct buf form = BUF_SECRET(FORM_MAX);
@@ -448,23 +458,24 @@ static int renew(struct helper *h, const char *path, const char *secret,
 		return helper_fail(h, EX_NOPERM, "the login has ended: the "
 				   "issuer gave no way to renew it");
 	}
-	status = store_write(h, path, t);
+	status = store_write(h, s, t);
 	if (!status) {
 		form_add(&form, "grant_type", "refresh_token");
 		form_add(&form, "refresh_token", t->refresh);
+		h->http.least = h->time / 5 * 3;
 		token_hold_signals(true);
 		status = grant_ask(h, &form, secret, t);
 		if (!status)
-			status = store_write(h, path, t);
+			status = store_write(h, s, t);
 		else if (status == EX_NOPERM)
-			note_refusal(h, path, t);
+			note_refusal(h, s, t);
 		token_hold_signals(false);
 	}
 	buf_release(&form);
 	return status;
 }
 
-static int ask_as_service(struct helper *h, const char *path,
+static int ask_as_service(struct helper *h, const struct store *s,
 			  const char *secret)
 {
 	struct token t = { .issuer = helper_get(h, "issuer"),
@@ -497,7 +508,7 @@ static int ask_as_service(struct helper *h, const char *path,
 	mem_wipe_string(t.refresh);
 	t.refresh = NULL;
 	if (!status)
-		status = store_write(h, path, &t);
+		status = store_write(h, s, &t);
 	issuer_release(&i);
 	buf_release(&form);
 	token_release(&t);
@@ -509,13 +520,15 @@ static int under_lock(struct helper *h, bool service)
 	char *path = helper_get(h, "file"), *issuer = helper_get(h, "issuer");
 	char *client = helper_get(h, "client");
 	char *secret = helper_secret(h, "client_secret");
-	int lock = path && path[0] == '/' ? store_lock(h, path) : -1;
-	int status = *h->words ? EX_TEMPFAIL : EX_USAGE;
+	int status = EX_USAGE;
 	struct token t = { 0 };
+	struct store s = { NULL, -1, -1 };
 	bool ours;
 
-	if (lock >= 0) {
-		ours = store_read(path, &t) && issuer &&
+	if (path && path[0] == '/')
+		status = store_open(h, path, &s);
+	if (!status) {
+		ours = store_read(&s, &t) && issuer &&
 		       token_is_for(&t, issuer, client);
 		mask_add_secret(&h->secrets, t.client_secret);
 		mask_add_secret(&h->secrets, t.refresh);
@@ -523,7 +536,7 @@ static int under_lock(struct helper *h, bool service)
 		if (ours && is_renewed(h, &t))
 			status = EX_OK;
 		else if (service)
-			status = ask_as_service(h, path, secret);
+			status = ask_as_service(h, &s, secret);
 		else if (!ours)
 			status = helper_fail(h, EX_NOPERM, "nobody has logged "
 					     "in");
@@ -531,9 +544,9 @@ static int under_lock(struct helper *h, bool service)
 			status = helper_fail(h, EX_NOPERM, "%s", t.refusal ?
 					     t.refusal : "refused");
 		else
-			status = renew(h, path, secret, &t);
-		close(lock);
+			status = renew(h, &s, secret, &t);
 	}
+	store_close(&s);
 	token_release(&t);
 	free(path);
 	free(issuer);
@@ -569,15 +582,15 @@ static int run_verb(struct helper *h, const char *name)
 	char *proxy = helper_get(h, "proxy");
 	char *username = helper_get(h, "proxy_user");
 	char *password = helper_secret(h, "proxy_secret");
-	int64_t time = pairs_number(h->request, "time");
 	int status = EX_USAGE;
 	size_t i;
 
 	names = helper_get(h, "proxy_names");
+	h->time = pairs_number(h->request, "time");
+	if (!h->time || h->time > TIME_MAX)
+		h->time = TIME_MAX;
 	h->http = (struct http){
-		.ca_file = ca_file,
-		.deadline = clock_in(time && time < TIME_MAX ? time :
-				     TIME_MAX),
+		.ca_file = ca_file, .deadline = clock_in(h->time),
 		.proxy = { .host = proxy, .username = username,
 			   .password = password, .names = names != NULL,
 			   .port = pairs_number(h->request, "proxy_port") },

@@ -88,8 +88,10 @@ bool http_is_url(const char *url)
  * do not, and a name without a dot, is for the system to find. */
 static struct curl_slist *resolve(struct http *h, const struct place *p)
 {
+	const int64_t left = clock_left(h->deadline);
 	const struct dns_settings settings = {
-		.resolver = &h->resolver, .timeout = CONNECT_MS,
+		.resolver = &h->resolver,
+		.timeout = clock_earlier(left ? left : 1, CONNECT_MS),
 	};
 	struct net_addresses found = { 0 };
 	struct net_address numeric;
@@ -145,6 +147,26 @@ static size_t take_header(char *data, size_t size, size_t n, void *context)
 	return 0;
 }
 
+/* --- what goes --- */
+
+/* The way to whom it is for took its time; without the body he can do nothing
+ * yet. */
+static size_t give_body(char *to, size_t size, size_t n, void *context)
+{
+	struct http *h = context;
+	size_t left = h->post->len - h->given;
+
+	if (!h->given && clock_left(h->deadline) < h->least) {
+		h->too_late = true;
+		return CURL_READFUNC_ABORT;
+	}
+	n *= size;
+	n = n < left ? n : left;
+	memcpy(to, buf_text(h->post) + h->given, n);
+	h->given += n;
+	return n;
+}
+
 /* --- a request --- */
 
 static void choose_way(struct http *h, CURL *c)
@@ -170,8 +192,6 @@ static void choose_way(struct http *h, CURL *c)
 
 static void http_prepare(struct http *h, CURL *c, const char *url)
 {
-	int64_t left = clock_left(h->deadline);
-
 	curl_easy_reset(c);
 	curl_easy_setopt(c, CURLOPT_URL, url);
 	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
@@ -190,8 +210,6 @@ static void http_prepare(struct http *h, CURL *c, const char *url)
 	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, take_header);
 	curl_easy_setopt(c, CURLOPT_HEADERDATA, h);
 	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS,
-			 (long)clock_earlier(left ? left : 1, REQUEST_MS));
 	if (h->ca_file) {
 		curl_easy_setopt(c, CURLOPT_CAINFO, h->ca_file);
 		curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
@@ -203,6 +221,8 @@ static const char *meaning(const struct http *h, CURLcode rc)
 {
 	if (h->too_much)
 		return "says more than any answer needs";
+	if (h->too_late)
+		return "too little time is left for its answer";
 	switch (rc) {
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_ISSUER_ERROR:
@@ -228,9 +248,13 @@ static bool perform(struct http *h, const struct place *p,
 		    struct curl_slist *headers)
 {
 	struct curl_slist *addresses = resolve(h, p);
+	int64_t left = clock_left(h->deadline);
 	struct net_address numeric;
 	CURLcode rc;
 
+	if (!h->least)
+		left = clock_earlier(left, REQUEST_MS);
+	curl_easy_setopt(h->curl, CURLOPT_TIMEOUT_MS, (long)(left ? left : 1));
 	curl_easy_setopt(h->curl, CURLOPT_RESOLVE, addresses);
 	curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, headers);
 	rc = curl_easy_perform(h->curl);
@@ -259,8 +283,8 @@ static bool perform(struct http *h, const struct place *p,
 static bool http_begin(struct http *h, const char *url, struct place *p)
 {
 	h->status = 0;
-	h->header = 0;
-	h->too_much = false;
+	h->header = h->given = 0;
+	h->too_much = h->too_late = false;
 	h->body.max = HTTP_BODY_MAX;
 	h->body.secret = true;
 	buf_reset(&h->body);
@@ -307,8 +331,11 @@ bool http_post(struct http *h, const char *url, const char *type,
 	headers = curl_slist_append(NULL, "Accept: application/json");
 	headers = curl_slist_append(headers, line);
 	headers = curl_slist_append(headers, "Expect:");
+	h->post = body;
+	curl_easy_setopt(h->curl, CURLOPT_POST, 1L);
 	curl_easy_setopt(h->curl, CURLOPT_POSTFIELDSIZE, (long)body->len);
-	curl_easy_setopt(h->curl, CURLOPT_POSTFIELDS, buf_text(body));
+	curl_easy_setopt(h->curl, CURLOPT_READFUNCTION, give_body);
+	curl_easy_setopt(h->curl, CURLOPT_READDATA, h);
 	if (credentials) {
 		curl_easy_setopt(h->curl, CURLOPT_HTTPAUTH,
 				 (long)CURLAUTH_BASIC);

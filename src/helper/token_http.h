@@ -24,13 +24,17 @@ struct http {
 		bool names;        /* it looks names up */
 	} proxy;
 	int64_t deadline;          /* of them all */
+	/* ms that have to be left for the answer of a POST; where they are
+	 * not, nothing of its body is sent. 0: REQUEST_MS for all of it */
+	int64_t least;
 
 	long status;               /* of the last answer */
 	struct buf body;           /* of the last answer; a secret */
 	char words[256];           /* why there was none: "HOST: words" */
 	void *curl;
-	size_t header;
-	bool too_much;
+	const struct buf *post;    /* the body */
+	size_t header, given;      /* bytes: of the answer's header; of post */
+	bool too_much, too_late;
 };
 
 /* https, a host, and nothing of user, password or fragment. */

@@ -12,6 +12,7 @@
 struct helper {
 	const char *request;     /* the pairs that were read */
 	struct http http;
+	int64_t time;            /* ms that all of it may take */
 	struct mask secrets;     /* never in any words */
 	struct buf answer;       /* pairs; a secret */
 	char words[320];         /* of the failure */
@@ -74,12 +75,22 @@ int grant_post(struct helper *h, const char *endpoint, struct buf *form,
 
 /* --- token_store.c --- */
 
-/* Opens the lock of a login and waits for it; -1: the deadline passed, or
- * words. */
-int store_lock(struct helper *h, const char *path);
+/* The file of a login, for whoever has its lock. */
+struct store {
+	char *path;
+	int directory, lock;
+};
+
+/* Whether it could be written, by a way that is root's or ours. The status. */
+int store_prove(struct helper *h, const char *path);
+/* Opens the place of the file and waits for its lock, until the deadline. The
+ * status; store_close gives all of it back in any case. */
+int store_open(struct helper *h, const char *path, struct store *s);
+void store_close(struct store *s);
 /* False: there is no such file, or it is none of ours. */
-bool store_read(const char *path, struct token *t);
+bool store_read(const struct store *s, struct token *t);
 /* Writes and syncs. The status. */
-int store_write(struct helper *h, const char *path, const struct token *t);
+int store_write(struct helper *h, const struct store *s,
+		const struct token *t);
 
 #endif

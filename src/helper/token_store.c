@@ -17,80 +17,120 @@
 enum { LOOK_AGAIN_NS = 20 * 1000 * 1000 };
 
 /* What a writer left that was killed; its name is ours and a number. */
-static void sweep(const char *directory, const char *name)
+static void sweep(const struct store *s)
 {
+	const char *name = strrchr(s->path, '/') + 1;
+	int fd = openat(s->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
 	size_t n = strlen(name);
 	struct dirent *e;
-	DIR *d = opendir(directory);
 
 	while (d && (e = readdir(d)))
 		if (e->d_name[0] == '.' && !strncmp(e->d_name + 1, name, n) &&
 		    e->d_name[n + 1] == '.' && e->d_name[n + 2] &&
 		    !e->d_name[n + 2 + strspn(e->d_name + n + 2,
 					      "0123456789abcdef")])
-			unlinkat(dirfd(d), e->d_name, 0);
+			unlinkat(s->directory, e->d_name, 0);
 	if (d)
 		closedir(d);
+	else if (fd >= 0)
+		close(fd);
 }
 
-int store_lock(struct helper *h, const char *path)
+static int place_fault(struct helper *h, const char *path)
 {
-	const struct timespec pause = { 0, LOOK_AGAIN_NS };
+	return helper_fail(h, EX_CANTCREAT, "%s: cannot be written: %s", path,
+			   errno == EPERM ? "a directory or a link on the way "
+			   "is another user's" : strerror(errno));
+}
+
+/* -1: words */
+static int open_place(struct helper *h, const char *path)
+{
 	char *directory = mem_stringn(path, (size_t)(strrchr(path, '/') -
 						     path));
-	char *name = mem_printf("%s/.%s.lock", directory,
-				strrchr(path, '/') + 1);
-	int fd = -1;
+	int fd = file_open_made(directory, !geteuid());
 
-	if (!file_make_directories(directory))
-		helper_fail(h, EX_CANTCREAT, "%s: %s", directory,
-			    strerror(errno));
-	else
-		fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-			  0600);
-	if (fd < 0 && !*h->words)
-		helper_fail(h, EX_CANTCREAT, "%s: %s", name, strerror(errno));
-	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB)) {
-		if (errno != EWOULDBLOCK || !clock_left(h->http.deadline)) {
-			helper_fail(h, EX_TEMPFAIL, "another process is at "
-				    "it and does not end");
-			close(fd);
-			fd = -1;
-		} else {
-			nanosleep(&pause, NULL);
-		}
-	}
-	if (fd >= 0)
-		sweep(directory, strrchr(path, '/') + 1);
+	if (fd < 0)
+		place_fault(h, path);
 	free(directory);
-	free(name);
 	return fd;
 }
 
-bool store_read(const char *path, struct token *t)
+int store_prove(struct helper *h, const char *path)
+{
+	int fd = open_place(h, path), status = EX_OK;
+
+	if (fd < 0)
+		return EX_CANTCREAT;
+	if (faccessat(fd, ".", W_OK, AT_EACCESS))
+		status = place_fault(h, path);
+	close(fd);
+	return status;
+}
+
+int store_open(struct helper *h, const char *path, struct store *s)
+{
+	const struct timespec pause = { 0, LOOK_AGAIN_NS };
+	char *name = mem_printf(".%s.lock", strrchr(path, '/') + 1);
+	int status = EX_OK;
+
+	*s = (struct store){ mem_string(path), open_place(h, path), -1 };
+	if (s->directory < 0)
+		status = EX_CANTCREAT;
+	else
+		s->lock = openat(s->directory, name, O_RDWR | O_CREAT |
+				 O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (!status && s->lock < 0)
+		status = place_fault(h, path);
+	while (!status && flock(s->lock, LOCK_EX | LOCK_NB)) {
+		if (errno != EWOULDBLOCK || !clock_left(h->http.deadline))
+			status = helper_fail(h, EX_TEMPFAIL, "another process "
+					     "is at it and does not end");
+		else
+			nanosleep(&pause, NULL);
+	}
+	if (!status)
+		sweep(s);
+	free(name);
+	return status;
+}
+
+void store_close(struct store *s)
+{
+	if (s->lock >= 0)
+		close(s->lock);
+	if (s->directory >= 0)
+		close(s->directory);
+	free(s->path);
+	*s = (struct store){ NULL, -1, -1 };
+}
+
+bool store_read(const struct store *s, struct token *t)
 {
 	struct buf text = BUF_SECRET(TOKEN_FILE_MAX);
 	struct outcome ignored;
 	bool done;
 
 	*t = (struct token){ 0 };
-	done = file_read(path, FILE_PRIVATE | FILE_TRUSTED, &text, NULL,
+	done = file_read(s->path, FILE_PRIVATE | FILE_TRUSTED, &text, NULL,
 			 &ignored) && token_parse(buf_text(&text), t);
 	buf_release(&text);
 	return done;
 }
 
-int store_write(struct helper *h, const char *path, const struct token *t)
+int store_write(struct helper *h, const struct store *s, const struct token *t)
 {
 	struct buf text = BUF_SECRET(TOKEN_FILE_MAX);
-	struct outcome why;
 	int status = EX_OK;
 
 	if (!token_write(t, &text))
 		status = helper_fail(h, EX_DATAERR, "the tokens do not fit "
 				     "into a file");
-	else if (!file_replace_path(path, 0600, &text, &why))
-		status = helper_fail(h, EX_CANTCREAT, "%s", why.text);
+	else if (!file_replace(s->directory, strrchr(s->path, '/') + 1, 0600,
+			       &text))
+		status = helper_fail(h, EX_CANTCREAT, "%s: cannot be written: "
+				     "%s", s->path, strerror(errno));
 	buf_release(&text);
 	return status;
 }

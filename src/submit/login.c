@@ -13,8 +13,9 @@
 #include "submit/login_ask.h"
 #include "submit/token_file.h"
 
-/* All that a refresh may take is 30 s. */
-enum { REFRESH_MS = 25 * 1000, WEEK = 7 * 86400 };
+/* All that a refresh may take is 30 s, with the time that posthaste-token has
+ * for writing after its last answer. */
+enum { REFRESH_MS = 24 * 1000, WEEK = 7 * 86400 };
 
 /* --- what it says --- */
 
@@ -100,7 +101,7 @@ static bool is_hopeless(const struct transport *t, const struct token *token,
 }
 
 bool login_token(const struct config *c, const struct transport *t,
-		 const char *bad, char **out, struct outcome *why)
+		 const char *bad, char **out, bool *ages, struct outcome *why)
 {
 	struct token token;
 	enum token_age age = TOKEN_OVER;
@@ -108,6 +109,7 @@ bool login_token(const struct config *c, const struct transport *t,
 	bool there = read_login(c, t, &token, &fault), done = false;
 
 	*out = NULL;
+	*ages = false;
 	if (there)
 		age = token_age(&token, (int64_t)time(NULL));
 	if (age == TOKEN_HOLDS && from_file(t, &token, bad, out)) {
@@ -125,7 +127,7 @@ bool login_token(const struct config *c, const struct transport *t,
 				     "the fresh token is not there"));
 	} else if (age == TOKEN_AGES && fault.exit != EX_NOPERM) {
 		/* it may hold yet */
-		done = from_file(t, &token, bad, out);
+		done = *ages = from_file(t, &token, bad, out);
 	}
 	token_release(&token);
 	if (done)

@@ -33,13 +33,15 @@ struct login_state {
 void login_look(const struct config *c, const struct transport *t,
 		struct login_state *state);
 
-/* The access token: that of the file, or a fresh one where it is due. bad:
- * one that a server refused, NULL: none. The caller wipes and frees. False,
- * STAGE_AUTH: EX_TEMPFAIL (the issuer cannot be asked now), EX_NOPERM (nobody
- * has logged in, or the issuer refuses: the words say what to do), EX_CONFIG
- * (a file that cannot be used, no posthaste-token). */
+/* The access token: that of the file, or a fresh one where it is due; *ages: it
+ * is, and was not to be had. bad: one that a server refused, NULL: none. The
+ * caller wipes and frees. False, STAGE_AUTH: EX_TEMPFAIL (the issuer cannot be
+ * asked now), EX_NOPERM (nobody has logged in, or the issuer refuses: the words
+ * say what to do), EX_CONFIG (a file that cannot be used, no
+ * posthaste-token). */
 bool login_token(const struct config *c, const struct transport *t,
-		 const char *bad, char **out, struct outcome *why) MUST_CHECK;
+		 const char *bad, char **out, bool *ages, struct outcome *why)
+	MUST_CHECK;
 /* Whether a token had before is still to be used without another look. */
 bool login_token_holds(const struct config *c, const struct transport *t,
 		       const char *token);

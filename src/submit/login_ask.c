@@ -13,7 +13,7 @@
 #define TOKEN_PROGRAM "/usr/local/libexec/posthaste-token"
 #endif
 
-enum { GRACE_MS = 3 * 1000 };
+enum { GRACE_MS = 5 * 1000 };
 
 static const char *const grant_words[] = {
 	[GRANT_AUTO] = "auto", [GRANT_DEVICE] = "device_code",

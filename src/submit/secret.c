@@ -11,20 +11,26 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/process.h"
 #include "base/user.h"
 #include "policy/policy.h"
 #include "submit/login.h"
 #include "submit/secret_source.h"
 
-enum { COMMAND_MS = 60 * 1000 };
+enum {
+	COMMAND_MS = 60 * 1000,
+	RENEW_AGAIN_MS = 60 * 1000   /* after an issuer gave no fresh token */
+};
 
 struct held {
 	struct held *next;
 	const struct transport *transport;
 	struct secret secret;
 	struct outcome why;   /* exit is EX_OK where all went well */
-	bool asked, renewed;
+	bool asked, renewed;  /* secrets_get gave it; renewed after a refusal */
+	bool ages;            /* a fresh token was due and not to be had */
+	int64_t had;          /* when it was fetched */
 	pid_t pid;            /* of who fetches it; 0: nobody does */
 	int fd;               /* the line to it */
 };
@@ -139,10 +145,12 @@ static bool fetch_password(const struct transport *t, char **out,
 
 /* bad: the one that was refused, NULL: none. */
 static bool fetch_token(const struct secrets *s, const struct transport *t,
-			const char *bad, char **out, struct outcome *why)
+			const char *bad, char **out, bool *ages,
+			struct outcome *why)
 {
+	*ages = false;
 	if (t->oauth)
-		return login_token(s->config, t, bad, out, why);
+		return login_token(s->config, t, bad, out, ages, why);
 	if (!t->token_command)
 		return true;
 	if (secret_command(t->token_command, COMMAND_MS, out, why))
@@ -171,12 +179,23 @@ static struct held *held_new(struct secrets *s, const struct transport *t)
 	return e;
 }
 
+/* A run may last longer than a token. One that was had a moment ago is good for
+ * whoever it was had for: two that age while each waits for the other would
+ * else be had again and again. Neither is an issuer that gave nothing better
+ * asked again by each that comes. */
+static bool token_is_due(const struct secrets *s, const struct held *e)
+{
+	return e->transport->oauth && e->secret.token && e->asked &&
+	       (!e->ages || clock_now() - e->had > RENEW_AGAIN_MS) &&
+	       !login_token_holds(s->config, e->transport, e->secret.token);
+}
+
 static void fetch(const struct secrets *s, struct held *e)
 {
 	const struct transport *t = e->transport;
 
 	if (!fetch_password(t, &e->secret.password, &e->why) ||
-	    !fetch_token(s, t, NULL, &e->secret.token, &e->why))
+	    !fetch_token(s, t, NULL, &e->secret.token, &e->ages, &e->why))
 		outcome_prefix(&e->why, "transport %s", t->name);
 }
 
@@ -186,6 +205,7 @@ static void fetch(const struct secrets *s, struct held *e)
 struct fetched {
 	struct outcome why;
 	size_t password, token;   /* lengths with the NUL; 0: none */
+	bool ages;
 };
 
 static _Noreturn void fetch_and_tell(const struct secrets *s, struct held *e,
@@ -204,6 +224,7 @@ static _Noreturn void fetch_and_tell(const struct secrets *s, struct held *e,
 	fetch(s, e);
 	memset(&f, 0, sizeof(f));
 	f.why = e->why;
+	f.ages = e->ages;
 	f.password = e->secret.password ? strlen(e->secret.password) + 1 : 0;
 	f.token = e->secret.token ? strlen(e->secret.token) + 1 : 0;
 	buf_add(&out, &f, sizeof(f));
@@ -253,6 +274,7 @@ static void fetch_end(struct held *e)
 		memcpy(&f, in.data, sizeof(f));
 		strings = in.data + sizeof(f);
 		e->why = f.why;
+		e->ages = f.ages;
 		if (f.password)
 			e->secret.password = mem_string(strings);
 		if (f.token)
@@ -267,6 +289,8 @@ static void fetch_end(struct held *e)
 	while (waitpid(e->pid, NULL, 0) < 0 && errno == EINTR)
 		continue;
 	e->pid = 0;
+	e->asked = false;
+	e->had = clock_now();
 }
 
 /* Two that ask on one terminal at a time would not be understood. */
@@ -291,8 +315,7 @@ bool secrets_ready(struct secrets *s, const struct transport *t)
 		fetch_end(e);
 		return true;
 	}
-	if (e && (!t->oauth || !e->secret.token ||
-		  login_token_holds(s->config, t, e->secret.token)))
+	if (e && !token_is_due(s, e))
 		return true;
 	if ((policy_secret(t) != SECRET_COMMAND && !t->token_command &&
 	     !t->oauth) || has_terminal())
@@ -334,6 +357,7 @@ static struct held *held_for(struct secrets *s, const struct transport *t)
 		return e;
 	e = held_new(s, t);
 	fetch(s, e);
+	e->had = clock_now();
 	return e;
 }
 
@@ -344,13 +368,14 @@ bool secrets_get(struct secrets *s, const struct transport *t,
 	char *token;
 
 	*out = NULL;
-	/* a run may last longer than a token, and see a login that is
-	 * mended */
-	if (e->why.exit == EX_OK && e->asked && t->oauth && e->secret.token &&
-	    !login_token_holds(s->config, t, e->secret.token) &&
-	    login_token(s->config, t, NULL, &token, &e->why)) {
-		mem_wipe_string(e->secret.token);
-		e->secret.token = token;
+	if (e->why.exit == EX_OK && token_is_due(s, e)) {
+		if (fetch_token(s, t, NULL, &token, &e->ages, &e->why)) {
+			mem_wipe_string(e->secret.token);
+			e->secret.token = token;
+			e->had = clock_now();
+		} else {
+			outcome_prefix(&e->why, "transport %s", t->name);
+		}
 	}
 	e->asked = true;
 	if (e->why.exit != EX_OK) {
@@ -393,12 +418,13 @@ bool secrets_renew_token(struct secrets *s, const struct transport *t,
 				    "transport %s: no fresh token to be had",
 				    t->name);
 	e->renewed = true;
-	if (!fetch_token(s, t, e->secret.token, &token, why)) {
+	if (!fetch_token(s, t, e->secret.token, &token, &e->ages, why)) {
 		outcome_prefix(why, "transport %s", t->name);
 		return false;
 	}
 	mem_wipe_string(e->secret.token);
 	e->secret.token = token;
+	e->had = clock_now();
 	*out = &e->secret;
 	return true;
 }

@@ -5,12 +5,10 @@ file system is shut down without its journal, mounted again, and the queue
 run to its end. Controls with syncs that do nothing must lose. Needs root."""
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -18,13 +16,12 @@ import time
 sys.dont_write_bytecode = True
 # not this folder itself: its names would hide those of the library
 sys.path[0] = os.path.join(os.path.dirname(__file__), "../support")
-from harness import POSTHASTE, Failure, Skip, equal, need, want  # noqa: E402
+from disk import Disk  # noqa: E402
+from harness import POSTHASTE, Failure, equal, want  # noqa: E402
 from entries import entry_bytes, grown_journal, message_bytes  # noqa: E402
 from lab import (  # noqa: E402
     LONG, Lab, Sink, calls_of, email_report, need_strace, sample, tap)
 
-SHUTDOWN = 0x8004587d        # EXT4_IOC_SHUTDOWN
-NO_LOG_FLUSH = 2
 STARTUP = {"execve", "brk", "mmap", "munmap", "mprotect", "arch_prctl",
            "set_tid_address", "set_robust_list", "rseq", "prlimit64",
            "access", "rt_sigaction", "rt_sigprocmask", "getuid", "geteuid",
@@ -33,79 +30,6 @@ STARTUP = {"execve", "brk", "mmap", "munmap", "mprotect", "arch_prctl",
            "pread64", "read", "futex", "sysinfo", "poll", "ppoll"}
 OFTEN = {"openat", "close", "newfstatat", "fstat", "getdents64", "socket",
          "connect", "bind", "getsockname", "setsockopt", "statx"}
-
-
-class Disk:
-    """An ext4 in a file, mounted on the queue's folder."""
-
-    def __init__(self, folder):
-        if os.getuid():
-            raise Skip("only root may mount")
-        need("mkfs.ext4", "mount", "umount")
-        os.makedirs(f"{folder}/disk")
-        self.image, self.path = f"{folder}/image", f"{folder}/disk"
-        with open(self.image, "wb") as f:
-            f.truncate(16 << 20)
-        subprocess.run(["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0",
-                        self.image], check=True, capture_output=True)
-        self.mounted = False
-        if not self.mount():
-            raise Skip("no loop device can be mounted here")
-
-    def mount(self):
-        done = subprocess.run(["mount", "-o", "loop", self.image, self.path],
-                              capture_output=True, check=False)
-        self.mounted = done.returncode == 0
-        return self.mounted
-
-    def unmount(self):
-        for _ in range(200):
-            if not subprocess.run(["umount", self.path], check=False,
-                                  capture_output=True).returncode:
-                self.mounted = False
-                return
-            time.sleep(0.01)
-        raise Failure("the disk stays busy")
-
-    def cut(self):
-        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.ioctl(fd, SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
-        except OSError as why:
-            raise Skip(f"this ext4 cannot be shut down: {why}") from why
-        finally:
-            os.close(fd)
-
-    def again(self):
-        """Mounts what reached the disk."""
-        self.unmount()
-        if self.mount() and self.alive():
-            return
-        # somebody's copy of our mount keeps the dead file system alive
-        if self.mounted:
-            self.unmount()
-        shutil.copyfile(self.image, self.image + "+")
-        os.unlink(self.image)
-        self.image += "+"
-        want(self.mount() and self.alive(), "the disk does not come back")
-
-    def alive(self):
-        try:
-            os.mkdir(f"{self.path}/probe")
-            os.rmdir(f"{self.path}/probe")
-        except OSError:
-            return False
-        return True
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.mounted:
-            with contextlib.suppress(Failure):
-                self.unmount()
-        if self.mounted:
-            subprocess.run(["umount", "-l", self.path], check=False)
 
 
 class Sweep:

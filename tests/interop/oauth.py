@@ -482,6 +482,34 @@ def system(folder, certificates):
         want((home / "posthaste/oauth/relay").stat().st_uid == other, "his")
 
 
+def home_of_another(folder, certificates):
+    """root with another's HOME keeps no login below what is his: 73 before
+    anybody has logged in for it, and nothing is written where his link
+    leads"""
+    with World(folder, certificates) as w:
+        target = pathlib.Path(folder, "target")
+        target.mkdir()
+        for depth in (".local", ".local/state", ".local/state/posthaste",
+                      ".local/state/posthaste/oauth"):
+            shutil.rmtree(w.folder / "home")
+            link = w.folder / "home" / depth
+            link.parent.mkdir(parents=True)
+            link.symlink_to(target)
+            for path in (w.folder / "home", *w.folder.glob("home/**/*")):
+                os.chown(path, 54321, 54321, follow_symlinks=False)
+            said = w.login(status=73)
+            want("another user's" in said, said)
+            want(not list(target.rglob("*")), f"{depth}: written")
+        want(not w.issuer.devices, "a login was begun")
+        # his own links are his own matter
+        shutil.rmtree(w.folder / "home")
+        (w.folder / "home").mkdir()
+        (w.folder / "home/.local").symlink_to(target)
+        w.login()
+        w.send()
+        want((target / "state/posthaste/oauth/relay").exists(), "not there")
+
+
 # --- keeping them ---
 
 def not_logged_in(folder, certificates):
@@ -529,6 +557,54 @@ def soon(folder, certificates):
         w.issuer.tricks.clear()
         w.send()
         want(w.issuer.grants["refresh_token"] == 1, "not renewed")
+
+
+def ageing(w, name="relay"):
+    """A token that holds for a while, and an issuer that is away."""
+    now = int(time.time())
+    text = w.file.read_text()
+    for field, value in (("obtained", now - 3540), ("expires", now + 60)):
+        text = re.sub(rf"^{field} .*$", f"{field} {value}", text, flags=re.M)
+    path = w.file.with_name(name)
+    path.write_text(text)
+    path.chmod(0o600)
+
+
+def busy(handler):
+    time.sleep(0.3)
+    handler.answer(503, b"", "text/plain")
+
+
+def each_once(folder, certificates):
+    """a run with tokens that are about to end and an issuer that is away asks
+    it once for each, whatever workers there are, and sends by what holds
+    yet"""
+    with World(folder, certificates, queue="queue = on_failure\ndirectory = "
+               f"{folder}/queue") as w:
+        more = w.conf.read_text().split("[transport relay]")[1]
+        w.write(more="[transport other]" + more)
+        w.conf.write_text(w.conf.read_text().replace(
+            "transport = relay\n", "transport = relay, other\n", 1))
+        w.login()
+        # each heavy enough for a worker of its own
+        for _ in range(4):
+            w.run("-odq", "-i", *(f"b{n}@example.org" for n in range(101)),
+                  stdin=MESSAGE)
+        for name in ("relay", "other"):
+            ageing(w, name)
+        w.issuer.tricks["/token"] = busy
+        before = w.issuer.seen["/token"]
+        # in a session without a terminal
+        done = subprocess.run(
+            [harness.POSTHASTE, "-C", str(w.conf), "-q"], env=w.env,
+            cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, start_new_session=True, timeout=60,
+            check=False)
+        w.said += done.stdout
+        want(done.returncode == 0, done.stdout.decode())
+        want(len(w.server.messages) == 4, f"{len(w.server.messages)} sent")
+        asked = w.issuer.seen["/token"] - before
+        want(asked == 2, f"asked {asked} times")
 
 
 def clock(folder, certificates):
@@ -920,7 +996,8 @@ def hostile_issuers(folder, certificates):
 
 TESTS = [device, xoauth2, slow_down, denied, code, pasted, wrong_iss,
          refused_there, registered, service, other_metadata, by_name,
-         not_configured, resolver, proxied, system, not_logged_in, rotation, soon, clock, revoked, away,
+         not_configured, resolver, proxied, system, home_of_another,
+         not_logged_in, rotation, soon, each_once, clock, revoked, away,
          refused_token, once, not_writable, another_issuer, dying, rights, cheap,
          unseen, broken_json, hostile_tokens, hostile_issuers]
 

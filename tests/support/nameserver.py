@@ -2,6 +2,7 @@
 """DNS, as little of it as is needed: a name server in a thread that answers
 by UDP from a table."""
 
+import contextlib
 import select
 import socket
 import struct
@@ -41,10 +42,11 @@ def rdata(kind, text):
 
 class Dns:
     """Answers from {"name TYPE": [text]}, with AD if signed; a text of
-    SERVFAIL is one, and a zone of None never answers."""
+    SERVFAIL is one, and a zone of None never answers. delay: seconds that an
+    answer takes."""
 
-    def __init__(self, zone, signed=False, port=0):
-        self.zone, self.signed = zone, signed
+    def __init__(self, zone, signed=False, port=0, delay=0):
+        self.zone, self.signed, self.delay = zone, signed, delay
         self.asked = []                 # "name TYPE"
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", port))
@@ -59,8 +61,17 @@ class Dns:
             if self.wake in ready:
                 return
             query, peer = self.socket.recvfrom(4096)
-            if self.zone is not None:
-                self.socket.sendto(self.answer(query), peer)
+            if self.zone is None:
+                continue
+            reply = self.answer(query), peer
+            if self.delay:
+                threading.Timer(self.delay, self.send, reply).start()
+            else:
+                self.send(*reply)
+
+    def send(self, answer, peer):
+        with contextlib.suppress(OSError):
+            self.socket.sendto(answer, peer)
 
     def records(self, name, kind):
         """(owner, kind, text) by way of CNAMEs."""

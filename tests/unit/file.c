@@ -264,6 +264,62 @@ static void directories(void **state)
 	rmdir("a");
 }
 
+/* Made by a way that nobody else has a say in; ours are followed. */
+static void directories_opened(void **state)
+{
+	static const struct {
+		const char *path;
+		int error;
+	} rows[] = {
+		{ "a/b/c", 0 }, { "a/b/c", 0 }, { "a//b", 0 },
+		{ "own/d/e", 0 }, { "f", ENOTDIR }, { "f/g", ENOTDIR },
+		{ "nowhere", 0 }, { "", EISDIR },
+		{ "theirs/d", EPERM }, { "theirs", EPERM },
+		{ "link/d", EPERM }, { "link", EPERM },
+	};
+	bool root = !geteuid();
+	struct stat st;
+	size_t i;
+	int fd;
+
+	(void)state;
+	put("f", "", 0600);
+	assert_int_equal(mkdir("target", 0700), 0);
+	assert_int_equal(mkdir("theirs", 0777), 0);
+	assert_int_equal(symlink("target", "own"), 0);
+	assert_int_equal(symlink("target", "link"), 0);
+	assert_int_equal(symlink("none", "nowhere"), 0);
+	if (root) {
+		assert_int_equal(chown("theirs", 54321, 54321), 0);
+		assert_int_equal(lchown("link", 54321, 54321), 0);
+	}
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		if (rows[i].error == EPERM && !root)
+			continue;
+		fd = file_open_made(rows[i].path, false);
+		if ((fd < 0 ? errno : 0) != rows[i].error)
+			fail_msg("%s: %s", rows[i].path, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+	}
+	assert_int_equal(stat("a/b/c", &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0700);
+	assert_int_equal(stat("target/d/e", &st), 0);
+	assert_int_equal(rmdir("target/d/e"), 0);
+	assert_int_equal(rmdir("target/d"), 0);
+	/* nothing beside it, and nothing below theirs */
+	assert_int_equal(rmdir("target"), 0);
+	assert_int_equal(rmdir("theirs"), 0);
+	rmdir("a/b/c");
+	rmdir("a/b");
+	rmdir("a");
+	rmdir("none");
+	unlink("own");
+	unlink("link");
+	unlink("nowhere");
+	unlink("f");
+}
+
 static void temporary_files(void **state)
 {
 	const char *place;
@@ -331,6 +387,7 @@ int main(void)
 		cmocka_unit_test(bounds),
 		cmocka_unit_test(replacing),
 		cmocka_unit_test(directories),
+		cmocka_unit_test(directories_opened),
 		cmocka_unit_test(temporary_files),
 		cmocka_unit_test(standard_descriptors),
 	};
