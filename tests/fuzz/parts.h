@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "mail/message.h"
+#include "queue/queue.h"
 
 enum { FUZZ_MOST = 16 * 1024 * 1024 };
 
@@ -28,6 +29,17 @@ size_t fuzz_base64(const char *text, size_t n, unsigned char *out);
 /* Whether there is nothing in it that moves a cursor: controls but line
  * ends, and bytes that are no UTF-8. */
 bool fuzz_is_clean(const char *text, size_t n);
+/* A configuration from its text. */
+struct config;
+void fuzz_config(const char *text, struct config *c);
+/* A queue of our own, made by the first call and removed at the end; its
+ * path. */
+const char *fuzz_queue(struct queue **q);
+/* Whatever is in it goes. */
+void fuzz_queue_empty(void);
+/* What a function writes to standard output, fed by standard input. */
+void fuzz_streams(const void *in, size_t n, struct buf *out,
+		  void (*run)(void *context), void *context);
 /* The bytes up to the next line end, and *data, *n after it. */
 char *fuzz_line(const char **data, size_t *n);
 

@@ -5,7 +5,6 @@
  * be, and where each message ends; every line of a reply is one, and can be
  * printed. Mail goes to a transport that throws it away.
  */
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +12,6 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "config/config.h"
 #include "config/options.h"
 #include "desk/desk.h"
@@ -27,45 +25,14 @@ static const char text[] = "[general]\nhostname = h.example\n"
 static struct config config;
 static struct options options;
 
-static void configure(void)
-{
-	static char *argv[] = { (char *)"posthaste", (char *)"-bs", NULL };
-	static char path[64];
-	const struct config_place place = { .file = path,
-		.system_file = path, .queue_directory = "/nonexistent" };
-	int fd = fuzz_file(text, strlen(text));
-	struct outcome why;
-
-	fuzz_path(fd, path);
-	fuzz_want(config_load(&place, &config, &why));
-	fuzz_want(options_parse(2, argv, &options, &why));
-	close(fd);
-}
-
-/* What the client said goes in, what it heard comes out. */
-static void converse(const void *data, size_t n, struct buf *heard)
+static void converse(void *context)
 {
 	struct caller caller = { .uid = getuid() };
 	const struct desk d = { .options = &options, .config = &config,
 				.caller = &caller };
-	int in = fuzz_file(data, n), out = fuzz_file("", 0);
-	int own[3], i;
 
-	for (i = 0; i < 3; i++)
-		own[i] = dup(i);
-	dup2(in, 0);
-	dup2(out, 1);
-	dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), 2);
+	(void)context;
 	(void)desk_smtpd(&d);
-	for (i = 0; i < 3; i++) {
-		dup2(own[i], i);
-		close(own[i]);
-	}
-	*heard = BUF(FUZZ_MOST);
-	lseek(out, 0, SEEK_SET);
-	fuzz_want(buf_read(heard, out));
-	close(in);
-	close(out);
 	caller_release(&caller);
 }
 
@@ -139,12 +106,16 @@ static size_t expected(const char *p, const char *end, struct buf *heard)
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 {
+	static char *argv[] = { (char *)"posthaste", (char *)"-bs", NULL };
+	struct outcome why;
 	size_t said;
 	struct buf heard;
 
-	if (!config.transports)
-		configure();
-	converse(data, n, &heard);
+	if (!config.transports) {
+		fuzz_config(text, &config);
+		fuzz_want(options_parse(2, argv, &options, &why));
+	}
+	fuzz_streams(data, n, &heard, converse, NULL);
 	said = replies(&heard);
 	fuzz_want(said == expected((const char *)data,
 				   (const char *)data + n, &heard));
