@@ -63,7 +63,7 @@ bool session_begin_early(struct session *s, bool greeting)
 		.verified = session_is_verified(s),
 	};
 
-	if (!policy_early(&facts))
+	if (!p->early || !policy_early(&facts))
 		return false;
 	early_features(p->early->hello, &s->facts.features);
 	leave_out(s);

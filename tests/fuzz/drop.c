@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What a caller may say to posthaste-drop, or on the owner's socket: the first
- * line is its arguments, the rest its standard input. What it takes is an
+ * line is its arguments, the rest its standard input; an entry after "!" gets
+ * its length and checksum here. What it takes is an
  * entry of this caller's, which can be read and belongs to nobody else.
  */
 #include <stdint.h>
@@ -12,6 +13,7 @@
 #include "base/log.h"
 #include "base/scan.h"
 #include "parts.h"
+#include "queue/format.h"
 #include "queue/queue_parts.h"
 #include "queue/serve.h"
 
@@ -53,6 +55,13 @@ static bool is_huge(const char *input, size_t n)
 	       (!scan_number(&s, INT64_MAX, &total) || total > ENTRY_MOST);
 }
 
+static void seal(struct buf *b, const char *entry, size_t n)
+{
+	buf_addf(b, "posthaste-drop 1 %zu\n", n + TEXT_CHECKSUM_SIZE);
+	buf_add(b, entry, n);
+	text_checksum(b, text_sum(0, entry, n));
+}
+
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 {
 	const struct log_settings none = { .to = "none" };
@@ -64,12 +73,17 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 	char *line = fuzz_line(&rest, &n), *word, *next;
 	struct outcome why;
 	size_t entries = 0;
-	struct buf out;
+	struct buf out, sealed = BUF(FUZZ_MOST);
 
 	log_open(&none);
 	for (word = strtok_r(line, " ", &next); word && a.argc < ARGUMENTS;
 	     word = strtok_r(NULL, " ", &next))
 		a.argv[a.argc++] = word;
+	if (n && *rest == '!') {
+		seal(&sealed, rest + 1, n - 1);
+		rest = sealed.data;
+		n = sealed.len;
+	}
 	if (drop_serves(a.argc, a.argv) && !is_huge(rest, n)) {
 		(void)fuzz_queue(&a.q);
 		/* half of it was read before, as on the socket */
@@ -84,6 +98,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 		queue_close(a.q);
 		fuzz_queue_empty();
 	}
+	buf_release(&sealed);
 	free(line);
 	return 0;
 }
