@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/scan.h"
 #include "parts.h"
 #include "queue/format.h"
 #include "queue/queue_parts.h"
@@ -48,11 +47,12 @@ static bool is_his(const struct entry *e, void *context)
 /* An entry for which room would be taken that is not there. */
 static bool is_huge(const char *input, size_t n)
 {
-	struct scan s = scan_bytes(input, n);
-	int64_t total;
+	char *line = fuzz_line(&input, &n);
+	const char *number = strrchr(line, ' ');
+	bool huge = number && strtoll(number, NULL, 10) > ENTRY_MOST;
 
-	return scan_skip(&s, "posthaste-drop 1 ") &&
-	       (!scan_number(&s, INT64_MAX, &total) || total > ENTRY_MOST);
+	free(line);
+	return huge;
 }
 
 static void seal(struct buf *b, const char *entry, size_t n)

@@ -39,7 +39,7 @@ static void add_journal(struct buf *b, const char *text, size_t n)
 		end = memchr(text, '\n', n);
 		length = end ? (size_t)(end - text) + 1 : n;
 		if (*text == '!' && length < 90000) {
-			buf_addf(b, "%05zu %016llx ", length - 1 + 24,
+			buf_addf(b, "%05zu %016llx ", length - 1 + 23,
 				 (unsigned long long)text_sum(0, text + 1,
 							      length - 1));
 			buf_add(b, text + 1, length - 1);

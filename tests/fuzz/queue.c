@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n);
 
 static void add_sealed(struct buf *b, const char *line, size_t n)
 {
-	buf_addf(b, "%05zu %016llx ", n + 24,
+	buf_addf(b, "%05zu %016llx ", n + 23,
 		 (unsigned long long)text_sum(0, line, n));
 	buf_add(b, line, n);
 }
