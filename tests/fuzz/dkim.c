@@ -31,9 +31,9 @@ static gnutls_pubkey_t public;
 
 static void make_key(void)
 {
-	gnutls_x509_privkey_t x;
-	gnutls_privkey_t private;
-	gnutls_datum_t pem;
+	gnutls_x509_privkey_t x = NULL;
+	gnutls_privkey_t private = NULL;
+	gnutls_datum_t pem = { 0 };
 	struct outcome why;
 	char path[64];
 	int fd;
