@@ -39,7 +39,7 @@ enum early_verdict policy_early_answer(enum early_step step, int code,
 
 bool policy_early_again(const struct early_end *end)
 {
-	if (end->taken || !end->in_step)
-		return false;
-	return !end->message_sent || end->code || end->refused;
+	if (!end->message_sent)
+		return true;
+	return !end->taken && end->in_step && (end->code || end->refused);
 }

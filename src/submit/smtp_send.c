@@ -423,7 +423,8 @@ static bool is_spent(const struct transaction *t, bool done,
 {
 	const struct outcome *o = done ? &t->answer : why;
 	const struct early_end early = {
-		.message_sent = t->data_sent, .in_step = !t->out_of_step,
+		.message_sent = t->data_sent,
+		.in_step = !t->out_of_step && o->exit != EX_PROTOCOL,
 		.refused = t->mail_refused ||
 			   (t->s->refused && !t->s->dirty),
 		.taken = t->data_decided && t->answer.exit == EX_OK,
@@ -480,7 +481,9 @@ static bool transact(struct transaction *t, struct outcome *why)
 		s->rcpt_limit = t->rcpts.accepted;
 	s->facts.chunking_broken = s->facts.chunking_broken || t->bdat_broken;
 	if (is_spent(t, done, why)) {
-		if (done)
+		if (s->changed)
+			(void)session_other(s, why);
+		else if (done)
 			*why = t->answer;
 		/* whoever was not refused is asked again by another one */
 		for (i = 0; i < t->n; i++)

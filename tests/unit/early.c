@@ -135,6 +135,7 @@ static void once_more(void **state)
 	static const struct { const char *what; struct early_end e; bool is; }
 	row[] = {
 		{ "it never left", { .in_step = true }, true },
+		{ "it never left, whatever was said", { .code = 220 }, true },
 		{ "it left, no answer", { .in_step = true,
 		  .message_sent = true }, false },
 		{ "it was refused", { .in_step = true, .message_sent = true,
