@@ -13,7 +13,7 @@ RPMS = {"COPYING", "CHANGES", "SECURITY"}
 PROGRAMS = {"posthaste", "posthaste-drop", "posthaste-fetch",
             "posthaste-token", "sendmail", "mailq", "newaliases"}
 PAGES = {"posthaste.1", "posthaste.conf.5", "posthaste-cookbook.7",
-         "sendmail.8"}
+         "sendmail.8", "mailq.1", "newaliases.1"}
 
 # what is in them is looked at, not how fast it is
 ALPINE = """
@@ -51,7 +51,7 @@ LIST = r"find {} -mindepth 1 ! -type d -printf '%M %p\n'"
 def names(listed):
     """The files' own names; a page may be packed."""
     return {re.sub(r"\.gz$", "", line.rsplit("/", 1)[1])
-            for line in listed if "/" in line}
+            for line in listed if "/" in line and "/.build-id/" not in line}
 
 
 def files(said):
@@ -125,7 +125,7 @@ def arch(inside, tree, tarball):
     wrong = lacks(said)
     wrong += [f"not in posthaste-mta: {line}" for line in files(said)
               if "/others/arch/posthaste/" in line and
-              re.search(r"/(sendmail|mailq|newaliases)(\.8)?$", line)]
+              re.search(r"/(sendmail|mailq|newaliases)(\.[18])?$", line)]
     return wrong, said
 
 
