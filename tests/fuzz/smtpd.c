@@ -87,7 +87,7 @@ static size_t expected(const char *p, const char *end, struct buf *heard)
 		while (*reply && reply[3] == '-')
 			reply = strstr(reply, "\r\n") + 2;
 		fuzz_want(*reply);
-		quit = !strncmp(reply, "221 ", 4) || !strncmp(reply, "421 ", 4);
+		quit = !strncmp(reply, "221 ", 4);
 		p = eol + 1;
 		if (!strncmp(reply, "354 ", 4)) {
 			p = past_message(p, end, crlf);
@@ -100,6 +100,11 @@ static size_t expected(const char *p, const char *end, struct buf *heard)
 			n++;
 		}
 		reply = strstr(reply, "\r\n") + 2;
+		/* one that nobody asked for: too many errors */
+		if (!quit && !strncmp(reply, "421 ", 4)) {
+			quit = true;
+			n++;
+		}
 	}
 	return n;
 }
