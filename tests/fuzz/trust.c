@@ -43,8 +43,9 @@ static void chain(const char *path, const unsigned char *data, size_t n)
 		c.crt[c.n++] = crt[i];
 	chain_facts(&facts, &c);
 	for (k = 0; k < facts.certificates; k++)
+		/* without one where its key is none that is known */
 		fuzz_want(facts.certificate[k].subject &&
-			  strlen(facts.certificate[k].pin) == 64);
+			  strlen(facts.certificate[k].pin) % 64 == 0);
 	want_words(chain_is_named(&t, &c, &why), &why);
 	tls_facts_release(&facts);
 	for (i = 0; i < crts; i++)
