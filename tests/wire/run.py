@@ -26,6 +26,8 @@ TLS_RELAY = {"host": "localhost", "port": "%PORT%", "ca_file": "%CA%",
              "username": "user", "password": "pencil"}
 VERBS = {"HELO", "EHLO", "LHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA",
          "BDAT", "RSET", "NOOP", "QUIT"}
+# how many times as long as is usual (valgrind.sh)
+PATIENCE = int(os.environ.get("WIRE_PATIENCE", "1"))
 
 
 def unescape(text):
@@ -239,7 +241,7 @@ class Run:
         start = time.monotonic()
         status, self.out, self.err = harness.run(
             self.argv(), self.stdin(), env, self.folder,
-            int(self.setting("limit", "20")), closed,
+            int(self.setting("limit", "20")) * PATIENCE, closed,
             self.setting("name") or None)
         self.took = time.monotonic() - start
         self.status = status
