@@ -27,6 +27,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
+import cost  # noqa: E402
 import harness  # noqa: E402
 import house  # noqa: E402
 import machine as shared  # noqa: E402
@@ -501,6 +502,23 @@ def limits_do_not_reach_it(folder, certificates):
         machine.drain()
         want(not entries("tmp"), entries("tmp"))
         want(not entries(), entries())
+
+
+def handing_in_is_cheap(folder, certificates):
+    """System calls of both programs, without the loader's."""
+    most = 175
+    trace = pathlib.Path(folder, "trace")
+    with Machine(folder, certificates):
+        status, out, _ = harness.finish(harness.start(
+            ["strace", "-f", "-y", "-u", "alice", "-o", str(trace),
+             str(PROGRAM), "-i", "-odq", "b@example.org"], cwd="/",
+            env={"PATH": harness.PATH, "HOME": f"{ROOT}/home/alice",
+                 "TZ": "UTC0"}), MESSAGE, 60)
+        want((status, out) == (0, b""), (status, out))
+        want(len(entries()) == 1, entries())
+    made, _ = cost.calls(trace)
+    want(made <= most, f"{made} system calls, not {most}")
+    return [f"{made} system calls"]
 
 
 class Half:
@@ -1389,6 +1407,7 @@ TESTS = [setup_rights, setup_follows_no_link, what_to_do_is_said,
          hostile_entries_do_no_harm,
          size_is_judged_once, what_cannot_be_sent_is_reported, giant_claims,
          environment_does_not_reach_it, limits_do_not_reach_it,
+         handing_in_is_cheap,
          stopped_in_the_middle, killed_in_the_middle, full_disk,
          room_is_taken_first, status_and_queue_agree,
          what_the_runner_refuses_is_not_taken, an_entry_stays_its_users,
