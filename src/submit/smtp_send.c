@@ -180,7 +180,7 @@ static bool on_rcpt(struct transaction *t, struct attempt *to,
 	if (t->mail_refused)
 		return true;
 	session_outcome(t->s, STAGE_RCPT, &o);
-	if (reply_class(&t->s->reply) == 3)
+	if (reply_class(&t->s->reply) == 3 || session_is_late(t->s))
 		return unfit(t, STAGE_RCPT, "RCPT", why);
 	if (policy_too_many(&o, t->accepted)) {
 		if (!a->too_many++)

@@ -464,7 +464,7 @@ static void check_outcome(const struct peer *p, size_t i,
 	if (a->state == ATTEMPT_OPEN) {
 		want(!r->dotted || !r->accepted ||
 		     (r->answer >= 500 && r->answer <= 504) ||
-		     (p->early && r->answer >= 400));
+		     (p->early && (p->dead_421 || r->answer >= 400)));
 		return;
 	}
 	want(o->exit == EX_OK || (o->exit >= EX_USAGE && o->exit <= EX_CONFIG));
