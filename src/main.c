@@ -15,6 +15,7 @@
 #include "base/environment.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/sandbox.h"
 #include "base/user.h"
 #include "desk/desk.h"
 #include "submit/link.h"
@@ -43,7 +44,7 @@ static int help(const struct desk *d)
 static int version(const struct desk *d)
 {
 	struct buf out = BUF(4096);
-	int status;
+	int status, sandbox;
 
 	(void)d;
 	buf_addf(&out, "posthaste %s\n", PACKAGE_VERSION);
@@ -53,6 +54,11 @@ static int version(const struct desk *d)
 	buf_addf(&out, "libraries: GnuTLS %s, libgsasl %s, c-ares %s\n",
 		 tls_library_version(), sasl_library_version(),
 		 dns_library_version());
+	sandbox = sandbox_version();
+	if (sandbox)
+		buf_addf(&out, "sandbox: Landlock %d\n", sandbox);
+	else
+		buf_adds(&out, "sandbox: none (Landlock is not to be had)\n");
 	status = desk_report(&out);
 	buf_release(&out);
 	return status;

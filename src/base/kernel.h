@@ -5,6 +5,8 @@
 #ifndef KERNEL_H
 #define KERNEL_H
 
+#include <stddef.h>
+
 /* renameat(2) that replaces nothing: -1 with EEXIST. EINVAL where the file
  * system cannot promise that, ENOSYS where the kernel cannot. */
 int kernel_rename_new(int from_fd, const char *from, int to_fd,
@@ -12,6 +14,10 @@ int kernel_rename_new(int from_fd, const char *from, int to_fd,
 
 /* Closes that descriptor and all above. For a child between fork and exec. */
 void kernel_close_from(int fd);
+
+/* Closes all descriptors but these n, in any order; -1 among them is none.
+ * Linux before 5.9 closes nothing. */
+void kernel_close_except(int *keep, size_t n);
 
 /* A descriptor that becomes readable when that process ends, close-on-exec;
  * -1 with errno. */

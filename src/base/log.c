@@ -174,6 +174,13 @@ void log_forget(void)
 	sink_system();
 }
 
+int log_keep(void)
+{
+	closelog();
+	sink.opened = false;
+	return sink.own ? sink.fd : -1;
+}
+
 const char *log_fault(void)
 {
 	return sink.fault[0] ? sink.fault : NULL;

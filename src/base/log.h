@@ -41,6 +41,9 @@ void log_open(const struct log_settings *settings);
  * is let go of, or what is opened under that number next would be taken for
  * it. Lines that follow go to syslog until log_open. */
 void log_forget(void);
+/* Before a child closes all descriptors but those that it is told: gives the
+ * file's; -1: there is none, what syslog was told by is let go of. */
+int log_keep(void);
 /* Why the file of the last log_open is not written; NULL: it is, or there is
  * none. */
 const char *log_fault(void);

@@ -24,6 +24,12 @@ void message_free(struct message *m)
 	free(m);
 }
 
+void message_descriptors(const struct message *m, int fd[2])
+{
+	fd[0] = m && m->header.store ? m->header.store->fd : -1;
+	fd[1] = m && m->body.store ? m->body.store->fd : -1;
+}
+
 int64_t message_size(const struct message *m)
 {
 	return m->header.size + m->body.size;

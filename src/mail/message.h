@@ -59,6 +59,8 @@ void message_free(struct message *m);
 
 /* Bytes in all, and up to and with the empty line that ends the header. */
 int64_t message_size(const struct message *m);
+/* Of the files that its bytes are in; -1: in memory. NULL has none. */
+void message_descriptors(const struct message *m, int fd[2]);
 int64_t message_header_size(const struct message *m);
 /* Points *data at bytes from offset on, in memory or in a window that the
  * next call replaces; gives how many (at most 64 KiB), 0 at the end, -1 when

@@ -339,6 +339,11 @@ bool queue_take(struct queue *q, const char *name, struct entry **out,
 	return true;
 }
 
+int entry_descriptor(const struct entry *e)
+{
+	return e->file->fd;
+}
+
 void entry_release(struct entry *e)
 {
 	if (!e)

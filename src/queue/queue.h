@@ -216,6 +216,8 @@ bool queue_take(struct queue *q, const char *name, struct entry **out,
 /* Unlocks, for the forked workers that share the lock as well, and frees: it
  * is the parent's to call. */
 void entry_release(struct entry *e);
+/* Of its file. */
+int entry_descriptor(const struct entry *e);
 /* Its message, which reads from the entry's file (keep the entry) unless the
  * entry is foreign and so parsed anew by limits. The caller frees. */
 bool entry_message(struct entry *e, const struct message_limits *limits,

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/kernel.h"
+#include "base/log.h"
 #include "base/process.h"
 #include "base/user.h"
 #include "policy/policy.h"
@@ -33,6 +35,9 @@ struct held {
 	int64_t had;          /* when it was fetched */
 	pid_t pid;            /* of who fetches it; 0: nobody does */
 	int fd;               /* the line to it */
+	bool lent;            /* another process renews the token for us, */
+	pid_t lent_to;        /* this one; 0: it did */
+	int lent_fd;          /* the line to it */
 };
 
 struct secrets {
@@ -48,22 +53,33 @@ struct secrets *secrets_new(const struct config *c)
 	return s;
 }
 
+void secrets_forget(struct secrets *s, const struct transport *t)
+{
+	struct held **at = &s->first, *e;
+
+	while (*at && (*at)->transport != t)
+		at = &(*at)->next;
+	e = *at;
+	if (!e)
+		return;
+	*at = e->next;
+	/* it has a deadline of its own */
+	if (e->pid)
+		close(e->fd);
+	if (e->lent_to)
+		close(e->lent_fd);
+	free(e->secret.username);
+	mem_wipe_string(e->secret.password);
+	mem_wipe_string(e->secret.token);
+	free(e);
+}
+
 void secrets_free(struct secrets *s)
 {
-	struct held *e;
-
 	if (!s)
 		return;
-	while ((e = s->first)) {
-		s->first = e->next;
-		/* it has a deadline of its own */
-		if (e->pid)
-			close(e->fd);
-		free(e->secret.username);
-		mem_wipe_string(e->secret.password);
-		mem_wipe_string(e->secret.token);
-		free(e);
-	}
+	while (s->first)
+		secrets_forget(s, s->first->transport);
 	free(s);
 }
 
@@ -185,7 +201,7 @@ static struct held *held_new(struct secrets *s, const struct transport *t)
  * asked again by each that comes. */
 static bool token_is_due(const struct secrets *s, const struct held *e)
 {
-	return e->transport->oauth && e->secret.token && e->asked &&
+	return e->transport->oauth && e->secret.token && e->asked && !e->lent &&
 	       (!e->ages || clock_now() - e->had > RENEW_AGAIN_MS) &&
 	       !login_token_holds(s->config, e->transport, e->secret.token);
 }
@@ -208,20 +224,13 @@ struct fetched {
 	bool ages;
 };
 
-static _Noreturn void fetch_and_tell(const struct secrets *s, struct held *e,
-				     int fd)
+static _Noreturn void tell_fetched(const struct held *e, int fd)
 {
 	struct buf out = BUF_SECRET(256 * 1024);
 	struct fetched f;
 	const char *p;
-	sigset_t none;
 	ssize_t n;
 
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	e->secret.password = e->secret.token = NULL;
-	e->why = (struct outcome){ 0 };
-	fetch(s, e);
 	memset(&f, 0, sizeof(f));
 	f.why = e->why;
 	f.ages = e->ages;
@@ -239,58 +248,117 @@ static _Noreturn void fetch_and_tell(const struct secrets *s, struct held *e,
 	process_leave(EX_OK);
 }
 
-static bool fetch_begin(struct secrets *s, struct held *e)
+typedef void fetching(const struct secrets *s, struct held *e, int fd);
+
+static void fetch_and_tell(const struct secrets *s, struct held *e, int fd)
+{
+	e->secret.password = e->secret.token = NULL;
+	e->why = (struct outcome){ 0 };
+	fetch(s, e);
+	tell_fetched(e, fd);
+}
+
+/* Its number, and the line to it; 0: none could be made. */
+static pid_t fetch_apart(const struct secrets *s, struct held *e,
+			 fetching *how, int *fd)
 {
 	int fds[2];
+	sigset_t none;
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
-		return false;
+		return 0;
 	pid = fork();
 	if (pid == 0) {
 		close(fds[0]);
-		fetch_and_tell(s, e, fds[1]);
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		how(s, e, fds[1]);
+		process_leave(EX_OK);
 	}
 	close(fds[1]);
-	if (pid < 0) {
-		close(fds[0]);
-		return false;
-	}
-	e->pid = pid;
-	e->fd = fds[0];
-	return true;
+	*fd = fds[0];
+	if (pid > 0)
+		return pid;
+	close(fds[0]);
+	return 0;
 }
 
-static void fetch_end(struct held *e)
+/* What such a process says until it ends. False: *why says what failed, or
+ * that it said nothing. */
+static bool hear_fetched(struct held *e, pid_t pid, int fd,
+			 char **password, char **token, struct outcome *why)
 {
 	struct buf in = BUF_SECRET(256 * 1024);
 	const char *strings;
 	struct fetched f;
 
-	mem_wipe_string(e->secret.password);
-	mem_wipe_string(e->secret.token);
-	e->secret.password = e->secret.token = NULL;
-	if (buf_read(&in, e->fd) && in.len >= sizeof(f)) {
+	*password = *token = NULL;
+	if (buf_read(&in, fd) && in.len >= sizeof(f)) {
 		memcpy(&f, in.data, sizeof(f));
 		strings = in.data + sizeof(f);
-		e->why = f.why;
+		*why = f.why;
 		e->ages = f.ages;
 		if (f.password)
-			e->secret.password = mem_string(strings);
+			*password = mem_string(strings);
 		if (f.token)
-			e->secret.token = mem_string(strings + f.password);
+			*token = mem_string(strings + f.password);
 	} else {
-		outcome_fail(&e->why, STAGE_LOCAL, EX_TEMPFAIL, "transport %s: "
+		outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL, "transport %s: "
 			     "the process that asked for its secret ended "
 			     "early", e->transport->name);
 	}
 	buf_release(&in);
-	close(e->fd);
-	while (waitpid(e->pid, NULL, 0) < 0 && errno == EINTR)
+	close(fd);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		continue;
+	return why->exit == EX_OK;
+}
+
+static void fetch_end(struct held *e)
+{
+	mem_wipe_string(e->secret.password);
+	mem_wipe_string(e->secret.token);
+	(void)!hear_fetched(e, e->pid, e->fd, &e->secret.password,
+			    &e->secret.token, &e->why);
 	e->pid = 0;
 	e->asked = false;
 	e->had = clock_now();
+}
+
+/* One byte asks for it; without it this is over. */
+static void renew_when_asked(const struct secrets *s, struct held *e, int fd)
+{
+	int keep[] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, fd,
+		       log_keep() };
+	char *token = NULL, byte;
+	ssize_t n;
+
+	/* of other lines, too, which would not seem to end */
+	kernel_close_except(keep, sizeof(keep) / sizeof(*keep));
+	do
+		n = read(fd, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	if (n != 1)
+		return;
+	e->why = (struct outcome){ 0 };
+	if (!fetch_token(s, e->transport, e->secret.token, &token, &e->ages,
+			 &e->why))
+		outcome_prefix(&e->why, "transport %s", e->transport->name);
+	e->secret.password = NULL;
+	e->secret.token = token;
+	tell_fetched(e, fd);
+}
+
+void secrets_lend(struct secrets *s, const struct transport *t)
+{
+	struct held *e = held_find(s, t);
+
+	if (!e || e->pid || e->why.exit != EX_OK ||
+	    (!t->token_command && !t->oauth))
+		return;
+	e->lent_to = fetch_apart(s, e, renew_when_asked, &e->lent_fd);
+	e->lent = e->lent_to;
 }
 
 /* Two that ask on one terminal at a time would not be understood. */
@@ -322,7 +390,8 @@ bool secrets_ready(struct secrets *s, const struct transport *t)
 		return true;
 	if (!e)
 		e = held_new(s, t);
-	if (fetch_begin(s, e))
+	e->pid = fetch_apart(s, e, fetch_and_tell, &e->fd);
+	if (e->pid)
 		return false;
 	outcome_fail(&e->why, STAGE_LOCAL, EX_OSERR, "transport %s: no process "
 		     "could be made that asks for its secret: %s", t->name,
@@ -365,7 +434,7 @@ bool secrets_get(struct secrets *s, const struct transport *t,
 		 const struct secret **out, struct outcome *why)
 {
 	struct held *e = held_for(s, t);
-	char *token;
+	char *token = NULL;
 
 	*out = NULL;
 	if (e->why.exit == EX_OK && token_is_due(s, e)) {
@@ -410,7 +479,8 @@ bool secrets_renew_token(struct secrets *s, const struct transport *t,
 			 const struct secret **out, struct outcome *why)
 {
 	struct held *e = held_for(s, t);
-	char *token = NULL;
+	char *token = NULL, *ignored;
+	pid_t pid;
 
 	*out = NULL;
 	if ((!t->token_command && !t->oauth) || e->renewed)
@@ -418,7 +488,14 @@ bool secrets_renew_token(struct secrets *s, const struct transport *t,
 				    "transport %s: no fresh token to be had",
 				    t->name);
 	e->renewed = true;
-	if (!fetch_token(s, t, e->secret.token, &token, &e->ages, why)) {
+	if (e->lent_to) {
+		pid = e->lent_to;
+		e->lent_to = 0;
+		(void)!send(e->lent_fd, "", 1, MSG_NOSIGNAL);
+		if (!hear_fetched(e, pid, e->lent_fd, &ignored, &token, why))
+			return false;
+	} else if (!fetch_token(s, t, e->secret.token, &token, &e->ages,
+				why)) {
 		outcome_prefix(why, "transport %s", t->name);
 		return false;
 	}

@@ -47,6 +47,13 @@ bool secrets_renew_token(struct secrets *s, const struct transport *t,
 			 const struct secret **out, struct outcome *why)
 	MUST_CHECK;
 
+/* Wipes all of a transport's, as far as this process has it. */
+void secrets_forget(struct secrets *s, const struct transport *t);
+/* Before this process gives up rights: begins another that keeps them, and
+ * renews the token once where secrets_renew_token asks for it; it ends with
+ * this one. Where there is none to renew, nothing. */
+void secrets_lend(struct secrets *s, const struct transport *t);
+
 /* Whether a password_file can be used: EX_CONFIG, as above. */
 bool secret_file_valid(const char *path, struct outcome *why) MUST_CHECK;
 /* Whether a transport with a username has a source of its secret other than a

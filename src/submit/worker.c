@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "submit/confine.h"
 #include "submit/serve.h"
 #include "submit/worker.h"
 
@@ -144,6 +145,7 @@ static _Noreturn void work(struct run *run, struct destination *d, int fd)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* questions of the parent's resolver channel are not ours */
 	run->dns = NULL;
+	confine(run, d, fd);
 	parts_open(d);
 	serve(run, &all, &witness);
 	memset(&untried, 0, sizeof(untried));

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "submit/confine.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/kernel.h"
+#include "base/log.h"
+#include "base/sandbox.h"
+#include "base/user.h"
+#include "policy/policy.h"
+#include "submit/login.h"
+
+/* --- what it keeps in hand --- */
+
+static void keep_descriptors(const struct destination *d, int channel)
+{
+	int *keep = mem_alloc((3 * d->n + 5) * sizeof(*keep));
+	size_t n = 0, i;
+
+	keep[n++] = STDIN_FILENO;
+	keep[n++] = STDOUT_FILENO;
+	keep[n++] = STDERR_FILENO;
+	keep[n++] = channel;
+	keep[n++] = log_keep();
+	for (i = 0; i < d->n; i++) {
+		const struct job *job = d->part[i].job;
+
+		keep[n++] = job->entry ? entry_descriptor(job->entry) : -1;
+		message_descriptors(job->message, &keep[n]);
+		n += 2;
+	}
+	kernel_close_except(keep, n);
+	free(keep);
+}
+
+static bool goes_by(const struct destination *d, const struct transport *t)
+{
+	size_t i;
+
+	for (i = 0; d->way[i]; i++)
+		if (d->way[i] == t)
+			return true;
+	return false;
+}
+
+static void wipe(char *s)
+{
+	if (s)
+		explicit_bzero(s, strlen(s));
+}
+
+/* In our own memory: the parent's is another. */
+static void forget_secrets(struct run *run, const struct destination *d)
+{
+	const struct config *c = run->config;
+	size_t i;
+
+	for (i = 0; i < c->transports; i++)
+		if (!goes_by(d, &c->transport[i])) {
+			wipe(c->transport[i].password);
+			wipe(c->transport[i].proxy_password);
+			secrets_forget(run->secrets, &c->transport[i]);
+		}
+}
+
+/* --- what it may still open --- */
+
+static void add_resolved(struct list *l, const char *path)
+{
+	char *found = path ? realpath(path, NULL) : NULL;
+
+	if (found)
+		list_add(l, found);
+	free(found);
+}
+
+static void hide_above(struct list *l, const char *file)
+{
+	const char *slash = file ? strrchr(file, '/') : NULL;
+	char *above = slash ? mem_stringn(file, (size_t)(slash - file)) : NULL;
+
+	add_resolved(l, above);
+	free(above);
+}
+
+/* All that could be secret, and what is not the worker's. */
+static void hide_secrets(const struct config *c, const struct destination *d,
+			 struct list *l)
+{
+	char *home = NULL, *path;
+	struct outcome ignored;
+	size_t i;
+
+	add_resolved(l, c->path);
+	add_resolved(l, c->system_file);
+	add_resolved(l, c->secrets);
+	add_resolved(l, c->queue.directory);
+	add_resolved(l, getenv("CREDENTIALS_DIRECTORY"));
+	if (user_home(&home, &ignored) && home) {
+		path = mem_printf("%s/.netrc", home);
+		add_resolved(l, path);
+		free(path);
+	}
+	free(home);
+	for (i = 0; i < c->transports; i++) {
+		const struct transport *t = &c->transport[i];
+
+		add_resolved(l, t->password_file);
+		add_resolved(l, t->oauth_client_secret_file);
+		if (!goes_by(d, t))
+			add_resolved(l, t->key ? t->key : t->certificate);
+		if (!t->oauth)
+			continue;
+		path = login_path(c, t);
+		hide_above(l, path);
+		free(path);
+	}
+}
+
+/* What it cannot do without, wherever that is. */
+static void show_needed(const struct config *c, const struct destination *d,
+			struct list *l)
+{
+	size_t i, j;
+
+	add_resolved(l, c->tls.ca_file);
+	add_resolved(l, c->tls.crl_file);
+	for (i = 0; i < c->domains; i++)
+		for (j = 0; j < c->domain[i].dkim_key.n; j++)
+			add_resolved(l, c->domain[i].dkim_key.item[j]);
+	for (i = 0; d->way[i]; i++) {
+		add_resolved(l, d->way[i]->ca_file);
+		add_resolved(l, d->way[i]->certificate);
+		add_resolved(l, d->way[i]->key);
+	}
+}
+
+static bool is_in_token(const char *key)
+{
+	return key && (!strncasecmp(key, "pkcs11:", 7) ||
+		       !strncasecmp(key, "tpmkey:", 7));
+}
+
+/* Whether it needs more than can be told. */
+static bool is_exempt(const struct transport *t)
+{
+	return kind_has(t->kind, HAS_PATH | RUNS_COMMAND) ||
+	       is_in_token(t->key) || is_in_token(t->certificate);
+}
+
+static bool may_use_tickets(const struct transport *t)
+{
+	return list_has_nocase(&t->mechanisms, "GSSAPI") ||
+	       (t->username && policy_secret(t) == SECRET_LOOKED_FOR);
+}
+
+static void wall_in(struct run *run, const struct destination *d)
+{
+	const struct config *c = run->config;
+	struct sandbox s = { .read_only = true };
+	struct outcome why;
+	int version;
+	size_t i;
+
+	for (i = 0; d->way[i]; i++) {
+		if (is_exempt(d->way[i]))
+			return;
+		if (may_use_tickets(d->way[i]))
+			s.read_only = false;
+	}
+	version = sandbox_version();
+	if (!version)
+		return;
+	for (i = 0; d->way[i]; i++)
+		secrets_lend(run->secrets, d->way[i]);
+	hide_secrets(c, d, &s.hidden);
+	show_needed(c, d, &s.shown);
+	/* in there no directory can be made any more */
+	if (c->general.cache)
+		(void)mkdir(c->general.cache, 0700);
+	add_resolved(&s.kept, c->general.cache);
+	if (!sandbox_enter(&s, version, &why))
+		log_say(LOG_AT_DEBUG, "a worker without a sandbox: %s",
+			why.text);
+	sandbox_release(&s);
+}
+
+void confine(struct run *run, const struct destination *d, int channel)
+{
+	keep_descriptors(d, channel);
+	forget_secrets(run, d);
+	wall_in(run, d);
+}
