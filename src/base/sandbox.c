@@ -84,8 +84,8 @@ struct walls {
 };
 
 /* Where it is gone, or not ours to look at, nothing is opened. */
-static void let_in(struct walls *w, const char *path, uint64_t access,
-		       bool follow)
+static void wall_open(struct walls *w, const char *path, uint64_t access,
+		      bool follow)
 {
 	struct landlock_path_beneath_attr rule = {
 		.allowed_access = access & w->handled,
@@ -142,7 +142,7 @@ static void open_around(struct walls *w, const struct sandbox *s,
 	char *name;
 
 	if (!directory) {
-		let_in(w, *path ? path : "/", read_file, false);
+		wall_open(w, *path ? path : "/", read_file, false);
 		return;
 	}
 	while (!w->error && (d = readdir(directory))) {
@@ -152,7 +152,7 @@ static void open_around(struct walls *w, const struct sandbox *s,
 		name = mem_printf("%s/%s", path, d->d_name);
 		switch (stands(s, name)) {
 		case APART:
-			let_in(w, name, read_file, false);
+			wall_open(w, name, read_file, false);
 			break;
 		case ABOVE:
 			open_around(w, s, name);
@@ -192,13 +192,13 @@ bool sandbox_enter(const struct sandbox *s, int version, struct outcome *why)
 	if (s->hidden.n)
 		open_around(&w, s, "");
 	else
-		let_in(&w, "/", read_file, true);
+		wall_open(&w, "/", read_file, true);
 	for (i = 0; i < s->shown.n; i++)
-		let_in(&w, s->shown.item[i], read_file, true);
+		wall_open(&w, s->shown.item[i], read_file, true);
 	for (i = 0; i < s->kept.n; i++)
-		let_in(&w, s->kept.item[i], read_file | write_file |
+		wall_open(&w, s->kept.item[i], read_file | write_file |
 			   make_files, true);
-	let_in(&w, "/dev", write_file, true);
+	wall_open(&w, "/dev", write_file, true);
 	if (!w.error &&
 	    (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
 	     syscall(SYS_landlock_restrict_self, w.fd, 0)))
