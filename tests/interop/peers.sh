@@ -9,6 +9,7 @@
 #   peers.sh run NAME CMD...      run CMD with NAME laid over /usr
 #   peers.sh tree                 print where a whole system is that can be
 #                                 booted; made if it is not there yet
+#   peers.sh fresh                the same for a small one with expect(1)
 #
 # run needs root, and PEER_SCRATCH, a folder for what it makes. What is below
 # PEER_SCRATCH/usr lies on top of all; PEER_SETUP is shell text that is
@@ -106,21 +107,20 @@ fetch() {
 	done
 }
 
-# The system of this host's release, with systemd and little else.
+# The system of this host's release, with these packages and little else.
 tree() {
 	umask 022
 	mkdir -p "$peers"
-	exec 9>"$peers/tree.lock"
+	exec 9>"$peers/$1.lock"
 	flock 9
-	if ! [ -d "$peers/tree" ]; then
-		rm -rf "$peers/tree.new"
-		debootstrap --variant=minbase \
-			--include=systemd,systemd-sysv,dbus,python3 \
+	if ! [ -d "$peers/$1" ]; then
+		rm -rf "$peers/$1.new"
+		debootstrap --variant=minbase --include="$2" \
 			"$(. /etc/os-release && echo "$VERSION_CODENAME")" \
-			"$peers/tree.new" >&2
-		mv "$peers/tree.new" "$peers/tree"
+			"$peers/$1.new" >&2
+		mv "$peers/$1.new" "$peers/$1"
 	fi
-	echo "$peers/tree"
+	echo "$peers/$1"
 }
 
 # The users that the packages' scripts would have added.
@@ -168,6 +168,9 @@ case ${1:-} in
 fetch) fetch ;;
 have) have ;;
 run) shift; run "$@" ;;
-tree) tree ;;
-*) echo "usage: peers.sh fetch | have | tree | run NAME CMD..." >&2; exit 64 ;;
+tree) tree tree systemd,systemd-sysv,dbus,python3 ;;
+fresh) tree fresh ca-certificates,cron,expect ;;
+*)
+	echo "usage: peers.sh fetch | have | tree | fresh | run NAME CMD..." >&2
+	exit 64 ;;
 esac

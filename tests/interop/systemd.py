@@ -12,6 +12,7 @@ POSTHASTE_PEERS  as for peers.sh
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import booted  # noqa: E402
 import harness  # noqa: E402
 import house  # noqa: E402
+import mxnet  # noqa: E402
 from harness import Failure  # noqa: E402
 
 UNIT = """[Unit]
@@ -59,17 +61,37 @@ def tree():
     return pathlib.Path(said.splitlines()[-1])
 
 
+def copy_library(path, root):
+    there = root / os.path.realpath(path)[1:]
+    name = root / path[1:]
+    if not name.exists() and not there.exists():
+        name.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, name)
+
+
+def linked(program):
+    words = [line.split() for line in
+             house.command("ldd", program).splitlines()]
+    return [w[2] for w in words if "=>" in w and w[2].startswith("/")]
+
+
+def loaded(program):
+    """What it is not linked with and loads when it needs it."""
+    names = re.findall(rb"lib[a-z0-9-]+\.so\.\d+(?=\0)",
+                       pathlib.Path(program).read_bytes())
+    found = {}
+    for line in house.command("ldconfig", "-p").splitlines():
+        # the first of a name is that of this machine's own kind
+        found.setdefault(line.split()[0].encode(), line.split()[-1])
+    return [found[name] for name in sorted(set(names)) if name in found]
+
+
 def copy_libraries(program, root):
     """Those that the tree lacks: it is of this host's release."""
-    for line in house.command("ldd", program).splitlines():
-        words = line.split()
-        if "=>" not in words or not words[2].startswith("/"):
-            continue
-        there = root / os.path.realpath(words[2])[1:]
-        name = root / words[2][1:]
-        if not name.exists() and not there.exists():
-            name.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(words[2], name)
+    others = loaded(program)
+    for path in [*others, *linked(program),
+                 *(path for other in others for path in linked(other))]:
+        copy_library(path, root)
 
 
 def install(root, folder):
@@ -84,11 +106,26 @@ def install(root, folder):
     copy_libraries(build / "posthaste", root)
     shutil.copy(house.SOURCE / "contrib/setup", root / "root/setup")
     shutil.copy(HERE.parent / "support/booted.py", root / "root/booted.py")
+    give_certificates(root, folder)
     units = root / "etc/systemd/system"
     (units / "booted.service").write_text(UNIT)
     wants = units / "multi-user.target.wants"
     wants.mkdir(exist_ok=True)
     (wants / "booted.service").symlink_to("../booted.service")
+
+
+def give_certificates(root, folder):
+    """One for the server in there, of an authority that the machine
+    trusts."""
+    mxnet.certificate(folder, "ca", authority=True)
+    mxnet.certificate(folder, "server", ["mail.example.test"], ca="ca")
+    for name in ("server.pem", "server.key"):
+        shutil.copy(folder / name, root / "root")
+    trusted = root / "etc/ssl/certs/ca-certificates.crt"
+    trusted.parent.mkdir(parents=True, exist_ok=True)
+    trusted.write_text((folder / "ca.pem").read_text())
+    with open(root / "etc/hosts", "a") as f:
+        f.write("127.0.0.1 mail.example.test\n")
 
 
 def boot(root):

@@ -2,9 +2,14 @@
 """What tests/interop/systemd.py runs inside the machine that it booted, with
 the shipped units in charge."""
 
+import base64
+import contextlib
 import json
+import os
 import pathlib
+import re
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -78,6 +83,48 @@ class Relay:
         return [subject for subject, _, _ in self.taken]
 
 
+class Submission:
+    """TLS from the first byte, and a password."""
+
+    def __init__(self):
+        self.logins, self.taken = [], []
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain("/root/server.pem", "/root/server.key")
+        self.socket = context.wrap_socket(
+            socket.create_server(("127.0.0.1", 465)), server_side=True)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            with contextlib.suppress(OSError):
+                peer, _ = self.socket.accept()
+                threading.Thread(target=self.serve, args=(peer,),
+                                 daemon=True).start()
+
+    def serve(self, peer):
+        lines = peer.makefile("rb")
+        peer.sendall(b"220 submission\r\n")
+        for line in lines:
+            word, answer = line[:4].upper(), b"250 ok\r\n"
+            if word == b"EHLO":
+                answer = b"250-submission\r\n250 AUTH PLAIN\r\n"
+            elif word == b"AUTH":
+                self.logins.append(base64.b64decode(
+                    line.split()[2]).decode().split("\0")[1:])
+                answer = b"235 welcome\r\n"
+            elif word == b"DATA":
+                peer.sendall(b"354 go on\r\n")
+                for text in lines:
+                    if text.startswith(b"Subject: "):
+                        self.taken.append(text[9:].strip().decode())
+                    if text == b".\r\n":
+                        break
+            elif word == b"QUIT":
+                break
+            peer.sendall(answer)
+        peer.close()
+
+
 def want(condition, what):
     if not condition:
         raise AssertionError(str(what))
@@ -121,6 +168,7 @@ def prepare():
     pathlib.Path("/etc/posthaste.conf").write_text(CONFIG + "".join(
         TRANSPORT.format(name=name, port=relay.port)
         for name, relay in relays.items()))
+    relays["submission"] = Submission()
     said = run("sh", "/root/setup")
     want("/var/spool/posthaste" in said and "/usr/bin/posthaste -q" in said,
          said)
@@ -303,12 +351,94 @@ def services_in_a_sandbox(good):
         want(f"uid={uid} " in said, said)
 
 
+def a_credential_of_systemd(_):
+    """What --store-password says is to be done is all there is to do: the
+    runner logs in by a credential that root alone could open."""
+    server = relays["submission"]
+    conf = pathlib.Path("/etc/posthaste.conf")
+    text = conf.read_text()
+    route = ("[route sealed]\nto_domain = sealed.example\ntransport = sealed\n"
+             "[transport sealed]\nkind = submissions\nhost = "
+             "mail.example.test\nusername = robot\n")
+    conf.write_text(text + route)
+    done = subprocess.run(
+        ["posthaste", "--store-password", "sealed", "--systemd-creds"],
+        input=b"the s3cret\n", stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, timeout=60, check=False)
+    said = done.stdout.decode()
+    want(done.returncode == 0, said)
+    key = re.search(r"^password_credential = .*$", said, re.M).group(0)
+    load = re.search(r"^LoadCredentialEncrypted=\S+:(\S+)$", said, re.M)
+    sealed = pathlib.Path(load.group(1))
+    want(b"s3cret" not in sealed.read_bytes() and
+         sealed.stat().st_mode & 0o777 == 0o600, sealed.stat())
+    conf.write_text(f"{text}{route}{key}\n")
+    place = pathlib.Path("/etc/systemd/system/posthaste.service.d")
+    place.mkdir(exist_ok=True)
+    (place / "sealed.conf").write_text(f"[Service]\n{load.group(0)}\n")
+    run("systemctl", "daemon-reload")
+    send("alice", "x@sealed.example", "by credential")
+    eventually(lambda: "by credential" in server.taken, "the mail", 20)
+    want(server.logins[-1] == ["robot", "the s3cret"], server.logins)
+    fine()
+
+
+def as_alice(*argv, stdin=""):
+    uid = str(IDS["alice"])
+    done = subprocess.run(
+        ["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups", *argv],
+        input=stdin.encode(), check=False, timeout=90, cwd="/home/alice",
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={
+            "HOME": "/home/alice", "USER": "alice", "PATH": os.environ.get(
+                "PATH", "/usr/bin:/bin"), "LC_ALL": "C.UTF-8",
+            "XDG_RUNTIME_DIR": f"/run/user/{uid}"})
+    return done.returncode, done.stdout.decode()
+
+
+def a_person_is_set_up(_):
+    """--setup turns on a timer of the person's own systemd, which runs the
+    queue, and is there again when that is started anew."""
+    server, uid = relays["submission"], IDS["alice"]
+    # what libpam-systemd would say, which is not in this small a system
+    place = pathlib.Path("/etc/systemd/system/user@.service.d")
+    place.mkdir()
+    (place / "place.conf").write_text(
+        "[Service]\nEnvironment=XDG_RUNTIME_DIR=/run/user/%i\n")
+    run("systemctl", "daemon-reload")
+    run("loginctl", "enable-linger", "alice")
+    eventually(pathlib.Path(f"/run/user/{uid}/systemd/private").exists,
+               "alice's systemd", 30)
+    status, said = as_alice(
+        "posthaste", "--setup", "alice@example.test", "--yes", "--transport",
+        "mail.example.test", stdin="her word\n")
+    want(status == 0 and "The queue is run" in said, (status, said))
+    want("posthaste works" in server.taken and
+         ["alice@example.test", "her word"] in server.logins, server.logins)
+    status, said = as_alice("posthaste", "-odq", "-i", "x@example.test",
+                            stdin="Subject: by her timer\n\nx\n")
+    want(status == 0 and not said, said)
+    for again in (False, True):
+        if again:
+            run("systemctl", "restart", f"user@{uid}.service")
+        for verb, wanted in (("is-enabled", "enabled"),
+                             ("is-active", "active")):
+            said = as_alice("systemctl", "--user", verb, "posthaste.timer")
+            want(said == (0, wanted + "\n"), (verb, again, said))
+    status, said = as_alice("systemctl", "--user", "start",
+                            "posthaste.service")
+    want(status == 0, said)
+    eventually(lambda: "by her timer" in server.taken, "the mail", 10)
+    status, said = as_alice("posthaste", "-bp")
+    want(status == 0 and "empty" in said, said)
+
+
 TESTS = [
     sixteen_mails_in_ten_seconds, mail_that_comes_during_a_run,
     services_in_a_sandbox, silent_servers_delay_another_less_than_a_minute,
     a_stop_lets_the_message_in_hand_be_finished,
     a_flood_of_connections, the_socket_knows_its_caller,
-    who_gains_no_privileges_hands_over,
+    who_gains_no_privileges_hands_over, a_credential_of_systemd,
+    a_person_is_set_up,
 ]
 
 
