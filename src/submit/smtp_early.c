@@ -126,32 +126,41 @@ static bool settle_step(struct session *s, enum early_step step,
 	return session_break(s, steps[step].stage, why);
 }
 
+static bool settle_owed(struct session *s, enum early_step step,
+			struct outcome *why)
+{
+	if (!(s->owed & 1U << step))
+		return true;
+	s->owed &= ~(1U << step);
+	/* whoever takes his leave may yet have to say more */
+	if (!session_reply(s, steps[step].stage, why) &&
+	    s->reply.code != 421)
+		return false;
+	return settle_step(s, step, why);
+}
+
+bool session_settle_greeting(struct session *s, struct outcome *why)
+{
+	return settle_owed(s, EARLY_GREETING, why) &&
+	       (!s->changed || session_other(s, why));
+}
+
 bool session_settle(struct session *s, bool sent, struct outcome *why)
 {
 	unsigned step;
 
 	s->facts.early_failed = true;
-	for (step = EARLY_GREETING; step <= EARLY_LOGIN; step++) {
-		if (!(s->owed & 1U << step))
-			continue;
-		s->owed &= ~(1U << step);
-		/* whoever takes his leave may yet have to say more */
-		if (!session_reply(s, steps[step].stage, why) &&
-		    s->reply.code != 421)
+	for (step = EARLY_GREETING; step <= EARLY_LOGIN; step++)
+		if (!settle_owed(s, step, why))
 			return false;
-		if (!settle_step(s, step, why))
-			return false;
-	}
 	s->facts.early_failed = s->changed;
 	return !s->changed || sent || session_other(s, why);
 }
 
 bool session_settle_now(struct session *s, struct outcome *why)
 {
-	if (session_flush(s, STAGE_HELLO, why))
-		return session_settle(s, false, why);
-	s->facts.early_failed = true;
-	return false;
+	return session_flush(s, STAGE_HELLO, why) &&
+	       session_settle(s, false, why);
 }
 
 bool session_other(struct session *s, struct outcome *why)

@@ -186,8 +186,11 @@ static bool flush_by(struct session *s, enum stage stage, int64_t deadline,
 {
 	bool done;
 
-	/* the greeting may come at any time */
-	if (!(s->owed & 1U << EARLY_GREETING) && conn_pending(s->conn))
+	/* a greeting may be there already, and nothing else */
+	if (s->owed & 1U << EARLY_GREETING && conn_pending(s->conn) &&
+	    !session_settle_greeting(s, why))
+		return false;
+	if (conn_pending(s->conn))
 		return unasked(s, stage, why);
 	/* what never left is in no doubt */
 	if (s->mails > 1 && conn_ended(s->conn)) {
@@ -203,18 +206,26 @@ static bool flush_by(struct session *s, enum stage stage, int64_t deadline,
 	return done || session_break(s, stage, why);
 }
 
+/* What cannot be sent early is not tried so again. */
+static bool flushed(struct session *s, bool done)
+{
+	if (!done && s->owed)
+		s->facts.early_failed = true;
+	return done;
+}
+
 bool session_flush(struct session *s, enum stage stage, struct outcome *why)
 {
 	int64_t began = clock_now();
 	bool done = flush_by(s, stage, session_deadline(s, stage), why);
 
 	s->spent += clock_now() - began;
-	return done;
+	return flushed(s, done);
 }
 
 bool session_flush_message(struct session *s, struct outcome *why)
 {
-	return flush_by(s, STAGE_DATA, CLOCK_NEVER, why);
+	return flushed(s, flush_by(s, STAGE_DATA, CLOCK_NEVER, why));
 }
 
 bool session_in_step(struct session *s, int64_t wait, struct outcome *why)

@@ -82,6 +82,9 @@ bool session_begin_early(struct session *s, bool greeting);
  * which it may take all the same. */
 bool session_settle(struct session *s, bool sent, struct outcome *why)
 	MUST_CHECK;
+/* The same for a greeting that came before anything was sent. */
+bool session_settle_greeting(struct session *s, struct outcome *why)
+	MUST_CHECK;
 /* Ends a session whose server is not as it was. False. */
 bool session_other(struct session *s, struct outcome *why);
 /* Sends what was gathered and settles, for when more cannot be sent without

@@ -509,8 +509,13 @@ static bool send_one(struct peer *p, struct session *s,
 	usable = session_send(s, &d, &why);
 	want(usable || why.exit != EX_OK);
 	listen_to(p);
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
 		check_outcome(p, i, &to[i]);
+		/* else it would be tried the same way for ever */
+		if (p->early && p->mails <= 1 && to[i].state == ATTEMPT_OPEN)
+			want(session_facts(s)->early_failed ||
+			     session_facts(s)->chunking_broken);
+	}
 	message_free(d.message);
 	buf_release(&p->plain);
 	buf_release(&p->stuffed);
