@@ -52,7 +52,7 @@ class Sweep:
         mid = f"p{self.number}"
         (self.lab.folder / "log").unlink(missing_ok=True)
         self.prepare(self.lab, mid)
-        os.sync()
+        self.disk.sync()
         return mid
 
     def start(self, mid, wrap):

@@ -9,7 +9,7 @@ import struct
 import subprocess
 import time
 
-from harness import Failure, Skip, need, want
+from harness import LIBC, Failure, Skip, need, want
 
 SHUTDOWN = 0x8004587d        # EXT4_IOC_SHUTDOWN
 NO_LOG_FLUSH = 2
@@ -46,6 +46,14 @@ class Disk:
                 return
             time.sleep(0.01)
         raise Failure("the disk stays busy")
+
+    def sync(self):
+        """This disk alone: another test's may be about to lose something."""
+        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            want(not LIBC.syncfs(fd), "syncfs")
+        finally:
+            os.close(fd)
 
     def cut(self):
         fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
