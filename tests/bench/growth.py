@@ -13,6 +13,7 @@ import importlib.machinery
 import importlib.util
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -326,11 +327,17 @@ set output "{folder / name}.svg"
 set datafile missing "-"
 set multiplot layout 1,3
 set logscale x
-set format x "10^{{%L}}"
+set format x "%.0s%c"
 set xlabel "{about}"
 set grid
+unset mxtics
+unset mytics
 {panels}unset multiplot
 """, text=True, check=True)
+    # half of it is groups of nothing
+    picture = folder / f"{name}.svg"
+    text = re.sub(r"\s*\n\s*", "\n", picture.read_text())
+    picture.write_text(re.sub(r"<g [^>]*>\n?</g>\n", "", text))
 
 
 def main():
