@@ -7,32 +7,43 @@ import collections
 import pathlib
 import re
 
-# the loader, the start of a process, the allocator; and how often somebody
-# else has to be waited for
+# the loader, the start of a process, the allocator; how often somebody else has
+# to be waited for; and what a worker allows itself, which is all that lies
+# around the files that it hides, and so as much as the machine has
 NOT_OURS = re.compile(
     r".* = -1 EAGAIN |poll\("
+    r"|landlock_\w+\(|readlink\(|getdents64\("
     r"|(mmap|munmap|mremap|mprotect|madvise|brk|arch_prctl|set_tid_address"
     r"|set_robust_list|rseq|futex|mseal|exit_group|restart_syscall)\("
     r"|\w+\([^)]*(\.so\b|/etc/ld\.so|/etc/suid-debug)"
     r"|prlimit64\(0, RLIMIT_STACK"
     r"|getrandom\(.*, [48], GRND_NONBLOCK\)"
     r"|fcntl\([012](<[^>]*>)?, F_GETFD\)")
-CALL = re.compile(r"(?:\d+ +)?(\w+\(.*)")
+CALL = re.compile(r"(?:(\d+) +)?(\w+\(.*)")
+PLACE = re.compile(r"openat\(.*\bO_PATH\b.*\) = (\d+)")
+CLOSE = re.compile(r"close\((\d+)")
 LIBRARY = re.compile(r'openat\([^"]*"([^"]*\.so[.\d]*)".* = \d')
 
 
 def calls(trace):
     """The system calls in what strace -f -y wrote, and how many libraries were
     loaded."""
-    made, libraries = 0, set()
+    made, libraries, places = 0, set(), set()
     for line in pathlib.Path(trace).read_text(errors="replace").splitlines():
         call = CALL.match(line)
         if not call:
             continue
-        library = LIBRARY.match(call[1])
+        process, words = call.groups()
+        library, place = LIBRARY.match(words), PLACE.match(words)
+        closed = CLOSE.match(words)
         if library:
             libraries.add(library[1])
-        made += not NOT_OURS.match(call[1])
+        if place:
+            places.add((process, place[1]))
+        elif closed and (process, closed[1]) in places:
+            places.remove((process, closed[1]))
+        else:
+            made += not NOT_OURS.match(words)
     return made, len(libraries)
 
 
