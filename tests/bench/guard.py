@@ -102,7 +102,7 @@ class Path:
         counts = []
         for _ in range(ROUNDS):
             self.empty()
-            self.run(self.argv, ["strace", "-f", "-y", "-o", str(trace)])
+            self.run(self.argv, ["strace", "-ff", "-y", "-o", str(trace)])
             counts.append(cost.calls(trace))
         self.empty()
         self.run(self.argv, ["valgrind", "-q", "--tool=callgrind",

@@ -510,7 +510,7 @@ def handing_in_is_cheap(folder, certificates):
     trace = pathlib.Path(folder, "trace")
     with Machine(folder, certificates):
         status, out, _ = harness.finish(harness.start(
-            ["strace", "-f", "-y", "-u", "alice", "-o", str(trace),
+            ["strace", "-ff", "-y", "-u", "alice", "-o", str(trace),
              str(PROGRAM), "-i", "-odq", "b@example.org"], cwd="/",
             env={"PATH": harness.PATH, "HOME": f"{ROOT}/home/alice",
                  "TZ": "UTC0"}), MESSAGE, 60)

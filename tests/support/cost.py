@@ -26,10 +26,15 @@ LIBRARY = re.compile(r'openat\([^"]*"([^"]*\.so[.\d]*)".* = \d')
 
 
 def calls(trace):
-    """The system calls in what strace -f -y wrote, and how many libraries were
-    loaded."""
+    """The system calls in what strace -ff -y wrote, a file a process, and how
+    many libraries were loaded. Takes the files away."""
     made, libraries, places = 0, set(), set()
-    for line in pathlib.Path(trace).read_text(errors="replace").splitlines():
+    lines = []
+    for path in pathlib.Path(trace).parent.glob(f"{trace.name}.*"):
+        lines += [f"{path.suffix[1:]} {line}" for line in
+                  path.read_text(errors="replace").splitlines()]
+        path.unlink()
+    for line in lines:
         call = CALL.match(line)
         if not call:
             continue
