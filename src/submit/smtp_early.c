@@ -139,10 +139,16 @@ static bool settle_owed(struct session *s, enum early_step step,
 	return settle_step(s, step, why);
 }
 
-bool session_settle_greeting(struct session *s, struct outcome *why)
+bool session_hear_greeting(struct session *s, struct outcome *why)
 {
-	return settle_owed(s, EARLY_GREETING, why) &&
-	       (!s->changed || session_other(s, why));
+	if (!(s->owed & 1U << EARLY_GREETING) || !conn_pending(s->conn))
+		return true;
+	s->facts.early_failed = true;
+	if (!settle_owed(s, EARLY_GREETING, why) ||
+	    (s->changed && !session_other(s, why)))
+		return false;
+	s->facts.early_failed = false;
+	return true;
 }
 
 bool session_settle(struct session *s, bool sent, struct outcome *why)
@@ -159,7 +165,8 @@ bool session_settle(struct session *s, bool sent, struct outcome *why)
 
 bool session_settle_now(struct session *s, struct outcome *why)
 {
-	return session_flush(s, STAGE_HELLO, why) &&
+	return session_hear_greeting(s, why) &&
+	       session_flush(s, STAGE_HELLO, why) &&
 	       session_settle(s, false, why);
 }
 

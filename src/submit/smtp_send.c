@@ -295,6 +295,9 @@ static bool negotiate(struct transaction *t, struct outcome *why)
 				return false;
 		if (sent == answered)
 			return true;
+		t->unheard = !session_hear_greeting(t->s, why);
+		if (t->unheard)
+			return false;
 		t->data_sent = t->chunked && sent == total;
 		if (t->data_sent && t->d->dot)
 			t->d->dot(t->d->context);

@@ -186,11 +186,8 @@ static bool flush_by(struct session *s, enum stage stage, int64_t deadline,
 {
 	bool done;
 
-	/* a greeting may be there already, and nothing else */
-	if (s->owed & 1U << EARLY_GREETING && conn_pending(s->conn) &&
-	    !session_settle_greeting(s, why))
-		return false;
-	if (conn_pending(s->conn))
+	/* a greeting may come at any time */
+	if (!(s->owed & 1U << EARLY_GREETING) && conn_pending(s->conn))
 		return unasked(s, stage, why);
 	/* what never left is in no doubt */
 	if (s->mails > 1 && conn_ended(s->conn)) {

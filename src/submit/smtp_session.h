@@ -82,8 +82,9 @@ bool session_begin_early(struct session *s, bool greeting);
  * which it may take all the same. */
 bool session_settle(struct session *s, bool sent, struct outcome *why)
 	MUST_CHECK;
-/* The same for a greeting that came before anything was sent. */
-bool session_settle_greeting(struct session *s, struct outcome *why)
+/* The same for a greeting that is there before anything was sent: to be called
+ * then, so that whatever else is there counts as out of turn. */
+bool session_hear_greeting(struct session *s, struct outcome *why)
 	MUST_CHECK;
 /* Ends a session whose server is not as it was. False. */
 bool session_other(struct session *s, struct outcome *why);
