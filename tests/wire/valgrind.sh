@@ -19,7 +19,7 @@ EOF
 chmod 755 "$under"
 POSTHASTE=$under WIRE_PATIENCE=20 "${PYTHON:-python3}" "$TOP_SRCDIR/tests/wire/run.py" "$@"
 status=$?
-find "$logs" -type f -size +0 -exec sh -c '
+find "$logs" -type f -size +0 ! -name found -exec sh -c '
 	echo "# valgrind: $1"; sed "s/^/# /" "$1"' sh {} \; >"$logs/found"
 head -n 200 "$logs/found"
 echo "# $(find "$logs" -type f ! -name found | wc -l) processes," \
