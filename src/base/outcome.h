@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sysexits.h>
 
 #define MUST_CHECK __attribute__((warn_unused_result))
@@ -38,6 +39,8 @@ struct outcome {
 	bool in_doubt;    /* the final dot went out and no answer came back */
 	bool no_network;  /* this host has no way out at all */
 	bool no_route;    /* no address of the host was in reach from here */
+	int64_t not_before; /* nobody was asked, and it is no use before then
+			   * (wall clock, seconds); 0: it does not say */
 	bool lacking;     /* of one host: it lacks what the message needs */
 	char status[12];  /* RFC 3463, "5.1.1"; "" unknown */
 	char host[256];   /* who said it; "" this program */

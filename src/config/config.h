@@ -111,6 +111,7 @@ struct transport {
 	char *hostname;           /* EHLO; NULL: the general one */
 	char *path;               /* maildir */
 	char *command;            /* command: for /bin/sh */
+	struct list rate;         /* each as rate_parse reads it, a unit once */
 	int64_t code;             /* fail */
 	char *message;            /* fail */
 };
@@ -279,6 +280,14 @@ bool transport_proxy_dns(const struct transport *t);
  * to the same, or the JSON of --check (settings, errors, warnings). */
 void config_print(const struct config *c, struct buf *out);
 void config_print_json(const struct config *c, struct buf *out);
+
+/* What a rate counts in. */
+enum rate_unit { RATE_SECOND, RATE_MINUTE, RATE_HOUR, RATE_DAY, RATE_UNITS };
+/* "14/s", "100/m", "20/h", "2000/d". False: not of that form. */
+bool rate_parse(const char *text, enum rate_unit *unit, int64_t *most)
+	MUST_CHECK;
+/* All of a transport's; 0: none of that unit. False: it has none at all. */
+bool transport_rates(const struct transport *t, int64_t most[RATE_UNITS]);
 
 /* "1h30m" -> milliseconds; "25M" -> bytes. False: not of that form. */
 bool duration_parse(const char *text, int64_t *ms) MUST_CHECK;

@@ -265,6 +265,10 @@ static const struct config_key table[] = {
 	{ NAMED(TRANSPORT, transport, no_starttls, bool, "no"),
 	  .traits = STARTS_TLS,
 	  .help = "whether mail goes in clear text" },
+	{ NAMED(TRANSPORT, transport, rate, rates, ""),
+	  .traits = CONNECTS,
+	  .help = "how many recipients it takes, NUMBER/s, /m, /h or /d, "
+		  "one of each; what is beyond waits" },
 	{ NAMED(TRANSPORT, transport, ca_file, path, ""),
 	  .traits = CONNECTS,
 	  .help = "certificates of authorities, PEM, in place of those of "

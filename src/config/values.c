@@ -543,6 +543,66 @@ static bool value_durations(const struct config_key *key, const char *text,
 	return good;
 }
 
+bool rate_parse(const char *text, enum rate_unit *unit, int64_t *most)
+{
+	static const char letters[] = "smhd";
+	const int64_t limit = 1000000000;
+	const char *s = text, *letter;
+
+	for (*most = 0; isdigit((unsigned char)*s) && *most <= limit; s++)
+		*most = 10 * *most + (*s - '0');
+	letter = s[0] == '/' && s[1] ?
+		 strchr(letters, tolower((unsigned char)s[1])) : NULL;
+	if (s == text || !letter || s[2] || !*most || *most > limit)
+		return false;
+	*unit = (enum rate_unit)(letter - letters);
+	return true;
+}
+
+bool transport_rates(const struct transport *t, int64_t most[RATE_UNITS])
+{
+	enum rate_unit unit;
+	int64_t n;
+	size_t i;
+
+	memset(most, 0, RATE_UNITS * sizeof(*most));
+	for (i = 0; i < t->rate.n; i++)
+		if (rate_parse(t->rate.item[i], &unit, &n))
+			most[unit] = n;
+	return t->rate.n > 0;
+}
+
+/* Of two with the same unit nobody could say which was meant. */
+static bool value_rates(const struct config_key *key, const char *text,
+			void *field, struct outcome *why)
+{
+	struct list words = { 0 }, *l = field;
+	enum rate_unit unit, other;
+	bool good = true;
+	int64_t most;
+	size_t i, j;
+
+	(void)key;
+	list_split(&words, text, ", \t");
+	for (i = 0; good && i < words.n; i++) {
+		if (!rate_parse(words.item[i], &unit, &most)) {
+			good = value_bad(why, words.item[i],
+					 "a rate (14/s, 100/m, 500/h, "
+					 "2000/d)");
+			continue;
+		}
+		for (j = 0; good && j < l->n; j++)
+			if (rate_parse(l->item[j], &other, &most) &&
+			    other == unit)
+				good = value_bad(why, words.item[i],
+						 "the first rate of its unit");
+		if (good)
+			list_add(l, words.item[i]);
+	}
+	list_release(&words);
+	return good;
+}
+
 /* The host becomes what a host's name is normally. */
 static bool value_endpoint(const struct config_key *key, const char *text,
 			   void *field, struct outcome *why)
@@ -646,6 +706,7 @@ const struct value_type
 	type_mechanisms = LIST(.item = mechanism_item),
 	type_extensions = LIST(.item = extension_item),
 	type_selectors = LIST(.item = selector_item),
+	type_rates = LIST(.read = value_rates),
 	type_durations = LIST(.read = value_durations),
 	type_bool = { .store = STORE_BOOL, .read = value_switch },
 	type_tristate = { .store = STORE_CHOICE, .read = value_switch },

@@ -16,6 +16,7 @@
 /* The earliest time at which anything pending is to be tried again. */
 static int64_t next_time(const struct desk *d, const struct envelope *e)
 {
+	int64_t turn = 0;
 	unsigned most = 0;
 	bool tried = false;
 	size_t i;
@@ -27,7 +28,13 @@ static int64_t next_time(const struct desk *d, const struct envelope *e)
 		tried = tried || e->rcpt[i].last.exit != EX_OK;
 		if (e->rcpt[i].attempts > most)
 			most = e->rcpt[i].attempts;
+		/* a rate says when it is worth another try */
+		if (e->rcpt[i].last.not_before &&
+		    (!turn || e->rcpt[i].last.not_before < turn))
+			turn = e->rcpt[i].last.not_before;
 	}
+	if (turn)
+		return turn;
 	if (!tried)
 		return 0;
 	return policy_next(d->config, most ? most : 1, (int64_t)time(NULL),

@@ -51,6 +51,8 @@ static const struct {
 
 enum {
 	LOOK_MS = 1000,                     /* for new mail, in a run */
+	TURN_MS = 5 * 1000,                 /* and for what a rate put off */
+	TURNLESS_MS = 4 * 60 * 1000,        /* as long as any comes */
 	LONGEST_MS = 50 * 60 * 1000,        /* of a run, then another one */
 	GRACE_MS = 45 * 1000,               /* of workers when a run ends */
 	LINE_EMPTY = 64
@@ -95,6 +97,7 @@ struct runner {
 	size_t room;              /* entries in hand, at most */
 	uint64_t *seen;           /* what this run had in hand: hashes of */
 	size_t seens;             /* names */
+	int64_t taken;            /* the last of them, monotonic ms */
 	int signals;              /* a descriptor; -1 */
 	struct settler settler;
 	bool ending;
@@ -360,6 +363,7 @@ static bool take(struct runner *r, struct line *l, const char *name)
 		return false;
 	}
 	note_seen(r, name);
+	r->taken = clock_now();
 	w = mem_alloc(sizeof(*w));
 	w->entry = e;
 	w->uid = l->uid;
@@ -424,7 +428,17 @@ static bool anything_due(const struct runner *r)
 struct watchman {
 	struct queue_state state;
 	int64_t next;             /* monotonic ms */
+	int64_t turn;             /* when what was put off is looked for */
 };
+
+/* Whether a rate put mail off for so short a time that this run is still there
+ * to send it: else a rate would be used only when somebody starts one. */
+static bool waits_for_turn(const struct runner *r)
+{
+	return !r->ending && (!r->selection || !r->selection->field) &&
+	       r->settler.put_off + 2 * TURN_MS / 1000 > (int64_t)time(NULL) &&
+	       clock_now() - r->taken < TURNLESS_MS;
+}
 
 static bool look_again(struct runner *r, struct watchman *w, bool at_once,
 		       struct outcome *why)
@@ -436,6 +450,11 @@ static bool look_again(struct runner *r, struct watchman *w, bool at_once,
 		return true;
 	now = queue_state(r->q);
 	w->next = begun + LOOK_MS / 2;
+	/* what becomes due changes nothing there */
+	if (begun >= w->turn && waits_for_turn(r)) {
+		w->state = (struct queue_state){ 0 };
+		w->turn = begun + TURN_MS;
+	}
 	if (!r->settler.reported && now.seconds == w->state.seconds &&
 	    now.nanoseconds == w->state.nanoseconds)
 		return true;
@@ -481,7 +500,8 @@ static bool work_off(struct runner *r, struct outcome *why)
 		take_all(r);
 		/* with nothing under way there is nothing to wait for */
 		dispatcher_wait(r->x, r->signals,
-				dispatcher_jobs(r->x) ? LOOK_MS : 0);
+				dispatcher_jobs(r->x) || waits_for_turn(r) ?
+				LOOK_MS : 0);
 		settle_all(r);
 		/* somebody wants us to end */
 		told = r->signals >= 0 && read(r->signals, &info,
@@ -491,7 +511,8 @@ static bool work_off(struct runner *r, struct outcome *why)
 		if (!r->ending && runs_on(r))
 			done = look_again(r, &w, !dispatcher_jobs(r->x) &&
 					  !anything_due(r), why);
-		if (!dispatcher_jobs(r->x) && (r->ending || !anything_due(r)))
+		if (!dispatcher_jobs(r->x) && !waits_for_turn(r) &&
+		    (r->ending || !anything_due(r)))
 			break;
 	}
 	/* whatever went wrong, what is under way is settled */

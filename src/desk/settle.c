@@ -162,12 +162,27 @@ bool settle_reports(struct settler *s, struct entry *e,
 	       report_kind_of(s, e, job, REPORT_DELAY, why);
 }
 
+/* When the turn of a recipient comes whom nothing but a rate keeps waiting;
+ * 0: there is none. */
+static int64_t next_turn(const struct entry *e)
+{
+	const struct recipient *r = e->envelope.rcpt;
+	int64_t next = 0;
+	size_t i;
+
+	for (i = 0; i < e->envelope.n; i++)
+		if (r[i].state == RCPT_PENDING && r[i].last.not_before &&
+		    (!next || r[i].last.not_before < next))
+			next = r[i].last.not_before;
+	return next;
+}
+
 bool settle_entry(struct settler *s, struct entry *e, const struct job *job,
 		  int64_t regular, bool *soon, struct outcome *why)
 {
-	enum { SOON = 60 };
+	enum { SOON = 60, NEAR = 30 * 60 };
 	const int64_t now = (int64_t)time(NULL);
-	int64_t next;
+	int64_t next, turn;
 	size_t i;
 
 	expire(s->config, e);
@@ -175,6 +190,11 @@ bool settle_entry(struct settler *s, struct entry *e, const struct job *job,
 		return false;
 	if (e->broken || e->pending) {
 		/* without any network nothing was tried: soon again */
+		turn = next_turn(e);
+		if (turn > s->put_off && turn - now < NEAR)
+			s->put_off = turn;
+		if (turn)
+			return entry_schedule(e, turn, why);
 		next = policy_next(s->config, e->attempts ? e->attempts : 1,
 				   now, (uint32_t)clock_chance());
 		*soon = next - now < SOON;

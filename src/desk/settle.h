@@ -15,6 +15,9 @@ struct settler {
 	const struct config *config;
 	struct queue *queue;
 	bool reported;            /* one was queued: there is more to do */
+	int64_t put_off;          /* the latest time, wall clock, within half an
+				   * hour that a rate put an entry off to; 0:
+				   * none did */
 	bool hook_hangs;          /* on_failure did not end in time: it is
 				   * not run again in this run */
 };
@@ -27,9 +30,9 @@ bool settle_reports(struct settler *s, struct entry *e,
 void settle_refused(struct settler *s, struct entry *e,
 		    const struct outcome *why);
 /* All of it: who has had his time fails, reports are queued, what is pending
- * gets its next time, and an entry that is done goes. regular: its time before
- * it was made due by hand; 0: none. soon: its next time may be near enough to
- * come in this run. */
+ * gets its next time (where a rate is in the way, when its turn comes), and an
+ * entry that is done goes. regular: its time before it was made due by hand;
+ * 0: none. soon: its next time may be near enough to come in this run. */
 bool settle_entry(struct settler *s, struct entry *e, const struct job *job,
 		  int64_t regular, bool *soon, struct outcome *why) MUST_CHECK;
 

@@ -282,7 +282,7 @@ void policy_answer(const struct reply *r, enum stage stage, const char *host,
  * failures; without one the exit status decides. */
 enum rcpt_state policy_verdict(const struct outcome *o, bool queue);
 /* Whether it counts as an attempt: not where this host had no network at all,
- * so that nobody could have been asked. */
+ * so that nobody could have been asked, or where a rate was in the way. */
 bool policy_is_attempt(const struct outcome *o);
 /* Whether another way (host, transport, attempt) may be tried after it. */
 bool policy_try_elsewhere(const struct outcome *o);
@@ -387,6 +387,46 @@ struct claim {
 /* Whether a comes before b: who has least under way does; of two that have as
  * much, who has waited longer. */
 bool policy_claim_before(const struct claim *a, const struct claim *b);
+
+/* --- how fast --- */
+
+/* How a server that said "too fast" is dealt with: not before until, and each
+ * time it says so again twice as long as before, up to five minutes. The
+ * clock is the caller's, in ms. */
+struct pace {
+	int64_t until, step;
+};
+/* Whether an answer says that: 421, or 454 4.7.0. */
+bool policy_slows(const struct outcome *o);
+void policy_slow_down(struct pace *p, int64_t now);
+/* It took a message. */
+void policy_speed_up(struct pace *p);
+
+/* What was sent by a transport with a rate, as all processes that use it know
+ * it; {0}: nothing. Times are the wall clock's, in ms. */
+enum { RATE_SLOTS = 64 };
+struct rate_row {
+	int64_t slot[RATE_SLOTS];  /* rising */
+	int64_t n[RATE_SLOTS];
+	size_t used;
+};
+struct rate_state {
+	struct rate_row row[RATE_UNITS];
+	struct pace pace;
+};
+/* How long n recipients (no more than policy_rate_least) have to wait, in ms.
+ * 0: they may go, and are counted as under way. most: as transport_rates
+ * gives it. */
+int64_t policy_rate_take(struct rate_state *s, const int64_t most[RATE_UNITS],
+			 int64_t now, int64_t n);
+/* Those that were taken then have their answer. */
+void policy_rate_done(struct rate_state *s, const int64_t most[RATE_UNITS],
+		      int64_t taken, int64_t now, int64_t n);
+/* How many may ever go at once. */
+int64_t policy_rate_least(const int64_t most[RATE_UNITS]);
+/* How much later than the first of those that wait one's turn comes, before
+ * which so many others have theirs; ms. */
+int64_t policy_rate_turn(const int64_t most[RATE_UNITS], int64_t before);
 
 /* --- setting up --- */
 

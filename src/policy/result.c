@@ -94,7 +94,7 @@ enum rcpt_state policy_verdict(const struct outcome *o, bool queue)
 
 bool policy_is_attempt(const struct outcome *o)
 {
-	return o->exit == EX_OK || !o->no_network;
+	return o->exit == EX_OK || (!o->no_network && !o->not_before);
 }
 
 bool policy_try_elsewhere(const struct outcome *o)

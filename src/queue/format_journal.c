@@ -104,7 +104,7 @@ void text_result(struct buf *b, int64_t now, size_t rcpt,
 		 r->attempts, stage_name(o->stage), o->exit, o->code);
 	if (o->in_doubt)
 		buf_adds(&body, " doubt");
-	if (o->no_network)
+	if (o->no_network || o->not_before)
 		buf_adds(&body, " nonet");
 	if (o->status[0])
 		buf_addf(&body, " dsn=%s", o->status);

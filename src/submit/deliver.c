@@ -91,7 +91,9 @@ static int place_order(const void *a, const void *b)
 static bool weight_able(const struct run *run, const struct destination *d,
 			enum weight weight)
 {
-	size_t most = (size_t)run->config->queue.connections, held = 0;
+	/* one that asked for less has one */
+	size_t most = d->pace.step ? 1 :
+		      (size_t)run->config->queue.connections, held = 0;
 	enum weight w;
 
 	if (d->running >= most)
@@ -137,7 +139,8 @@ static void share_compose(struct dispatcher *x, struct destination *d,
 {
 	struct place *order = mem_alloc(d->n * sizeof(*order));
 	size_t able = share_order(x, d, order), i;
-	size_t most = (size_t)x->run->config->queue.connections - d->running;
+	size_t most = d->pace.step ? 1 :
+		      (size_t)x->run->config->queue.connections - d->running;
 	size_t workers = (able + MESSAGES_A_CONNECTION - 1) /
 			 MESSAGES_A_CONNECTION, share;
 	struct destination rest = { .part = NULL };
@@ -243,7 +246,7 @@ static void consider(const struct run *run, struct choice *c,
 	size_t i;
 
 	/* a job's destinations are many, and claim alike */
-	if (d->waits)
+	if (d->waits || (d->pace.until && clock_now() < d->pace.until))
 		return;
 	if (d->n == 1 && d->part[0].job == c->alone)
 		return;
@@ -324,7 +327,7 @@ static void start_all(struct dispatcher *x)
 		d = choose_next(x, open, &claim);
 		if (!d)
 			return;
-		if (destination_left_alone(x, d))
+		if (destination_left_alone(x, d) || destination_put_off(x, d))
 			continue;
 		/* all that it takes to speak to its transports is asked for,
 		 * and has to be here */
@@ -404,6 +407,7 @@ static void worker_done(struct dispatcher *x, size_t at)
 
 	x->w[at] = x->w[--x->workers];
 	count(w, false);
+	destination_pace(x, w->of, &w->d);
 	destination_leave_alone(x, w->of, &w->d);
 	for (p = w->d.part; p < w->d.part + w->d.n; p++) {
 		if (p->untried) {
@@ -504,6 +508,7 @@ void dispatcher_free(struct dispatcher *x)
 	for (i = 0; i < TABLE_SIZE; i++)
 		while (x->table[i])
 			destination_free(x, x->table[i]);
+	free(x->limited);
 	free(x->d);
 	free(x->w);
 	free(x);

@@ -3,14 +3,19 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "mail/address.h"
 #include "policy/policy.h"
+#include "submit/rate.h"
 
 /* How long a destination that did not answer is left alone by a run that
  * goes on and on. */
 enum { ALONE_MS = 10 * 60 * 1000, ALONE_MOST = 16 * 1024 };
+
+/* The longest pause of one that asks for less; then it is left alone. */
+enum { PAUSE_MOST = 20 * 1000 };
 
 /* What a part has at most, so that others get their turn between two of a
  * job's. */
@@ -295,8 +300,9 @@ bool destination_left_alone(struct dispatcher *x, struct destination *d)
 		x->alone--;
 		return false;
 	}
-	outcome_fail(&why, STAGE_CONNECT, EX_TEMPFAIL, "left alone: it did "
-		     "not answer earlier in this run");
+	outcome_fail(&why, STAGE_CONNECT, EX_TEMPFAIL, "left alone: %s "
+		     "earlier in this run", d->pace.step > PAUSE_MOST ?
+		     "it asked for less mail" : "it did not answer");
 	while (d->n) {
 		struct part p = part_take(x, d);
 		const struct recipient *r = p.to[0].rcpt;
@@ -329,4 +335,91 @@ void destination_leave_alone(struct dispatcher *x, struct destination *d,
 		return;
 	d->left_alone = clock_in(ALONE_MS);
 	x->alone++;
+}
+
+/* --- those that are slow --- */
+
+static struct limited *limit_of(const struct dispatcher *x,
+				const struct destination *d)
+{
+	size_t i;
+
+	/* another way goes on at once */
+	for (i = 0; !d->way[1] && i < x->limits; i++)
+		if (x->limited[i].transport == d->way[0])
+			return &x->limited[i];
+	return NULL;
+}
+
+bool destination_put_off(struct dispatcher *x, struct destination *d)
+{
+	struct limited *l = limit_of(x, d);
+	int64_t most[RATE_UNITS];
+	struct outcome why;
+
+	if (!l || !d->n)
+		return false;
+	if ((int64_t)time(NULL) >= l->until) {
+		*l = x->limited[--x->limits];
+		return false;
+	}
+	(void)transport_rates(l->transport, most);
+	while (d->n) {
+		struct part p = part_take(x, d);
+
+		rate_fail(l->transport, 0, &why);
+		why.not_before = l->until +
+				 policy_rate_turn(most, l->n) / 1000;
+		l->n += (int64_t)p.n;
+		part_fail(x->run, &p, &why);
+		part_settle(x, d, &p);
+	}
+	destination_rest(x, d);
+	return true;
+}
+
+static void note_limit(struct dispatcher *x, const struct destination *d,
+		       int64_t until)
+{
+	struct limited *l = limit_of(x, d);
+
+	if (!l && !d->way[1]) {
+		x->limited = mem_grow(x->limited, x->limits,
+				      sizeof(*x->limited));
+		l = &x->limited[x->limits++];
+		*l = (struct limited){ .transport = d->way[0] };
+	}
+	if (!l)
+		return;
+	l->n++;
+	if (until > l->until)
+		l->until = until;
+}
+
+void destination_pace(struct dispatcher *x, struct destination *d,
+		      const struct destination *share)
+{
+	bool took = false, slows = false;
+	const struct outcome *o;
+	size_t i, j;
+
+	for (i = 0; i < share->n; i++)
+		for (j = 0; j < share->part[i].n; j++) {
+			o = &share->part[i].to[j].rcpt->last;
+			if (share->part[i].untried)
+				continue;
+			took = took || o->exit == EX_OK;
+			slows = slows || policy_slows(o);
+			if (o->not_before)
+				note_limit(x, d, o->not_before);
+		}
+	if (slows)
+		policy_slow_down(&d->pace, clock_now());
+	else if (took)
+		policy_speed_up(&d->pace);
+	if (slows && d->pace.step > PAUSE_MOST && !d->left_alone &&
+	    x->alone < ALONE_MOST) {
+		d->left_alone = clock_in(ALONE_MS);
+		x->alone++;
+	}
 }

@@ -20,6 +20,13 @@ struct user {
 	struct user *next;
 };
 
+/* A transport whose rate is used up. */
+struct limited {
+	const struct transport *transport;
+	int64_t until;            /* wall clock, seconds */
+	int64_t n;                /* recipients that were put off since */
+};
+
 struct worker;
 
 struct dispatcher {
@@ -29,6 +36,8 @@ struct dispatcher {
 	struct destination **d;   /* those with parts that wait or run */
 	size_t n, next;
 	size_t alone;
+	struct limited *limited;
+	size_t limits;
 	struct user *user;
 	struct worker **w;
 	size_t workers;
@@ -58,6 +67,13 @@ void part_settle(struct dispatcher *x, const struct destination *d,
  * waits there has failed then, at no cost to the attempts of whoever would go
  * there, unless the next attempt goes another way. */
 bool destination_left_alone(struct dispatcher *x, struct destination *d);
+/* Whether the rate of its transport is used up: all that waits there is put
+ * off then, each to when its turn will come. */
+bool destination_put_off(struct dispatcher *x, struct destination *d);
+/* What the answers of share, which was just served, say of how fast its
+ * destination and its transport are. */
+void destination_pace(struct dispatcher *x, struct destination *d,
+		      const struct destination *share);
 /* Leaves it alone if nobody answered to share, which was just served. */
 void destination_leave_alone(struct dispatcher *x, struct destination *d,
 			     const struct destination *share);

@@ -1,34 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Where the file of a login is, and whose. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/user.h"
 #include "submit/login.h"
+#include "submit/place.h"
 
 #ifndef STATE_DIRECTORY
 #define STATE_DIRECTORY "/usr/local/var/lib/posthaste"
 #endif
-
-/* Any name of a section as one of a file. */
-static char *file_name(const char *name)
-{
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-		"abcdefghijklmnopqrstuvwxyz0123456789-_@+.";
-	struct buf b = BUF(4096);
-	const char *p;
-
-	for (p = name; *p; p++)
-		if (strchr(plain, *p) && (p > name || *p != '.'))
-			buf_addc(&b, *p);
-		else
-			buf_addf(&b, "%%%02X", (unsigned char)*p);
-	return buf_take(&b);
-}
 
 static bool is_system(const struct config *c)
 {
@@ -44,18 +27,13 @@ char *login_own_path(const struct config *c, const struct transport *t)
 	uid_t owner = c->queue.directory && !stat(c->queue.directory, &st) ?
 		      st.st_uid : 0;
 	bool owners = is_system(c) && owner == geteuid();
-	char *name = file_name(t->name), *path = NULL, *home = NULL;
-	const char *state = getenv("XDG_STATE_HOME");
-	struct outcome ignored;
+	char *name = place_file_name(t->name), *path = NULL;
+	char *directory = owners ? mem_string(STATE_DIRECTORY "/oauth") :
+			  place_own_state("oauth");
 
-	if (owners)
-		path = mem_printf(STATE_DIRECTORY "/oauth/%s", name);
-	else if (state && state[0] == '/')
-		path = mem_printf("%s/posthaste/oauth/%s", state, name);
-	else if (user_home(&home, &ignored) && home)
-		path = mem_printf("%s/.local/state/posthaste/oauth/%s", home,
-				  name);
-	free(home);
+	if (directory)
+		path = mem_printf("%s/%s", directory, name);
+	free(directory);
 	free(name);
 	return path;
 }
@@ -68,7 +46,7 @@ char *login_path(const struct config *c, const struct transport *t)
 	    (access(STATE_DIRECTORY "/oauth", F_OK) && errno != EACCES))
 		return path;
 	free(path);
-	name = file_name(t->name);
+	name = place_file_name(t->name);
 	path = mem_printf("%s/oauth/%s", STATE_DIRECTORY, name);
 	free(name);
 	return path;

@@ -102,7 +102,8 @@ void part_fail(const struct run *run, struct part *p,
 			log_attempt(run, p, a);
 	log_release();
 	free(place);
-	if (e && !entry_sync(e, &ignored))
+	/* where nothing was tried there is nothing to lose */
+	if (e && one && !entry_sync(e, &ignored))
 		log_say(LOG_AT_ERROR, "the journal of %s cannot be synced",
 			p->job->id);
 }

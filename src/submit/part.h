@@ -4,6 +4,7 @@
 #ifndef SUBMIT_PART_H
 #define SUBMIT_PART_H
 
+#include "policy/policy.h"
 #include "submit/attempt.h"
 #include "submit/deliver.h"
 #include "submit/link.h"
@@ -44,6 +45,7 @@ struct destination {
 	size_t at;                /* place among those with anything to do */
 	bool busy;                /* it has one */
 	bool waits;               /* for a secret that is being fetched */
+	struct pace pace;         /* it asked for less; monotonic ms */
 	int64_t left_alone;       /* until then, monotonic ms; 0: it is not */
 	struct destination *link; /* in the table */
 };

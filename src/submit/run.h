@@ -27,6 +27,7 @@ struct run {
 				    * routes; [0] NULL: they count */
 	struct queue *queue;       /* NULL: what fails for now is not held */
 	const struct watch *watch; /* who looks on (-v); NULL: nobody */
+	bool rate_told;            /* that a rate cannot be kept */
 	const char *fetch_program; /* posthaste-fetch's path; NULL: the one
 				    * compiled in */
 	enum { IPV6_UNKNOWN, IPV6_THERE, IPV6_LACKING } ipv6;

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "submit/local.h"
+#include "submit/rate.h"
 #include "submit/sign.h"
 
 /* A share while it is served. */
@@ -17,6 +19,7 @@ struct serving {
 	struct trace *traces;     /* of all links so far */
 	size_t addresses;         /* that may still be asked */
 	bool answered;            /* any host spoke */
+	bool limited;             /* the transport's rate is used up */
 	bool enough;              /* the witness had it */
 };
 
@@ -48,7 +51,8 @@ static size_t find_part(const struct serving *v, size_t i,
 
 static bool any_left(const struct serving *v)
 {
-	return find_part(v, v->share->first, ATTEMPT_ANSWERED) <
+	return !v->limited &&
+	       find_part(v, v->share->first, ATTEMPT_ANSWERED) <
 	       v->share->last;
 }
 
@@ -196,35 +200,116 @@ static bool seal(struct serving *v, struct part *p, struct outcome *why)
 	return p->sealed;
 }
 
-/* Sends a part's message to its open recipients; those that stay open are
- * for another link to ask about. False: the link is used up. */
+/* The attempt is in the journal before it is made. */
+static bool begin_part(struct serving *v, struct part *p, struct outcome *why)
+{
+	size_t *place;
+
+	if (p->job->entry && !p->begun) {
+		place = part_places(p);
+		p->begun = entry_begin(p->job->entry, place, p->n, why);
+		free(place);
+		if (!p->begun)
+			return false;
+	}
+	return seal(v, p, why);
+}
+
+/* Waits until n recipients may go, or as many as the rate knows, for as long as
+ * is short. False: they may not, or somebody else's mail comes first. */
+static bool await_turn(struct serving *v, size_t n, struct rate_ticket *taken,
+		       struct outcome *why)
+{
+	enum { LOOK_MS = 100 };
+	const int64_t deadline = clock_in(RATE_PATIENCE);
+	struct timespec pause = { 0 };
+	int64_t wait;
+
+	while ((wait = rate_take(v->run, v->t, n, taken))) {
+		heed(v);
+		if (v->enough || wait > clock_left(deadline))
+			return rate_fail(v->t, wait, why);
+		pause.tv_nsec = (wait < LOOK_MS ? wait : LOOK_MS) * 1000000;
+		nanosleep(&pause, NULL);
+	}
+	return true;
+}
+
+/* The rate is used up: whoever supervises us puts off what was not begun, in
+ * its turn; else all of it has this outcome, and goes to the next transport
+ * where there is one. */
+static void rate_is_up(struct serving *v, size_t part,
+		       const struct outcome *why)
+{
+	v->limited = true;
+	if (!v->witness || v->share->d->way[1]) {
+		answer_all(v, part, why, NULL);
+		return;
+	}
+	answer_part(part_at(v, part), why, trace_link(v, NULL));
+	v->enough = true;
+	heed(v);
+}
+
+/* Tells the rate what came of those that were sent to. One that wants less
+ * gets no more of this share. */
+static void note_turn(struct serving *v, const struct delivery *d,
+		      const struct rate_ticket *taken)
+{
+	bool took = false, slows = false;
+	const struct attempt *a;
+
+	for (a = d->to; a < d->to + d->n; a++) {
+		if (!a->answered)
+			continue;
+		took = took || a->rcpt->last.exit == EX_OK;
+		slows = slows || policy_slows(&a->rcpt->last);
+	}
+	rate_done(v->run, v->t, taken, took, slows);
+	if (slows && v->witness)
+		v->enough = true;
+}
+
+/* Sends a part's message to its open recipients, in as many turns as its rate
+ * takes; those that stay open are for another link to ask about. False: the
+ * link is used up. */
 static bool send_part(struct serving *v, size_t i, struct link *link,
 		      const struct trace *trace, struct outcome *why)
 {
 	struct part *p = part_at(v, i);
 	struct sending s = { .v = v, .part = i, .d = {
-		.envelope = p->job->envelope, .to = p->to, .n = p->n,
-		.message = p->job->message, .trace = trace, .dot = dot,
-		.settled = settled, .context = &s,
+		.envelope = p->job->envelope, .message = p->job->message,
+		.trace = trace, .dot = dot, .settled = settled,
+		.context = &s,
 	} };
-	struct entry *e = p->job->entry;
-	size_t *place, j;
-	bool usable;
+	struct rate_ticket taken;
+	bool usable = true;
+	size_t open, j;
 
-	/* the attempt is in the journal before it is made */
-	if (e && !p->begun) {
-		place = part_places(p);
-		p->begun = entry_begin(e, place, p->n, why);
-		free(place);
+	while (usable) {
+		s.d.to = p->to;
+		for (open = 0, j = 0; j < p->n; j++)
+			open += p->to[j].state == ATTEMPT_OPEN;
+		if (!open)
+			break;
+		if (!await_turn(v, open, &taken, why)) {
+			rate_is_up(v, i, why);
+			break;
+		}
+		if (!begin_part(v, p, why)) {
+			answer_part(p, why, trace_link(v, NULL));
+			rate_done(v->run, v->t, &taken, false, false);
+			break;
+		}
+		for (j = 0, open = 0; j < p->n && open < (size_t)taken.n; j++)
+			open += p->to[j].state == ATTEMPT_OPEN;
+		s.d.n = j;
+		s.d.prefix = p->prefix;
+		usable = session_send(link->session, &s.d, why);
+		note_turn(v, &s.d, &taken);
+		for (j = 0; j < p->n; j++)
+			p->touched = p->touched || p->to[j].answered;
 	}
-	if ((e && !p->begun) || !seal(v, p, why)) {
-		answer_part(p, why, trace_link(v, NULL));
-		return true;
-	}
-	s.d.prefix = p->prefix;
-	usable = session_send(link->session, &s.d, why);
-	for (j = 0; j < p->n; j++)
-		p->touched = p->touched || p->to[j].answered;
 	return usable;
 }
 
@@ -254,7 +339,7 @@ static bool use_link(struct serving *v, const struct host *host,
 	while (usable) {
 		heed(v);
 		*next = find_part(v, *next, ATTEMPT_OPEN);
-		if (*next == v->share->last)
+		if (v->limited || *next == v->share->last)
 			break;
 		usable = send_part(v, *next, &link, trace, why);
 	}
@@ -373,7 +458,8 @@ static void use_host(struct serving *v, const struct host *host,
 		next = find_part(v, v->share->first, ATTEMPT_OPEN);
 		/* a session that breaks over one message, or has carried its
 		 * share, is opened again for the others */
-		for (linked = true; linked && next < v->share->last;)
+		for (linked = true;
+		     linked && !v->limited && next < v->share->last;)
 			linked = use_link(v, host, &o, &peer, &next, &why);
 		on = linked || policy_next_address(&why);
 		drop_asked(&w, &peer);
@@ -454,6 +540,7 @@ static void use_transport(struct serving *v)
 	struct outcome why;
 	struct attempt *a;
 	struct part *p;
+	int64_t wait;
 	size_t n, i;
 	bool on;
 
@@ -467,6 +554,12 @@ static void use_transport(struct serving *v)
 	}
 	if (kind)
 		return;
+	wait = rate_wait(v->run, v->t);
+	if (wait > RATE_PATIENCE) {
+		rate_fail(v->t, wait, &why);
+		rate_is_up(v, v->share->first, &why);
+		return;
+	}
 	if (hosts_find(v->run, &query, &hosts, &why)) {
 		n = hosts.n < HOSTS_MOST ? hosts.n : HOSTS_MOST;
 		v->addresses = ADDRESSES_MOST;
@@ -494,6 +587,8 @@ void serve(struct run *run, struct share *share, const struct witness *w)
 	for (i = 0; share->d->way[i] && any_left(&v); i++) {
 		v.t = share->d->way[i];
 		use_transport(&v);
+		/* the next one has its own */
+		v.limited = false;
 	}
 	for (i = share->first; i < share->last; i++) {
 		p = part_at(&v, i);

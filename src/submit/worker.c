@@ -274,7 +274,7 @@ static void find_unrecorded(const struct part *p, struct part *left)
 	for (a = p->to; a < p->to + p->n; a++)
 		if (a->rcpt->state == RCPT_PENDING &&
 		    a->rcpt->attempts <= a->before &&
-		    !a->rcpt->last.no_network)
+		    policy_is_attempt(&a->rcpt->last))
 			left->to[left->n++] = *a;
 }
 

@@ -294,11 +294,12 @@ static void test_values(void **state)
 		"[transport out]\n"
 		"kind = submission\nhost = a.example [2001:db8::1] 192.0.2.1\n"
 		"mechanisms = scram-sha-256 ntlm\n"
-		"proxy = [::1]\nproxy_dns = no\n"
+		"proxy = [::1]\nproxy_dns = no\nrate = 14/s, 10000/D\n"
 		"fingerprint = "
 		"AA:bb:AA:bb:AA:bb:AA:bb:AA:bb:AA:bb:AA:bb:AA:bb:"
 		"AA:bb:AA:bb:AA:bb:AA:bb:AA:bb:AA:bb:AA:bb:AA:bb\n";
 	struct place *p = *state;
+	int64_t most[RATE_UNITS];
 	struct config c;
 
 	load_good(p, text, &c);
@@ -338,6 +339,11 @@ static void test_values(void **state)
 	assert_null(config_account(&c, "nobody"));
 	assert_string_equal(c.transport[0].host.item[1], "2001:db8::1");
 	assert_string_equal(c.transport[0].mechanisms.item[1], "NTLM");
+	assert_true(transport_rates(&c.transport[0], most));
+	assert_int_equal(most[RATE_SECOND], 14);
+	assert_int_equal(most[RATE_MINUTE], 0);
+	assert_int_equal(most[RATE_DAY], 10000);
+	assert_false(transport_rates(config_direct(), most));
 	assert_string_equal(c.transport[0].proxy.host, "::1");
 	assert_int_equal(c.transport[0].proxy.port, 1080);
 	assert_false(transport_proxy_dns(&c.transport[0]));
@@ -346,6 +352,44 @@ static void test_values(void **state)
 	assert_int_equal(strspn(c.transport[0].fingerprint.item[0], "ab"),
 			 64);
 	config_release(&c);
+}
+
+static void test_rates(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t most;          /* 0: it is not one */
+		enum rate_unit unit;
+	} row[] = {
+		{ "1/s", 1, RATE_SECOND }, { "100/m", 100, RATE_MINUTE },
+		{ "20/H", 20, RATE_HOUR }, { "2000/d", 2000, RATE_DAY },
+		{ "1000000000/s", 1000000000, RATE_SECOND },
+		{ "1000000001/s", 0, 0 }, { "0/s", 0, 0 }, { "14", 0, 0 },
+		{ "14/", 0, 0 }, { "/s", 0, 0 }, { "14/sec", 0, 0 },
+		{ "14/w", 0, 0 }, { "-1/s", 0, 0 }, { "1.5/s", 0, 0 },
+		{ "99999999999999999999/s", 0, 0 }, { "", 0, 0 },
+	};
+	enum rate_unit unit;
+	int64_t most;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		bool good = rate_parse(row[i].text, &unit, &most);
+
+		if (good != (row[i].most > 0) ||
+		    (good && (most != row[i].most || unit != row[i].unit)))
+			fail_msg("row %zu", i);
+	}
+	check_faults(*state, "[transport a]\nkind = smtp\nhost = h.test\n"
+		 "rate = 14/s 1/m\nrate = 5/s\n"
+		 "[transport b]\nkind = smtp\nhost = h.test\n"
+		 "rate = fast\n"
+		 "[transport c]\nkind = discard\nrate = 1/s\n",
+		 "5: rate: \"5/s\" is not the first rate of its unit\n"
+		 "9: rate: \"fast\" is not a rate (14/s, 100/m, 500/h, "
+		 "2000/d)\n"
+		 "12: rate has no use with kind discard\n");
 }
 
 static void test_kinds(void **state)
@@ -1306,6 +1350,7 @@ int main(void)
 		cmocka_unit_test(test_sizes),
 		TEST(test_defaults),
 		TEST(test_values),
+		TEST(test_rates),
 		cmocka_unit_test(test_kinds),
 		TEST(test_local_kinds),
 		TEST(test_all_faults_at_once),

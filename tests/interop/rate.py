@@ -1,0 +1,348 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rates: a server that refuses what is too fast by its own clock refuses
+nothing, what has to wait long is put off, and a rate that cannot be kept loses
+no mail. TAP; arguments: names of tests."""
+
+import collections
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
+import harness  # noqa: E402
+from harness import want  # noqa: E402
+
+CONFIG = """[general]
+hostname = host.example.test
+domain = example.test
+[log]
+to = {folder}/log
+[queue]
+queue = {queue}
+directory = {folder}/queue
+[route other]
+to_domain = other.example
+transport = other
+[route all]
+transport = {way}
+[transport relay]
+kind = smtp
+host = 127.0.0.1
+port = {port}
+no_starttls = yes
+{rate}
+[transport other]
+kind = smtp
+host = 127.0.0.1
+port = {other}
+no_starttls = yes
+"""
+MESSAGE = b"Subject: s\n\nx\n"
+
+
+class Sink:
+    """An SMTP server that takes so many recipients within a second, counted
+    when they are named; the others, and the first answers of refuse, are
+    refused. A context."""
+
+    def __init__(self, most=10 ** 6, refuse=()):
+        self.most = most
+        self.refuse = collections.deque(refuse)
+        self.named = collections.deque()
+        self.taken = []
+        self.refused = self.now = self.together = 0
+        self.lock = threading.Lock()
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def accept(self):
+        while True:
+            try:
+                peer, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(peer,),
+                             daemon=True).start()
+
+    def recipient(self):
+        with self.lock:
+            now = time.monotonic()
+            while self.named and self.named[0] <= now - 1:
+                self.named.popleft()
+            if self.refuse:
+                self.refused += 1
+                return self.refuse.popleft()
+            if len(self.named) >= self.most:
+                self.refused += 1
+                return b"454 4.7.0 too fast"
+            self.named.append(now)
+            return b"250 ok"
+
+    def serve(self, peer):
+        with peer, peer.makefile("rb") as lines:
+            with self.lock:
+                self.now += 1
+                self.together = max(self.together, self.now)
+            try:
+                self.converse(peer, lines)
+            except OSError:
+                pass
+            with self.lock:
+                self.now -= 1
+
+    def converse(self, peer, lines):
+        named = []
+        peer.sendall(b"220 sink\r\n")
+        for line in lines:
+            word, reply = line[:4].upper(), b"250 ok"
+            if word == b"MAIL":
+                named = []
+            elif word == b"RCPT":
+                reply = self.recipient()
+                if reply[:1] == b"2":
+                    named.append(line[8:].split(b">")[0].decode())
+            elif word == b"DATA" and not named:
+                reply = b"503 no recipients"
+            elif word == b"DATA":
+                peer.sendall(b"354 go on\r\n")
+                for text in lines:
+                    if text == b".\r\n":
+                        break
+                with self.lock:
+                    self.taken += [(time.monotonic(), rcpt)
+                                   for rcpt in named]
+            elif word == b"QUIT":
+                return
+            peer.sendall(reply + b"\r\n")
+
+    def recipients(self):
+        with self.lock:
+            return sorted(rcpt for _, rcpt in self.taken)
+
+
+class Machine(harness.Place):
+    def __init__(self, folder, sink, rate="", queue="always", other=None,
+                 way="relay"):
+        super().__init__(folder, CONFIG.format(
+            folder=folder, port=sink.port, queue=queue, way=way,
+            rate=f"rate = {rate}" if rate else "",
+            other=other.port if other else 9))
+        self.state = self.folder / "queue/rate/relay"
+
+    def put(self, *rcpts):
+        want(self.run("-odq", *rcpts, stdin=MESSAGE) == (0, "", ""), "queued")
+
+    def send(self, *rcpts):
+        return self.run(*rcpts, stdin=MESSAGE)
+
+    def waiting(self):
+        status, out, err = self.run("-bp", "--json")
+        want(status == 0 and not err, err)
+        return json.loads(out)
+
+    def stop(self, runner):
+        runner.send_signal(signal.SIGTERM)
+        status, _, err = harness.finish(runner, None, 90)
+        want(status == 0, err)
+
+
+def four_runners(folder, _):
+    """four runs at once: a server that takes 14 in a second refuses none"""
+    many = 46
+    with Sink(most=14) as sink:
+        m = Machine(folder, sink, "14/s")
+        for i in range(many):
+            m.put(f"r{i:02}@example.org")
+        begun = time.monotonic()
+        runners = [m.start("-q") for _ in range(4)]
+        for runner in runners:
+            want(harness.finish(runner, None, 100)[0] == 0, "a run failed")
+        want(sink.refused == 0, f"{sink.refused} refused")
+        want(sink.recipients() ==
+             [f"r{i:02}@example.org" for i in range(many)], sink.recipients())
+        want(time.monotonic() - begun >= 3, "faster than it may be")
+        want(not m.waiting(), "some are left")
+
+
+def senders_wait(folder, _):
+    """twelve senders at once, without a queue: all wait, none is refused"""
+    with Sink(most=5) as sink:
+        m = Machine(folder, sink, "5/s", queue="never")
+        children = [m.start(f"r{i}@example.org") for i in range(12)]
+        for child in children:
+            child.stdin.write(MESSAGE)
+            child.stdin.close()
+            child.stdin = None
+        for child in children:
+            status, out, err = harness.finish(child, None, 60)
+            want(status == 0 and not err, (status, err))
+        want(sink.refused == 0 and len(sink.taken) == 12, sink.taken)
+
+
+def recipients_count(folder, _):
+    """it is recipients that count, and more than the rate take turns"""
+    with Sink(most=3) as sink:
+        m = Machine(folder, sink, "3/s", queue="never")
+        got = m.send(*(f"r{i}@example.org" for i in range(7)))
+        want(got == (0, "", ""), got)
+        times = [when for when, _ in sink.taken]
+        want(sink.refused == 0 and len(times) == 7, sink.taken)
+        want(times[6] - times[0] >= 2, times)
+
+
+def long_waits(folder, _):
+    """what would wait long is queued, or 75 without a queue; no attempt"""
+    with Sink() as sink:
+        m = Machine(folder, sink, "2/h", queue="on_failure")
+        for i in range(2):
+            want(m.send(f"r{i}@example.org") == (0, "", ""), "sent")
+        begun = time.time()
+        want(m.send("r2@example.org") == (0, "", ""), "queued")
+        entry, = m.waiting()
+        rcpt, = entry["recipients"]
+        want(entry["attempts"] == 0 and rcpt["status"] == "pending", entry)
+        want("rate of transport relay (2/h)" in rcpt["text"], entry)
+        next_time = entry["next"]
+        want(isinstance(next_time, int) and
+             begun + 3000 < next_time < begun + 3900, entry)
+        m.configure(m.config.read_text().replace("queue = on_failure",
+                                                 "queue = never"))
+        status, _, err = m.send("r3@example.org")
+        want(status == 75 and "rate of transport relay" in err, (status, err))
+        want(len(sink.taken) == 2, sink.taken)
+
+
+def others_go_on(folder, _):
+    """a run puts off what a rate keeps, in turns, and sends all other mail"""
+    with Sink() as sink, Sink() as other:
+        m = Machine(folder, sink, "2/m", other=other)
+        for i in range(7):
+            m.put(f"r{i}@example.org")
+        m.put("x@other.example")
+        runner = m.start("-q")
+        harness.eventually(lambda: other.taken, "the other mail", 30)
+        harness.eventually(lambda: len(sink.taken) == 2, "the rate's", 30)
+        turns = harness.eventually(
+            lambda: [e["next"] for e in m.waiting()
+                     if e["next"] and e["next"] > time.time()][4:] and
+            sorted(e["next"] for e in m.waiting()), "five in turns", 60)
+        # it stays to send them when their time comes
+        time.sleep(0.3)
+        want(runner.poll() is None, "the run has ended")
+        m.stop(runner)
+        want(len(turns) == 5 and 100 <= turns[4] - turns[0] <= 150, turns)
+        want(all(e["attempts"] == 0 for e in m.waiting()), m.waiting())
+        want(len(sink.taken) == 2, sink.taken)
+
+
+def the_next_transport(folder, _):
+    """where the route names another transport, that one takes over"""
+    with Sink() as sink, Sink() as other:
+        m = Machine(folder, sink, "1/h", queue="never", other=other,
+                    way="relay other")
+        for i in range(3):
+            want(m.send(f"r{i}@example.org") == (0, "", ""), "sent")
+        want(len(sink.taken) == 1 and len(other.taken) == 2, other.taken)
+
+
+def no_rate_no_file(folder, _):
+    """without a rate nothing is written"""
+    with Sink() as sink:
+        m = Machine(folder, sink, queue="on_failure")
+        want(m.send("r@example.org") == (0, "", ""), "sent")
+        want(not m.state.parent.exists(), "there is a file")
+
+
+def harm(folder, _):
+    """damage, a place that cannot be written, a link, another's lock: mail
+    goes, and the log says it"""
+    with Sink() as sink:
+        m = Machine(folder, sink, "100/s", queue="on_failure")
+        want(m.send("r@example.org") == (0, "", ""), "sent")
+        want(m.state.read_text().startswith("posthaste-rate 1\n"), "its file")
+        want(m.state.stat().st_mode & 0o777 == 0o600, "its rights")
+        for text in (b"", b"\0" * 100, b"posthaste-rate 1\ns 1 2\n",
+                     b"posthaste-rate 1\ns 9 1\ns 8 1\nend\n",
+                     b"posthaste-rate 1\n" + b"s 1 1\n" * 9000):
+            m.state.write_bytes(text)
+            want(m.send("r@example.org") == (0, "", ""), text[:40])
+            want(m.state.read_text().endswith("end\n"), "is not mended")
+        want(m.log().count("is damaged") == 4, m.log())
+        # one that was longer leaves nothing that counts
+        m.state.write_bytes(m.state.read_bytes() + b"s 1\n" * 20)
+        want(m.send("r@example.org") == (0, "", ""), "sent")
+        want(m.log().count("is damaged") == 4, m.log())
+        with open(m.state, "rb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            begun = time.monotonic()
+            want(m.send("r@example.org") == (0, "", ""), "sent")
+            want(time.monotonic() - begun > 1.5, "the lock does not count")
+        m.state.unlink()
+        victim = m.folder / "victim"
+        victim.write_text("mine")
+        m.state.symlink_to(victim)
+        want(m.send("r@example.org") == (0, "", ""), "sent")
+        want(victim.read_text() == "mine", "a link was followed")
+        m.state.unlink()
+        m.state.parent.rmdir()
+        m.state.parent.write_text("no folder")
+        want(m.send("r@example.org") == (0, "", ""), "sent")
+        want(m.log().count("the rate of transport relay is not kept") == 3,
+             m.log())
+
+
+def asked_for_less(folder, _):
+    """421 and 454 4.7.0 slow a destination down: pauses, one connection"""
+    with Sink(refuse=[b"454 4.7.0 slow down", b"454 4.7.0 slow down"]) as sink:
+        m = Machine(folder, sink)
+        for i in range(12):
+            m.put(f"r{i:02}@example.org")
+        begun = time.monotonic()
+        want(m.run("-q", limit=90)[0] == 0, "the run")
+        # those two are tried again by the schedule, all others are sent
+        want(len(sink.taken) == 10 and len(m.waiting()) == 2, sink.taken)
+        want(all(e["attempts"] == 1 for e in m.waiting()), m.waiting())
+        want(time.monotonic() - begun >= 1, "no pause was made")
+        times = [when for when, _ in sink.taken]
+        want(times[-1] - begun >= 1, times)
+
+
+def asked_for_less_for_good(folder, _):
+    """and where that helps nothing, what waits is left alone"""
+    with Sink(refuse=[b"421 4.7.0 go away"] * 1000) as sink:
+        m = Machine(folder, sink)
+        for i in range(60):
+            m.put(f"r{i:02}@example.org")
+        want(m.run("-q", limit=150)[0] == 0, "the run")
+        want(sink.refused < 20, f"asked {sink.refused} times")
+        left = m.waiting()
+        want(len(left) == 60, len(left))
+        want(sum(e["attempts"] for e in left) == sink.refused,
+             [e["attempts"] for e in left])
+
+
+TESTS = [four_runners, senders_wait, recipients_count, long_waits,
+         others_go_on, the_next_transport, no_rate_no_file, harm,
+         asked_for_less]
+# takes half a minute: by its name alone
+if asked_for_less_for_good.__name__ in sys.argv:
+    TESTS.append(asked_for_less_for_good)
+
+
+if __name__ == "__main__":
+    harness.need_programs()
+    sys.exit(harness.tap(harness.titled(TESTS), 5))
