@@ -34,6 +34,8 @@ struct provider {
 	const char *secret;          /* how to get it, in words */
 	int64_t size;                /* of a message, at most; 0: not known */
 	const char *rate;            /* limits, in words; NULL: not known */
+	const char *rate_key;        /* as the key rate has them, in recipients;
+				      * NULL: it cannot */
 	const char *from;            /* what From must be, in words; NULL:
 				      * nothing is known */
 	const char *more;            /* what else to know; NULL: nothing */

@@ -42,6 +42,7 @@ static const struct provider table[] = {
 	  .secret = "an app password (2-step verification must be on): "
 		    "https://myaccount.google.com/apppasswords",
 	  .rate = "500 messages a day, 2000 in Workspace",
+	  .rate_key = "500/d",
 	  .more = "Google puts the account's own address into From unless "
 		  "the other one is listed there under \"Send mail as\"." },
 	/* https://support.google.com/a/answer/2956491 */
@@ -49,6 +50,7 @@ static const struct provider table[] = {
 	  STARTTLS_AT("smtp-relay.gmail.com", 587),
 	  .secret = "an app password of a user of the organisation",
 	  .rate = "10,000 messages a day for each user",
+	  .rate_key = "10000/d",
 	  .more = "An administrator has to turn on the SMTP relay service, "
 		  "and says there who may use it." },
 	/* https://learn.microsoft.com/exchange/clients-and-mobile-in-exchange-
@@ -64,6 +66,7 @@ static const struct provider table[] = {
 	  .secret = "an OAuth 2.0 token for the scope "
 		    "https://outlook.office.com/SMTP.Send",
 	  .rate = "30 messages a minute, 10,000 recipients a day",
+	  .rate_key = "30/m 10000/d",
 	  .more = "An administrator has to permit \"Authenticated SMTP\" for "
 		  "the mailbox." },
 	/* https://support.microsoft.com/office/pop-imap-and-smtp-settings-for-
@@ -172,7 +175,7 @@ static const struct provider table[] = {
 	  .username = "the part before the @, with a domain of your own "
 		      "name%domain",
 	  .user = "%u", .secret = OR_APP_PASSWORD,
-	  .rate = "500 recipients a day",
+	  .rate = "500 recipients a day", .rate_key = "500/d",
 	  .from = "an alias of the account, or an address validated there" },
 	/* https://www.infomaniak.com/en/support/faq/2427
 	 * https://www.infomaniak.com/en/support/faq/admin2/email-service */
@@ -182,7 +185,8 @@ static const struct provider table[] = {
 	  TLS_AT("mail.infomaniak.com", 465), .mechanisms = "LOGIN PLAIN",
 	  .secret = "the password of the address for this device",
 	  .rate = "1440 recipients a day, 100 with Starter, 500 with free "
-		  "addresses" },
+		  "addresses",
+	  .rate_key = "1440/d" },
 	/* http://smtphelp.bluewin.ch/; ISPDB bluewin.ch */
 	{ .name = "bluewin", .title = "Bluewin (Swisscom)",
 	  .domain = NAMES("bluewin.ch", "bluemail.ch"),
