@@ -138,6 +138,9 @@ void configure_text(const struct finding *f, const struct configuring *how,
 	buf_addf(out, "[route all]\ntransport = %s\n\n", name);
 	buf_addf(out, "[transport %s]\nkind = %s\nhost = %s\nport = %u\n",
 		 name, kind_name(f->kind), f->host, f->port);
+	if (f->provider && f->provider->rate_key)
+		buf_addf(out, "# What is beyond that would wait here.\n"
+			 "; rate = %s\n", f->provider->rate_key);
 	if (f->provider && f->provider->mechanisms)
 		buf_addf(out, "# It takes %s.\n", f->provider->mechanisms);
 	if (f->provider && f->provider->username && !how->username)
