@@ -167,6 +167,7 @@ struct config {
 		int64_t connections;
 		char *postmaster;
 		char *on_failure;     /* NULL: none */
+		int64_t alarm_after;  /* 0: never */
 	} queue;
 	struct {
 		struct list resolver; /* address or address:port */

@@ -102,6 +102,10 @@ static const struct config_key table[] = {
 	  .help = "who gets the reports that have no sender to go to" },
 	{ KEY(QUEUE, queue, on_failure, text, ""),
 	  .help = "a command that gets a final failure as JSON" },
+	{ KEY(QUEUE, queue, alarm_after, duration, "4h"),
+	  .most = 3650 * DAY,
+	  .help = "mail that stood still so long is told to the "
+		  "postmaster, once a day at most; 0 for never" },
 
 	{ KEY(DNS, dns, resolver, resolvers, ""),
 	  .help = "addresses of resolvers, ADDRESS or ADDRESS:PORT; without "

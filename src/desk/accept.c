@@ -34,7 +34,7 @@ static int64_t next_time(const struct desk *d, const struct envelope *e)
 			turn = e->rcpt[i].last.not_before;
 	}
 	if (turn)
-		return turn;
+		return policy_turn(d->config, (int64_t)time(NULL), turn);
 	if (!tried)
 		return 0;
 	return policy_next(d->config, most ? most : 1, (int64_t)time(NULL),

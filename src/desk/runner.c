@@ -19,6 +19,7 @@
 #include "base/kernel.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "desk/alarm.h"
 #include "desk/desk.h"
 #include "desk/settle.h"
 #include "policy/policy.h"
@@ -101,6 +102,7 @@ struct runner {
 	int signals;              /* a descriptor; -1 */
 	struct settler settler;
 	bool ending;
+	bool looked;              /* for what stands still, after all else */
 };
 
 /* --- what this run had in hand --- */
@@ -489,6 +491,18 @@ static bool runs_on(struct runner *r)
 	return true;
 }
 
+/* After all was tried. What the postmaster is told goes out in this run. */
+static bool tells_more(struct runner *r)
+{
+	if (r->ending || r->looked)
+		return false;
+	r->looked = true;
+	if (!alarm_raise(r->d, r->q, r->settler.still_from))
+		return false;
+	r->settler.reported = true;
+	return true;
+}
+
 static bool work_off(struct runner *r, struct outcome *why)
 {
 	int64_t longest = clock_in(LONGEST_MS);
@@ -512,7 +526,7 @@ static bool work_off(struct runner *r, struct outcome *why)
 			done = look_again(r, &w, !dispatcher_jobs(r->x) &&
 					  !anything_due(r), why);
 		if (!dispatcher_jobs(r->x) && !waits_for_turn(r) &&
-		    (r->ending || !anything_due(r)))
+		    (r->ending || !anything_due(r)) && !tells_more(r))
 			break;
 	}
 	/* whatever went wrong, what is under way is settled */
@@ -568,7 +582,7 @@ static bool run_queue(struct runner *r, const struct selection *s,
 static int run_selected(const struct desk *d, const struct selection *s,
 			bool tends)
 {
-	struct runner r = { .d = d };
+	struct runner r = { .d = d, .looked = !tends || (s && s->field) };
 	struct outcome why;
 	bool done;
 

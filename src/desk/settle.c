@@ -177,6 +177,22 @@ static int64_t next_turn(const struct entry *e)
 	return next;
 }
 
+static void note_still(struct settler *s, const struct entry *e)
+{
+	struct still_facts f = {
+		.report = e->cause, .pending = e->pending, .queued = e->queued,
+	};
+	int64_t from;
+	size_t i;
+
+	for (i = 0; i < e->envelope.n; i++)
+		f.limited += e->envelope.rcpt[i].state == RCPT_PENDING &&
+			     e->envelope.rcpt[i].last.not_before;
+	from = policy_still_from(s->config, &f);
+	if (from && (!s->still_from || from < s->still_from))
+		s->still_from = from;
+}
+
 bool settle_entry(struct settler *s, struct entry *e, const struct job *job,
 		  int64_t regular, bool *soon, struct outcome *why)
 {
@@ -190,11 +206,13 @@ bool settle_entry(struct settler *s, struct entry *e, const struct job *job,
 		return false;
 	if (e->broken || e->pending) {
 		/* without any network nothing was tried: soon again */
+		note_still(s, e);
 		turn = next_turn(e);
 		if (turn > s->put_off && turn - now < NEAR)
 			s->put_off = turn;
 		if (turn)
-			return entry_schedule(e, turn, why);
+			return entry_schedule(e, policy_turn(s->config, now,
+							     turn), why);
 		next = policy_next(s->config, e->attempts ? e->attempts : 1,
 				   now, (uint32_t)clock_chance());
 		*soon = next - now < SOON;

@@ -18,6 +18,8 @@ struct settler {
 	int64_t put_off;          /* the latest time, wall clock, within half an
 				   * hour that a rate put an entry off to; 0:
 				   * none did */
+	int64_t still_from;       /* the earliest time, wall clock, from which
+				   * one that it left stands still; 0: none */
 	bool hook_hangs;          /* on_failure did not end in time: it is
 				   * not run again in this run */
 };

@@ -342,6 +342,9 @@ int64_t policy_longest_wait(const struct config *c);
  * far as that still counts: 0 where it has passed, or lies so far ahead that
  * only a changed clock explains it. */
 int64_t policy_regular(const struct config *c, int64_t now, int64_t regular);
+/* The time to give an entry whose turn comes then: a time further ahead than
+ * the longest wait of the schedule would pass for one of a changed clock. */
+int64_t policy_turn(const struct config *c, int64_t now, int64_t turn);
 /* Whether the sender is to hear that his message, which has waited so long
  * (ms) and was tried so often, is late: after the configured attempt, but not
  * within the first hour, which many attempts by hand would fill. */
@@ -448,6 +451,29 @@ enum queue_runner policy_runner(const struct runner_facts *f);
 const char *policy_setup_advice(const struct outcome *why);
 /* Whether another password could help. */
 bool policy_setup_password(const struct outcome *why);
+
+/* --- mail that stands still --- */
+
+struct still_facts {
+	bool held;             /* by somebody */
+	bool report;           /* or an alarm: nobody waits for it */
+	size_t pending;        /* recipients, */
+	size_t limited;        /* of whom so many wait for a rate */
+	int64_t queued;        /* wall clock, seconds */
+};
+/* From when on (wall clock, seconds) an entry counts as one that stands still,
+ * if it is still there; 0: it does not. */
+int64_t policy_still_from(const struct config *c,
+			  const struct still_facts *f);
+/* Whether the postmaster may be told again: a day after the last time, which
+ * was then (wall clock, seconds; 0: never). */
+bool policy_alarm_due(const struct config *c, int64_t last, int64_t now);
+/* The transport for an alarm to this recipient where others stand still (NULL
+ * ends them), out of those that the routes have for him at any attempt. NULL:
+ * the one he has first, as ever, or there is no better one. */
+const struct transport *
+policy_alarm_way(const struct config *c, const struct account *account,
+		 const char *recipient, const struct transport *const *still);
 
 /* --- health: what a monitoring program is told --- */
 

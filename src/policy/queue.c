@@ -65,6 +65,13 @@ int64_t policy_regular(const struct config *c, int64_t now, int64_t regular)
 	       regular : 0;
 }
 
+int64_t policy_turn(const struct config *c, int64_t now, int64_t turn)
+{
+	const int64_t most = now + policy_longest_wait(c);
+
+	return turn < most ? turn : most;
+}
+
 bool policy_delayed(const struct config *c, unsigned attempts, int64_t waited)
 {
 	int64_t after = c->queue.delay_report_after;

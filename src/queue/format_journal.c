@@ -104,8 +104,10 @@ void text_result(struct buf *b, int64_t now, size_t rcpt,
 		 r->attempts, stage_name(o->stage), o->exit, o->code);
 	if (o->in_doubt)
 		buf_adds(&body, " doubt");
-	if (o->no_network || o->not_before)
+	if (o->no_network)
 		buf_adds(&body, " nonet");
+	if (o->not_before)
+		buf_addf(&body, " not-before=%" PRId64, o->not_before);
 	if (o->status[0])
 		buf_addf(&body, " dsn=%s", o->status);
 	if (host[0]) {
@@ -192,6 +194,8 @@ static bool read_word(struct scan *word, struct recipient *r)
 		o->in_doubt = true;
 		return true;
 	}
+	if (scan_skip(word, "not-before="))
+		return scan_number(word, INT64_MAX / 4, &o->not_before);
 	if (scan_is(word, "nonet")) {
 		o->no_network = true;
 		return true;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
@@ -14,12 +15,14 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/scan.h"
 #include "queue/drop.h"
 #include "queue/queue_parts.h"
 #include "queue/format.h"
 #include "queue/serve.h"
 
-static const char run_file[] = "last-run";
+static const char run_file[] = "last-run", alarm_file[] = "last-alarm";
+enum { ALARM_SIZE = 53 };
 enum { DAY = 24 * 60 * 60, WEEK = 7 * DAY };
 
 /* --- the directory --- */
@@ -126,6 +129,69 @@ void queue_mark_run(struct queue *q)
 		close(fd);
 }
 
+static bool alarm_fails(struct outcome *why)
+{
+	return outcome_fail(why, STAGE_LOCAL, EX_CANTCREAT, "queue: %s: %s",
+			    alarm_file, strerror(errno));
+}
+
+static int64_t alarm_time(struct scan *line)
+{
+	struct scan word;
+	int64_t t = 0;
+
+	return scan_word(line, " ", &word) &&
+	       scan_number(&word, INT64_MAX / 4, &t) ? t : 0;
+}
+
+bool queue_last_alarm(struct queue *q, bool create, struct last_alarm *a,
+		      struct outcome *why)
+{
+	const int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
+			  O_CLOEXEC | (create ? O_CREAT : 0);
+	struct scan all, line, word;
+	char text[ALARM_SIZE];
+	ssize_t n;
+
+	*a = (struct last_alarm){
+		.fd = openat(q->dir.root, alarm_file, flags, 0600),
+	};
+	if (a->fd < 0)
+		return alarm_fails(why);
+	if (flock(a->fd, LOCK_EX | LOCK_NB)) {
+		alarm_fails(why);
+		queue_end_alarm(a);
+		return false;
+	}
+	n = pread(a->fd, text, sizeof(text), 0);
+	all = scan_bytes(text, n > 0 ? (size_t)n : 0);
+	if (!scan_line(&all, &line))
+		return true;
+	a->when = alarm_time(&line);
+	a->queued = scan_word(&line, " ", &word) && a->when &&
+		    scan_is(&word, "queued");
+	a->look = alarm_time(&line);
+	return true;
+}
+
+bool queue_note_alarm(const struct last_alarm *a, struct outcome *why)
+{
+	char text[ALARM_SIZE + 1];
+
+	/* always as long, so that one write is all it takes */
+	snprintf(text, sizeof(text), "%-20lld %-10s %-20lld\n",
+		 (long long)a->when, a->queued ? "queued" : "-",
+		 (long long)a->look);
+	return (pwrite(a->fd, text, ALARM_SIZE, 0) == ALARM_SIZE &&
+		!fdatasync(a->fd)) || alarm_fails(why);
+}
+
+void queue_end_alarm(struct last_alarm *a)
+{
+	close(a->fd);
+	a->fd = -1;
+}
+
 void queue_sweep(struct queue *q)
 {
 	if (!queue_is_remote(q))
@@ -222,7 +288,8 @@ static bool parts_make(struct parts *p, const struct queue_item *item,
 	p->journal = BUF(TEXT_JOURNAL_MAX);
 	text_header(&p->header, &e);
 	for (i = 0; i < v->n; i++) {
-		if (!v->rcpt[i].attempts && v->rcpt[i].state == RCPT_PENDING)
+		if (!v->rcpt[i].attempts && !v->rcpt[i].last.not_before &&
+		    v->rcpt[i].state == RCPT_PENDING)
 			continue;
 		text_result(&p->journal, time(NULL), i, &v->rcpt[i]);
 		if (v->rcpt[i].state == RCPT_FAILED)

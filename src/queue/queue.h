@@ -15,6 +15,7 @@
  *   wake/         "due" in it: something came since the last look (only in the
  *                 system's queue, for a path unit)
  *   last-run      touched by every -q: the queue is tended
+ *   last-alarm    when the postmaster was told of mail that stands still
  *
  * Order. Accepting: write tmp/ID, sync it, rename it into mess, sync mess,
  * success. An attempt: a line before it, a line before the final dot, synced, a
@@ -94,6 +95,24 @@ struct queue_vitals {
 void queue_vitals(struct queue *q, struct queue_vitals *v);
 /* A -q runs now. Failure is logged. */
 void queue_mark_run(struct queue *q);
+/* When the last alarm was raised (wall clock, seconds; 0: never, or nobody
+ * knows), and whether it is in the queue: noted before it is put there under
+ * an id made of that time, and once more afterwards, so that after a crash
+ * it is neither lost nor made twice. Locked until queue_end_alarm. create:
+ * makes the file where it is missing. False: it is missing, another run is at
+ * it, or EX_CANTCREAT. */
+struct last_alarm {
+	int fd;
+	int64_t when;
+	bool queued;
+	int64_t look;          /* when it is worth a look whether there is
+				* anything to tell; 0: never */
+};
+bool queue_last_alarm(struct queue *q, bool create, struct last_alarm *a,
+		      struct outcome *why) MUST_CHECK;
+bool queue_note_alarm(const struct last_alarm *a, struct outcome *why)
+	MUST_CHECK;
+void queue_end_alarm(struct last_alarm *a);
 /* Removes what dead writers left in tmp. Never blocks, never fails. */
 void queue_sweep(struct queue *q);
 

@@ -170,9 +170,11 @@ static int open_state(struct run *run, const struct transport *t,
 		fd = open_file(directory, path);
 	if (fd >= 0) {
 		n = pread(fd, text, sizeof(text), 0);
-		if (!rate_read(text, n > 0 ? (size_t)n : 0, s) && n > 0)
+		if (!rate_read(text, n > 0 ? (size_t)n : 0, s) && n > 0) {
 			log_say(LOG_AT_ERROR, "%s is damaged: the rate of "
 				"transport %s begins anew", path, t->name);
+			(void)!ftruncate(fd, 0);
+		}
 	} else if (!run->rate_told) {
 		log_say(LOG_AT_ERROR, "the rate of transport %s is not kept: "
 			"%s: %s", t->name, directory ? path :

@@ -38,6 +38,7 @@ connect_timeout = 5s
 to = none
 [queue]
 directory = {folder}/queue
+alarm_after = 0
 {queue}
 {first}[route all]
 transport = relay

@@ -213,6 +213,8 @@ level = debug
 [queue]
 {queue}
 directory = {folder}/queue
+# what stands still is told elsewhere (alarm.py)
+alarm_after = 0
 [transport relay]
 kind = smtp
 host = 127.0.0.1

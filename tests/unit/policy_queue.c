@@ -269,6 +269,111 @@ static void test_report_parts(void **state)
 	assert_true(policy_report_is_global(&e, both, 2));
 }
 
+/* --- mail that stands still --- */
+
+static void test_still_from(void **state)
+{
+	enum { AFTER = 4 * 3600 };
+	static const struct {
+		int64_t after;
+		struct still_facts f;
+		int64_t want;
+	} row[] = {
+		{ AFTER, { .pending = 1, .queued = 1000 }, 1000 + AFTER },
+		{ 0, { .pending = 1, .queued = 1000 }, 0 },
+		{ AFTER, { .queued = 1000 }, 0 },
+		{ AFTER, { .pending = 1, .queued = 1000, .held = true }, 0 },
+		{ AFTER, { .pending = 1, .queued = 1000, .report = true }, 0 },
+		{ AFTER, { .pending = 2, .limited = 2, .queued = 1000 }, 0 },
+		{ AFTER, { .pending = 2, .limited = 1, .queued = 1000 },
+		  1000 + AFTER },
+		{ AFTER, { .pending = 1, .queued = INT64_MAX }, 0 },
+	};
+	struct config c = { 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		c.queue.alarm_after = row[i].after * 1000;
+		if (policy_still_from(&c, &row[i].f) != row[i].want)
+			fail_msg("row %zu", i);
+	}
+}
+
+static void test_alarm_due(void **state)
+{
+	static const struct {
+		int64_t last, now;
+		bool want;
+	} row[] = {
+		{ 0, 1000000, true }, { 1000000, 1000000, false },
+		{ 1000000, 1086399, false }, { 1000000, 1086400, true },
+		/* a clock that was set back by a little, and by much */
+		{ 1000000, 999000, false }, { 1000000, 900000, true },
+	};
+	struct config c = { 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		c.queue.alarm_after = 1;
+		if (policy_alarm_due(&c, row[i].last, row[i].now) !=
+		    row[i].want)
+			fail_msg("row %zu", i);
+		c.queue.alarm_after = 0;
+		assert_false(policy_alarm_due(&c, row[i].last, row[i].now));
+	}
+}
+
+/* Transports 0 to 3: two relays, one that refuses, a maildir. */
+static void test_alarm_way(void **state)
+{
+	static char relay[] = "relay", backup[] = "backup", no[] = "no",
+		box[] = "box";
+	struct transport t[] = {
+		{ .name = relay, .kind = KIND_SMTP },
+		{ .name = backup, .kind = KIND_SMTP },
+		{ .name = no, .kind = KIND_FAIL },
+		{ .name = box, .kind = KIND_MAILDIR },
+	};
+	static const struct {
+		const char *first, *later;  /* of the routes' transports */
+		const char *still;
+		int want;                   /* -1: as ever */
+	} row[] = {
+		{ "0", "", "0", -1 }, { "01", "", "0", 1 },
+		{ "01", "", "1", -1 }, { "01", "", "", -1 },
+		{ "01", "", "01", -1 }, { "013", "", "01", 3 },
+		/* a route for later attempts */
+		{ "0", "3", "0", 3 }, { "0", "2", "0", -1 },
+		{ "02", "13", "0", 1 }, { "02", "13", "01", 3 },
+	};
+	const struct transport *way[2][5], *still[5];
+	struct route route[2] = { { .way = way[1], .minimum_attempts = 2 },
+				  { .way = way[0] } };
+	struct config c = { .route = route, .routes = 2 };
+	const struct transport *got;
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		memset(way, 0, sizeof(way));
+		memset(still, 0, sizeof(still));
+		for (j = 0; row[i].first[j]; j++)
+			way[0][j] = &t[row[i].first[j] - '0'];
+		for (j = 0; row[i].later[j]; j++)
+			way[1][j] = &t[row[i].later[j] - '0'];
+		for (j = 0; row[i].still[j]; j++)
+			still[j] = &t[row[i].still[j] - '0'];
+		c.route = row[i].later[0] ? route : &route[1];
+		c.routes = row[i].later[0] ? 2 : 1;
+		got = policy_alarm_way(&c, NULL, "postmaster@example.org",
+				       still);
+		if (got != (row[i].want < 0 ? NULL : &t[row[i].want]))
+			fail_msg("row %zu: %s", i, got ? got->name : "none");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,6 +386,9 @@ int main(void)
 		cmocka_unit_test(test_report_wanted),
 		cmocka_unit_test(test_report_status),
 		cmocka_unit_test(test_report_parts),
+		cmocka_unit_test(test_still_from),
+		cmocka_unit_test(test_alarm_due),
+		cmocka_unit_test(test_alarm_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
