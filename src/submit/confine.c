@@ -7,12 +7,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/kernel.h"
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/user.h"
 #include "policy/policy.h"
 #include "submit/login.h"
+#include "submit/rate.h"
 
 /* --- what it keeps in hand --- */
 
@@ -145,6 +147,21 @@ static bool is_in_token(const char *key)
 		       !strncasecmp(key, "tpmkey:", 7));
 }
 
+/* Where the rate of its transport is written, which is made, too. */
+static void keep_rates(const struct config *c, const struct destination *d,
+		       struct list *l)
+{
+	char *directory = NULL;
+	size_t i;
+
+	for (i = 0; d->way[i] && !directory; i++)
+		if (d->way[i]->rate.n)
+			directory = rate_directory(c);
+	if (directory && file_make_directories(directory))
+		add_resolved(l, directory);
+	free(directory);
+}
+
 /* Whether it needs more than can be told. */
 static bool is_exempt(const struct transport *t)
 {
@@ -183,6 +200,7 @@ static void wall_in(struct run *run, const struct destination *d)
 	if (c->general.cache)
 		(void)mkdir(c->general.cache, 0700);
 	add_resolved(&s.kept, c->general.cache);
+	keep_rates(c, d, &s.kept);
 	if (!sandbox_enter(&s, version, &why))
 		log_say(LOG_AT_DEBUG, "a worker without a sandbox: %s",
 			why.text);

@@ -21,7 +21,7 @@
  *   logins, its own included, which it has in memory: a token that has to be
  *   renewed is asked of a process that was begun for that before;
  * - nothing is written by name but what the cache keeps (MTA-STS policies, what
- *   servers offer).
+ *   servers offer), and rates where its transport has one.
  *
  * It still reads what is not named here, the keys that it signs with, and the
  * client certificate of its own transport. The two last points are left out

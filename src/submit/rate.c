@@ -106,7 +106,7 @@ bool rate_read(const char *text, size_t n, struct rate_state *s)
 
 /* --- the file --- */
 
-static char *directory_of(const struct config *c)
+char *rate_directory(const struct config *c)
 {
 	struct stat st;
 
@@ -158,7 +158,7 @@ static int open_file(const char *directory, const char *path)
 static int open_state(struct run *run, const struct transport *t,
 		      struct rate_state *s)
 {
-	char *directory = directory_of(run->config);
+	char *directory = rate_directory(run->config);
 	char *name = place_file_name(t->name);
 	char *path = mem_printf("%s/%s", directory ? directory : "", name);
 	char text[FILE_MOST];

@@ -34,6 +34,9 @@ int64_t rate_take(struct run *run, const struct transport *t, size_t n,
  * of them. */
 void rate_done(struct run *run, const struct transport *t,
 	       const struct rate_ticket *taken, bool took, bool slows);
+/* The directory of these files, there or not; the caller frees. NULL: there is
+ * no place for one. */
+char *rate_directory(const struct config *c);
 /* The outcome of those whose turn comes so many ms from now. */
 bool rate_fail(const struct transport *t, int64_t wait, struct outcome *why);
 
