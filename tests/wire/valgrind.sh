@@ -19,8 +19,12 @@ EOF
 chmod 755 "$under"
 POSTHASTE=$under WIRE_PATIENCE=20 "${PYTHON:-python3}" "$TOP_SRCDIR/tests/wire/run.py" "$@"
 status=$?
-find "$logs" -type f -size +0 ! -name found -exec sh -c '
-	echo "# valgrind: $1"; sed "s/^/# /" "$1"' sh {} \; >"$logs/found"
+# lines of its own begin with "--": calls that it does not know
+find "$logs" -type f ! -name found -exec grep -l '^==' {} + |
+	while read -r log; do
+		echo "# valgrind: $log"
+		sed 's/^/# /' "$log"
+	done >"$logs/found"
 head -n 200 "$logs/found"
 echo "# $(find "$logs" -type f ! -name found | wc -l) processes," \
 	"$(grep -c '^# valgrind: ' "$logs/found") with findings"
