@@ -50,7 +50,8 @@ compiler() {
 }
 
 # what make knows of macros and paths, as it would write it for a shell
-MAKEFLAGS= make -s --no-print-directory -C "$build" -f - flags >"$base/flags" <<'EOF'
+MAKEFLAGS= make -s --no-print-directory -C "$build" -f - -o Makefile flags \
+	>"$base/flags" <<'EOF'
 include Makefile
 $(info -std=gnu11 $(DEFS) -I. $(AM_CPPFLAGS) $(CPPFLAGS) $(GNUTLS_CFLAGS) \
 	$(GSASL_CFLAGS) $(INIH_CFLAGS) $(IDN2_CFLAGS) $(CARES_CFLAGS) \
