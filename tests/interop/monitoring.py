@@ -7,8 +7,10 @@ Prometheus: make check-monitoring. TAP.
 MONITORING  a folder in which the packages are unpacked (monitoring.sh)
 """
 
+import grp
 import os
 import pathlib
+import pwd
 import subprocess
 import sys
 
@@ -39,7 +41,7 @@ server_address=127.0.0.1
 allowed_hosts=127.0.0.1
 pid_file={folder}/nrpe.pid
 nrpe_user={user}
-nrpe_group={user}
+nrpe_group={group}
 command_timeout=60
 dont_blame_nrpe=0
 command[check_posthaste]={program} -C {folder}/config --health
@@ -64,7 +66,8 @@ class Machine(harness.Place):
         super().__init__(folder, CONFIG.format(folder=folder, more=more))
 
     def tended(self):
-        want(self.run("-odq", "b@example.test", stdin=b"\nx\n")[0] == 0, "-odq")
+        got = self.run("-odq", "b@example.test", stdin=b"Subject: s\n\nx\n")
+        want(got == (0, "", ""), got)
         (self.folder / "queue/last-run").touch()
 
     def damage(self):
@@ -82,7 +85,7 @@ def machines(folder, certificates):
     yield 1, damaged
     late = Machine(
         folder + "/late", "[domain example.test]\ndkim_selector = s\n"
-        f"dkim_key = {folder}/nothing\n[transport a \"b\" \\ c\u00fc]\n"
+        f"dkim_key = {folder}/nothing\n[transport a\"b\"\\\\c\u00fc]\n"
         f"kind = submissions\nhost = h.test\n"
         f"certificate = {certificates}/expired.pem\n"
         f"key = {certificates}/expired.key\n"
@@ -119,12 +122,16 @@ def promtool(folder, certificates):
 def nrpe(folder, certificates):
     """check_nrpe gets the status and the words by way of a running NRPE"""
     said = []
+    # it does not run as root
+    user = pwd.getpwuid(os.getuid()).pw_name if os.getuid() else "nobody"
     for status, m in machines(folder, certificates):
         port, = harness.free_ports(1)
         (m.folder / "nrpe.cfg").write_text(NRPE.format(
             port=port, folder=m.folder, program=harness.POSTHASTE,
-            user=subprocess.run(["id", "-un"], capture_output=True, text=True,
-                                check=True).stdout.strip()))
+            user=user,
+            group=grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name))
+        if user == "nobody":
+            harness.command("chown", "-R", user, str(m.folder))
         env = {**m.env, **libraries()}
         daemon = harness.Daemon(
             [program("nrpe"), "-c", str(m.folder / "nrpe.cfg"), "-f", "-n"],
@@ -148,4 +155,5 @@ def nrpe(folder, certificates):
 
 if __name__ == "__main__":
     harness.need_programs()
-    sys.exit(harness.tap(harness.titled([promtool, nrpe]), 1))
+    sys.exit(harness.tap(harness.titled([promtool, nrpe]), 1,
+                         public=True))
