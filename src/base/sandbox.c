@@ -76,7 +76,7 @@ int sandbox_version(void)
 }
 
 /* While it is built. */
-struct walls {
+struct rules {
 	int fd;                 /* the rules */
 	uint64_t handled;       /* what needs one */
 	size_t places;
@@ -84,7 +84,7 @@ struct walls {
 };
 
 /* Where it is gone, or not ours to look at, nothing is opened. */
-static void wall_open(struct walls *w, const char *path, uint64_t access,
+static void wall_open(struct rules *w, const char *path, uint64_t access,
 		      bool follow)
 {
 	struct landlock_path_beneath_attr rule = {
@@ -134,7 +134,7 @@ static enum where stands(const struct sandbox *s, const char *path)
 /* Opens all of a directory ("": the root) that is not hidden. One that cannot
  * be listed is opened whole: what is needed may be in it. Symbolic links need
  * nothing, what they lead to does. */
-static void open_around(struct walls *w, const struct sandbox *s,
+static void open_around(struct rules *w, const struct sandbox *s,
 			const char *path)
 {
 	DIR *directory = opendir(*path ? path : "/");
@@ -176,9 +176,9 @@ static uint64_t to_handle(const struct sandbox *s, int version)
 	return handled;
 }
 
-bool sandbox_enter(const struct sandbox *s, int version, struct outcome *why)
+int sandbox_build(const struct sandbox *s, int version, struct outcome *why)
 {
-	struct walls w = { .handled = to_handle(s, version) };
+	struct rules w = { .handled = to_handle(s, version) };
 	const struct landlock_ruleset_attr attr = {
 		.handled_access_fs = w.handled,
 	};
@@ -186,9 +186,11 @@ bool sandbox_enter(const struct sandbox *s, int version, struct outcome *why)
 
 	w.fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr),
 			    0);
-	if (w.fd < 0)
-		return outcome_fail(why, STAGE_LOCAL, EX_OSERR, "Landlock: %s",
-				    strerror(errno));
+	if (w.fd < 0) {
+		outcome_fail(why, STAGE_LOCAL, EX_OSERR, "Landlock: %s",
+			     strerror(errno));
+		return -1;
+	}
 	if (s->hidden.n)
 		open_around(&w, s, "");
 	else
@@ -199,13 +201,21 @@ bool sandbox_enter(const struct sandbox *s, int version, struct outcome *why)
 		wall_open(&w, s->kept.item[i], read_file | write_file |
 			   make_files, true);
 	wall_open(&w, "/dev", write_file, true);
-	if (!w.error &&
-	    (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-	     syscall(SYS_landlock_restrict_self, w.fd, 0)))
-		w.error = errno;
+	if (!w.error)
+		return w.fd;
 	close(w.fd);
-	return !w.error || outcome_fail(why, STAGE_LOCAL, EX_OSERR,
-					"Landlock: %s", strerror(w.error));
+	outcome_fail(why, STAGE_LOCAL, EX_OSERR, "Landlock: %s",
+		     strerror(w.error));
+	return -1;
+}
+
+bool sandbox_enter(int fd, struct outcome *why)
+{
+	if (!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
+	    !syscall(SYS_landlock_restrict_self, fd, 0))
+		return true;
+	return outcome_fail(why, STAGE_LOCAL, EX_OSERR, "Landlock: %s",
+			    strerror(errno));
 }
 
 void sandbox_release(struct sandbox *s)

@@ -29,10 +29,12 @@ struct sandbox {
  * call: a filter of system calls (systemd's SystemCallFilter=) that does not
  * know it may end whoever does, so that a child tries first. */
 int sandbox_version(void);
-/* version: that, not 0. False (EX_OSERR): nothing has changed but that no new
- * rights can be gained (no-new-privileges). */
-bool sandbox_enter(const struct sandbox *s, int version,
-		   struct outcome *why) MUST_CHECK;
+/* Builds it, version being that, not 0: a descriptor by which any number of
+ * processes enter. -1: EX_OSERR. */
+int sandbox_build(const struct sandbox *s, int version, struct outcome *why);
+/* False (EX_OSERR): nothing has changed but that no new rights can be gained
+ * (no-new-privileges). */
+bool sandbox_enter(int fd, struct outcome *why) MUST_CHECK;
 void sandbox_release(struct sandbox *s);
 
 #endif

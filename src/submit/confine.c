@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/kernel.h"
 #include "base/log.h"
@@ -16,17 +17,21 @@
 #include "submit/login.h"
 #include "submit/rate.h"
 
+enum { WALLS_MS = 5000 };       /* that they are used for workers that begin */
+
 /* --- what it keeps in hand --- */
 
-static void keep_descriptors(const struct destination *d, int channel)
+static void keep_descriptors(const struct destination *d, int channel,
+			     int walls)
 {
-	int *keep = mem_alloc((3 * d->n + 5) * sizeof(*keep));
+	int *keep = mem_alloc((3 * d->n + 6) * sizeof(*keep));
 	size_t n = 0, i;
 
 	keep[n++] = STDIN_FILENO;
 	keep[n++] = STDOUT_FILENO;
 	keep[n++] = STDERR_FILENO;
 	keep[n++] = channel;
+	keep[n++] = walls;
 	keep[n++] = log_keep();
 	for (i = 0; i < d->n; i++) {
 		const struct job *job = d->part[i].job;
@@ -175,25 +180,23 @@ static bool may_use_tickets(const struct transport *t)
 	       (t->username && policy_secret(t) == SECRET_LOOKED_FOR);
 }
 
-static void wall_in(struct run *run, const struct destination *d)
+/* The walls for those transports; -1: none. */
+static int build_walls(const struct config *c, const struct destination *d)
 {
-	const struct config *c = run->config;
 	struct sandbox s = { .read_only = true };
 	struct outcome why;
-	int version;
+	int version, fd;
 	size_t i;
 
 	for (i = 0; d->way[i]; i++) {
 		if (is_exempt(d->way[i]))
-			return;
+			return -1;
 		if (may_use_tickets(d->way[i]))
 			s.read_only = false;
 	}
 	version = sandbox_version();
 	if (!version)
-		return;
-	for (i = 0; d->way[i]; i++)
-		secrets_lend(run->secrets, d->way[i]);
+		return -1;
 	hide_secrets(c, d, &s.hidden);
 	show_needed(c, d, &s.shown);
 	/* in there no directory can be made any more */
@@ -201,15 +204,43 @@ static void wall_in(struct run *run, const struct destination *d)
 		(void)mkdir(c->general.cache, 0700);
 	add_resolved(&s.kept, c->general.cache);
 	keep_rates(c, d, &s.kept);
-	if (!sandbox_enter(&s, version, &why))
-		log_say(LOG_AT_DEBUG, "a worker without a sandbox: %s",
+	fd = sandbox_build(&s, version, &why);
+	if (fd < 0)
+		log_say(LOG_AT_DEBUG, "workers without a sandbox: %s",
 			why.text);
 	sandbox_release(&s);
+	return fd;
+}
+
+void confine_prepare(struct run *run, const struct destination *d)
+{
+	struct walls *w = &run->walls;
+
+	/* a file that was replaced since would not be opened */
+	if (w->way == d->way && w->first == d->way[0] &&
+	    clock_now() < w->until)
+		return;
+	if (w->way && w->fd >= 0)
+		close(w->fd);
+	w->way = d->way;
+	w->first = d->way[0];
+	w->fd = build_walls(run->config, d);
+	w->until = clock_in(WALLS_MS);
 }
 
 void confine(struct run *run, const struct destination *d, int channel)
 {
-	keep_descriptors(d, channel);
+	struct outcome why;
+	size_t i;
+
+	keep_descriptors(d, channel, run->walls.fd);
 	forget_secrets(run, d);
-	wall_in(run, d);
+	if (run->walls.fd < 0)
+		return;
+	for (i = 0; d->way[i]; i++)
+		secrets_lend(run->secrets, d->way[i]);
+	if (!sandbox_enter(run->walls.fd, &why))
+		log_say(LOG_AT_DEBUG, "a worker without a sandbox: %s",
+			why.text);
+	close(run->walls.fd);
 }

@@ -30,6 +30,12 @@ struct run {
 	bool rate_told;            /* that a rate cannot be kept */
 	const char *fetch_program; /* posthaste-fetch's path; NULL: the one
 				    * compiled in */
+	struct walls {             /* of workers (confine.h) */
+		const struct transport *const *way; /* NULL: none yet */
+		const struct transport *first; /* of it */
+		int fd;            /* -1: they have none */
+		int64_t until;     /* monotonic ms */
+	} walls;
 	enum { IPV6_UNKNOWN, IPV6_THERE, IPV6_LACKING } ipv6;
 				   /* a public address here; unknown until
 				    * run_has_ipv6 is asked */

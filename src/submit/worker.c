@@ -195,6 +195,7 @@ bool worker_start(struct worker *w, struct run *run, struct outcome *why)
 		return outcome_fail(why, STAGE_LOCAL, EX_OSERR,
 				    "no worker could be made: socketpair: %s",
 				    strerror(errno));
+	confine_prepare(run, &w->d);
 	w->pid = fork();
 	if (w->pid == 0) {
 		close(fds[0]);
