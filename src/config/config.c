@@ -155,10 +155,8 @@ char **section_title(const struct config *c, enum section section, size_t i)
 		return &c->domain[i].name;
 	case SECTION_ROUTE:
 		return &c->route[i].name;
-	case SECTION_TRANSPORT:
-		return &c->transport[i].name;
 	default:
-		return NULL;
+		return &c->transport[i].name;
 	}
 }
 
@@ -335,18 +333,15 @@ void config_release(struct config *config)
 	const struct config_key *key;
 	enum section section;
 	size_t i, n;
-	char **title;
 
 	for (i = 0; (key = key_at(i)); i++)
 		for (n = 0; n < section_count(config, key->section); n++)
 			release_field(key->type->store,
 				      (char *)section_at(config, key->section,
 							 n) + key->offset);
-	for (section = 0; section < SECTIONS; section++)
-		for (n = 0; n < section_count(config, section); n++) {
-			title = section_title(config, section, n);
-			free(title ? *title : NULL);
-		}
+	for (section = SECTION_ACCOUNT; section < SECTIONS; section++)
+		for (n = 0; n < section_count(config, section); n++)
+			free(*section_title(config, section, n));
 	for (n = 0; n < config->routes; n++)
 		free(config->route[n].way);
 	free(config->account);

@@ -75,7 +75,7 @@ bool key_fits(const struct config_key *key, int kind);
 const char *section_name(enum section section);
 /* Section i of that sort (one of those without a name counts as one). */
 void *section_at(const struct config *c, enum section section, size_t i);
-/* Its name, a member of its struct; NULL for a section without one. */
+/* Its name, a member of its struct; only of a section that has one. */
 char **section_title(const struct config *c, enum section section, size_t i);
 size_t section_count(const struct config *c, enum section section);
 
