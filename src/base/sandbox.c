@@ -90,23 +90,24 @@ static void wall_open(struct rules *w, const char *path, uint64_t access,
 	struct landlock_path_beneath_attr rule = {
 		.allowed_access = access & w->handled,
 	};
+	int fd;
 
 	if (w->error || !rule.allowed_access)
 		return;
-	rule.parent_fd = open(path, O_PATH | O_CLOEXEC |
-			      (follow ? 0 : O_NOFOLLOW));
-	if (rule.parent_fd < 0) {
+	fd = open(path, O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
+	if (fd < 0) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
 			w->error = errno;
 		return;
 	}
+	rule.parent_fd = fd;
 	if (++w->places > PLACES_MOST)
 		w->error = E2BIG;
 	else if (syscall(SYS_landlock_add_rule, w->fd,
 			 LANDLOCK_RULE_PATH_BENEATH, &rule, 0) &&
 		 errno == ENOMEM)
 		w->error = errno;
-	close(rule.parent_fd);
+	close(fd);
 }
 
 enum where { APART, ABOVE, WITHIN };
