@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "policy/policy.h"
+#include "submit/confine.h"
 #include "submit/secret.h"
 
 /* --- the queue --- */
@@ -80,6 +81,7 @@ void desk_run_release(struct run *run)
 	list_release(&run->no_chunking);
 	list_release(&run->no_early);
 	list_release(&run->no_policy);
+	confine_release(run);
 	if (run->dns)
 		dns_close(run->dns);
 	if (run->queue)

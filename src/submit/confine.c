@@ -212,6 +212,13 @@ static int build_walls(const struct config *c, const struct destination *d)
 	return fd;
 }
 
+void confine_release(struct run *run)
+{
+	if (run->walls.way && run->walls.fd >= 0)
+		close(run->walls.fd);
+	run->walls = (struct walls){ 0 };
+}
+
 void confine_prepare(struct run *run, const struct destination *d)
 {
 	struct walls *w = &run->walls;
@@ -220,8 +227,7 @@ void confine_prepare(struct run *run, const struct destination *d)
 	if (w->way == d->way && w->first == d->way[0] &&
 	    clock_now() < w->until)
 		return;
-	if (w->way && w->fd >= 0)
-		close(w->fd);
+	confine_release(run);
 	w->way = d->way;
 	w->first = d->way[0];
 	w->fd = build_walls(run->config, d);

@@ -33,5 +33,7 @@ void confine(struct run *run, const struct destination *d, int channel);
 /* In the parent, before a worker for d is forked: the walls, which those that
  * begin within a few seconds have in common. */
 void confine_prepare(struct run *run, const struct destination *d);
+/* Those are done with. */
+void confine_release(struct run *run);
 
 #endif
