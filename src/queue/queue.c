@@ -526,9 +526,11 @@ bool queue_list(struct queue *q, entry_visit *visit, void *context,
 	if (names.n)
 		qsort(names.item, names.n, sizeof(*names.item), by_name);
 	for (i = 0; i < names.n && more; i++) {
-		/* it may have another name by now */
+		/* it may have another name by now; one that is there and is
+		 * no entry is not looked for among all the others */
 		if (!look_at(q, names.item[i], &e, &why_not) &&
 		    (why_not.exit != EX_NOINPUT ||
+		     qdir_has(&q->dir, names.item[i]) ||
 		     !text_read_name(names.item[i], id, &next, &held) ||
 		     !qdir_find(&q->dir, id, now) ||
 		     !look_at(q, now, &e, &why_not)))

@@ -281,6 +281,13 @@ def names(folder):
         run = Run(lab)
         equal(sink.counts(), {("bob", "good@example.net"): 1}, "bob's")
         equal(len(sink.reports()), 1, "reports")
+        # what is no entry is not looked for among all the others
+        lab.put(3, entry_bytes(["good@example.net"], message_bytes("eve")))
+        listed = subprocess.run(
+            [POSTHASTE, "-C", str(lab.config), "-bp"], env=lab.env,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=120, check=False)
+        want("good@example.net" in listed.stdout, listed)
         return [f"{many}: {run.lasting:.1f} s, {run.memory} KiB"]
 
 
