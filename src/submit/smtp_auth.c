@@ -304,6 +304,9 @@ bool session_authenticate(struct session *s, struct outcome *why)
 	bool done;
 	size_t i;
 
+	/* that is not to be said from memory */
+	if (!f->auth && s->owed && !session_settle_now(s, why))
+		return false;
 	if (!f->auth)
 		return outcome_fail(why, STAGE_AUTH, EX_NOPERM, "the server "
 				    "offers no AUTH%s, and credentials are "
