@@ -814,7 +814,10 @@ class Session:
         self.pid = os.fork()
         if not self.pid:
             try:
-                self.socket.close()
+                # what a thread of ours is just handing to a child of its
+                # own would stay open in here as long as the session lasts
+                os.closerange(3, theirs.fileno())
+                os.closerange(theirs.fileno() + 1, 4096)
                 become(user)
                 peer = socket.socket(socket.AF_UNIX)
                 peer.connect(path)
