@@ -312,7 +312,11 @@ class Session:
             self.reply("503 5.5.1 MAIL first")
             return
         text = self.r.choice(RCPT_CODES)
-        if self.reply(text) // 100 == 2 or text[0] == "2":
+        code = self.reply(text)
+        # a server that was another one before is asked again what it
+        # refused: it may say no and mean yes only where it is not
+        yes = text[0] == "2" and not (code and self.plan.early == "other")
+        if code // 100 == 2 or yes:
             self.to.append(re.search("<(.*?)>", line)[1])
 
     def data(self):
