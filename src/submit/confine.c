@@ -146,6 +146,23 @@ static void show_needed(const struct config *c, const struct destination *d,
 	}
 }
 
+/* Where Kerberos was told that its files are. */
+static void show_tickets(struct list *l)
+{
+	static const char *const names[] = {
+		"KRB5_CLIENT_KTNAME", "KRB5CCNAME", "KRB5_CONFIG",
+	};
+	const char *value, *path;
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		value = getenv(names[i]);
+		/* with its type, FILE: or DIR:, or without */
+		path = value ? strchr(value, '/') : NULL;
+		add_resolved(l, path);
+	}
+}
+
 static bool is_in_token(const char *key)
 {
 	return key && (!strncasecmp(key, "pkcs11:", 7) ||
@@ -199,6 +216,8 @@ static int build_walls(const struct config *c, const struct destination *d)
 		return -1;
 	hide_secrets(c, d, &s.hidden);
 	show_needed(c, d, &s.shown);
+	if (!s.read_only)
+		show_tickets(&s.shown);
 	/* in there no directory can be made any more */
 	if (c->general.cache)
 		(void)mkdir(c->general.cache, 0700);

@@ -23,8 +23,9 @@
  * - nothing is written by name but what the cache keeps (MTA-STS policies, what
  *   servers offer), and rates where its transport has one.
  *
- * It still reads what is not named here, the keys that it signs with, and the
- * client certificate of its own transport. The two last points are left out
+ * It still reads what is not named here, the keys that it signs with, the
+ * client certificate of its own transport, and where Kerberos may be used, the
+ * keytab and tickets that the environment names. The two last points are left out
  * where a transport of d runs a command or keeps mail here, or has its key in
  * a token (pkcs11:, tpmkey:); the last one where Kerberos may be used, which
  * keeps tickets.

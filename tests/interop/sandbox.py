@@ -310,6 +310,23 @@ def mail_that_stays_here(folder, certificates):
     dead.close()
 
 
+def tickets_are_read(folder, certificates):
+    """Where Kerberos may be used, its keytab, though it lies where nothing
+    else is read"""
+    m = Machine(folder, certificates, ("one",))
+    m.relay("one", f"password_file = {m.secret('password')}\n"
+            "mechanisms = GSSAPI PLAIN")
+    keytab = m.secret("queue.keytab")
+    m.queued("one")
+    keytab = keytab.rename(m.folder / "queue/keytab")
+    err = m.drained(env={
+        "LD_PRELOAD": build(folder), "SPY": f"r{keytab}", "SPY_FOR": "x",
+        "KRB5_CLIENT_KTNAME": f"FILE:{keytab}",
+        "ASAN_OPTIONS": "verify_asan_link_order=0:detect_leaks=0"})
+    want(f"r{keytab} open" in err, err[-2000:])
+    m.took("one")
+
+
 def a_session_of_many(folder, certificates):
     """Messages that one caller hands in, each sent at once, leave no
     descriptor behind"""
@@ -388,7 +405,8 @@ def main():
         (test.__name__.replace("_", "-"), test) for test in (
             others_secrets_stay_theirs, a_token_is_renewed,
             a_token_that_cannot_be_renewed, mail_that_stays_here,
-            a_session_of_many, no_reason_to_fail)], workers=2)
+            a_session_of_many, tickets_are_read,
+            no_reason_to_fail)], workers=2)
 
 
 if __name__ == "__main__":
