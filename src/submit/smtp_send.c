@@ -40,6 +40,8 @@ struct transaction {
 	bool ahead;             /* which leaves with MAIL and RCPT */
 	bool bdat_broken;       /* but the server cannot do it */
 	bool out_of_step;       /* nobody knows which answer was whose */
+	bool astray;            /* a recipient was taken after a refused MAIL:
+				 * that refusal may be another's answer */
 	bool unheard;           /* what was sent early found no answer that
 				 * would do */
 	bool go;                /* 354 came */
@@ -177,8 +179,10 @@ static bool on_rcpt(struct transaction *t, struct attempt *to,
 	struct rcpt_answers *a = &t->rcpts;
 	struct outcome o;
 
-	if (t->mail_refused)
+	if (t->mail_refused) {
+		t->astray |= reply_class(&t->s->reply) == 2;
 		return true;
+	}
 	session_outcome(t->s, STAGE_RCPT, &o);
 	if (reply_class(&t->s->reply) == 3 || session_is_late(t->s))
 		return unfit(t, STAGE_RCPT, "RCPT", why);
@@ -428,7 +432,7 @@ static bool is_spent(const struct transaction *t, bool done,
 	const struct early_end early = {
 		.message_sent = t->data_sent,
 		.in_step = !t->out_of_step && o->exit != EX_PROTOCOL,
-		.refused = t->mail_refused ||
+		.refused = (t->mail_refused && !t->astray) ||
 			   (t->s->refused && !t->s->dirty),
 		.taken = t->data_decided && t->answer.exit == EX_OK,
 		.code = o->code,
