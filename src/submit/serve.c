@@ -229,7 +229,7 @@ static bool await_turn(struct serving *v, size_t n, struct rate_ticket *taken,
 		heed(v);
 		if (v->enough || wait > clock_left(deadline))
 			return rate_fail(v->t, wait, why);
-		pause.tv_nsec = (wait < LOOK_MS ? wait : LOOK_MS) * 1000000;
+		pause.tv_nsec = 1000000L * (int)(wait < LOOK_MS ? wait : LOOK_MS);
 		nanosleep(&pause, NULL);
 	}
 	return true;
