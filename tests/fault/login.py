@@ -355,7 +355,9 @@ def no_time_after_the_resolver(folder, certificates):
         login.request += f"resolver 127.0.0.1:{dns.port}\n".encode()
         late = asked_too_late(login)
         next(late)
-        want(b"too little time" in next(late), "words")
+        said = next(late)
+        # c-ares 1.34 has given up by then
+        want(b"too little time" in said or b"answer in time" in said, said)
         want(dns.asked, "the resolver was not asked")
     finally:
         dns.stop()

@@ -90,11 +90,13 @@ class Sweep:
         child = self.start(mid, wrap)
         try:
             text, status = self.until_stopped(child)
-            self.disk.cut()
         finally:
+            # a worker beside the one that stands would go on sending on a
+            # disk that is dead already
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
+        self.disk.cut()
         self.stopped += status is None
         self.disk.again()
         synced = re.findall(r"fdatasync\(\d+\) += 0(?! *\(INJECTED)", text)
