@@ -349,16 +349,14 @@ def no_time_after_the_resolver(folder, certificates):
     """nor does who has waited for a resolver"""
     issuer = Issuer(certificates, host="mail.example.test")
     issuer.clients["c"] = None
-    dns = Dns({"mail.example.test A": ["127.0.0.1"]}, delay=2.5)
+    dns = Dns({"mail.example.test A": ["127.0.0.1"]}, silence=2.2)
     try:
         login = Login(folder, certificates, issuer, 0, 5000)
         login.request += f"resolver 127.0.0.1:{dns.port}\n".encode()
         late = asked_too_late(login)
         next(late)
         said = next(late)
-        # c-ares 1.34 has given up by then, and the system knows no such name
-        want(b"too little time" in said or b"mail.example.test: " in said,
-             said)
+        want(b"too little time" in said, said)
         want(dns.asked, "the resolver was not asked")
     finally:
         dns.stop()

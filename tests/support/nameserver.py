@@ -7,6 +7,7 @@ import select
 import socket
 import struct
 import threading
+import time
 
 TYPES = {1: "A", 5: "CNAME", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA",
          33: "SRV", 52: "TLSA"}
@@ -42,11 +43,12 @@ def rdata(kind, text):
 
 class Dns:
     """Answers from {"name TYPE": [text]}, with AD if signed; a text of
-    SERVFAIL is one, and a zone of None never answers. delay: seconds that an
-    answer takes."""
+    SERVFAIL is one, and a zone of None never answers. silence: seconds from the
+    first question on in which none is answered."""
 
-    def __init__(self, zone, signed=False, port=0, delay=0):
-        self.zone, self.signed, self.delay = zone, signed, delay
+    def __init__(self, zone, signed=False, port=0, silence=0):
+        self.zone, self.signed, self.silence = zone, signed, silence
+        self.first = None               # when it was asked first
         self.asked = []                 # "name TYPE"
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", port))
@@ -61,17 +63,10 @@ class Dns:
             if self.wake in ready:
                 return
             query, peer = self.socket.recvfrom(4096)
-            if self.zone is None:
-                continue
-            reply = self.answer(query), peer
-            if self.delay:
-                threading.Timer(self.delay, self.send, reply).start()
-            else:
-                self.send(*reply)
-
-    def send(self, answer, peer):
-        with contextlib.suppress(OSError):
-            self.socket.sendto(answer, peer)
+            self.first = self.first or time.monotonic()
+            if self.zone is not None and \
+                    time.monotonic() - self.first >= self.silence:
+                self.socket.sendto(self.answer(query), peer)
 
     def records(self, name, kind):
         """(owner, kind, text) by way of CNAMEs."""
