@@ -18,24 +18,9 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import harness  # noqa: E402
 from harness import want  # noqa: E402
+from health import CONFIG  # noqa: E402
 
 ROOT = pathlib.Path(os.environ.get("MONITORING", "monitoring"))
-CONFIG = """[general]
-hostname = host.example.test
-domain = example.test
-[log]
-to = none
-[queue]
-queue = always
-directory = {folder}/queue
-[route all]
-transport = relay
-[transport relay]
-kind = smtp
-host = 127.0.0.1
-port = 9
-no_starttls = yes
-{more}"""
 NRPE = """server_port={port}
 server_address=127.0.0.1
 allowed_hosts=127.0.0.1

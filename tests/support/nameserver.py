@@ -2,7 +2,6 @@
 """DNS, as little of it as is needed: a name server in a thread that answers
 by UDP from a table."""
 
-import contextlib
 import select
 import socket
 import struct
