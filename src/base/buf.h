@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* n zeroed bytes, never NULL; the caller frees. */
 void *mem_alloc(size_t n);
@@ -26,6 +27,8 @@ char *mem_string(const char *s);
 char *mem_stringn(const char *s, size_t n);
 char *mem_printf(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));
+/* FNV-1a, for tables of what nobody gains by making collide. */
+uint64_t mem_hash(const char *s);
 /* Overwrites a secret so that no optimiser leaves it out. */
 void mem_wipe(void *p, size_t n);
 /* Wipes and frees a string that held a secret; NULL is fine. */

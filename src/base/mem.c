@@ -54,6 +54,15 @@ char *mem_stringn(const char *s, size_t n)
 	return copy;
 }
 
+uint64_t mem_hash(const char *s)
+{
+	uint64_t hash = 14695981039346656037u;
+
+	while (*s)
+		hash = (hash ^ (unsigned char)*s++) * 1099511628211u;
+	return hash;
+}
+
 char *mem_string(const char *s)
 {
 	return s ? mem_stringn(s, strlen(s)) : NULL;

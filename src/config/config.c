@@ -164,13 +164,10 @@ size_t *title_place(const struct config *c, enum section section,
 		    const char *name)
 {
 	const struct titles *t = &c->set->titles[section];
-	uint32_t hash = 2166136261;
-	const char *p;
 	size_t i;
 
-	for (p = name; *p; p++)
-		hash = (hash ^ (unsigned char)*p) * 16777619;
-	for (i = hash & (t->room - 1); t->at[i]; i = (i + 1) & (t->room - 1))
+	for (i = mem_hash(name) & (t->room - 1); t->at[i];
+	     i = (i + 1) & (t->room - 1))
 		if (!strcmp(*section_title(c, section, t->at[i] - 1), name))
 			break;
 	return &t->at[i];

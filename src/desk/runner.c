@@ -107,19 +107,10 @@ struct runner {
 
 /* --- what this run had in hand --- */
 
-static uint64_t name_hash(const char *name)
-{
-	uint64_t h = 14695981039346656037u;
-
-	while (*name)
-		h = (h ^ (unsigned char)*name++) * 1099511628211u;
-	return h;
-}
-
 static void note_seen(struct runner *r, const char *name)
 {
 	r->seen = mem_grow(r->seen, r->seens, sizeof(*r->seen));
-	r->seen[r->seens++] = name_hash(name);
+	r->seen[r->seens++] = mem_hash(name);
 }
 
 static int by_hash(const void *a, const void *b)
@@ -193,7 +184,7 @@ static bool look_for_due(struct runner *r, struct outcome *why)
 			  &names, why))
 		return false;
 	for (i = 0; i < names.n; i++) {
-		hash = name_hash(names.item[i]);
+		hash = mem_hash(names.item[i]);
 		if (r->seens && bsearch(&hash, r->seen, r->seens, sizeof(hash),
 					by_hash))
 			continue;

@@ -31,16 +31,12 @@ static void early_line(const struct early_server *server,
 		line[0] = '\0';
 }
 
-/* Its place, by a hash (FNV-1a) of that line: whoever comes to the same place
+/* Its place, by a hash of that line: whoever comes to the same place
  * takes it. No domain, and so no policy of MTA-STS, has such a name. */
 static void early_file(const char *line, char name[16])
 {
-	uint32_t hash = 2166136261U;
-
-	for (; *line; line++)
-		hash = (hash ^ (unsigned char)*line) * 16777619U;
 	snprintf(name, 16, ".early.%02x",
-		 (unsigned)((hash ^ hash >> 16) % EARLY_PLACES));
+		 (unsigned)(mem_hash(line) % EARLY_PLACES));
 }
 
 /* What follows that line. */
