@@ -86,7 +86,8 @@ extern const struct value_type type_text, type_path, type_directory,
 	type_locals, type_addresses, type_author, type_pattern,
 	type_endpoint, type_resolvers, type_ip, type_ips, type_hosts,
 	type_hexes, type_mechanisms, type_extensions, type_tristate,
-	type_log, type_rates, type_names, type_selectors, type_issuer, type_scopes;
+	type_log, type_rates, type_names, type_selectors, type_issuer,
+	type_scopes;
 
 /* values.c: reads text into the key's field; lists are added to. False: the
  * field is as it was, and *why says what is wrong with the text, in words that

@@ -380,7 +380,8 @@ bool drop_write(const struct queue *q, const struct queue_item *item,
 		char id[QUEUE_ID_SIZE], struct outcome *why)
 {
 	struct pieces p = {
-		.joined = BUF(BLOCK), .intro = BUF(128), .sum_line = BUF(TEXT_CHECKSUM_SIZE),
+		.joined = BUF(BLOCK), .intro = BUF(128),
+		.sum_line = BUF(TEXT_CHECKSUM_SIZE),
 		.header = BUF(TEXT_HEADER_MAX), .journal = journal,
 		.message = item->message,
 	};

@@ -23,9 +23,9 @@ enum {
 static void early_line(const struct early_server *server,
 			char line[EARLY_HEAD])
 {
-	int n = snprintf(line, EARLY_HEAD, "%s\nserver %s %s %s %u\n", early_magic,
-			 server->host, server->address, server->transport,
-			 server->port);
+	int n = snprintf(line, EARLY_HEAD, "%s\nserver %s %s %s %u\n",
+			 early_magic, server->host, server->address,
+			 server->transport, server->port);
 
 	if (n < 0 || n >= EARLY_HEAD)
 		line[0] = '\0';

@@ -220,7 +220,7 @@ static bool begin_part(struct serving *v, struct part *p, struct outcome *why)
 static bool await_turn(struct serving *v, size_t n, struct rate_ticket *taken,
 		       struct outcome *why)
 {
-	enum { LOOK_MS = 100 };
+	enum { LOOK_MS = 100, NS_A_MS = 1000000 };
 	const int64_t deadline = clock_in(RATE_PATIENCE);
 	struct timespec pause = { 0 };
 	int64_t wait;
@@ -229,7 +229,8 @@ static bool await_turn(struct serving *v, size_t n, struct rate_ticket *taken,
 		heed(v);
 		if (v->enough || wait > clock_left(deadline))
 			return rate_fail(v->t, wait, why);
-		pause.tv_nsec = 1000000L * (int)(wait < LOOK_MS ? wait : LOOK_MS);
+		pause.tv_nsec = NS_A_MS *
+				(int)(wait < LOOK_MS ? wait : LOOK_MS);
 		nanosleep(&pause, NULL);
 	}
 	return true;

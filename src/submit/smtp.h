@@ -80,8 +80,8 @@ struct session_facts {
 
 /* Greeting, EHLO, STARTTLS, AUTH over a dialled connection, which it takes
  * over. With early pipelining some of it leaves only with the first message,
- * whose fate then tells of it. False: stage TLS, HELLO or AUTH; *out may still be asked for its
- * facts and must be closed. */
+ * whose fate then tells of it. False: stage TLS, HELLO or AUTH; *out may still
+ * be asked for its facts and must be closed. */
 bool session_open(const struct session_params *params, struct conn *conn,
 		  struct session **out, struct outcome *why) MUST_CHECK;
 const struct session_facts *session_facts(const struct session *s);
