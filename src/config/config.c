@@ -166,7 +166,7 @@ size_t *title_place(const struct config *c, enum section section,
 	const struct titles *t = &c->set->titles[section];
 	size_t i;
 
-	for (i = mem_hash(name) & (t->room - 1); t->at[i];
+	for (i = (size_t)mem_hash(name) & (t->room - 1); t->at[i];
 	     i = (i + 1) & (t->room - 1))
 		if (!strcmp(*section_title(c, section, t->at[i] - 1), name))
 			break;
