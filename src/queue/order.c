@@ -141,6 +141,14 @@ bool qdir_order(struct qdir *s, enum order order, const char *id,
 	return good ? order_sync(s, order, why) : no_entry(id, why);
 }
 
+/* What an order for all has no need to do with an entry that is being
+ * delivered: it is tried right now, and it is not held. Another way to go it
+ * would have to be told. */
+static bool passes_over(enum order order, const char *transport)
+{
+	return order == ORDER_RELEASE || (order == ORDER_RETRY && !transport);
+}
+
 bool qdir_order_all(struct qdir *s, enum order order, uid_t uid,
 		    const char *transport, struct outcome *why)
 {
@@ -154,7 +162,8 @@ bool qdir_order_all(struct qdir *s, enum order order, uid_t uid,
 	}
 	for (i = 0; i < names.n; i++) {
 		if (order_one(s, order, names.item[i], uid, transport, why) ||
-		    why->exit == EX_NOINPUT)
+		    why->exit == EX_NOINPUT ||
+		    (why->exit == EX_TEMPFAIL && passes_over(order, transport)))
 			continue;
 		if (!failed++)
 			first = *why;

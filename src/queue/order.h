@@ -18,7 +18,8 @@ bool qdir_order(struct qdir *s, enum order order, const char *id,
 		uid_t uid, const char *transport,
 		struct outcome *why) MUST_CHECK;
 /* The same for every entry of that user, in one pass over the directory. What
- * one is refused stops no other; *why is then the first one's. */
+ * one is refused stops no other; *why is then the first one's. ORDER_RETRY
+ * without a transport and ORDER_RELEASE pass over what is being delivered. */
 bool qdir_order_all(struct qdir *s, enum order order, uid_t uid,
 		    const char *transport, struct outcome *why) MUST_CHECK;
 

@@ -314,7 +314,9 @@ void entry_quarantine(struct entry *e, const char *words);
 bool queue_order(struct queue *q, enum order order, const char *id,
 		 const char *transport, struct outcome *why) MUST_CHECK;
 /* Every entry of which the caller may know. False: one was refused, which
- * stops no other; *why is the first. */
+ * stops no other; *why is the first. An entry that is being delivered is
+ * refused but where the order asks for nothing else: ORDER_RELEASE, and
+ * ORDER_RETRY without a transport. */
 bool queue_order_all(struct queue *q, enum order order,
 		     const char *transport, struct outcome *why) MUST_CHECK;
 

@@ -196,6 +196,8 @@ static void written_and_administered(void **state)
 	assert_int_equal(e->size, message_size(r->m));
 	assert_false(queue_order(&r->remote, ORDER_REMOVE, id, NULL, &why));
 	assert_int_equal(why.exit, EX_TEMPFAIL);
+	/* it is being tried, and there is nothing else to do */
+	assert_true(queue_order_all(&r->remote, ORDER_RETRY, NULL, &why));
 	entry_release(e);
 	assert_true(queue_order(&r->remote, ORDER_REMOVE, id, NULL, &why));
 	assert_int_equal(listed(r->local).n, 0);

@@ -107,6 +107,35 @@ static void one_at_a_time(void **state)
 	take_fails(r, id, EX_NOINPUT);
 }
 
+/* Each was to be tried: it is, or will be. */
+static void all_but_what_is_delivered(void **state)
+{
+	struct room *r = *state;
+	struct queue_item item = { .next = time(NULL) + 1000 };
+	struct outcome why;
+	char id[QUEUE_ID_SIZE];
+	struct entry *e;
+
+	add(r, &item, id);
+	e = take(r, id);
+	add(r, &item, id);
+	assert_true(queue_order_all(r->q, ORDER_RETRY, NULL, &why));
+	assert_int_equal(due(r), 1);
+	assert_true(queue_order_all(r->q, ORDER_RELEASE, NULL, &why));
+	assert_false(queue_order(r->q, ORDER_RETRY, e->id, NULL, &why));
+	assert_int_equal(why.exit, EX_TEMPFAIL);
+	/* which way, and whether at all, cannot be ordered any more */
+	assert_false(queue_order_all(r->q, ORDER_RETRY, "way", &why));
+	assert_int_equal(why.exit, EX_TEMPFAIL);
+	assert_false(queue_order_all(r->q, ORDER_HOLD, NULL, &why));
+	assert_int_equal(why.exit, EX_TEMPFAIL);
+	assert_int_equal(due(r), 0);
+	assert_false(queue_order_all(r->q, ORDER_REMOVE, NULL, &why));
+	assert_int_equal(why.exit, EX_TEMPFAIL);
+	take_fails(r, id, EX_NOINPUT);
+	entry_release(e);
+}
+
 /* A worker's lock and the parent's are one. */
 /* The parent dies, and its worker goes on. */
 static void lock_outlives_parent(void **state)
@@ -569,6 +598,7 @@ int main(void)
 		ROOM_TEST(accepted_as_given),
 		ROOM_TEST(progress_travels_along),
 		ROOM_TEST(one_at_a_time),
+		ROOM_TEST(all_but_what_is_delivered),
 		ROOM_TEST(lock_outlives_parent),
 		ROOM_TEST(release_is_everybodys),
 		ROOM_TEST(outcomes_are_kept),

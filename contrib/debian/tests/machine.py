@@ -340,7 +340,9 @@ def submit(provider, subject):
     before = waiting()
     send("alice", ["-i", "a@example.net"], "Subject: %s\n\nx\n", subject)
     eventually(lambda: waiting() > before, "an entry")
-    # its first attempt is over
+    # its first attempt is over: an inactive unit alone may not have begun
+    eventually(lambda: all(entry["attempts"] for entry in json.loads(
+        run("posthaste", "-bp", "--json"))), "an attempt")
     eventually(lambda: run("systemctl", "is-active", "posthaste.service",
                            status=None).strip() == "inactive", "a run")
 
