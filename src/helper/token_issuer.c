@@ -110,6 +110,11 @@ int issuer_find(struct helper *h, struct issuer *out)
 		free(name);
 		name = mem_string(GOOGLE);
 	}
+	if (name && strncmp(name, "https://", strlen("https://"))) {
+		helper_fail(h, EX_USAGE, "%s: is not an issuer", name);
+		free(name);
+		return EX_USAGE;
+	}
 	for (which = 0; name && which < 3; which++) {
 		url = metadata_url(name, which);
 		if (!http_is_url(url) || !http_get(&h->http, url))

@@ -50,6 +50,18 @@ static struct token_fields fields_of(struct token *t)
 	};
 }
 
+static bool token_has(const char *text)
+{
+	return text && *text;
+}
+
+/* What every login has; without it a file would not be read again. */
+static bool token_is_whole(const struct token *t)
+{
+	return token_has(t->issuer) && token_has(t->client_id) &&
+	       token_has(t->method) && token_has(t->endpoint);
+}
+
 bool token_parse(const char *text, struct token *t)
 {
 	const size_t n = sizeof(first_line) - 1;
@@ -65,8 +77,7 @@ bool token_parse(const char *text, struct token *t)
 	for (i = 0; i < sizeof(f.number) / sizeof(*f.number); i++)
 		*f.number[i].at = pairs_number(text + n, f.number[i].name);
 	/* the last line of a file that is whole */
-	if (t->issuer && t->client_id && t->method && t->endpoint &&
-	    strstr(text + n, "\nend\n"))
+	if (token_is_whole(t) && strstr(text + n, "\nend\n"))
 		return true;
 	token_release(t);
 	return false;
@@ -76,7 +87,7 @@ bool token_write(const struct token *t, struct buf *out)
 {
 	struct token copy = *t;
 	struct token_fields f = fields_of(&copy);
-	bool good = buf_adds(out, first_line);
+	bool good = token_is_whole(t) && buf_adds(out, first_line);
 	size_t i;
 
 	for (i = 0; i < sizeof(f.text) / sizeof(*f.text); i++)

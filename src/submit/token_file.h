@@ -34,7 +34,8 @@ struct token {
 
 /* False: that is no such file (*t is empty then). token_release frees. */
 bool token_parse(const char *text, struct token *t);
-/* False: something in it is no line of text. */
+/* False: something in it is no line of text, or it lacks what token_parse
+ * asks for: issuer, client_id, method, endpoint. */
 bool token_write(const struct token *t, struct buf *out);
 /* Wipes and frees. */
 void token_release(struct token *t);
