@@ -50,6 +50,7 @@ static const struct config_key table[] = {
 	  .help = "who gets mail for a recipient without a domain that is "
 		  "no alias" },
 	{ KEY(GENERAL, general, max_message_size, size, "0"),
+	  .zero_is_off = true,
 	  .help = "largest message taken; 0 for no limit" },
 	{ KEY(GENERAL, general, dot_ends_message, bool, "yes"),
 	  .help = "whether a line with a single dot ends the message where "
@@ -90,7 +91,7 @@ static const struct config_key table[] = {
 	  .most = 3650 * DAY,
 	  .help = "how long mail is tried" },
 	{ KEY(QUEUE, queue, delay_report_after, number, "5"),
-	  .most = 1000000,
+	  .most = 1000000, .zero_is_off = true,
 	  .help = "attempts after which a delay is reported; 0 for never" },
 	{ KEY(QUEUE, queue, concurrency, number, "10"),
 	  .least = 1, .most = 1000,
@@ -103,7 +104,7 @@ static const struct config_key table[] = {
 	{ KEY(QUEUE, queue, on_failure, text, ""),
 	  .help = "a command that gets a final failure as JSON" },
 	{ KEY(QUEUE, queue, alarm_after, duration, "4h"),
-	  .most = 3650 * DAY,
+	  .most = 3650 * DAY, .zero_is_off = true,
 	  .help = "mail that stood still so long is told to the "
 		  "postmaster, once a day at most; 0 for never" },
 

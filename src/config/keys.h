@@ -62,6 +62,7 @@ struct config_key {
 				    * them for the key; 0: any kind */
 	const char *const *words;  /* STORE_CHOICE: by value, NULL ends */
 	int64_t least, most;       /* STORE_NUMBER */
+	bool zero_is_off;          /* it may be written off, no, never, too */
 	const char *help;
 };
 

@@ -656,9 +656,13 @@ static bool value_list(const struct value_type *type, const char *text,
 bool value_read(const struct config_key *key, const char *text, void *field,
 		struct outcome *why)
 {
+	static const char *const off[] = { "off", "no", "never", "none",
+					   "false", NULL };
 	const struct value_type *type = key->type;
 	char *value = NULL;
 
+	if (key->zero_is_off && word_index(off, text, strlen(text)) >= 0)
+		text = "0";
 	if (type->read)
 		return type->read(key, text, field, why);
 	if (type->store == STORE_LIST)

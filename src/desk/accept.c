@@ -13,32 +13,33 @@
 #include "submit/sign.h"
 #include "submit/link.h"
 
-/* The earliest time at which anything pending is to be tried again. */
-static int64_t next_time(const struct desk *d, const struct envelope *e)
+/* When each of them is to be tried again, where that is later than the first,
+ * which is what it gives. */
+static int64_t first_waits(const struct desk *d, const struct envelope *e,
+			   int64_t *wait)
 {
-	int64_t turn = 0;
-	unsigned most = 0;
+	const int64_t now = (int64_t)time(NULL);
+	const uint32_t chance = (uint32_t)clock_chance();
+	struct retry_facts f;
 	bool tried = false;
+	int64_t next = 0;
 	size_t i;
 
 	for (i = 0; i < e->n; i++) {
-		if (e->rcpt[i].state != RCPT_PENDING)
-			continue;
 		/* without any network here no attempt was counted */
 		tried = tried || e->rcpt[i].last.exit != EX_OK;
-		if (e->rcpt[i].attempts > most)
-			most = e->rcpt[i].attempts;
-		/* a rate says when it is worth another try */
-		if (e->rcpt[i].last.not_before &&
-		    (!turn || e->rcpt[i].last.not_before < turn))
-			turn = e->rcpt[i].last.not_before;
+		f = (struct retry_facts){
+			.attempts = e->rcpt[i].attempts,
+			.turn = e->rcpt[i].last.not_before,
+		};
+		wait[i] = policy_retry(d->config, &f, now, chance);
+		if (!i || wait[i] < next)
+			next = wait[i];
 	}
-	if (turn)
-		return policy_turn(d->config, (int64_t)time(NULL), turn);
-	if (!tried)
-		return 0;
-	return policy_next(d->config, most ? most : 1, (int64_t)time(NULL),
-			   (uint32_t)clock_chance());
+	for (i = 0; i < e->n; i++)
+		if (!tried || wait[i] == next)
+			wait[i] = 0;
+	return tried ? next : 0;
 }
 
 /* That this caller may not write the queue is no different to him from one
@@ -58,9 +59,10 @@ static void hold(const struct desk *d, struct queue *q, struct acceptance *a,
 {
 	const struct envelope *e = &a->envelope;
 	struct envelope pending = *e;
+	int64_t *wait = mem_alloc(e->n * sizeof(*wait));
 	struct queue_item item = {
 		.envelope = &pending, .message = m, .uid = d->caller->uid,
-		.next = next_time(d, e),
+		.wait = wait,
 	};
 	struct mail_event event = {
 		.id = a->id, .uid = d->caller->uid, .from = e->sender,
@@ -74,6 +76,7 @@ static void hold(const struct desk *d, struct queue *q, struct acceptance *a,
 	for (r = e->rcpt; r < e->rcpt + e->n; r++)
 		if (r->state == RCPT_PENDING)
 			pending.rcpt[pending.n++] = *r;
+	item.next = first_waits(d, &pending, wait);
 	a->held = queue_add(q, &item, a->id, &a->why);
 	note_unheld(a, a->held);
 	event.message_id = id = a->held ? message_id(m) : NULL;
@@ -83,6 +86,7 @@ static void hold(const struct desk *d, struct queue *q, struct acceptance *a,
 			 r->last.text[0] ? &r->last : NULL, "queued");
 	}
 	free(pending.rcpt);
+	free(wait);
 	free(id);
 }
 

@@ -136,6 +136,7 @@ static bool look_at_entry(const struct entry *e, void *context)
 	const struct recipient *r = e->envelope.rcpt;
 	const struct account *account;
 	int64_t from;
+	bool limited;
 	size_t i;
 
 	if (e->cause && !strcmp(e->cause, alarm_cause) && e->pending)
@@ -153,8 +154,12 @@ static bool look_at_entry(const struct entry *e, void *context)
 	account = account_of(l->config, e);
 	for (i = 0; i < l->n; i++)
 		l->place[i].counted = false;
+	f.pending = f.limited;
+	from = policy_still_from(l->config, &f);
+	limited = from && from <= l->now;
 	for (i = 0; i < e->envelope.n; i++)
-		if (r[i].state == RCPT_PENDING && !r[i].last.not_before)
+		if (r[i].state == RCPT_PENDING &&
+		    (limited || !r[i].last.not_before))
 			note_recipient(l, e, account, &r[i]);
 	return true;
 }

@@ -229,6 +229,7 @@ static bool make_job(struct runner *r, struct entry *e, struct job *job,
 	*job = (struct job){
 		.id = e->id, .envelope = &e->envelope, .entry = e,
 		.queued = e->queued, .uid = e->uid, .late = e->interrupted,
+		.by_hand = !e->next || (r->selection && r->selection->field),
 	};
 	if (!entry_message(e, &limits, &job->message, why))
 		return false;

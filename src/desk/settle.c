@@ -13,6 +13,19 @@
 #include "submit/foreign.h"
 #include "submit/report.h"
 
+/* Whether a recipient's own time has not come, whatever its entry was taken
+ * for. */
+static bool waits_on(const struct config *c, const struct entry *e, size_t i)
+{
+	return policy_regular(c, (int64_t)time(NULL), e->progress[i].wait);
+}
+
+/* The attempts that a recipient would have had by now. */
+static unsigned counted(const struct entry *e, size_t i)
+{
+	return e->envelope.rcpt[i].attempts + e->progress[i].missed;
+}
+
 void settle_refused(struct settler *s, struct entry *e,
 		    const struct outcome *why)
 {
@@ -22,7 +35,8 @@ void settle_refused(struct settler *s, struct entry *e,
 	size_t i;
 
 	for (i = 0; i < e->envelope.n; i++) {
-		if (rcpt[i].state != RCPT_PENDING)
+		if (rcpt[i].state != RCPT_PENDING ||
+		    (!final && waits_on(s->config, e, i)))
 			continue;
 		if (!entry_record(e, i, why, final ? RCPT_FAILED :
 				  RCPT_PENDING, rcpt[i].attempts + 1,
@@ -42,15 +56,15 @@ static void expire(const struct config *c, struct entry *e)
 	struct outcome last, why;
 	size_t i;
 
-	if (!policy_expired(c, e->attempts, age > 0 ? age : 0))
-		return;
 	for (i = 0; i < e->envelope.n; i++) {
 		struct recipient *rcpt = &e->envelope.rcpt[i];
 
-		if (rcpt->state != RCPT_PENDING)
+		if (rcpt->state != RCPT_PENDING || waits_on(c, e, i) ||
+		    !policy_expired(c, counted(e, i), age > 0 ? age : 0))
 			continue;
 		last = rcpt->last;
 		last.exit = EX_UNAVAILABLE;
+		last.not_before = 0;
 		if (!last.code)
 			snprintf(last.status, sizeof(last.status), "4.4.7");
 		if (!entry_record(e, i, &last, RCPT_FAILED, rcpt->attempts,
@@ -132,12 +146,20 @@ static bool report_kind_of(struct settler *s, struct entry *e,
 			   const struct job *job, enum report_kind kind,
 			   struct outcome *why)
 {
+	const int64_t waited = ((int64_t)time(NULL) - e->queued) * 1000;
 	size_t *rcpt = mem_alloc(e->envelope.n * sizeof(*rcpt));
 	size_t *wanted = mem_alloc(e->envelope.n * sizeof(*wanted));
-	size_t n = entry_unreported(e, kind, rcpt), many, at = 0, part;
+	size_t n = entry_unreported(e, kind, rcpt), many, at = 0, part, i, k;
 	bool done = true;
 
-	if (kind == REPORT_FAILURE)
+	for (i = k = 0; kind == REPORT_DELAY && i < n; i++)
+		if (policy_delayed(s->config, counted(e, rcpt[i]), waited))
+			rcpt[k++] = rcpt[i];
+	if (kind == REPORT_DELAY)
+		n = k;
+	/* which attempts were missed makes part of the report's id */
+	done = !n || entry_sync(e, why);
+	if (done && kind == REPORT_FAILURE)
 		tell_failure(s, e, rcpt, n);
 	many = report_wanted(e, kind, rcpt, n, wanted);
 	for (; done && at < many; at += part) {
@@ -154,26 +176,64 @@ static bool report_kind_of(struct settler *s, struct entry *e,
 bool settle_reports(struct settler *s, struct entry *e,
 		    const struct job *job, struct outcome *why)
 {
-	int64_t waited = ((int64_t)time(NULL) - e->queued) * 1000;
-
-	if (!report_kind_of(s, e, job, REPORT_FAILURE, why))
-		return false;
-	return !policy_delayed(s->config, e->attempts, waited) ||
+	return report_kind_of(s, e, job, REPORT_FAILURE, why) &&
 	       report_kind_of(s, e, job, REPORT_DELAY, why);
 }
 
-/* When the turn of a recipient comes whom nothing but a rate keeps waiting;
- * 0: there is none. */
-static int64_t next_turn(const struct entry *e)
+/* Who was due and was not tried, nor had this machine no network at all: his
+ * time goes by all the same. */
+static void note_missed(const struct config *c, struct entry *e, int64_t now)
 {
-	const struct recipient *r = e->envelope.rcpt;
-	int64_t next = 0;
+	unsigned *more = mem_alloc(e->envelope.n * sizeof(*more));
+	const struct progress *p = e->progress;
+	struct outcome why;
 	size_t i;
 
 	for (i = 0; i < e->envelope.n; i++)
-		if (r[i].state == RCPT_PENDING && r[i].last.not_before &&
-		    (!next || r[i].last.not_before < next))
-			next = r[i].last.not_before;
+		if (e->envelope.rcpt[i].state == RCPT_PENDING &&
+		    !waits_on(c, e, i))
+			more[i] = policy_missed(c, counted(e, i), now -
+						(p[i].since ? p[i].since :
+						 e->queued));
+	if (!entry_missed(e, more, &why))
+		log_say(LOG_AT_ERROR, "%s: %s", e->id, why.text);
+	free(more);
+}
+
+/* Each recipient has his own time, and the entry that of the first. turn: the
+ * first that comes by a rate; 0: none does. */
+static int64_t next_times(const struct config *c, struct entry *e,
+			  int64_t regular, int64_t now, int64_t *turn)
+{
+	int64_t *at = mem_alloc(e->envelope.n * sizeof(*at)), next = 0;
+	const uint32_t chance = (uint32_t)clock_chance();
+	const struct recipient *r = e->envelope.rcpt;
+	struct outcome why;
+	size_t i;
+
+	*turn = 0;
+	for (i = 0; i < e->envelope.n; i++) {
+		const struct retry_facts f = {
+			.attempts = counted(e, i),
+			.turn = r[i].last.not_before,
+			.wait = e->progress[i].wait, .regular = regular,
+		};
+
+		if (r[i].state != RCPT_PENDING)
+			continue;
+		at[i] = policy_retry(c, &f, now, chance);
+		if (!next || at[i] < next)
+			next = at[i];
+		if (f.turn && (!*turn || f.turn < *turn))
+			*turn = f.turn;
+	}
+	for (i = 0; i < e->envelope.n; i++)
+		if (at[i] == next || at[i] == e->progress[i].wait)
+			at[i] = 0;
+	/* else they are tried too early */
+	if (!entry_wait(e, at, &why))
+		log_say(LOG_AT_ERROR, "%s: %s", e->id, why.text);
+	free(at);
 	return next;
 }
 
@@ -201,26 +261,21 @@ bool settle_entry(struct settler *s, struct entry *e, const struct job *job,
 	int64_t next, turn;
 	size_t i;
 
+	if (!e->broken)
+		note_missed(s->config, e, now);
 	expire(s->config, e);
 	if (!e->broken && !e->cause && !settle_reports(s, e, job, why))
 		return false;
 	if (e->broken || e->pending) {
-		/* without any network nothing was tried: soon again */
 		note_still(s, e);
-		turn = next_turn(e);
-		if (turn > s->put_off && turn - now < NEAR)
-			s->put_off = turn;
-		if (turn)
-			return entry_schedule(e, policy_turn(s->config, now,
-							     turn), why);
-		next = policy_next(s->config, e->attempts ? e->attempts : 1,
-				   now, (uint32_t)clock_chance());
-		*soon = next - now < SOON;
 		/* an attempt that somebody asked for by hand leaves the next
 		 * regular one where it was */
-		regular = policy_regular(s->config, now, regular > now ?
-					 regular : e->regular);
-		return entry_schedule(e, regular ? regular : next, why);
+		next = next_times(s->config, e, regular > now ? regular :
+				  e->regular, now, &turn);
+		if (turn > s->put_off && turn - now < NEAR)
+			s->put_off = turn;
+		*soon = next - now < SOON && (!turn || next < turn);
+		return entry_schedule(e, next, why);
 	}
 	/* a report that cannot be delivered has nobody left who would read
 	 * it */

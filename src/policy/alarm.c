@@ -6,10 +6,11 @@ enum { DAY = 24 * 60 * 60 };
 
 int64_t policy_still_from(const struct config *c, const struct still_facts *f)
 {
-	if (!c->queue.alarm_after || f->held || f->report ||
-	    f->pending <= f->limited || f->queued > INT64_MAX / 2)
+	if (!c->queue.alarm_after || f->held || f->report || !f->pending ||
+	    f->queued > INT64_MAX / 2)
 		return 0;
-	return f->queued + (c->queue.alarm_after + 999) / 1000;
+	return f->queued + (c->queue.alarm_after + 999) / 1000 +
+	       (f->pending <= f->limited ? DAY : 0);
 }
 
 bool policy_alarm_due(const struct config *c, int64_t last, int64_t now)

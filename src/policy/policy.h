@@ -345,6 +345,24 @@ int64_t policy_regular(const struct config *c, int64_t now, int64_t regular);
 /* The time to give an entry whose turn comes then: a time further ahead than
  * the longest wait of the schedule would pass for one of a changed clock. */
 int64_t policy_turn(const struct config *c, int64_t now, int64_t turn);
+/* How many attempts of the schedule somebody missed who was tried so often and
+ * has waited so long since (seconds), and not for its next one: for a rate, or
+ * because others had found the destination dead. No wait is longer than the
+ * longest of the schedule, whatever a clock says. In policy_delayed and
+ * policy_expired they count as attempts. */
+unsigned policy_missed(const struct config *c, unsigned attempts,
+		       int64_t waited);
+/* What a recipient's next time depends on. */
+struct retry_facts {
+	unsigned attempts;     /* made and missed */
+	int64_t turn;          /* a rate keeps it until then; 0: none does */
+	int64_t wait;          /* it was not due before then; 0: it was due */
+	int64_t regular;       /* the same of its entry, before somebody made
+				* that due by hand */
+};
+/* The wall clock's second at which one is tried again. */
+int64_t policy_retry(const struct config *c, const struct retry_facts *f,
+		     int64_t now, uint32_t random);
 /* Whether the sender is to hear that his message, which has waited so long
  * (ms) and was tried so often, is late: after the configured attempt, but not
  * within the first hour, which many attempts by hand would fill. */
@@ -462,7 +480,9 @@ struct still_facts {
 	int64_t queued;        /* wall clock, seconds */
 };
 /* From when on (wall clock, seconds) an entry counts as one that stands still,
- * if it is still there; 0: it does not. */
+ * if it is still there; 0: it does not. Where all wait for a rate that is a
+ * day later: so long a rate may be used up, and longer where there is more
+ * mail than it lets pass. */
 int64_t policy_still_from(const struct config *c,
 			  const struct still_facts *f);
 /* Whether the postmaster may be told again: a day after the last time, which

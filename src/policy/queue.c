@@ -72,6 +72,38 @@ int64_t policy_turn(const struct config *c, int64_t now, int64_t turn)
 	return turn < most ? turn : most;
 }
 
+unsigned policy_missed(const struct config *c, unsigned attempts,
+		       int64_t waited)
+{
+	enum { LEAST = 60 };
+	const int64_t most = policy_longest_wait(c);
+	unsigned missed = 0;
+	int64_t wait;
+
+	if (waited > most)
+		waited = most;
+	for (;; missed++) {
+		wait = wait_after(c, attempts + missed) / 1000;
+		waited -= wait > LEAST ? wait : LEAST;
+		if (waited < 0)
+			return missed;
+	}
+}
+
+int64_t policy_retry(const struct config *c, const struct retry_facts *f,
+		     int64_t now, uint32_t random)
+{
+	int64_t at = policy_regular(c, now, f->wait);
+
+	if (at)
+		return at;
+	if (f->turn)
+		return policy_turn(c, now, f->turn);
+	at = policy_regular(c, now, f->regular);
+	return at ? at : policy_next(c, f->attempts ? f->attempts : 1, now,
+				     random);
+}
+
 bool policy_delayed(const struct config *c, unsigned attempts, int64_t waited)
 {
 	int64_t after = c->queue.delay_report_after;

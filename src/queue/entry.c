@@ -84,6 +84,7 @@ bool entry_end(struct entry *e, const size_t *rcpt, size_t n,
 		 * that kills its worker does not do so for ever */
 		if (e->progress[k].begun) {
 			e->progress[k].begun = e->progress[k].dot = false;
+			e->progress[k].since = time(NULL);
 			e->interrupted = true;
 			r->attempts++;
 			if (r->attempts > e->attempts)
@@ -152,6 +153,11 @@ static void quarantine(struct qdir *s, const char *name, const char *words)
 
 /* --- a journal that has grown --- */
 
+static bool has_outcome(const struct recipient *r)
+{
+	return r->attempts || r->state != RCPT_PENDING || r->last.not_before;
+}
+
 /* About what a journal takes that says the same in a line a recipient. */
 static int64_t compact_size(const struct entry *e)
 {
@@ -162,9 +168,11 @@ static int64_t compact_size(const struct entry *e)
 
 	for (i = 0; i < e->envelope.n; i++) {
 		r = &e->envelope.rcpt[i];
-		if (r->attempts || r->state != RCPT_PENDING)
+		if (has_outcome(r))
 			size += WORDS + (int64_t)(strlen(r->last.host) +
 						  strlen(r->last.text));
+		else if (e->progress[i].missed || e->progress[i].wait)
+			size += WORDS;
 	}
 	return size;
 }
@@ -210,12 +218,18 @@ static bool compact_journal(struct entry *e, struct qdir_writer *w,
 
 	for (i = 0; good && i < e->envelope.n; i++) {
 		const struct recipient *r = &e->envelope.rcpt[i];
+		const struct progress *p = &e->progress[i];
+		const int64_t since = p->since ? p->since : now;
 
-		if (r->attempts || r->state != RCPT_PENDING)
-			text_result(b, now, i, r);
-		if (e->progress[i].failure_reported)
+		if (has_outcome(r))
+			text_result(b, since, i, r);
+		if (p->missed || (p->since && r->last.not_before))
+			text_missed(b, since, p->missed, &i, 1);
+		if (p->wait > now)
+			text_wait(b, now, p->wait, &i, 1);
+		if (p->failure_reported)
 			text_reported(b, now, REPORT_FAILURE, &i, 1);
-		if (e->progress[i].delay_reported)
+		if (p->delay_reported)
 			text_reported(b, now, REPORT_DELAY, &i, 1);
 		good = piece_out(w, b, false, why);
 	}
@@ -390,11 +404,10 @@ bool entry_begin(struct entry *e, const size_t *rcpt, size_t n,
 	}
 	if (!append(e, &line, why))
 		return false;
-	for (i = 0; i < n; i++)
-		e->progress[rcpt[i]] = (struct progress){
-			.begun = true,
-			.delay_reported = e->progress[rcpt[i]].delay_reported,
-		};
+	for (i = 0; i < n; i++) {
+		e->progress[rcpt[i]].begun = true;
+		e->progress[rcpt[i]].dot = false;
+	}
 	return true;
 }
 
@@ -439,6 +452,8 @@ void entry_note(struct entry *e, size_t rcpt, const struct outcome *o,
 	r->attempts = attempts;
 	r->state = state;
 	e->progress[rcpt].begun = e->progress[rcpt].dot = false;
+	if (!r->last.not_before)
+		e->progress[rcpt].since = time(NULL);
 	if (attempts > e->attempts)
 		e->attempts = attempts;
 	/* it was for one attempt */
@@ -514,6 +529,19 @@ void entry_synced(struct entry *e)
 	e->file->synced = true;
 }
 
+/* After the workers, one of whom may have been cut off within a line. */
+static bool append_settled(struct entry *e, struct buf *lines,
+			   struct outcome *why)
+{
+	if (!qdir_cut_torn(e->file->fd)) {
+		buf_release(lines);
+		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+				    "queue: cannot write the journal");
+	}
+	e->file->torn = false;
+	return append(e, lines, why);
+}
+
 /* --- reports --- */
 
 size_t entry_unreported(const struct entry *e, enum report_kind kind,
@@ -558,16 +586,48 @@ bool entry_reported(struct entry *e, enum report_kind kind,
 		else
 			e->progress[rcpt[i]].failure_reported = true;
 	text_reported(&lines, time(NULL), kind, rcpt, n);
-	if (!qdir_cut_torn(e->file->fd)) {
-		buf_release(&lines);
-		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
-				    "queue: cannot write the journal");
-	}
-	e->file->torn = false;
-	return append(e, &lines, why) && entry_sync(e, why);
+	return append_settled(e, &lines, why) && entry_sync(e, why);
 }
 
 /* --- settling --- */
+
+bool entry_wait(struct entry *e, const int64_t *until, struct outcome *why)
+{
+	struct buf lines = BUF(TEXT_JOURNAL_MAX);
+	size_t i, j, n, *place = mem_alloc(e->envelope.n * sizeof(*place));
+
+	for (i = 0; i < e->envelope.n; i = j) {
+		for (j = i, n = 0; j < e->envelope.n &&
+				   (until[j] == until[i] || !until[j]); j++)
+			if (until[j]) {
+				e->progress[j].wait = until[j];
+				place[n++] = j;
+			}
+		text_wait(&lines, time(NULL), until[i], place, n);
+	}
+	free(place);
+	return !lines.len || append_settled(e, &lines, why);
+}
+
+bool entry_missed(struct entry *e, const unsigned *more, struct outcome *why)
+{
+	struct buf lines = BUF(TEXT_JOURNAL_MAX);
+	size_t i, j, n, *place = mem_alloc(e->envelope.n * sizeof(*place));
+	const int64_t now = time(NULL);
+
+	for (i = 0; i < e->envelope.n; i = j) {
+		for (j = i, n = 0; j < e->envelope.n &&
+				   (more[j] == more[i] || !more[j]); j++)
+			if (more[j]) {
+				e->progress[j].missed += more[j];
+				e->progress[j].since = now;
+				place[n++] = j;
+			}
+		text_missed(&lines, now, more[i], place, n);
+	}
+	free(place);
+	return !lines.len || append_settled(e, &lines, why);
+}
 
 bool entry_schedule(struct entry *e, int64_t next, struct outcome *why)
 {

@@ -29,7 +29,9 @@
  * text=...", "delay-reported 0 1", "failure-reported 0", "transport NAME",
  * "owner-transport NAME" (the queue's owner ordered it, which counts in a file
  * of his alone), "regular TIME" (made due by hand before that regular
- * time).
+ * time), "wait TIME 0 2 5" (not due before that, even where the entry is),
+ * "missed NUMBER 0 2 5" (so many attempts of the schedule more were not made
+ * until the line's time).
  */
 #ifndef QUEUE_FORMAT_H
 #define QUEUE_FORMAT_H
@@ -94,6 +96,10 @@ void text_reported(struct buf *b, int64_t now, enum report_kind kind,
 void text_transport(struct buf *b, int64_t now, const char *name,
 		    bool by_owner);
 void text_regular(struct buf *b, int64_t now, int64_t regular);
+void text_wait(struct buf *b, int64_t now, int64_t until, const size_t *rcpt,
+	       size_t n);
+void text_missed(struct buf *b, int64_t now, unsigned more,
+		 const size_t *rcpt, size_t n);
 /* Applies a journal to the recipients (which are reset first). *whole gets
  * the length of the lines that are whole; what follows is the beginning of
  * one whose writing was cut short. False: EX_DATAERR, it is damaged. */

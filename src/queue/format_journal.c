@@ -12,7 +12,8 @@ enum {
 	LENGTH_DIGITS = 5,
 	SUM_DIGITS = 16,
 	FRONT = LENGTH_DIGITS + 1 + SUM_DIGITS + 1,
-	INDICES = 512          /* recipients named on one line */
+	INDICES = 512,         /* recipients named on one line */
+	MISSED_MOST = 1000000
 };
 
 static const char *const report_events[] = {
@@ -62,6 +63,24 @@ void text_reported(struct buf *b, int64_t now, enum report_kind kind,
 		   const size_t *rcpt, size_t n)
 {
 	add_indices(b, now, report_events[kind], rcpt, n);
+}
+
+void text_wait(struct buf *b, int64_t now, int64_t until, const size_t *rcpt,
+	       size_t n)
+{
+	char event[48];
+
+	snprintf(event, sizeof(event), "wait %" PRId64, until);
+	add_indices(b, now, event, rcpt, n);
+}
+
+void text_missed(struct buf *b, int64_t now, unsigned more,
+		 const size_t *rcpt, size_t n)
+{
+	char event[48];
+
+	snprintf(event, sizeof(event), "missed %u", more);
+	add_indices(b, now, event, rcpt, n);
 }
 
 void text_dot(struct buf *b, int64_t now, const size_t *rcpt, size_t n)
@@ -203,7 +222,7 @@ static bool read_word(struct scan *word, struct recipient *r)
 	return false;
 }
 
-static bool read_result(struct scan *line, struct entry *e,
+static bool read_result(struct scan *line, int64_t time, struct entry *e,
 			enum rcpt_state state)
 {
 	struct recipient *r;
@@ -219,7 +238,39 @@ static bool read_result(struct scan *line, struct entry *e,
 	while (!scan_skip(line, "text="))
 		if (!scan_until(line, ' ', &word) || !read_word(&word, r))
 			return false;
+	/* who was not even tried waits since before */
+	if (!r->last.not_before)
+		e->progress[i].since = time;
 	return read_string(line, r->last.text, sizeof(r->last.text));
+}
+
+/* "wait TIME" and "missed NUMBER", and whom it is about. */
+static bool read_numbered(struct scan *line, const struct scan *event,
+			  int64_t time, struct entry *e)
+{
+	const bool wait = scan_is(event, "wait");
+	struct progress *p;
+	struct scan word;
+	int64_t number;
+	size_t i;
+
+	if (!scan_until(line, ' ', &word) ||
+	    !scan_number(&word, wait ? INT64_MAX / 4 : MISSED_MOST, &number))
+		return false;
+	while (scan_until(line, ' ', &word)) {
+		if (!read_index(&word, e, &i))
+			return false;
+		p = &e->progress[i];
+		if (wait) {
+			p->wait = number;
+			continue;
+		}
+		p->missed += (unsigned)number;
+		if (p->missed > MISSED_MOST)
+			p->missed = MISSED_MOST;
+		p->since = time;
+	}
+	return true;
 }
 
 /* The events that name recipients and say no more. */
@@ -240,11 +291,8 @@ static bool read_indices(struct scan *line, struct scan *event,
 			return false;
 		p = &e->progress[i];
 		if (begun)
-			*p = (struct progress){
-				.begun = true,
-				.failure_reported = p->failure_reported,
-				.delay_reported = p->delay_reported };
-		p->dot = p->dot || (dot && p->begun);
+			p->begun = true;
+		p->dot = !begun && (p->dot || (dot && p->begun));
 		p->failure_reported = p->failure_reported || failed;
 		p->delay_reported = p->delay_reported || delayed;
 	}
@@ -265,11 +313,11 @@ static bool read_event(struct scan *line, struct entry *e)
 	    !scan_until(line, ' ', &word))
 		return false;
 	if (scan_is(&word, "sent"))
-		return read_result(line, e, RCPT_SENT);
+		return read_result(line, time, e, RCPT_SENT);
 	if (scan_is(&word, "deferred"))
-		return read_result(line, e, RCPT_PENDING);
+		return read_result(line, time, e, RCPT_PENDING);
 	if (scan_is(&word, "failed"))
-		return read_result(line, e, RCPT_FAILED);
+		return read_result(line, time, e, RCPT_FAILED);
 	if (scan_is(&word, "transport") || scan_is(&word, "owner-transport")) {
 		e->by_owner = scan_is(&word, "owner-transport");
 		free(e->transport);
@@ -280,6 +328,8 @@ static bool read_event(struct scan *line, struct entry *e)
 	}
 	if (scan_is(&word, "regular"))
 		return scan_number(line, INT64_MAX, &e->regular);
+	if (scan_is(&word, "wait") || scan_is(&word, "missed"))
+		return read_numbered(line, &word, time, e);
 	return read_indices(line, &word, e);
 }
 

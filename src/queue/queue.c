@@ -288,6 +288,9 @@ static bool parts_make(struct parts *p, const struct queue_item *item,
 	p->journal = BUF(TEXT_JOURNAL_MAX);
 	text_header(&p->header, &e);
 	for (i = 0; i < v->n; i++) {
+		if (item->wait && item->wait[i])
+			text_wait(&p->journal, time(NULL), item->wait[i], &i,
+				  1);
 		if (!v->rcpt[i].attempts && !v->rcpt[i].last.not_before &&
 		    v->rcpt[i].state == RCPT_PENDING)
 			continue;

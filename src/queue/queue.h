@@ -126,6 +126,8 @@ struct queue_item {
 	uid_t uid;             /* who calls */
 	int64_t queued;        /* wall clock, seconds; 0: now */
 	int64_t next;          /* not before this time; 0: at once */
+	const int64_t *wait;   /* a recipient's, as in struct progress, one
+				* each; NULL: all are due with the entry */
 	bool held;
 };
 
@@ -145,6 +147,13 @@ struct progress {
 	bool dot;               /* and its final dot may have gone out */
 	bool delay_reported;
 	bool failure_reported;
+	int64_t wait;           /* it is not due before then (wall clock,
+				 * seconds), even where the entry is; 0: it
+				 * is due with the entry */
+	int64_t since;          /* since when it waits, wall clock; 0: since
+				 * the entry was queued */
+	unsigned missed;        /* attempts that its schedule had and that
+				 * were not made: something else kept it */
 };
 
 struct entry_file;
@@ -297,6 +306,14 @@ void entry_report_id(const struct entry *e, enum report_kind kind,
 bool entry_reported(struct entry *e, enum report_kind kind,
 		    const size_t *rcpt, size_t n,
 		    struct outcome *why) MUST_CHECK;
+
+/* Recipients (all of them have a place in the array) that are not due before
+ * these times, though the entry is; 0: as it was. Not synced. */
+bool entry_wait(struct entry *e, const int64_t *until,
+		struct outcome *why) MUST_CHECK;
+/* So many attempts more were missed until now. Not synced. */
+bool entry_missed(struct entry *e, const unsigned *more,
+		  struct outcome *why) MUST_CHECK;
 
 /* Not to be tried before this time (seconds; 0: at once). */
 bool entry_schedule(struct entry *e, int64_t next,

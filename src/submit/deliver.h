@@ -21,6 +21,8 @@ struct job {
 	struct entry *entry;          /* the journal; NULL: none */
 	uid_t uid;                    /* whose it is */
 	int64_t queued;               /* wall clock, seconds; 0: just now */
+	bool by_hand;                 /* somebody asked for it: all that is
+				       * pending is due */
 	bool late;                    /* it was cut off before: only when
 				       * nothing else waits */
 

@@ -249,6 +249,18 @@ void part_settle(struct dispatcher *x, const struct destination *d,
 		job_done(x, job);
 }
 
+/* An entry comes for its first recipient that is due. */
+static bool is_recipient_due(const struct dispatcher *x,
+			     const struct job *job,
+			     const struct recipient *r)
+{
+	const struct entry *e = job->entry;
+
+	return !e || job->by_hand ||
+	       !policy_regular(x->run->config, (int64_t)time(NULL),
+			       e->progress[r - e->envelope.rcpt].wait);
+}
+
 void dispatcher_add(struct dispatcher *x, struct job *job)
 {
 	struct part lost = { .job = job };
@@ -272,7 +284,8 @@ void dispatcher_add(struct dispatcher *x, struct job *job)
 	x->jobs++;
 	for (; r < job->envelope->rcpt + job->envelope->n && !x->stopping; r++)
 		if (r->state != RCPT_PENDING ||
-		    (job->entry && job->entry->broken))
+		    (job->entry && job->entry->broken) ||
+		    !is_recipient_due(x, job, r))
 			continue;
 		else if (known)
 			assign(x, job, r);

@@ -130,7 +130,7 @@ def told(folder, _):
 
 def not_told(folder, _):
     """not of what is held, waits for a rate, is a report, or is young"""
-    m = Machine(folder)
+    m = Machine(folder, queue="delay_report_after = 0")
     m.put("held", next_="h")
     m.put("report", header=b"cause x1\n")
     m.put("young", hours=3.9)
@@ -142,6 +142,12 @@ def not_told(folder, _):
     want(not m.alarms(), m.alarms())
     limited, = (e for e in m.waiting() if e["id"] == "limited")
     want("rate" in limited["recipients"][0]["text"], limited)
+    # but a rate may be used up for a day, and not for longer
+    m.put("longer", "c@limited.example", hours=28.1)
+    m.runs()
+    text, = m.alarms()
+    want("By limited: 1 message to 1 recipient" in " ".join(text.split()),
+         text)
     # nor where nobody wants to be
     m = Machine(folder + "/off", queue="alarm_after = 0")
     m.put("a")

@@ -8,6 +8,7 @@ import collections
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -16,6 +17,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
+import entries  # noqa: E402
 import harness  # noqa: E402
 from harness import want  # noqa: E402
 
@@ -335,9 +337,111 @@ def asked_for_less_for_good(folder, _):
              [e["attempts"] for e in left])
 
 
+def due(m):
+    """The time of all that waits has come, and nobody asked for it."""
+    for path in (m.folder / "queue/mess").iterdir():
+        path.rename(path.with_name(path.name.split(",")[0] + ",1"))
+
+
+def its_own_schedule(folder, _):
+    """a rate holds up whom it concerns: the others of the message are tried
+    again in their own time, before its turn and after it"""
+    with Sink() as sink, Sink(refuse=[b"450 later"] * 9) as other:
+        for schedule, first in (("10m 5h", 600), ("5h", None)):
+            m = Machine(f"{folder}/{schedule}", sink, "1/h", other=other,
+                        queue=f"on_failure\nschedule = {schedule}")
+            got = m.send("full@example.org")
+            want(got == (0, "", ""), got)
+            asked, begun = other.refused, time.time()
+            got = m.send("x@other.example", "r@example.org")
+            want(got == (0, "", ""), got)
+            entry, = m.waiting()
+            # that of the first whose time comes
+            want(first is None or
+                 begun + 580 < entry["next"] < begun + 640, entry)
+            turn = first or 3600
+            want(begun + 0.9 * turn < entry["next"] < begun + 1.2 * turn,
+                 entry)
+            want(other.refused == asked + 1, other.refused)
+            for i in range(3):
+                due(m)
+                want(m.run("-q")[0] == 0, "a run")
+            # only in the first case was it due, and then once
+            tried = 2 if first else 1
+            entry, = m.waiting()
+            want((entry["attempts"], other.refused - asked) ==
+                 (tried, tried), entry)
+            # by hand all are
+            want(m.run("--retry", entry["id"])[0] == 0, "retry")
+            want(m.run("-q")[0] == 0, "a run")
+            entry, = m.waiting()
+            want((entry["attempts"], other.refused - asked) ==
+                 (tried + 1, tried + 1), entry)
+            if first:
+                continue
+            # nor is the other asked when the rate's turn has come
+            m.state.unlink()
+            taken = len(sink.taken)
+            due(m)
+            want(m.run("-q")[0] == 0, "a run")
+            entry, = m.waiting()
+            want(len(sink.taken) == taken + 1 and
+                 entry["attempts"] == tried + 1, entry)
+            want(entry["next"] > begun + 4 * 3600, entry)
+
+
+def its_time_goes_by(folder, _):
+    """what a rate, or a server that others found dead, kept for hours is
+    reported as late, and at the end of its lifetime as failed"""
+    def put(name, rcpt):
+        text = entries.entry_bytes(
+            [rcpt], entries.message_bytes(f"{name}@host"),
+            queued=int(time.time()) - 9 * 3600)
+        (m.folder / "queue/tmp" / name).write_bytes(text)
+        (m.folder / "queue/tmp" / name).rename(
+            m.folder / f"queue/mess/{name},1")
+
+    with Sink() as sink:
+        for lifetime, words in (("5d", "Action: delayed"),
+                                ("6h", "Status: 4.4.7")):
+            m = Machine(f"{folder}/{lifetime}", sink, "1/h",
+                        queue=f"always\nlifetime = {lifetime}\n"
+                        "alarm_after = 0")
+            m.put("full@example.org")
+            want(m.run("-q")[0] == 0, "a run")
+            put("limited", "r@example.org")
+            for i in range(12):
+                put(f"dead{i}", f"r{i}@other.example")
+            # few descriptors: not all of these are in hand at once
+            got = m.run("-q", wrap=["prlimit", "--nofile=40"])
+            want(got[0] == 0, got)
+            reports = []
+            for entry in m.waiting():
+                if entry["sender"] == "":
+                    reports.append(m.run("--show", entry["id"])[1])
+            about = re.findall(r"Final-Recipient: rfc822; *(\S+)",
+                               "".join(reports))
+            # the first of the dead one's were tried, which is one attempt
+            tried = len(re.findall(r"id=dead\d+ .* attempt=1 ", m.log()))
+            want("r@example.org" in about and 0 < tried < 12 and
+                 len(about) == 1 + 12 - tried, (about, m.log()))
+            want(all(words in text for text in reports), reports)
+            text, = (text for text in reports if "r@example.org" in text)
+            want("rate of transport relay (1/h)" in " ".join(text.split()),
+                 text)
+            left = [e["id"] for e in m.waiting() if e["sender"]]
+            want(("limited" in left) == (lifetime == "5d"), left)
+            # nobody is told twice, and a jump of the clock ends nothing
+            due(m)
+            many = len(reports)
+            want(m.run("-q")[0] == 0, "a run")
+            want(len([e for e in m.waiting() if e["sender"] == ""]) == many,
+                 m.waiting())
+
+
 TESTS = [four_runners, senders_wait, recipients_count, long_waits,
          others_go_on, the_next_transport, no_rate_no_file, harm,
-         asked_for_less]
+         asked_for_less, its_own_schedule, its_time_goes_by]
 # takes half a minute
 if os.environ.get("POSTHASTE_LONG") or \
         asked_for_less_for_good.__name__ in sys.argv:

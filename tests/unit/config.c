@@ -1285,6 +1285,32 @@ static void test_search(void **state)
 	config_release(&c);
 }
 
+/* Each way to write that something is off, wherever 0 says it. */
+static void test_off(void **state)
+{
+	static const char *const words[] = { "0", "off", "no", "never", "none",
+					     "false", "Never" };
+	struct buf text = BUF(1024);
+	struct config c;
+	size_t i;
+
+	for (i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		buf_addf(&text, "[general]\nmax_message_size = %s\n"
+			 "[queue]\ndelay_report_after = %s\n"
+			 "alarm_after = %s\n", words[i], words[i], words[i]);
+		load_good(*state, buf_text(&text), &c);
+		assert_int_equal(c.general.max_message_size, 0);
+		assert_int_equal(c.queue.delay_report_after, 0);
+		assert_int_equal(c.queue.alarm_after, 0);
+		config_release(&c);
+		buf_reset(&text);
+	}
+	buf_release(&text);
+	check_faults(*state, "[queue]\nlifetime = off\n",
+		     "2: lifetime: \"off\" is not a duration (30s, 10m, "
+		     "1h30m, 5d)\n");
+}
+
 static void test_reads_back(void **state)
 {
 	static const char text[] =
@@ -1375,6 +1401,7 @@ int main(void)
 		cmocka_unit_test(test_no_file),
 		TEST(test_search),
 		TEST(test_reads_back),
+		TEST(test_off),
 		cmocka_unit_test(test_table),
 		TEST(test_many_sections),
 	};

@@ -269,6 +269,82 @@ static void test_report_parts(void **state)
 	assert_true(policy_report_is_global(&e, both, 2));
 }
 
+/* --- who waits for something else than his schedule --- */
+
+static struct config scheduled(int64_t *step, size_t steps)
+{
+	struct config c = { 0 };
+
+	c.queue.step = step;
+	c.queue.steps = steps;
+	c.queue.lifetime = (int64_t)5 * 24 * 3600 * 1000;
+	return c;
+}
+
+static void test_missed(void **state)
+{
+	enum { M = 60, H = 3600 };
+	static const struct {
+		unsigned attempts;
+		int64_t waited;
+		unsigned want;
+	} row[] = {
+		{ 0, -5, 0 }, { 0, 0, 0 }, { 0, 449, 0 }, { 0, 450, 1 },
+		{ 0, 15 * M - 1, 1 }, { 0, 15 * M, 2 }, { 0, 8 * H, 7 },
+		{ 4, H - 1, 0 }, { 4, H, 1 }, { 30, 8 * H - 1, 0 },
+		{ 30, 8 * H, 1 },
+		/* a clock that jumped by years */
+		{ 0, INT64_MAX, 7 }, { 30, INT64_MAX, 1 },
+	};
+	int64_t step[] = { 450000, 900000, 1800000, 3600000, 7200000,
+			   14400000, 28800000 }, zero[] = { 0 };
+	struct config c = scheduled(step, 7);
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++)
+		if (policy_missed(&c, row[i].attempts, row[i].waited) !=
+		    row[i].want)
+			fail_msg("row %zu: %u", i,
+				 policy_missed(&c, row[i].attempts,
+					       row[i].waited));
+	c = scheduled(zero, 1);
+	assert_int_equal(policy_missed(&c, 0, 59), 0);
+	assert_int_equal(policy_missed(&c, 0, INT64_MAX), 1);
+}
+
+static void test_retry(void **state)
+{
+	enum { NOW = 1000000 };
+	static const struct {
+		struct retry_facts f;
+		int64_t want;
+	} row[] = {
+		{ { 0 }, NOW + 100 }, { { .attempts = 1 }, NOW + 100 },
+		{ { .attempts = 2 }, NOW + 1000 },
+		{ { .attempts = 9, .turn = NOW + 7 }, NOW + 7 },
+		{ { .turn = NOW - 7 }, NOW - 7 },
+		/* it would pass for one of a changed clock */
+		{ { .turn = NOW + 99999 }, NOW + 1160 },
+		{ { .attempts = 1, .wait = NOW + 500 }, NOW + 500 },
+		{ { .turn = NOW + 7, .wait = NOW + 500 }, NOW + 500 },
+		{ { .attempts = 1, .wait = NOW }, NOW + 100 },
+		{ { .attempts = 1, .wait = NOW + 99999 }, NOW + 100 },
+		{ { .attempts = 1, .regular = NOW + 600 }, NOW + 600 },
+		{ { .wait = NOW + 500, .regular = NOW + 600 }, NOW + 500 },
+		{ { .turn = NOW + 7, .regular = NOW + 600 }, NOW + 7 },
+	};
+	int64_t step[] = { 100000, 1000000 };
+	struct config c = scheduled(step, 2);
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++)
+		if (policy_retry(&c, &row[i].f, NOW, 300) != row[i].want)
+			fail_msg("row %zu: %lld", i, (long long)
+				 policy_retry(&c, &row[i].f, NOW, 300));
+}
+
 /* --- mail that stands still --- */
 
 static void test_still_from(void **state)
@@ -284,7 +360,9 @@ static void test_still_from(void **state)
 		{ AFTER, { .queued = 1000 }, 0 },
 		{ AFTER, { .pending = 1, .queued = 1000, .held = true }, 0 },
 		{ AFTER, { .pending = 1, .queued = 1000, .report = true }, 0 },
-		{ AFTER, { .pending = 2, .limited = 2, .queued = 1000 }, 0 },
+		/* so long a rate may be used up */
+		{ AFTER, { .pending = 2, .limited = 2, .queued = 1000 },
+		  1000 + AFTER + 24 * 3600 },
 		{ AFTER, { .pending = 2, .limited = 1, .queued = 1000 },
 		  1000 + AFTER },
 		{ AFTER, { .pending = 1, .queued = INT64_MAX }, 0 },
@@ -386,6 +464,8 @@ int main(void)
 		cmocka_unit_test(test_report_wanted),
 		cmocka_unit_test(test_report_status),
 		cmocka_unit_test(test_report_parts),
+		cmocka_unit_test(test_missed),
+		cmocka_unit_test(test_retry),
 		cmocka_unit_test(test_still_from),
 		cmocka_unit_test(test_alarm_due),
 		cmocka_unit_test(test_alarm_way),

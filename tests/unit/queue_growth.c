@@ -39,6 +39,8 @@ static void journal_is_a_line_a_recipient(void **state)
 	struct room *r = *state;
 	struct queue_item item = { .uid = 4711, .queued = 1000 };
 	struct message_limits limits = { 0 };
+	const int64_t until[3] = { 0, time(NULL) + 5000, 0 };
+	const unsigned missed[3] = { 0, 3, 0 };
 	size_t delayed[3];
 	struct outcome why;
 	struct message *m;
@@ -54,6 +56,9 @@ static void journal_is_a_line_a_recipient(void **state)
 	record(e, 2, RCPT_SENT);
 	assert_int_equal(entry_unreported(e, REPORT_DELAY, delayed), 2);
 	assert_true(entry_reported(e, REPORT_DELAY, delayed, 1, &why));
+	assert_true(entry_wait(e, until, &why));
+	assert_true(entry_missed(e, missed, &why));
+	assert_true(entry_missed(e, missed, &why));
 	entry_release(e);
 	assert_true(queue_order(r->q, ORDER_RETRY, id, "other", &why));
 	assert_int_equal(stat(path, &before), 0);
@@ -76,6 +81,9 @@ static void journal_is_a_line_a_recipient(void **state)
 	assert_int_equal(strlen(e->envelope.rcpt[1].last.text), 400);
 	assert_true(e->progress[0].delay_reported);
 	assert_false(e->progress[1].delay_reported);
+	assert_int_equal(e->progress[0].missed, 0);
+	assert_int_equal(e->progress[1].missed, 6);
+	assert_int_equal(e->progress[1].wait, until[1]);
 	assert_true(entry_message(e, &limits, &m, &why));
 	assert_int_equal(message_bytes(m, 0, &data), strlen(text));
 	assert_memory_equal(data, text, strlen(text));

@@ -203,6 +203,29 @@ static void journals(void **state)
 	assert_true(journal("1 begin 0 1\n2 dot 1\n3 sent 0 text=x\n", &e));
 	assert_false(e.progress[0].begun || e.progress[0].dot);
 	assert_true(e.progress[1].begun && e.progress[1].dot);
+	/* what is not tried waits since before */
+	assert_true(journal("5 deferred 0 attempts=1 text=x\n"
+			    "7 deferred 0 attempts=1 not-before=9 text=x\n"
+			    "8 wait 99 0\n8 wait 77 1\n9 missed 3 0 1\n"
+			    "11 missed 4 1\n12 begin 0\n", &e));
+	assert_int_equal(e.progress[0].wait, 99);
+	assert_int_equal(e.progress[1].wait, 77);
+	assert_int_equal(e.progress[0].missed, 3);
+	assert_int_equal(e.progress[1].missed, 7);
+	assert_int_equal(e.progress[0].since, 9);
+	assert_int_equal(e.progress[1].since, 11);
+	assert_true(journal("5 deferred 0 attempts=1 text=x\n"
+			    "7 deferred 0 attempts=1 not-before=9 text=x\n",
+			    &e));
+	assert_int_equal(e.progress[0].since, 5);
+	assert_int_equal(e.progress[0].wait, 0);
+	/* no sum goes round */
+	assert_true(journal("9 missed 1000000 0\n9 missed 1000000 0\n", &e));
+	assert_int_equal(e.progress[0].missed, 1000000);
+	assert_false(journal("9 missed 1000001 0\n", &e));
+	assert_false(journal("9 missed 0\n9 missed x 0\n", &e));
+	assert_false(journal("9 wait -1 0\n", &e));
+	assert_false(journal("9 wait 1 2\n", &e));
 	text_release(&e);
 }
 
