@@ -29,6 +29,14 @@ static int lower_first(const void *a, const void *b)
 	return *(const int *)a - *(const int *)b;
 }
 
+void kernel_close_range(int first, int last)
+{
+	if (syscall(SYS_close_range, first, last, 0) == 0)
+		return;
+	for (; first <= last; first++)
+		close(first);
+}
+
 void kernel_close_except(int *keep, size_t n)
 {
 	unsigned next = 0;

@@ -15,6 +15,9 @@ int kernel_rename_new(int from_fd, const char *from, int to_fd,
 /* Closes that descriptor and all above. For a child between fork and exec. */
 void kernel_close_from(int fd);
 
+/* Closes the descriptors from first to last. */
+void kernel_close_range(int first, int last);
+
 /* Closes all descriptors but these n, in any order; -1 among them is none.
  * Linux before 5.9 closes nothing. */
 void kernel_close_except(int *keep, size_t n);

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <linux/landlock.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/kernel.h"
 #include "base/process.h"
 
 /* Linux 6.2 */
@@ -23,7 +25,8 @@
 
 enum {
 	TRUNCATES = 3,          /* the version that knows of that */
-	PLACES_MOST = 4096      /* that are opened */
+	PLACES_MOST = 4096,     /* that are opened */
+	HELD_MOST = 32
 };
 
 static const uint64_t read_file = LANDLOCK_ACCESS_FS_READ_FILE;
@@ -80,8 +83,25 @@ struct rules {
 	int fd;                 /* the rules */
 	uint64_t handled;       /* what needs one */
 	size_t places;
+	/* Descriptors of places, closed many at once: they are as many as the
+	 * rules. */
+	int held[HELD_MOST], n;
 	int error;              /* errno of what kept it from being built */
 };
+
+/* Most of them were numbered one after the other. */
+static void let_go(struct rules *w)
+{
+	int i, first;
+
+	for (i = 0; i < w->n; i++) {
+		first = w->held[i];
+		while (i + 1 < w->n && w->held[i + 1] == w->held[i] + 1)
+			i++;
+		kernel_close_range(first, w->held[i]);
+	}
+	w->n = 0;
+}
 
 /* Where it is gone, or not ours to look at, nothing is opened. */
 static void wall_open(struct rules *w, const char *path, uint64_t access,
@@ -107,7 +127,9 @@ static void wall_open(struct rules *w, const char *path, uint64_t access,
 			 LANDLOCK_RULE_PATH_BENEATH, &rule, 0) &&
 		 errno == ENOMEM)
 		w->error = errno;
-	close(fd);
+	w->held[w->n++] = fd;
+	if (w->n == HELD_MOST)
+		let_go(w);
 }
 
 enum where { APART, ABOVE, WITHIN };
@@ -132,6 +154,36 @@ static enum where stands(const struct sandbox *s, const char *path)
 	return where;
 }
 
+static bool is_narrowed(const struct sandbox *s, const char *path)
+{
+	return s->narrowed && !strcmp(path, s->narrowed);
+}
+
+static bool is_named(const struct sandbox *s, const char *name)
+{
+	size_t i;
+
+	for (i = 0; s->names[i]; i++)
+		if (*s->names[i] == *name && !fnmatch(s->names[i], name, 0))
+			return true;
+	return false;
+}
+
+/* What a link in the narrowed directory leads to, unless something is hidden
+ * there, or all of that directory would be open with it. */
+static void open_linked(struct rules *w, const struct sandbox *s,
+			const char *name)
+{
+	char *found = realpath(name, NULL);
+	const size_t n = found ? strlen(found) : 0;
+
+	if (n > 1 && stands(s, found) == APART &&
+	    (strncmp(found, s->narrowed, n) ||
+	     (s->narrowed[n] && s->narrowed[n] != '/')))
+		wall_open(w, found, read_file, false);
+	free(found);
+}
+
 /* Opens all of a directory ("": the root) that is not hidden. One that cannot
  * be listed is opened whole: what is needed may be in it. Symbolic links need
  * nothing, what they lead to does. */
@@ -139,7 +191,9 @@ static void open_around(struct rules *w, const struct sandbox *s,
 			const char *path)
 {
 	DIR *directory = opendir(*path ? path : "/");
+	const bool narrowed = is_narrowed(s, path);
 	const struct dirent *d;
+	enum where where;
 	char *name;
 
 	if (!directory) {
@@ -148,19 +202,18 @@ static void open_around(struct rules *w, const struct sandbox *s,
 	}
 	while (!w->error && (d = readdir(directory))) {
 		if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, "..") ||
-		    d->d_type == DT_LNK)
+		    (narrowed ? !is_named(s, d->d_name) : d->d_type == DT_LNK))
 			continue;
 		name = mem_printf("%s/%s", path, d->d_name);
-		switch (stands(s, name)) {
-		case APART:
-			wall_open(w, name, read_file, false);
-			break;
-		case ABOVE:
+		where = stands(s, name);
+		if (where == ABOVE ||
+		    (where == APART && is_narrowed(s, name)))
 			open_around(w, s, name);
-			break;
-		case WITHIN:
-			break;
-		}
+		else if (where == APART && narrowed &&
+			 (d->d_type == DT_LNK || d->d_type == DT_UNKNOWN))
+			open_linked(w, s, name);
+		else if (where == APART)
+			wall_open(w, name, read_file, false);
 		free(name);
 	}
 	closedir(directory);
@@ -192,7 +245,7 @@ int sandbox_build(const struct sandbox *s, int version, struct outcome *why)
 			     strerror(errno));
 		return -1;
 	}
-	if (s->hidden.n)
+	if (s->hidden.n || s->narrowed)
 		open_around(&w, s, "");
 	else
 		wall_open(&w, "/", read_file, true);
@@ -202,6 +255,7 @@ int sandbox_build(const struct sandbox *s, int version, struct outcome *why)
 		wall_open(&w, s->kept.item[i], read_file | write_file |
 			   make_files, true);
 	wall_open(&w, "/dev", write_file, true);
+	let_go(&w);
 	if (!w.error)
 		return w.fd;
 	close(w.fd);
@@ -217,6 +271,23 @@ bool sandbox_enter(int fd, struct outcome *why)
 		return true;
 	return outcome_fail(why, STAGE_LOCAL, EX_OSERR, "Landlock: %s",
 			    strerror(errno));
+}
+
+static bool same_list(const struct list *a, const struct list *b)
+{
+	size_t i;
+
+	for (i = 0; a->n == b->n && i < a->n; i++)
+		if (strcmp(a->item[i], b->item[i]) != 0)
+			return false;
+	return a->n == b->n;
+}
+
+bool sandbox_same(const struct sandbox *a, const struct sandbox *b)
+{
+	return a->read_only == b->read_only && a->narrowed == b->narrowed &&
+	       a->names == b->names && same_list(&a->hidden, &b->hidden) &&
+	       same_list(&a->shown, &b->shown) && same_list(&a->kept, &b->kept);
 }
 
 void sandbox_release(struct sandbox *s)

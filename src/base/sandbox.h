@@ -21,10 +21,18 @@ struct sandbox {
 	 * as realpath(3) gives them. */
 	struct list hidden;
 	struct list shown;         /* within those, and read all the same */
+	/* Of this directory, in the root or beside something hidden, nothing
+	 * is read but names that match one of these (glob(7), but the first
+	 * character is itself; NULL ends them) and what they lead to as links.
+	 * NULL: there is none. */
+	const char *narrowed;
+	const char *const *names;
 	bool read_only;            /* nothing is written but to devices, and */
 	struct list kept;          /* in these directories */
 };
 
+/* Whether both are built of the same. */
+bool sandbox_same(const struct sandbox *a, const struct sandbox *b);
 /* The version of Landlock that the kernel has; 0: none, or none that we may
  * call: a filter of system calls (systemd's SystemCallFilter=) that does not
  * know it may end whoever does, so that a child tries first. */

@@ -128,6 +128,21 @@ static void hide_secrets(const struct config *c, const struct destination *d,
 	}
 }
 
+/* What libraries and helpers read in /etc, to look up names, speak TLS, log in
+ * with Kerberos and be loaded. All else there is none of a worker's business,
+ * and opening all but the configuration would cost two hundred rules. */
+static const char *const needed_of_etc[] = {
+	"alternatives", "gai.conf", "group", "host.conf", "hostname", "hosts",
+	"ld-musl-*", "ld.so.*", "ldap", "ldap.conf", "libnss*.conf",
+	"localtime", "machine-id", "mdns.allow", "networks", "nsswitch.conf",
+	"openldap", "passwd", "protocols", "resolv.conf", "services",
+	"timezone", "yp.conf",
+	"ca-certificates", "crypto-policies", "gnutls", "pkcs11", "pki", "ssl",
+	"ssl1.*", "static", "system-fips",
+	"gss", "gssapi_mech.conf", "krb5", "krb5.conf", "krb5.conf.d",
+	"krb5.keytab", NULL
+};
+
 /* What it cannot do without, wherever that is. */
 static void show_needed(const struct config *c, const struct destination *d,
 			struct list *l)
@@ -197,60 +212,69 @@ static bool may_use_tickets(const struct transport *t)
 	       (t->username && policy_secret(t) == SECRET_LOOKED_FOR);
 }
 
-/* The walls for those transports; -1: none. */
-static int build_walls(const struct config *c, const struct destination *d)
+/* What the walls for those transports are built of; false: there are none. */
+static bool plan_walls(const struct config *c, const struct destination *d,
+		       struct sandbox *s)
 {
-	struct sandbox s = { .read_only = true };
-	struct outcome why;
-	int version, fd;
 	size_t i;
 
+	s->read_only = true;
+	s->narrowed = "/etc";
+	s->names = needed_of_etc;
 	for (i = 0; d->way[i]; i++) {
 		if (is_exempt(d->way[i]))
-			return -1;
+			return false;
 		if (may_use_tickets(d->way[i]))
-			s.read_only = false;
+			s->read_only = false;
 	}
-	version = sandbox_version();
-	if (!version)
-		return -1;
-	hide_secrets(c, d, &s.hidden);
-	show_needed(c, d, &s.shown);
-	if (!s.read_only)
-		show_tickets(&s.shown);
+	hide_secrets(c, d, &s->hidden);
+	show_needed(c, d, &s->shown);
+	if (!s->read_only)
+		show_tickets(&s->shown);
 	/* in there no directory can be made any more */
 	if (c->general.cache)
 		(void)mkdir(c->general.cache, 0700);
-	add_resolved(&s.kept, c->general.cache);
-	keep_rates(c, d, &s.kept);
-	fd = sandbox_build(&s, version, &why);
-	if (fd < 0)
-		log_say(LOG_AT_DEBUG, "workers without a sandbox: %s",
-			why.text);
-	sandbox_release(&s);
-	return fd;
+	add_resolved(&s->kept, c->general.cache);
+	keep_rates(c, d, &s->kept);
+	return true;
 }
 
 void confine_release(struct run *run)
 {
 	if (run->walls.way && run->walls.fd >= 0)
 		close(run->walls.fd);
+	sandbox_release(&run->walls.built_of);
 	run->walls = (struct walls){ 0 };
 }
 
 void confine_prepare(struct run *run, const struct destination *d)
 {
 	struct walls *w = &run->walls;
-
 	/* a file that was replaced since would not be opened */
-	if (w->way == d->way && w->first == d->way[0] &&
-	    clock_now() < w->until)
+	const bool fresh = w->way && clock_now() < w->until;
+	struct sandbox plan = { 0 };
+	struct outcome why;
+	int version;
+
+	if (fresh && w->way == d->way && w->first == d->way[0])
 		return;
-	confine_release(run);
+	version = sandbox_version();
+	if (version && !plan_walls(run->config, d, &plan))
+		version = 0;
+	if (fresh && version && w->fd >= 0 &&
+	    sandbox_same(&plan, &w->built_of)) {
+		sandbox_release(&plan);
+	} else {
+		confine_release(run);
+		w->built_of = plan;
+		w->fd = version ? sandbox_build(&plan, version, &why) : -1;
+		w->until = clock_in(WALLS_MS);
+		if (version && w->fd < 0)
+			log_say(LOG_AT_DEBUG, "workers without a sandbox: %s",
+				why.text);
+	}
 	w->way = d->way;
 	w->first = d->way[0];
-	w->fd = build_walls(run->config, d);
-	w->until = clock_in(WALLS_MS);
 }
 
 void confine(struct run *run, const struct destination *d, int channel)

@@ -25,14 +25,15 @@
  *
  * It still reads what is not named here, the keys that it signs with, the
  * client certificate of its own transport, and where Kerberos may be used, the
- * keytab and tickets that the environment names. The two last points are left
+ * keytab and tickets that the environment names; but of /etc only what
+ * libraries need. The two last points are left
  * out where a transport of d runs a command or keeps mail here, or has its key
  * in a token (pkcs11:, tpmkey:); the last one where Kerberos may be used,
  * which keeps tickets.
  */
 void confine(struct run *run, const struct destination *d, int channel);
 /* In the parent, before a worker for d is forked: the walls, which those that
- * begin within a few seconds have in common. */
+ * begin within a few seconds and may do the same have in common. */
 void confine_prepare(struct run *run, const struct destination *d);
 /* Those are done with. */
 void confine_release(struct run *run);

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "base/list.h"
+#include "base/sandbox.h"
 #include "config/config.h"
 #include "queue/queue.h"
 #include "submit/secret.h"
@@ -33,6 +34,7 @@ struct run {
 	struct walls {             /* of workers (confine.h) */
 		const struct transport *const *way; /* NULL: none yet */
 		const struct transport *first; /* of it */
+		struct sandbox built_of;
 		int fd;            /* -1: they have none */
 		int64_t until;     /* monotonic ms */
 	} walls;

@@ -228,6 +228,12 @@ def others_secrets_stay_theirs(folder, certificates):
     tried.update({f"r{path}": "open" for path in (
         other, "/etc/passwd", f"{certificates}/ca.pem", "/dev/null")})
     tried["w/dev/null"] = "open"
+    # of /etc, what libraries need
+    tried.update({f"r/etc/{name}": "EACCES" for name in (
+        "fstab", "login.defs", "shells") if os.path.isfile(f"/etc/{name}")})
+    tried.update({f"r/etc/{name}": "open" for name in (
+        "group", "hosts", "nsswitch.conf", "resolv.conf", "services")
+        if os.path.isfile(f"/etc/{name}")})
     if not has_landlock(m):
         tried = {"r/dev/null": "open"}
     err = m.drained(env={
@@ -254,6 +260,27 @@ def others_secrets_stay_theirs(folder, certificates):
     want({line[4:] for _, line in said
           if line.startswith("has ") and "/queue/" in line} ==
          {str(path) for path in entries.values()}, err)
+    m.took("one")
+    m.took("two")
+
+
+def a_key_is_its_transports(folder, certificates):
+    """Nobody else's: where walls are the same for all but that, they are not
+    shared"""
+    m = Machine(folder, certificates, ("one", "two"))
+    key = m.secret("key.pem",
+                   pathlib.Path(certificates, "client.key").read_text())
+    m.relay("one", f"password_file = {m.secret('password')}")
+    m.relay("two", f"password_file = {m.secret('password')}\n"
+            f"certificate = {certificates}/client.pem\nkey = {key}")
+    m.queued("one")
+    m.queued("two")
+    err = m.drained(env={
+        "LD_PRELOAD": build(folder), "SPY": f"r{key}", "SPY_FOR": "x",
+        "ASAN_OPTIONS": "verify_asan_link_order=0:detect_leaks=0"})
+    said = re.findall(rf"^spy \d+ r{key} (\w+)$", err, re.M)
+    want(sorted(said) == (["EACCES", "open"] if has_landlock(m) else
+                          ["open", "open"]), err[-2000:])
     m.took("one")
     m.took("two")
 
@@ -403,8 +430,8 @@ def main():
     harness.need_programs()
     return harness.tap([
         (test.__name__.replace("_", "-"), test) for test in (
-            others_secrets_stay_theirs, a_token_is_renewed,
-            a_token_that_cannot_be_renewed, mail_that_stays_here,
+            others_secrets_stay_theirs, a_key_is_its_transports,
+            a_token_is_renewed, a_token_that_cannot_be_renewed, mail_that_stays_here,
             a_session_of_many, tickets_are_read,
             no_reason_to_fail)], workers=2)
 

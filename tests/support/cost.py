@@ -21,7 +21,7 @@ NOT_OURS = re.compile(
     r"|fcntl\([012](<[^>]*>)?, F_GETFD\)")
 CALL = re.compile(r"(?:(\d+) +)?(\w+\(.*)")
 PLACE = re.compile(r"openat\(.*\bO_PATH\b.*\) = (\d+)")
-CLOSE = re.compile(r"close\((\d+)")
+CLOSE = re.compile(r"close(?:_range)?\((\d+)(?:<[^>]*>)?(?:, (\d+))?")
 LIBRARY = re.compile(r'openat\([^"]*"([^"]*\.so[.\d]*)".* = \d')
 
 
@@ -46,7 +46,8 @@ def calls(trace):
         if place:
             places.add((process, place[1]))
         elif closed and (process, closed[1]) in places:
-            places.remove((process, closed[1]))
+            places -= {(process, str(n)) for n in range(
+                int(closed[1]), int(closed[2] or closed[1]) + 1)}
         else:
             made += not NOT_OURS.match(words)
     return made, len(libraries)
