@@ -7,6 +7,10 @@
 #
 #    tests/builds.sh FOLDER [clang] [gcc-O0] [musl] [i386]
 #
+# Another one, musl-shared, is made by "make check-musl": the machine that users
+# share (tests/interop/shared.py), with programs of musl for all but what talks
+# to a relay.
+#
 # Ends with a line "N passed, N failed" and the status that goes with it.
 set -eu
 
@@ -111,6 +115,16 @@ musl_programs() {
 	[ $? -eq 64 ]
 }
 
+# Whoever calls has posthaste and posthaste-drop of musl, and so has the socket.
+musl_shared() {
+	musl_libraries "$base/musl-shared" || return 1
+	SHARED_MUSL=$base/musl-shared "${PYTHON-python3}" \
+		"$top/tests/interop/shared.py" >"$base/shared.tap"
+	sed 's/^not ok/FAIL: &/' "$base/shared.tap"
+	grep -q '^ok' "$base/shared.tap" &&
+		! grep -q '^not ok\|^Bail out' "$base/shared.tap"
+}
+
 # A 32-bit Debian: the compiler, the libraries, and nothing else.
 have_i386() {
 	[ -x "$base/i386/usr/bin/gcc" ] ||
@@ -143,6 +157,8 @@ i386_tests() {
 			"$2"' sh "$base/i386" "$units"
 }
 
+# where it was called: what it runs is named from there
+build musl-shared musl_shared
 cd "$top"
 [ -x configure ] || autoreconf --install
 build clang compiles CC=clang

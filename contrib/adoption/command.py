@@ -168,6 +168,9 @@ def check(result, files, report, probe):
     with tempfile.TemporaryDirectory() as folder:
         path, lines = scratch(result, files, folder)
         _, _, err = run([program(), "-C", path, "--check"], 60)
+        extra = list(result.extra)
+        err = re.sub(rf"{re.escape(folder)}/(\d+)\.extra",
+                     lambda found: extra[int(found.group(1))], err)
         for line in err.splitlines():
             where = re.match(rf"{re.escape(path)}:(\d+): (.*)", line)
             if where and folder in where.group(2):

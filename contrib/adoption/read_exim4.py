@@ -83,7 +83,7 @@ def macros(files, report):
 def smarthosts(text, report):
     """[(host, port)] of a list; colons are doubled, and between hosts are
     semicolons (or, of old, single colons)."""
-    text = text.strip()
+    where, text = text, text.strip()
     parts = re.split(r"\s*;\s*", text.removeprefix("<;")) if ";" in text \
         else re.split(r"(?<!:):(?!:)", text)
     for part in (p.strip() for p in parts):
@@ -93,11 +93,11 @@ def smarthosts(text, report):
         if not part:
             continue
         if not match or "/" in part:
-            report.name(text, f"{part}: no host")
+            report.name(where, f"{part}: no host")
             continue
         port = model.port(match.group(2) or match.group(4) or "25")
         if port is None:
-            report.name(text, f"{part}: no port")
+            report.name(where, f"{part}: no port")
             continue
         yield match.group(1) or match.group(3) or match.group(5), port
 
@@ -230,7 +230,28 @@ def names(files, setup, kind, found):
                               f"as {mailname} is not rewritten")
 
 
+def hubs(files, setup, given):
+    """hubbed_hosts: domains that have hosts of their own, whatever the machine
+    does with the rest, and no login there."""
+    report = setup.report
+    for line in files.lines(f"{FOLDER}/hubbed_hosts", report) or []:
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = re.fullmatch(r"((?:\*\.)?[A-Za-z0-9_.-]+)\s*:\s*(.*?)"
+                             r"(?:\s+by(?:name|dns))*\s*", line)
+        hosts = [Relay(line, [host], port, helo=given.get(
+            "REMOTE_SMTP_HELO_DATA"), tls=OFFERED) for host, port in
+            smarthosts(like(match.group(2), line), report)] if match else []
+        if hosts:
+            # a pattern is for the domain itself, too
+            setup.ways.append(Way(line, hosts, to_domain=[
+                like(match.group(1).removeprefix("*"), line)]))
+        else:
+            report.name(line, "no DOMAIN: HOST: its mail goes as all other")
+
+
 def route(files, setup, kind, found, given):
+    hubs(files, setup, given)
     where = found.get("dc_smarthost", kind)
     if kind in ("smarthost", "satellite"):
         hosts = relays(files, setup, where, given)

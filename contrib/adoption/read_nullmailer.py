@@ -141,8 +141,13 @@ def read(files, report):
     setup.lifetime = number(life)
     if setup.lifetime is None:
         setup.lifetime = 7 * 86400
+    lost = one(files, "doublebounceto", report)
+    if lost:
+        report.name(lost, f"{lost} got reports that could not be delivered; "
+                    "posthaste keeps them in corrupt/ and logs them")
     for name, text in (("pausetime", "see schedule in [queue]"),
                        ("maxpause", "see schedule in [queue]"),
+                       ("sendtimeout", "see timeout"),
                        ("idhost", "Message-ID has the sender's domain")):
         value = one(files, name, report)
         if value:

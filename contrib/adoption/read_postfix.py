@@ -52,6 +52,17 @@ NAMED = {
     "fallback_relay": "see smtp_fallback_relay",
     "default_destination_rate_delay": "see rate of transports",
     "smtp_destination_rate_delay": "see rate of transports",
+    "defer_transports": "mail is sent at once; see queue and -odq",
+    "delay_warning_time": "see delay_report_after",
+    "minimal_backoff_time": "see schedule",
+    "maximal_backoff_time": "see schedule",
+    "bounce_queue_lifetime": "reports wait as long as mail: see lifetime",
+    "bounce_notice_recipient": "see postmaster",
+    "2bounce_notice_recipient": "see postmaster",
+    "canonical_classes": "what is rewritten is so in envelope and From",
+    "sender_canonical_classes": "what is rewritten is so in envelope and From",
+    "authorized_submit_users": "every user may send",
+    "multi_instance_directories": "other instances are not read",
 }
 
 
@@ -87,7 +98,11 @@ class Reader:
             return None
         host = match.group(1) or match.group(3)
         return host, int(port), match.group(1) is None and \
-            not re.fullmatch(r"[\d.]+", host)
+            not re.fullmatch(r"[\d.]+", host) and self.asks_dns()
+
+    def asks_dns(self):
+        return not self.main.yes("disable_dns_lookups") and \
+            self.main.get("smtp_dns_support_level").lower() != "disabled"
 
     def relay(self, text, where, service="smtp", sender=None):
         found = self.nexthop(text, where)
@@ -341,6 +356,9 @@ class Reader:
         last = []
         for key, value in self.main.tables("transport_maps"):
             if everything(key) or key == "*":
+                if value.strip() == ":":
+                    # as it would be without
+                    continue
                 last.append(self.transport(value, ()))
             elif isinstance(key, re.Pattern) or "@" in key:
                 self.report.name(value, f"transport_maps: "
@@ -433,6 +451,10 @@ class Reader:
 
     def alias(self, key, value):
         """A name without a domain is that name at myorigin, too."""
+        if re.search(r"(^|[\s,])@", value):
+            self.report.name(value, f"{key}: {value}: a domain in place of "
+                             "another is not carried over for recipients")
+            return
         self.setup.alias_lines.append(like(f"{key}: {value}", value))
         name, at, domain = key.rpartition("@")
         if at and domain.lower() == self.origin.lower():
@@ -597,9 +619,10 @@ def read(files, report):
     reader.headers()
     reader.copies()
     last = reader.by_recipient()
-    reader.by_sender()
+    # one for all recipients counts before what a sender would choose
     setup.ways += last[:1]
     if not last:
+        reader.by_sender()
         reader.out()
     reader.aliases()
     reader.rest()

@@ -198,6 +198,10 @@ DMA = [
 ]
 
 NULLMAILER = [
+    nullmailer("where reports went that nobody took", "a.example smtp "
+               "--starttls\n", {"/etc/nullmailer/doublebounceto":
+                                "pm@example.org\n"}, status=1,
+               said=["doublebounceto:1: pm@example.org got reports"]),
     nullmailer("a relay", "mail.example.org\n", {
         "/etc/nullmailer/me": "box.example.org\n"},
         lines=["hostname = box.example.org", "domain = box.example.org",

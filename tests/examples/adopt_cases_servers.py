@@ -31,6 +31,33 @@ SASL = {"/etc/postfix/sasl_passwd":
 TO = "x@y.example"
 
 POSTFIX = [
+    postfix("a transport for all counts before what senders choose", NULL +
+            "relayhost = [a.example]\n"
+            "sender_dependent_relayhost_maps = inline:{a@x.example=[b.example]"
+            "}\ntransport_maps = inline:{*=smtp:[c.example], "
+            "d.example=smtp:[e.example]}\nsmtp_tls_security_level = verify\n",
+            ways=[("-f a@x.example " + TO, "smtp", "c.example:25", START),
+                  ("z@d.example", "smtp", "e.example:25", START)]),
+    postfix("a transport for all that changes nothing", NULL +
+            "relayhost = [a.example]\n"
+            "sender_dependent_relayhost_maps = inline:{a@x.example=[b.example]"
+            "}\ntransport_maps = inline:{*=:}\n"
+            "smtp_tls_security_level = verify\n",
+            ways=[("-f a@x.example " + TO, "smtp", "b.example:25", START),
+                  ("-f b@x.example " + TO, "smtp", "a.example:25", START)]),
+    postfix("a domain in place of another", NULL + "relayhost = [a.example]\n"
+            "virtual_alias_maps = inline:{@old.example=@new.example, "
+            "joe@x.example=ann@x.example}\n"
+            "smtp_tls_security_level = verify\n", status=1,
+            said=["main.cf:3: @old.example: @new.example: a domain in place "
+                  "of another"], leads={"joe@x.example": "ann@x.example"}),
+    postfix("no MX records, and when it tries again", NULL +
+            "relayhost = a.example\ndisable_dns_lookups = yes\n"
+            "smtp_tls_security_level = verify\ndelay_warning_time = 4h\n"
+            "defer_transports = smtp\n", status=1,
+            said=["main.cf:5: delay_warning_time: not carried over: see "
+                  "delay_report_after", "main.cf:6: defer_transports: not"],
+            ways=[(TO, "smtp", "a.example:25", START)]),
     postfix("a provider", LOGIN + "smtp_tls_security_level = encrypt\n", SASL,
             lines=["username = joe@example.org", "aliases =",
                    "queue = always"], lacks=["mechanisms"],
@@ -360,6 +387,18 @@ EXIM = [
          leads={"joe": "joe@box.example.org", "joe@localhost":
                 "joe@example.org", "root@localhost": "admin@x.example"},
          said=[OFFERED, "mailname:1: /etc/aliases was"]),
+    exim("domains with hosts of their own", SMART, {
+        "/etc/mailname": "example.org\n", "/etc/exim4/hubbed_hosts":
+        "# inside\ncorp.example: 10.0.0.9\n"
+        "*.lan.example : a.lan.example:b.lan.example::2525 byname\n"
+        "far.example: far.example/MX\n"}, status=1,
+         said=["hubbed_hosts:4: far.example/MX: no host",
+               "hubbed_hosts:4: no DOMAIN: HOST: its mail goes as all other",
+               "hubbed_hosts:2: TLS with 10.0.0.9 was used where",
+               "mail for users of this machine"],
+         ways=[("x@corp.example", "smtp", "10.0.0.9:25", START),
+               ("x@www.lan.example", "smtp",
+                "a.lan.example:25", START)]),
     exim("several smarthosts", SATELLITE.replace(
         "smtp.example.org::587", "a.example::587;b.example::587; "
         "[10.0.0.1]::26"), lines=["host = a.example b.example",
