@@ -41,5 +41,6 @@ bool policy_early_again(const struct early_end *end)
 {
 	if (!end->message_sent)
 		return true;
-	return !end->taken && end->in_step && (end->code || end->refused);
+	return !end->taken && end->in_step &&
+	       (end->code || (end->refused && !end->silent));
 }

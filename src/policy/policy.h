@@ -262,7 +262,9 @@ struct early_end {
 				* accepted after that */
 	bool taken;            /* the message was accepted */
 	int code;              /* of the answer that ended it; 0: there was
-				* none, as the connection broke */
+				* none, as the connection broke, */
+	bool silent;           /* or as none came in time: nobody knows what
+				* the server does */
 };
 /* Whether none of it can have been accepted, so that all of it may be sent
  * again at once. */

@@ -47,12 +47,20 @@ static bool early_read(const char *text, struct early *out)
 	long long expires;
 	int used = 0;
 
-	if (sscanf(text, "expires %15lld\nverified %7[a-z]\nlogin "
-		   "%23[A-Z0-9_-]%n", &expires, verified, mechanism,
-		   &used) != 3 || text[used] != '\n' || !text[used + 1])
+	if (sscanf(text, "expires %15lld%n", &expires, &used) != 1 ||
+	    text[used] != '\n')
 		return false;
 	/* far in the future: the clock was wrong when it was kept */
 	if (expires <= now || expires > now + EARLY_DAY)
+		return false;
+	text += used + 1;
+	out->never = !strcmp(text, "never\n");
+	if (out->never)
+		return true;
+	used = 0;
+	if (sscanf(text, "verified %7[a-z]\nlogin %23[A-Z0-9_-]%n", verified,
+		   mechanism, &used) != 2 || text[used] != '\n' ||
+	    !text[used + 1])
 		return false;
 	out->hello = mem_string(text + used + 1);
 	out->verified = !strcmp(verified, "yes");
@@ -91,11 +99,17 @@ void early_keep(const char *cache, const struct early_server *server,
 
 	early_line(server, line);
 	early_file(line, name);
-	buf_addf(&b, "%sexpires %lld\nverified %s\nlogin %s\n%s", line,
-		 (long long)time(NULL) + EARLY_DAY,
-		 early->verified ? "yes" : "no",
-		 early->mechanism[0] ? early->mechanism : "-", early->hello);
-	if (line[0] && !b.full && strlen(early->hello) <= EARLY_MOST)
+	buf_addf(&b, "%sexpires %lld\n", line,
+		 (long long)time(NULL) + EARLY_DAY);
+	if (early->never)
+		buf_adds(&b, "never\n");
+	else
+		buf_addf(&b, "verified %s\nlogin %s\n%s",
+			 early->verified ? "yes" : "no",
+			 early->mechanism[0] ? early->mechanism : "-",
+			 early->hello);
+	if (line[0] && !b.full &&
+	    (early->never || strlen(early->hello) <= EARLY_MOST))
 		dir = cache_open(cache, true);
 	if (dir >= 0) {
 		if (!file_replace(dir, name, 0600, &b))
@@ -103,20 +117,6 @@ void early_keep(const char *cache, const struct early_server *server,
 		close(dir);
 	}
 	buf_release(&b);
-}
-
-void early_forget(const char *cache, const struct early_server *server)
-{
-	char line[EARLY_HEAD], name[16];
-	int dir = cache_open(cache, false);
-
-	early_line(server, line);
-	early_file(line, name);
-	if (dir < 0)
-		return;
-	if (unlinkat(dir, name, 0))
-		log_say(LOG_AT_DEBUG, "%s cannot be removed", name);
-	close(dir);
 }
 
 void early_release(struct early *early)

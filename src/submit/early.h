@@ -21,6 +21,9 @@ struct early {
 	char *hello;            /* the extensions, a line each, joined by LF */
 	char mechanism[24];     /* that was used; "": no login */
 	bool verified;          /* the certificate was; false: no TLS */
+	bool never;             /* it is not for this server, which offers it
+				 * and was another when it was used; nothing
+				 * else is known then */
 };
 
 /* False: nothing is known that may still be believed. To be released. */
@@ -29,7 +32,6 @@ bool early_find(const char *cache, const struct early_server *server,
 /* As far as that can be done. */
 void early_keep(const char *cache, const struct early_server *server,
 		const struct early *early);
-void early_forget(const char *cache, const struct early_server *server);
 void early_release(struct early *early);
 
 /* The extensions, as if the server had announced them now. */

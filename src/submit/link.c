@@ -199,6 +199,10 @@ static void recall_server(struct link *link)
 	p->early = p->learn_early &&
 		   early_find(link->run->config->general.cache, &server,
 			      &link->known) ? &link->known : NULL;
+	if (link->known.never) {
+		p->early = NULL;
+		p->learn_early = false;
+	}
 }
 
 static void remember_server(struct link *link)
@@ -220,9 +224,11 @@ static void remember_server(struct link *link)
 }
 
 /* Whether the server was not what it was; then nothing is sent to it early any
- * more until it is known anew, and by this run never. */
+ * more for as long as that is remembered: one that offers what it does not do
+ * would cost every other message a deadline, if it were known anew. */
 static bool gives_up_early(struct link *link)
 {
+	const struct early never = { .never = true };
 	struct early_server server;
 
 	if (!link->early || !link->session ||
@@ -230,11 +236,11 @@ static bool gives_up_early(struct link *link)
 		return false;
 	link->early = false;
 	server = server_of(link);
-	early_forget(link->run->config->general.cache, &server);
+	early_keep(link->run->config->general.cache, &server, &never);
 	if (!list_has(&link->run->no_early, link->host->name))
 		list_add(&link->run->no_early, link->host->name);
 	log_say(LOG_AT_INFO, "%s answers otherwise than it did: no early "
-		"pipelining for now", link->host->name);
+		"pipelining for a day", link->host->name);
 	return true;
 }
 

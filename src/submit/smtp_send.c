@@ -429,6 +429,7 @@ static bool is_spent(const struct transaction *t, bool done,
 		     const struct outcome *why)
 {
 	const struct outcome *o = done ? &t->answer : why;
+	const bool asks = t->unheard || t->s->changed;
 	const struct early_end early = {
 		.message_sent = t->data_sent,
 		.in_step = !t->out_of_step && o->exit != EX_PROTOCOL,
@@ -436,9 +437,10 @@ static bool is_spent(const struct transaction *t, bool done,
 			   (t->s->refused && !t->s->dirty),
 		.taken = t->data_decided && t->answer.exit == EX_OK,
 		.code = o->code,
+		.silent = asks && !conn_ended(t->s->conn),
 	};
 
-	if (t->unheard || t->s->changed)
+	if (asks)
 		return policy_early_again(&early);
 	if (t->bdat_broken)
 		return true;

@@ -144,6 +144,11 @@ static void once_more(void **state)
 		  .taken = true, .code = 250 }, false },
 		{ "the login was refused, then silence", { .in_step = true,
 		  .message_sent = true, .refused = true }, true },
+		{ "the login was refused, then nothing, and for long",
+		  { .in_step = true, .message_sent = true, .refused = true,
+		    .silent = true }, false },
+		{ "it was refused", { .in_step = true, .message_sent = true,
+		  .code = 554, .silent = true }, true },
 		{ "out of step", { .message_sent = true, .code = 554 },
 		  false },
 		{ "out of step after a refusal", { .message_sent = true,
@@ -262,8 +267,12 @@ static void remembers(void **state)
 	assert_true(early_find(p.cache, &mail, &e));
 	assert_string_equal(e.mechanism, "");
 	early_release(&e);
-	early_forget(p.cache, &mail);
-	assert_false(is_known(p.cache, &mail));
+	e = (struct early){ .never = true };
+	early_keep(p.cache, &mail, &e);
+	assert_true(early_find(p.cache, &mail, &e));
+	assert_true(e.never);
+	assert_null(e.hello);
+	early_release(&e);
 	cleanup(&p);
 }
 
@@ -313,6 +322,11 @@ static void distrusts(void **state)
 		{ head, "verified yes\nlogin plain\nPIPELINING", now + 900,
 		  false },
 		{ head, "verified yes\n", now + 900, false },
+		{ head, "never\n", now + 900, true },
+		{ head, "never\n", now - 1, false },
+		{ head, "never\n", now + 2 * 86400, false },
+		{ head, "never", now + 900, false },
+		{ head, "neverx\n", now + 900, false },
 		{ head, "verified yes\nlogin "
 		  "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\nPIPELINING", now + 900,
 		  false },
@@ -371,10 +385,8 @@ static void without_a_cache(void **state)
 
 	(void)state;
 	early_keep(NULL, &mail, &e);
-	early_forget(NULL, &mail);
 	assert_false(is_known(NULL, &mail));
 	early_keep("/nonexistent/cache", &mail, &e);
-	early_forget("/nonexistent/cache", &mail);
 	assert_false(is_known("/nonexistent/cache", &mail));
 	memset(long_name, 'a', sizeof(long_name) - 1);
 	long_name[sizeof(long_name) - 1] = '\0';
