@@ -382,9 +382,16 @@ bool file_replace_path(const char *path, mode_t mode, const struct buf *b,
 	char *above = !slash ? mem_string(".") :
 		      slash == path ? mem_string("/") :
 		      mem_stringn(path, (size_t)(slash - path));
-	int fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC), error;
+	char name[NAME_MAX + 1];
+	int fd = -1, way, error;
 	bool done;
 
+	if (geteuid()) {
+		fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	} else if (file_walk(path, true, &way, name)) {
+		fd = openat(way, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		close(way);
+	}
 	done = fd >= 0 &&
 	       file_replace(fd, slash ? slash + 1 : path, mode, b);
 	error = errno;
@@ -414,13 +421,33 @@ bool file_make_directories(const char *directory)
 	return made;
 }
 
-/* flags: how it is opened. */
+/* The last step of a trusted way, made where that is wanted. Closes
+ * directory. flags: how it is opened. */
+static int enter_trusted(int directory, const char *name, bool root_only,
+			 bool make, int flags)
+{
+	int error = make && mkdirat(directory, name, 0700) ? errno : 0;
+	int fd = openat(directory, name, flags | O_DIRECTORY | O_NOFOLLOW |
+			O_CLOEXEC);
+	struct stat st;
+
+	if (fd >= 0 || !error || error == EEXIST)
+		error = errno;
+	if (fd >= 0 && (fstat(fd, &st) || !is_trusted_by(&st, root_only))) {
+		close(fd);
+		fd = -1;
+		error = EPERM;
+	}
+	close(directory);
+	errno = error;
+	return fd;
+}
+
 static int open_trusted(const char *path, bool root_only, int flags)
 {
 	char name[NAME_MAX + 1], *above;
 	const char *slash = strrchr(path, '/');
 	int directory, fd, error;
-	struct stat st;
 
 	if (!file_walk(path, root_only, &directory, name)) {
 		if (errno != ENOENT || !slash || slash == path)
@@ -435,24 +462,22 @@ static int open_trusted(const char *path, bool root_only, int flags)
 		if (fd < 0 || !file_walk(path, root_only, &directory, name))
 			return -1;
 	}
-	error = mkdirat(directory, name, 0700) ? errno : 0;
-	fd = openat(directory, name, flags | O_DIRECTORY | O_NOFOLLOW |
-		    O_CLOEXEC);
-	if (fd >= 0 || !error || error == EEXIST)
-		error = errno;
-	if (fd >= 0 && (fstat(fd, &st) || !is_trusted_by(&st, root_only))) {
-		close(fd);
-		fd = -1;
-		error = EPERM;
-	}
-	close(directory);
-	errno = error;
-	return fd;
+	return enter_trusted(directory, name, root_only, true, flags);
 }
 
 int file_open_made(const char *path, bool root_only)
 {
 	return open_trusted(path, root_only, O_RDONLY);
+}
+
+int file_open_trusted(const char *path, bool root_only, bool make)
+{
+	char name[NAME_MAX + 1];
+	int directory;
+
+	if (!file_walk(path, root_only, &directory, name))
+		return -1;
+	return enter_trusted(directory, name, root_only, make, O_RDONLY);
 }
 
 static int unnamed_file(const char *directory)

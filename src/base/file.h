@@ -85,7 +85,8 @@ bool file_replace(int directory, const char *name, mode_t mode,
  * ours. */
 bool file_replace_for(int directory, const char *name, mode_t mode, uid_t owner,
 		      gid_t group, const struct buf *b) MUST_CHECK;
-/* As file_replace, of a path whose directory is there. EX_CANTCREAT. */
+/* As file_replace, of a path whose directory is there: for root by the way of
+ * file_walk, so that nobody else leads him elsewhere. EX_CANTCREAT. */
 bool file_replace_path(const char *path, mode_t mode, const struct buf *b,
 		       struct outcome *why) MUST_CHECK;
 /* The directory and those above it, as far as they are missing, for their
@@ -94,6 +95,8 @@ bool file_make_directories(const char *path) MUST_CHECK;
 /* The same by the way of file_walk, and opened for reading: it, too, is root's
  * or the effective user's. -1: errno, EPERM as there. */
 int file_open_made(const char *path, bool root_only) MUST_CHECK;
+/* The same, but only its last part is made, and only if make says so. */
+int file_open_trusted(const char *path, bool root_only, bool make) MUST_CHECK;
 /* A file without a name in TMPDIR, else /tmp. *place is the directory it is in,
  * or the one that was wanted. -1: errno. */
 int file_temporary(const char **place) MUST_CHECK;

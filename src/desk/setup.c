@@ -260,9 +260,15 @@ static bool make_directory(struct setup *s)
 {
 	char *directory = mem_stringn(s->path, (size_t)
 				      (strrchr(s->path, '/') - s->path));
-	bool made = !*directory || !access(directory, F_OK) ||
-		    file_make_directories(directory);
+	bool made = !*directory || !access(directory, F_OK);
+	int fd;
 
+	if (!made && !s->root) {
+		made = file_make_directories(directory);
+	} else if (!made) {
+		fd = file_open_made(directory, true);
+		made = fd >= 0 && !close(fd);
+	}
 	if (!made)
 		outcome_fail(&s->why, STAGE_LOCAL, EX_CANTCREAT,
 			     "%s cannot be made: %s", directory,

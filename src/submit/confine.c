@@ -189,13 +189,18 @@ static void keep_rates(const struct config *c, const struct destination *d,
 		       struct list *l)
 {
 	char *directory = NULL;
+	int fd = -1;
 	size_t i;
 
 	for (i = 0; d->way[i] && !directory; i++)
 		if (d->way[i]->rate.n)
 			directory = rate_directory(c);
-	if (directory && file_make_directories(directory))
+	if (directory)
+		fd = rate_open_directory(directory);
+	if (fd >= 0) {
 		add_resolved(l, directory);
+		close(fd);
+	}
 	free(directory);
 }
 

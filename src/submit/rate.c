@@ -132,16 +132,34 @@ static bool lock(int fd)
 	return true;
 }
 
+int rate_open_directory(const char *directory)
+{
+	int fd;
+
+	/* below a home that the environment names, and that may be another
+	 * user's */
+	if (!geteuid())
+		return file_open_made(directory, true);
+	fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT && file_make_directories(directory))
+		fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd;
+}
+
 /* -1: errno */
-static int open_file(const char *directory, const char *path)
+static int open_file(const char *directory, const char *name)
 {
 	const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
 			  O_NONBLOCK | O_NOCTTY;
-	int fd = open(path, flags, 0600);
+	int place = rate_open_directory(directory), fd, error;
 	struct stat st;
 
-	if (fd < 0 && errno == ENOENT && file_make_directories(directory))
-		fd = open(path, flags, 0600);
+	if (place < 0)
+		return -1;
+	fd = openat(place, name, flags, 0600);
+	error = errno;
+	close(place);
+	errno = error;
 	if (fd < 0)
 		return -1;
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode) ||
@@ -167,7 +185,7 @@ static int open_state(struct run *run, const struct transport *t,
 
 	errno = ENOENT;
 	if (directory)
-		fd = open_file(directory, path);
+		fd = open_file(directory, name);
 	if (fd >= 0) {
 		n = pread(fd, text, sizeof(text), 0);
 		if (!rate_read(text, n > 0 ? (size_t)n : 0, s) && n > 0) {

@@ -37,6 +37,9 @@ void rate_done(struct run *run, const struct transport *t,
 /* The directory of these files, there or not; the caller frees. NULL: there is
  * no place for one. */
 char *rate_directory(const struct config *c);
+/* Opens it, made where it is missing; for root nobody else has a say in where
+ * it is. -1: errno. */
+int rate_open_directory(const char *directory);
 /* The outcome of those whose turn comes so many ms from now. */
 bool rate_fail(const struct transport *t, int64_t wait, struct outcome *why);
 

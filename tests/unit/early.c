@@ -276,6 +276,47 @@ static void remembers(void **state)
 	cleanup(&p);
 }
 
+/* Root's cache, below a home that is another user's, is used by no way that he
+ * has a say in. */
+static void by_nobody_elses_way(void **state)
+{
+	static const char *const ways[] = { "theirs/own", "theirs/link",
+					    "link" };
+	struct early e = { .hello = hello };
+	struct place p;
+	char path[100];
+	size_t i;
+
+	(void)state;
+	if (geteuid())
+		return;
+	set_place(&p);
+	keep(&p, "PLAIN");
+	snprintf(path, sizeof(path), "%s/theirs", p.folder);
+	assert_int_equal(mkdir(path, 0700), 0);
+	snprintf(path, sizeof(path), "%s/theirs/own", p.folder);
+	assert_int_equal(mkdir(path, 0700), 0);
+	snprintf(path, sizeof(path), "%s/theirs/link", p.folder);
+	assert_int_equal(symlink(p.cache, path), 0);
+	snprintf(path, sizeof(path), "%s/link", p.folder);
+	assert_int_equal(symlink(p.cache, path), 0);
+	assert_true(is_known(path, &mail));
+	assert_int_equal(lchown(path, 54321, 54321), 0);
+	snprintf(path, sizeof(path), "%s/theirs", p.folder);
+	assert_int_equal(chown(path, 54321, 54321), 0);
+	for (i = 0; i < ROWS(ways); i++) {
+		snprintf(path, sizeof(path), "%s/%s", p.folder, ways[i]);
+		early_keep(path, &mail, &e);
+		if (is_known(path, &mail))
+			fail_msg("%s", ways[i]);
+	}
+	/* as it was */
+	assert_true(early_find(p.cache, &mail, &e));
+	assert_string_equal(e.mechanism, "PLAIN");
+	early_release(&e);
+	cleanup(&p);
+}
+
 /* Two servers that come to the same place never have each other's. */
 static void places_are_bounded(void **state)
 {
@@ -423,6 +464,7 @@ int main(void)
 		cmocka_unit_test(answers),
 		cmocka_unit_test(once_more),
 		cmocka_unit_test(remembers),
+		cmocka_unit_test(by_nobody_elses_way),
 		cmocka_unit_test(places_are_bounded),
 		cmocka_unit_test(distrusts),
 		cmocka_unit_test(without_a_cache),

@@ -162,6 +162,29 @@ static int tear_down(void **state)
 	return system(command);
 }
 
+/* Root makes none below a home that is another user's. */
+static void test_anothers_way(void **state)
+{
+	char folder[] = "/tmp/rate-XXXXXX", path[64];
+
+	(void)state;
+	if (geteuid())
+		return;
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/a/b", folder);
+	assert_int_equal(close(rate_open_directory(path)), 0);
+	snprintf(path, sizeof(path), "%s/a", folder);
+	assert_int_equal(chown(path, 54321, 54321), 0);
+	snprintf(path, sizeof(path), "%s/a/b", folder);
+	assert_int_equal(rate_open_directory(path), -1);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(rate_open_directory(path), -1);
+	assert_int_equal(access(path, F_OK), -1);
+	*strrchr(path, '/') = '\0';
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +192,7 @@ int main(void)
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_place),
 		cmocka_unit_test(test_in_the_way),
+		cmocka_unit_test(test_anothers_way),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
