@@ -53,6 +53,12 @@ struct secrets *secrets_new(const struct config *c)
 	return s;
 }
 
+static void wait_for(pid_t pid)
+{
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+}
+
 void secrets_forget(struct secrets *s, const struct transport *t)
 {
 	struct held **at = &s->first, *e;
@@ -66,8 +72,12 @@ void secrets_forget(struct secrets *s, const struct transport *t)
 	/* it has a deadline of its own */
 	if (e->pid)
 		close(e->fd);
-	if (e->lent_to)
+	/* whoever is not asked ends at once; where the queue's runner is the
+	 * first process, as in a container, nobody else would wait for it */
+	if (e->lent_to) {
 		close(e->lent_fd);
+		wait_for(e->lent_to);
+	}
 	free(e->secret.username);
 	mem_wipe_string(e->secret.password);
 	mem_wipe_string(e->secret.token);
@@ -310,8 +320,7 @@ static bool hear_fetched(struct held *e, pid_t pid, int fd,
 	}
 	buf_release(&in);
 	close(fd);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		continue;
+	wait_for(pid);
 	return why->exit == EX_OK;
 }
 

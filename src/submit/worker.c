@@ -162,6 +162,7 @@ static _Noreturn void work(struct run *run, struct destination *d, int fd)
 			recorded = false;
 	}
 	channel_flush(&channel);
+	secrets_free(run->secrets);
 	/* whether all that belongs into journals is there, and synced */
 	process_leave(recorded ? EX_OK : EX_IOERR);
 }

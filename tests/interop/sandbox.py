@@ -302,6 +302,36 @@ def a_token_is_renewed(folder, certificates):
     m.took("one")
 
 
+# gets what is left behind, as the first process of a container would
+REAPER = """
+import ctypes, os, subprocess, sys
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+status = subprocess.run(sys.argv[1:]).returncode
+try:
+    sys.exit(f"{os.waitpid(-1, 0)} was left")
+except ChildProcessError:
+    sys.exit(status)
+"""
+
+
+def nobody_is_left(folder, certificates):
+    """Whoever would have renewed a token, and was not asked to or was, is
+    waited for"""
+    m = Machine(folder, certificates, ("one", "two"))
+    for number, name in enumerate(m.relays):
+        m.relays[name].stop()
+        m.relays[name] = harness.Server(
+            folder, 2 + number, "tls implicit\nauth OAUTHBEARER\n",
+            certificates)
+        m.relay(name, f"token_command = test {name} = one -o -f {folder}/n "
+                f"&& echo token || echo old; echo x >> {folder}/n{name}; "
+                f"test {name} = one || touch {folder}/n")
+        m.queued(name)
+    m.drained(wrap=[sys.executable, "-c", REAPER])
+    for name in m.relays:
+        m.took(name)
+
+
 def a_token_that_cannot_be_renewed(folder, certificates):
     """The command is asked once more, and what the server said stands"""
     m = Machine(folder, certificates, ("one",))
@@ -431,7 +461,8 @@ def main():
     return harness.tap([
         (test.__name__.replace("_", "-"), test) for test in (
             others_secrets_stay_theirs, a_key_is_its_transports,
-            a_token_is_renewed, a_token_that_cannot_be_renewed, mail_that_stays_here,
+            a_token_is_renewed, nobody_is_left,
+            a_token_that_cannot_be_renewed, mail_that_stays_here,
             a_session_of_many, tickets_are_read,
             no_reason_to_fail)], workers=2)
 
