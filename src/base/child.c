@@ -46,13 +46,13 @@ static void shut(int *fd)
 /* --- the child's side --- */
 
 /* Between fork and exec: only what is safe in a signal handler. */
-static _Noreturn void child_begin(const struct running *r,
-				  const sigset_t *mask)
+static _Noreturn void child_begin(const struct running *r)
 {
 	static const int back[] = { SIGPIPE, SIGXFSZ, SIGCHLD, SIGINT, SIGHUP,
 				    SIGTERM, SIGQUIT };
 	const struct sigaction plain = { .sa_handler = SIG_DFL };
 	const struct child *c = r->c;
+	sigset_t none;
 	size_t i;
 	int fd;
 
@@ -61,7 +61,10 @@ static _Noreturn void child_begin(const struct running *r,
 	setpgid(0, 0);
 	if (r->terminal >= 0)
 		tcsetpgrp(r->terminal, getpid());
-	sigprocmask(SIG_SETMASK, mask, NULL);
+	/* a run of the queue keeps SIGTERM for later: it, and what it starts by
+	 * timeout(1), is to end by that all the same */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	for (fd = 0; fd < 3; fd++)
 		if (r->theirs[fd] != fd && dup2(r->theirs[fd], fd) < 0)
@@ -181,7 +184,7 @@ static bool child_start(struct running *r, struct outcome *why)
 	sigprocmask(SIG_SETMASK, &all, &r->before);
 	r->pid = fork();
 	if (!r->pid)
-		child_begin(r, &r->before);
+		child_begin(r);
 	mask = r->before;
 	if (r->pid > 0) {
 		setpgid(r->pid, r->pid);
@@ -201,8 +204,8 @@ static bool child_start(struct running *r, struct outcome *why)
 
 /* --- while it runs --- */
 
-/* The next piece for it. Closes its input where there is none. */
-static void next_input(struct running *r)
+/* The next piece for it. False: there is none, and its input is closed. */
+static bool next_input(struct running *r)
 {
 	const struct child *c = r->c;
 	long n = c->more ? c->more(c->context, &r->data) : 0;
@@ -212,15 +215,14 @@ static void next_input(struct running *r)
 		r->left = (size_t)n;
 	else if (!n)
 		shut(&r->in);
+	return n > 0;
 }
 
 static void feed(struct running *r)
 {
 	ssize_t done;
 
-	if (!r->left)
-		next_input(r);
-	if (!r->left)
+	if (!r->left && !next_input(r))
 		return;
 	done = write(r->in, r->data, r->left);
 	if (done > 0) {

@@ -539,9 +539,11 @@ void file_reserve_standard(void)
 	for (fd = 0; fd <= 2; fd++) {
 		if (fcntl(fd, F_GETFD) >= 0)
 			continue;
-		got = open("/dev/null", fd ? O_RDONLY : O_WRONLY);
+		/* gcc 14 would take what open(2) gives here for lost, which
+		 * is kept on purpose */
+		got = openat(AT_FDCWD, "/dev/null", fd ? O_RDONLY : O_WRONLY);
 		if (got < 0)
-			got = open("/", O_PATH | O_DIRECTORY);
+			got = openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY);
 		if (got > fd)
 			close(got);
 	}

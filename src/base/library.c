@@ -17,6 +17,15 @@ static bool cannot_load(const struct library *library, const char *reason,
 			    library->file, reason);
 }
 
+/* Of their own: nobody writes to where calls go. NULL, and errno. */
+static void *pages(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
 const void *library_load(const struct library *library, struct outcome *why)
 {
 	const size_t size = library->names * sizeof(void *);
@@ -29,10 +38,8 @@ const void *library_load(const struct library *library, struct outcome *why)
 		(void)cannot_load(library, dlerror(), why);
 		return NULL;
 	}
-	/* pages of their own: nobody writes to where calls go */
-	table = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (table == MAP_FAILED) {
+	table = pages(size);
+	if (!table) {
 		(void)cannot_load(library, strerror(errno), why);
 		dlclose(handle);
 		return NULL;

@@ -270,18 +270,26 @@ bool login_perform(const struct config *c, const struct transport *t,
 	return done;
 }
 
-void login_complain(const struct config *c, const struct transport *t)
+static void complain_of_login(const struct config *c,
+			      const struct transport *t)
 {
 	struct login_state state;
-	size_t i;
 
-	for (i = 0; !t && i < c->transports; i++)
-		login_complain(c, &c->transport[i]);
-	if (!t || !t->oauth || login_is_denied(c, t))
+	if (!t->oauth || login_is_denied(c, t))
 		return;
 	login_look(c, t, &state);
 	if (state.health != LOGIN_GOOD)
 		desk_complain("%s", state.words);
+}
+
+void login_complain(const struct config *c, const struct transport *t)
+{
+	size_t i;
+
+	if (t)
+		complain_of_login(c, t);
+	for (i = 0; !t && i < c->transports; i++)
+		complain_of_login(c, &c->transport[i]);
 }
 
 int desk_login(const struct desk *d)

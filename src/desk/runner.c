@@ -621,7 +621,7 @@ void runner_detach(const struct desk *d)
 		.level = (enum log_level)d->config->log.level,
 	};
 	pid_t pid = fork();
-	int null;
+	int null, in = -1, out = -1, err = -1;
 
 	if (pid > 0)
 		waitpid(pid, NULL, 0);
@@ -631,8 +631,12 @@ void runner_detach(const struct desk *d)
 		process_leave(EX_OK);
 	/* nothing of the caller's: he may wait for the end of his pipes */
 	null = open("/dev/null", O_RDWR);
-	if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
-	    dup2(null, STDOUT_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0)
+	if (null >= 0) {
+		in = dup2(null, STDIN_FILENO);
+		out = dup2(null, STDOUT_FILENO);
+		err = dup2(null, STDERR_FILENO);
+	}
+	if (in < 0 || out < 0 || err < 0)
 		process_leave(EX_OSERR);
 	log_forget();
 	kernel_close_from(STDERR_FILENO + 1);

@@ -330,9 +330,11 @@ static DIR *read_directory(int directory)
 {
 	int fd = openat(directory, ".", OPEN_DIRECTORY);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const int error = errno;
 
 	if (!dir && fd >= 0)
 		close(fd);
+	errno = error;
 	return dir;
 }
 

@@ -202,13 +202,14 @@ bool worker_start(struct worker *w, struct run *run, struct outcome *why)
 		close(fds[0]);
 		work(run, &w->d, fds[1]);
 	}
-	close(fds[1]);
 	if (w->pid < 0) {
+		outcome_fail(why, STAGE_LOCAL, EX_OSERR, "no worker could be "
+			     "made: fork: %s", strerror(errno));
 		close(fds[0]);
-		return outcome_fail(why, STAGE_LOCAL, EX_OSERR,
-				    "no worker could be made: fork: %s",
-				    strerror(errno));
+		close(fds[1]);
+		return false;
 	}
+	close(fds[1]);
 	w->fd = fds[0];
 	w->since = clock_now();
 	return true;

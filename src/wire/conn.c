@@ -290,7 +290,9 @@ static bool write_flight(struct conn *c, struct iovec part[2],
 		}
 		/* an int in some C libraries, a size_t in others */
 		m.msg_iovlen = part + 1 == end ? 1 : 2;
-		memcpy(now, part, m.msg_iovlen * sizeof(*part));
+		now[0] = *part;
+		if (m.msg_iovlen == 2)
+			now[1] = part[1];
 		if (now[m.msg_iovlen - 1].iov_len > PLAIN_MOST)
 			now[m.msg_iovlen - 1].iov_len = PLAIN_MOST;
 		sent = c->tls ?

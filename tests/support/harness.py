@@ -140,8 +140,11 @@ def run(argv, stdin, env, folder, limit=30, closed=(), name=None):
         for fd in closed:
             os.close(fd)
 
+    # where a script stands for the program, its name is lost (valgrind.sh)
+    program = os.path.join(os.environ["WIRE_NAMES"], name) \
+        if name and "WIRE_NAMES" in os.environ else program_for(argv)
     return finish(start(
-        [name or POSTHASTE] + argv, executable=program_for(argv), env=env,
+        [name or POSTHASTE] + argv, executable=program, env=env,
         stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
         cwd=folder, preexec_fn=prepare if closed else None), stdin, limit)
 

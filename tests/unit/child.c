@@ -262,7 +262,7 @@ static void ends(void **state)
 }
 
 /* With SIGCHLD ignored by whoever started us, descriptors open, signals
- * ignored: it has a clean start, and ours is as it was. */
+ * ignored or blocked: it has a clean start, and ours is as it was. */
 static void clean_start(void **state)
 {
 	struct buf out = BUF(1000);
@@ -271,6 +271,7 @@ static void clean_start(void **state)
 			      "grep NoNewPrivs /proc/self/status"),
 		.output = &out, .deadline = clock_in(LONG),
 	};
+	sigset_t blocked, before;
 	struct sigaction now;
 	struct outcome why;
 	int fd, status;
@@ -289,6 +290,17 @@ static void clean_start(void **state)
 	c.may_gain_rights = true;
 	assert_true(child_run(&c, &status, &why));
 	assert_string_equal(buf_text(&out), "NoNewPrivs:\t0\n");
+	/* not by a shell, which may have a mask of its own */
+	buf_reset(&out);
+	c.argv = (const char *const[]){ "/bin/grep", "SigBlk",
+					"/proc/self/status", NULL };
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGTERM);
+	sigprocmask(SIG_BLOCK, &blocked, &before);
+	assert_true(child_run(&c, &status, &why));
+	sigprocmask(SIG_SETMASK, &before, &blocked);
+	assert_true(sigismember(&blocked, SIGTERM));
+	assert_string_equal(buf_text(&out), "SigBlk:\t0000000000000000\n");
 	close(fd);
 	buf_release(&out);
 }

@@ -183,7 +183,7 @@ class Run:
             number = name[6:] or "1"
             server = harness.Server(
                 self.folder, number, self.fill("\n".join(lines) + "\n"),
-                self.certificates)
+                self.certificates, 60 * PATIENCE)
             self.servers[number] = server
             self.words["PORT" + number] = server.port
             if number == "1":
@@ -254,11 +254,11 @@ class Run:
                 self.wait_drained(env)
 
     def wait_drained(self, env):
-        """Until the queue is empty, at most 10 s: a run in the background
+        """Until the queue is empty, for 10 s or so: a run in the background
         may hold an entry that this one then passes over."""
-        for _ in range(100):
+        for _ in range(100 * PATIENCE):
             _, out, _ = harness.run(["-C", f"{self.folder}/config", "-bp"],
-                                    b"", env, self.folder)
+                                    b"", env, self.folder, 30 * PATIENCE)
             if out.startswith(b"Mail queue is empty"):
                 return
             time.sleep(0.1)
@@ -269,16 +269,17 @@ class Run:
         expected = int(match.group(1)) if match else 0
         words = split(self.fill(match.group(2) if match else line))
         status, out, err = harness.run(
-            ["-C", f"{self.folder}/config"] + words, b"", env, self.folder)
+            ["-C", f"{self.folder}/config"] + words, b"", env, self.folder,
+            30 * PATIENCE)
         self.out += out
         self.err += err
         want(status == expected,
              f"{line}: status {status}: {err.decode('latin-1')}")
 
     def wait_for(self, name, regex):
-        """Until a file matches, at most 10 s."""
+        """Until a file matches, for 10 s or so."""
         path = pathlib.Path(self.folder, name)
-        for _ in range(200):
+        for _ in range(200 * PATIENCE):
             if path.exists() and re.search(self.fill(regex),
                                            path.read_text("latin-1"), re.M):
                 return
@@ -467,7 +468,8 @@ class Check:
     def check_time(self, rest):
         how, seconds = rest.split()
         took = self.run.took
-        want(took < float(seconds) if how == "<" else took > float(seconds),
+        want(took < float(seconds) * PATIENCE if how == "<" else
+             took > float(seconds),
              f"it took {took:.1f} s")
 
     def check_file(self, rest):
@@ -573,7 +575,8 @@ def main():
     return harness.tap(
         [(scenario.title(), lambda f, c, s=scenario: play(s, f, c))
          for stem, scenario in found
-         if not words or words & {stem, scenario.name}], only=())
+         if not words or words & {stem, scenario.name}], only=(),
+        workers=int(os.environ.get("WIRE_WORKERS", "4")))
 
 
 if __name__ == "__main__":

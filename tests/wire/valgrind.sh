@@ -2,30 +2,63 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Scenarios (all, or those that are named) with posthaste under valgrind:
 # memory that nobody wrote and is looked at, that is used after its end, or
-# left behind. make check-valgrind; most of an hour for all of them.
+# left behind, and descriptors that are. make check-valgrind; most of an hour
+# for all of them, WIRE_WORKERS (4) at once.
 set -u
 
-logs=$TOP_BUILDDIR/valgrind
-under=$TOP_BUILDDIR/posthaste-valgrind
-rm -rf "$logs"
-mkdir "$logs"
-# a program of its own beside the real one: scenarios clean the environment
-cat >"$under" <<EOF
-#!/bin/sh
-exec valgrind -q --leak-check=full --errors-for-leak-kinds=definite \\
-	--show-leak-kinds=definite --error-exitcode=99 \\
-	--log-file='$logs/%p' '$TOP_BUILDDIR/posthaste' "\$@"
-EOF
-chmod 755 "$under"
-POSTHASTE=$under WIRE_PATIENCE=20 "${PYTHON:-python3}" "$TOP_SRCDIR/tests/wire/run.py" "$@"
+folder=$TOP_BUILDDIR/valgrind
+rm -rf "$folder"
+mkdir -p "$folder/logs" "$folder/tests"
+# programs of their own beside the real ones: scenarios clean the environment;
+# a name of its own for each name that a scenario calls it by
+for name in posthaste tests/posthaste $(sed -n 's/^name //p' \
+	"$TOP_SRCDIR"/tests/wire/*.scenario); do
+	program=$TOP_BUILDDIR/$name
+	case $name in
+	*posthaste) ;;
+	*)
+		mkdir -p "$folder/names"
+		program=$folder/names/$name
+		ln -sf "$TOP_BUILDDIR/posthaste" "$program"
+		;;
+	esac
+	cat >"$folder/$name" <<-EOF
+		#!/bin/sh
+		exec valgrind -q --leak-check=full \\
+			--errors-for-leak-kinds=definite \\
+			--show-leak-kinds=definite --track-fds=yes \\
+			--error-exitcode=99 --log-file='$folder/logs/%p' \\
+			'$program' "\$@"
+	EOF
+	chmod 755 "$folder/$name"
+done
+WIRE_PATIENCE=20 WIRE_NAMES=$folder POSTHASTE=$folder/posthaste \
+	"${PYTHON:-python3}" "$TOP_SRCDIR/tests/wire/run.py" "$@"
 status=$?
-# lines of its own begin with "--": calls that it does not know
-find "$logs" -type f ! -name found -exec grep -l '^==' {} + |
-	while read -r log; do
+# Lines of its own begin with "--": calls that it does not know. Descriptors
+# that are open at the end: the log, valgrind's own and whatever we gave are
+# there for good, OpenSC's module keeps one, and a process that was forked (a
+# worker, what asks for a secret) ends as it is, with those of the run that it
+# is part of.
+for log in "$folder"/logs/*; do
+	grep -v '^--' "$log" | sed 's/^==[0-9]*== \{0,1\}//' | awk -v RS= '
+		/worker_start|fetch_apart/ { forked = 1 }
+		/(^|\n)Open |FILE DESCRIPTORS/ {
+			sub(/^FILE DESCRIPTORS[^\n]*\n?/, "")
+			if ($0 != "" &&
+			    !/inherited from parent|log_open|opensc-pkcs11/)
+				open = open $0 "\n"
+			next
+		}
+		{ print $0 "\n" }
+		END { if (!forked) printf "%s", open }
+	' >"$folder/said"
+	[ ! -s "$folder/said" ] || {
 		echo "# valgrind: $log"
-		sed 's/^/# /' "$log"
-	done >"$logs/found"
-head -n 200 "$logs/found"
-echo "# $(find "$logs" -type f ! -name found | wc -l) processes," \
-	"$(grep -c '^# valgrind: ' "$logs/found") with findings"
-[ "$status" -eq 0 ] && [ ! -s "$logs/found" ]
+		sed 's/^/# /' "$folder/said"
+	}
+done >"$folder/found"
+head -n 200 "$folder/found"
+echo "# $(find "$folder/logs" -type f | wc -l) processes," \
+	"$(grep -c '^# valgrind: ' "$folder/found") with findings"
+[ "$status" -eq 0 ] && [ ! -s "$folder/found" ]
