@@ -25,7 +25,12 @@ bool net_lookup(const char *host, unsigned port, enum family family,
 		int64_t deadline, struct net_addresses *out,
 		struct outcome *why) MUST_CHECK;
 /* The full name that the system's resolver (/etc/hosts before all) has for a
- * short one; NULL: none in time. The caller frees. */
+ * short one; NULL: none in time. The caller frees. Where /etc/hosts is asked
+ * first and has one, no process is started. */
 char *net_canonical_name(const char *name);
+/* That of /etc/hosts, with /etc/nsswitch.conf ("": there is none), if no other
+ * source comes before it; NULL: another has to be asked. The caller frees. */
+char *net_hosts_name(const char *nsswitch, const char *hosts,
+		     const char *name);
 
 #endif

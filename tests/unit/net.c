@@ -49,6 +49,42 @@ static size_t threads(void)
 	return n - 2;
 }
 
+static void test_hosts_name(void **state)
+{
+	static const char hosts[] = "# 127.0.0.9 no.example web\n"
+		"127.0.0.1 localhost\n\n127.0.0.2\n"
+		"127.0.1.1\tweb.example.org  WEB # x other\r\n"
+		"::1 later.example web alone";
+	static const struct {
+		const char *nsswitch, *name, *want;
+	} row[] = {
+		{ "", "web", "web.example.org" },
+		{ "", "web.example.org", "web.example.org" },
+		{ "", "we", NULL }, { "", "other", NULL },
+		{ "", "127.0.0.1", NULL }, { "", "127.0.0.2", NULL },
+		{ "", "alone", "later.example" },
+		{ "passwd: files\n hosts:\tfiles dns\n", "web",
+		  "web.example.org" },
+		{ "hosts: files # x\n", "web", "web.example.org" },
+		{ "# hosts: dns\n", "web", "web.example.org" },
+		{ "hosts: myhostname files\n", "web", NULL },
+		{ "hosts: [x] files\n", "web", NULL },
+		{ "hosts:\n", "web", NULL },
+	};
+	char *got;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		got = net_hosts_name(row[i].nsswitch, hosts, row[i].name);
+		if (!got != !row[i].want ||
+		    (got && strcmp(got, row[i].want) != 0))
+			fail_msg("row %zu: %s", i, got ? got : "none");
+		free(got);
+	}
+	assert_null(net_hosts_name("", "", "web"));
+}
+
 static void test_lookup(void **state)
 {
 	struct net_addresses list;
@@ -479,6 +515,7 @@ static void test_standard_descriptors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hosts_name),
 		cmocka_unit_test(test_lookup),
 		cmocka_unit_test(test_lookup_forked),
 		cmocka_unit_test(test_dial),
