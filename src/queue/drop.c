@@ -70,10 +70,13 @@ static bool socket_read(int fd, char *data, size_t *n)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	ssize_t got;
+	int ready;
 
-	do
-		got = poll(&p, 1, REPLY_MS) > 0 ? read(fd, data, *n) : -1;
-	while (got < 0 && errno == EINTR);
+	/* poll(2) at its end leaves errno as it was */
+	do {
+		ready = poll(&p, 1, REPLY_MS);
+		got = ready > 0 ? read(fd, data, *n) : -1;
+	} while (ready && got < 0 && errno == EINTR);
 	*n = got > 0 ? (size_t)got : 0;
 	return got >= 0;
 }

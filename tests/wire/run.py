@@ -26,8 +26,15 @@ TLS_RELAY = {"host": "localhost", "port": "%PORT%", "ca_file": "%CA%",
              "username": "user", "password": "pencil"}
 VERBS = {"HELO", "EHLO", "LHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA",
          "BDAT", "RSET", "NOOP", "QUIT"}
-# how many times as long as is usual (valgrind.sh)
+# how many times as long as is usual all takes that has a time (valgrind.sh)
 PATIENCE = int(os.environ.get("WIRE_PATIENCE", "1"))
+TIMED = re.compile(r"^(\s*(?:wait|drip|timeout =|connect_timeout =) )([0-9]+)",
+                   re.M)
+
+
+def patiently(text):
+    return TIMED.sub(lambda match:
+                     f"{match.group(1)}{int(match.group(2)) * PATIENCE}", text)
 
 
 def unescape(text):
@@ -182,7 +189,8 @@ class Run:
                 continue
             number = name[6:] or "1"
             server = harness.Server(
-                self.folder, number, self.fill("\n".join(lines) + "\n"),
+                self.folder, number,
+                patiently(self.fill("\n".join(lines) + "\n")),
                 self.certificates, 60 * PATIENCE)
             self.servers[number] = server
             self.words["PORT" + number] = server.port
@@ -202,7 +210,8 @@ class Run:
     def write(self, name, lines, mode):
         path = pathlib.Path(self.folder, name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.fill("\n".join(lines) + "\n"), "latin-1")
+        path.write_text(patiently(self.fill("\n".join(lines) + "\n")),
+                        "latin-1")
         path.chmod(mode)
 
     def stdin(self):
