@@ -244,6 +244,30 @@ static bool plan_walls(const struct config *c, const struct destination *d,
 	return true;
 }
 
+/* What the files that are opened one by one are: one that was replaced since
+ * by another of its name would not be opened. In the narrowed directory it is
+ * that itself that tells. */
+static uint64_t walls_stamp(const struct sandbox *s)
+{
+	struct buf b = BUF(64 * 1024);
+	const char *path;
+	uint64_t stamp;
+	struct stat st;
+	size_t i;
+
+	for (i = 0; i <= s->shown.n; i++) {
+		path = i ? s->shown.item[i - 1] : s->narrowed;
+		if (path && !stat(path, &st))
+			buf_addf(&b, "%zu %llx %llx %lx\n", i,
+				 (unsigned long long)st.st_ino,
+				 (unsigned long long)st.st_mtim.tv_sec,
+				 (unsigned long)st.st_mtim.tv_nsec);
+	}
+	stamp = mem_hash(buf_text(&b));
+	buf_release(&b);
+	return stamp;
+}
+
 void confine_release(struct run *run)
 {
 	if (run->walls.way && run->walls.fd >= 0)
@@ -255,8 +279,9 @@ void confine_release(struct run *run)
 void confine_prepare(struct run *run, const struct destination *d)
 {
 	struct walls *w = &run->walls;
-	/* a file that was replaced since would not be opened */
-	const bool fresh = w->way && clock_now() < w->until;
+	/* and some that are not looked at, as those in /run */
+	const bool fresh = w->way && clock_now() < w->until &&
+			   walls_stamp(&w->built_of) == w->stamp;
 	struct sandbox plan = { 0 };
 	struct outcome why;
 	int version;
@@ -272,6 +297,7 @@ void confine_prepare(struct run *run, const struct destination *d)
 	} else {
 		confine_release(run);
 		w->built_of = plan;
+		w->stamp = walls_stamp(&plan);
 		w->fd = version ? sandbox_build(&plan, version, &why) : -1;
 		w->until = clock_in(WALLS_MS);
 		if (version && w->fd < 0)

@@ -37,6 +37,7 @@ struct run {
 		struct sandbox built_of;
 		int fd;            /* -1: they have none */
 		int64_t until;     /* monotonic ms */
+		uint64_t stamp;    /* of the files that they open by name */
 	} walls;
 	enum { IPV6_UNKNOWN, IPV6_THERE, IPV6_LACKING } ipv6;
 				   /* a public address here; unknown until

@@ -302,6 +302,27 @@ def a_token_is_renewed(folder, certificates):
     m.took("one")
 
 
+def a_file_that_is_replaced(folder, certificates):
+    """While a run uses its walls for another worker: authorities that came in
+    the place of those that were there, as the name servers of a network do"""
+    m = Machine(folder, certificates, ("one", "two"))
+    anchor = pathlib.Path(folder, "ca.pem")
+    anchor.write_bytes(pathlib.Path(certificates, "ca.pem").read_bytes())
+    for name in m.relays:
+        m.relay(name, "password_command = " + (
+            "echo pencil" if name == "one" else
+            f"until grep -q message {m.relays['one'].record}; "
+            f"do sleep 0.1; done; cp {anchor} {folder}/new; "
+            f"mv {folder}/new {anchor}; echo pencil"))
+    m.text = m.text.replace(f"{certificates}/ca.pem", str(anchor)).replace(
+        "queue = always", "queue = always\nconcurrency = 1")
+    for name in m.relays:
+        m.queued(name)
+    m.drained()
+    for name in m.relays:
+        m.took(name)
+
+
 # gets what is left behind, as the first process of a container would
 REAPER = """
 import ctypes, os, subprocess, sys
@@ -461,7 +482,7 @@ def main():
     return harness.tap([
         (test.__name__.replace("_", "-"), test) for test in (
             others_secrets_stay_theirs, a_key_is_its_transports,
-            a_token_is_renewed, nobody_is_left,
+            a_token_is_renewed, nobody_is_left, a_file_that_is_replaced,
             a_token_that_cannot_be_renewed, mail_that_stays_here,
             a_session_of_many, tickets_are_read,
             no_reason_to_fail)], workers=2)
