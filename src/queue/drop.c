@@ -20,6 +20,20 @@
 
 enum { WORDS_MAX = 4096, LIST_MAX = 256 * 1024 * 1024, BLOCK = 64 * 1024 };
 
+/* The other side's status and words, which may be none. */
+static bool drop_refused(int64_t status, const struct scan *words,
+			 struct outcome *why)
+{
+	const bool known = status >= EX_USAGE && status <= EX_CONFIG;
+	char *said = scan_left(words) ? scan_copy(words) :
+		     mem_string("posthaste-drop failed");
+
+	outcome_fail(why, STAGE_LOCAL, known ? (int)status : EX_CANTCREAT,
+		     "%s", said);
+	free(said);
+	return false;
+}
+
 /* Runs the helper to its end; output is the caller's to release. What the
  * helper calls its status is ours, with the first line of its words. */
 static bool helper_run(const char *const argv[], child_source *more,
@@ -33,7 +47,6 @@ static bool helper_run(const char *const argv[], child_source *more,
 		.deadline = CLOCK_NEVER, .may_gain_rights = true,
 	};
 	struct scan text, line = { 0 };
-	char *said;
 	int status = EX_OK;
 	bool good = child_run(&c, &status, why);
 
@@ -45,12 +58,8 @@ static bool helper_run(const char *const argv[], child_source *more,
 				    "run", argv[0]);
 	} else if (status != EX_OK) {
 		text = scan_bytes(buf_text(&words), words.len);
-		if (scan_line(&text, &line) && scan_left(&line))
-			said = scan_copy(&line);
-		else
-			said = mem_string("posthaste-drop failed");
-		good = outcome_fail(why, STAGE_LOCAL, status, "%s", said);
-		free(said);
+		(void)scan_line(&text, &line);
+		good = drop_refused(status, &line, why);
 	}
 	buf_release(&words);
 	return good;
@@ -168,7 +177,6 @@ static bool socket_result(struct buf *output, struct outcome *why)
 	size_t at = output->len;
 	struct scan s, status;
 	int64_t exit = 0;
-	char *said;
 
 	if (output->full || !at || output->data[at - 1] != '\n')
 		return socket_lost("its answer was cut short", why);
@@ -180,12 +188,7 @@ static bool socket_result(struct buf *output, struct outcome *why)
 	if (!scan_skip(&s, "posthaste-drop ") ||
 	    !scan_until(&s, ' ', &status) || !scan_number(&status, 255, &exit))
 		return socket_lost("its answer was cut short", why);
-	if (exit == EX_OK)
-		return true;
-	said = scan_copy(&s);
-	outcome_fail(why, STAGE_LOCAL, (int)exit, "%s", said);
-	free(said);
-	return false;
+	return exit == EX_OK || drop_refused(exit, &s, why);
 }
 
 /* What a caller sends: the pieces of what more gives, once uid is known. */

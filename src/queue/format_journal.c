@@ -171,6 +171,18 @@ static bool read_string(struct scan *s, char *out, size_t size)
 	return true;
 }
 
+/* What is no such code would be a word of its own where it is written
+ * again, or a line of a report. */
+static bool read_status(struct scan *s, char *out, size_t size)
+{
+	const char *p;
+
+	for (p = s->p; p < s->end; p++)
+		if (!scan_is_digit(*p) && *p != '.')
+			return false;
+	return scan_left(s) && scan_copy_to(s, out, size);
+}
+
 /* "transport f" is one, so it may have blanks. */
 static bool read_host(struct scan *s, struct outcome *o)
 {
@@ -206,7 +218,7 @@ static bool read_word(struct scan *word, struct recipient *r)
 	if (scan_skip(word, "code="))
 		return read_small(word, 999, &o->code);
 	if (scan_skip(word, "dsn="))
-		return read_string(word, o->status, sizeof(o->status));
+		return read_status(word, o->status, sizeof(o->status));
 	if (scan_skip(word, "host="))
 		return read_host(word, o);
 	if (scan_is(word, "doubt")) {
