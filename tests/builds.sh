@@ -6,18 +6,22 @@
 # latter.
 #
 #    tests/builds.sh FOLDER [clang] [gcc-O0] [musl] [i386]
+#    tests/builds.sh FOLDER tree-i386      that Debian alone, to be had ahead
 #
 # Another one, musl-shared, is made by "make check-musl": the machine that users
 # share (tests/interop/shared.py), with programs of musl for all but what talks
 # to a relay.
 #
-# Ends with a line "N passed, N failed" and the status that goes with it.
+# All of them side by side, and with no more optimisation than it takes to be
+# warned: how fast they run matters to nobody. Ends with a line "N passed, N
+# failed" and the status that goes with it.
 set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
 base=$1
 shift
 chosen=${*:-clang gcc-O0 musl i386}
+begun=
 passed=0
 failed=0
 
@@ -33,7 +37,7 @@ count() {
 	fi
 }
 
-# build NAME FUNCTION ARGUMENTS, if that one was chosen
+# build NAME FUNCTION ARGUMENTS, if that one was chosen: begins it
 build() {
 	case " $chosen " in
 	*" $1 "*) ;;
@@ -42,9 +46,12 @@ build() {
 	name=$1
 	shift
 	mkdir -p "$base/$name"
-	status=0
-	(set +e; "$@") >"$base/$name.log" 2>&1 || status=$?
-	count "$status" "$name"
+	(
+		set +e
+		("$@") >"$base/$name.log" 2>&1
+		echo $? >"$base/$name.status"
+	) &
+	begun="$begun $name"
 }
 
 # CONFIGURE-ARGUMENTS: all programs, those of the tests too
@@ -127,23 +134,28 @@ musl_shared() {
 
 # A 32-bit Debian: the compiler, the libraries, and nothing else.
 have_i386() {
-	[ -x "$base/i386/usr/bin/gcc" ] ||
+	exec 9>"$base/i386.lock"
+	flock 9
+	[ -e "$base/tree" ] || {
+		rm -rf "$base/tree.new"
 		debootstrap --arch=i386 --variant=minbase \
 			--include=gcc,make,libc6-dev,pkg-config,netbase,gawk,\
 libgnutls28-dev,libgsasl-dev,libinih-dev,libidn2-dev,libc-ares-dev,\
 libcmocka-dev,libcurl4-gnutls-dev,libjansson-dev \
 			"$(. /etc/os-release && echo "$VERSION_CODENAME")" \
-			"$base/i386"
+			"$base/tree.new" 9>&- &&
+			mv "$base/tree.new" "$base/tree"
+	}
 }
 
 i386_tests() {
 	have_i386 || return 1
-	rm -rf "$base/i386/posthaste"
-	mkdir "$base/i386/posthaste"
+	rm -rf "$base/tree/posthaste"
+	mkdir "$base/tree/posthaste"
 	(cd "$top" && tar c --exclude='*.o' configure configure.ac \
 		aclocal.m4 config.h.in Makefile.am Makefile.in build-aux \
 		README COPYING src man tests contrib) |
-		tar x -C "$base/i386/posthaste"
+		tar x -C "$base/tree/posthaste"
 	units=$(cd "$top" && sed -n 's,^\(tests/unit/[a-z0-9_]*\)_*SOURCES.*,,
 		s,^	\(tests/unit/[a-z0-9_]*\)\( .*\)*$,\1,p' Makefile.am |
 		grep -v /rows)
@@ -152,19 +164,28 @@ i386_tests() {
 		mount -t proc proc "$1/proc" &&
 		mount --rbind /dev "$1/dev" &&
 		exec chroot "$1" sh -c "cd /posthaste && mkdir build32 &&
-			cd build32 && ../configure -q --enable-werror &&
+			cd build32 &&
+			../configure -q --enable-werror CFLAGS=-O1 &&
 			make -s -j2 all && make -s -j2 check TESTS=\"\$0\"" \
-			"$2"' sh "$base/i386" "$units"
+			"$2"' sh "$base/tree" "$units"
 }
 
+if [ "$chosen" = tree-i386 ]; then
+	have_i386
+	exit
+fi
 # where it was called: what it runs is named from there
 build musl-shared musl_shared
 cd "$top"
 [ -x configure ] || autoreconf --install
-build clang compiles CC=clang
+build clang compiles CC=clang CFLAGS=-O0
 build gcc-O0 compiles CC=gcc CFLAGS=-O0
 build musl musl_programs
 build i386 i386_tests
+wait
+for name in $begun; do
+	count "$(cat "$base/$name.status")" "$name"
+done
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

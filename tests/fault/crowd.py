@@ -22,7 +22,7 @@ sys.path[0] = os.path.join(os.path.dirname(__file__), "../support")
 from harness import POSTHASTE, Failure, equal, sanitized, want  # noqa: E402
 from entries import entry_bytes, message_bytes  # noqa: E402
 from lab import (  # noqa: E402
-    LONG, Lab, Sink, email_report, faketime_library, tap)
+    EVERY, Lab, Sink, email_report, faketime_library, tap)
 
 MEMORY = 128 * 1024         # KiB, in any process of ours
 # whose memory is not the program's own
@@ -92,7 +92,7 @@ def spent():
 class Run:
     """posthaste -q to its end, looked at all the while."""
 
-    def __init__(self, lab, limit=150, done=None, env=()):
+    def __init__(self, lab, limit=600, done=None, env=()):
         begun, before = time.monotonic(), spent()
         self.memory = 0
         with open(lab.folder / "words", "w+b") as words:
@@ -125,7 +125,7 @@ class Run:
 
 def whole_schedule(folder):
     """thousands of recipients deferred to the end: listed, bounded, told"""
-    many = 20000 if LONG else 4000
+    many = 20000 if EVERY else 4000
     reply = "450 4.2.2 " + "the mailbox is full and this is a long story " * 9
     env = {"LD_PRELOAD": faketime_library(),
            "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
@@ -162,7 +162,7 @@ def whole_schedule(folder):
         for _ in range(3):
             if not lab.names():
                 break
-            lab.good("-q", env={**env, "FAKETIME": "+6d"}, limit=100)
+            lab.good("-q", env={**env, "FAKETIME": "+6d"}, limit=300)
         equal(lab.names(), [], "the queue")
         want(attempts >= 15, f"{attempts} attempts")
         # a line a recipient, and one more attempt's before that is written
@@ -211,10 +211,11 @@ class Refuser:
 
 
 def domains(folder):
-    """2500 and 8000 domains in one entry: time and memory in proportion"""
+    """thousands of domains in one entry: time and memory in proportion"""
     words, costs = [], []
     # under a sanitizer a worker costs ten times as much to begin
-    for many in (700, 2240) if SANITIZED else (2500, 8000):
+    for many in ((700, 2240) if SANITIZED else (2500, 8000) if EVERY else
+                 (1500, 4800)):
         with Refuser() as names, Sink() as sink:
             lab = quiet(f"{folder}/{many}", sink.up().port,
                         first="[route bulk]\nto_domain = .bulk.example\n"
@@ -263,7 +264,7 @@ def million(folder):
 
 def names(folder):
     """a directory of very many names: memory, and bob's mail goes"""
-    many = 1000000 if LONG else 200000
+    many = 1000000 if EVERY else 200000
     with Sink() as sink:
         lab = quiet(folder, sink.up().port)
         first = None
@@ -321,7 +322,7 @@ def large_entries(folder):
 
 def giants_in_front(folder):
     """two users' largest entries stand still: smaller mail of both goes"""
-    most, wait = 65536, 50
+    most, wait = 65536, 200
     small_gone, waited = threading.Event(), []
 
     def answer(rcpt):

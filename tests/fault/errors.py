@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Errors of the file system at every call that can have one: never 0 unless
 held or delivered, never "try again" when somebody has it, nothing lost. The
-quick tier tries every place with one error, POSTHASTE_LONG=1 with all."""
+quick tier tries every place with one error, POSTHASTE_LONG=1 with one for
+once and another from then on, POSTHASTE_LONG=every with all."""
 
 import concurrent.futures
 import contextlib
@@ -20,7 +21,8 @@ sys.path[0] = os.path.join(os.path.dirname(__file__), "../support")
 from harness import Failure, Skip, equal, need, want  # noqa: E402
 from entries import entry_bytes, message_bytes  # noqa: E402
 from lab import (  # noqa: E402
-    LONG, Lab, Sink, calls_of, email_report, inject, need_strace, sample, tap)
+    EVERY, LONG, Lab, Sink, calls_of, email_report, inject, need_strace,
+    sample, tap)
 
 ERRORS = ["ENOSPC", "EDQUOT", "EIO", "EROFS"]
 CALLS = {"write", "fsync", "fdatasync", "syncfs", "rename", "renameat",
@@ -35,13 +37,18 @@ def points_of(calls):
     """(call, n, error, from then on?), each place at least once."""
     places = [(c, n + 1) for c in sorted(calls) if c in CALLS
               for n in range(calls[c])]
-    if LONG:
+    if EVERY:
         return [(c, n, e, on) for c, n in places for e in ERRORS
                 for on in (False, True) if c != "close" or not on]
     # those that come often are most of them the loader's
     few = [p for p in places if p[0] not in ("openat", "close", "fstat",
                                              "newfstatat", "pread64")]
-    few += sample([p for p in places if p not in few], 30)
+    loading = sample([p for p in places if p not in few], 30)
+    if LONG:
+        return [(c, n, ERRORS[(i + on) % 4], bool(on))
+                for i, (c, n) in enumerate(few + loading)
+                for on in ((0, 1) if c != "close" else (0,))]
+    few += loading
     return [(c, n, ERRORS[i % 4], i % 3 == 2 and c != "close")
             for i, (c, n) in enumerate(few)]
 

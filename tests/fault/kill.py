@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """SIGKILL before every system call: nothing is lost, and what comes twice
 was logged as possibly doubled. The calls that touch files and the wire are
-all tried, of the others a sample; POSTHASTE_LONG=1 tries every call."""
+all tried, of the others a sample; POSTHASTE_LONG=1 tries one of each stretch
+between two of them, POSTHASTE_LONG=every every call."""
 
 import concurrent.futures
 import itertools
@@ -18,8 +19,8 @@ sys.path[0] = os.path.join(os.path.dirname(__file__), "../support")
 from harness import POSTHASTE, Failure, equal, eventually, want  # noqa: E402
 from entries import entry_bytes, grown_journal, message_bytes  # noqa: E402
 from lab import (  # noqa: E402
-    LONG, ROUTE, Lab, Sink, calls_of, email_report, inject, need_strace,
-    sample, tap)
+    EVERY, LONG, ROUTE, Lab, Sink, calls_of, email_report, inject,
+    need_strace, sample, stretches, tap)
 
 QUEUE = "queue = on_failure\nschedule = 0s\nlifetime = 1d"
 # before these lies every state that a crash can leave
@@ -41,14 +42,18 @@ class Tally:
                 f"{self.lost}, duplicates {self.twice}")
 
 
-def points_of(calls, most):
+def points_of(trace, most):
     """(call, n) to kill before: all telling ones, others by sample."""
-    calls = {c: n for c, n in calls.items() if c != "execve"}
+    if LONG and not EVERY:
+        telling, between = stretches(trace, TELLING.__contains__)
+        # the next telling call lies at the other end
+        return telling + [stretch[0] for stretch in between]
+    calls = {c: n for c, n in calls_of(trace).items() if c != "execve"}
     telling = [(c, n + 1) for c in sorted(calls) if c in TELLING
                for n in range(calls[c])]
     others = [(c, n + 1) for c in sorted(calls) if c not in TELLING
               for n in range(calls[c])]
-    return telling + (others if LONG else sample(others, most))
+    return telling + sample(others, most)
 
 
 def doubted(lab, rcpt):
@@ -81,7 +86,7 @@ class Sweep:
                                               trace])
         self.end(lab, mid, status, f"unkilled ({err!r})")
         want(self.tally.twice == 0, "a duplicate without a kill")
-        return calls_of(trace)
+        return trace
 
     def end(self, lab, mid, status, where):
         """Runs the queue to its end and judges."""

@@ -5,7 +5,8 @@ a real ext4 of which only what was synced is left: the login survives where the
 issuer gives it a chance, and where it forgets the old refresh token at once,
 only between its answer and the rename (that is on disk) is it lost. Calls that
 touch files and the wire are all tried, of the others a sample;
-POSTHASTE_LONG=1 tries every call. Root for the power cuts."""
+POSTHASTE_LONG=1 tries one of each stretch between two of them,
+POSTHASTE_LONG=every every call. Root for the power cuts."""
 
 import concurrent.futures
 import contextlib
@@ -27,7 +28,8 @@ from disk import Disk  # noqa: E402
 from harness import Failure, equal, want  # noqa: E402
 from issuer import Issuer  # noqa: E402
 from nameserver import Dns  # noqa: E402
-from lab import LONG, calls_of, inject, need_strace, sample  # noqa: E402
+from lab import (  # noqa: E402
+    EVERY, LONG, calls_of, inject, need_strace, sample, stretches)
 
 HELPER = pathlib.Path(harness.POSTHASTE).with_name("posthaste-token")
 # what can change what is on disk, or what the issuer knows
@@ -40,7 +42,7 @@ ON_DISK = {"write", "fsync", "fchmod", "renameat", "renameat2", "unlinkat"}
 class Login:
     """A login whose token has ended, in a file of its own."""
 
-    def __init__(self, folder, certificates, issuer, number, limit=20000):
+    def __init__(self, folder, certificates, issuer, number, limit=90000):
         self.file = pathlib.Path(folder, f"oauth{number}", "relay")
         self.file.parent.mkdir(mode=0o700)
         made, now = issuer.tokens(), int(time.time())
@@ -72,7 +74,7 @@ class Login:
 
     def run(self, before=()):
         child = self.start(before)
-        _, out, err = harness.finish(child, limit=60)
+        _, out, err = harness.finish(child, limit=150)
         return subprocess.CompletedProcess(child.args, child.returncode, out,
                                            err)
 
@@ -124,12 +126,17 @@ def refreshed_in_order(folder, certificates):
 
 
 def points_of(trace):
+    if LONG and not EVERY:
+        telling, between = stretches(
+            trace, (TELLING - {"openat", "close"}).__contains__)
+        # the next telling call lies at the other end
+        return telling + [stretch[0] for stretch in between]
     calls = {c: n for c, n in calls_of(trace).items() if c != "execve"}
     telling = [(c, n + 1) for c in sorted(calls) if c in TELLING
                for n in range(calls[c])]
     others = [(c, n + 1) for c in sorted(calls) if c not in TELLING
               for n in range(calls[c])]
-    return sample(telling, 60) + (others if LONG else sample(others, 15))
+    return sample(telling, 60) + sample(others, 15)
 
 
 def sweep(folder, certificates, grace):
@@ -258,19 +265,25 @@ class PowerCuts:
              if self.lost else "")
 
 
+def cuts_of(trace):
+    if LONG and not EVERY:
+        telling, between = stretches(trace, ON_DISK.__contains__)
+        # the telling call before lies at the other end
+        return telling + [stretch[-1] for stretch in between]
+    calls = {c: n for c, n in calls_of(trace).items() if c != "execve"}
+    return [point for telling, most in ((True, 9), (False, 3))
+            for point in sample(
+                [(c, n + 1) for c in sorted(calls) if (c in ON_DISK) == telling
+                 for n in range(calls[c])], most)]
+
+
 def power_cuts(folder, certificates, disk, grace):
     with PowerCuts(folder, certificates, disk, grace) as cuts:
         login = cuts.login()
         equal(login.run(["strace", "-f", "-qq", "-o",
                          str(cuts.trace)]).returncode, 0, "without a cut")
-        calls = {c: n for c, n in calls_of(cuts.trace).items()
-                 if c != "execve"}
-        for telling, most in ((True, 9), (False, 3)):
-            for call, n in sample(
-                    [(c, n + 1) for c in sorted(calls)
-                     if (c in ON_DISK) == telling
-                     for n in range(calls[c])], most):
-                cuts.stop_after(call, n)
+        for call, n in cuts_of(cuts.trace):
+            cuts.stop_after(call, n)
         cuts.point("the end", 1, ["-e", "trace=fsync"])
     if cuts.faults:
         raise Failure("\n".join([cuts.words()] + cuts.faults[:20]))

@@ -20,7 +20,8 @@ from disk import Disk  # noqa: E402
 from harness import POSTHASTE, Failure, equal, want  # noqa: E402
 from entries import entry_bytes, grown_journal, message_bytes  # noqa: E402
 from lab import (  # noqa: E402
-    LONG, Lab, Sink, calls_of, email_report, need_strace, sample, tap)
+    EVERY, LONG, Lab, Sink, calls_of, email_report, need_strace, sample,
+    stretches, tap)
 
 STARTUP = {"execve", "brk", "mmap", "munmap", "mprotect", "arch_prctl",
            "set_tid_address", "set_robust_list", "rseq", "prlimit64",
@@ -28,8 +29,29 @@ STARTUP = {"execve", "brk", "mmap", "munmap", "mprotect", "arch_prctl",
            "getgid", "getegid", "getpid", "gettid", "uname", "prctl",
            "getrandom", "ioctl", "lseek", "fcntl", "umask", "getgroups",
            "pread64", "read", "futex", "sysinfo", "poll", "ppoll"}
+# the last three build the walls of a worker, a rule for each file that it may
+# read
 OFTEN = {"openat", "close", "newfstatat", "fstat", "getdents64", "socket",
-         "connect", "bind", "getsockname", "setsockopt", "statx"}
+         "connect", "bind", "getsockname", "setsockopt", "statx", "readlink",
+         "close_range", "landlock_create_ruleset", "landlock_add_rule",
+         "landlock_restrict_self"}
+
+
+def points_of(trace, most):
+    """(call, n) to cut after: all telling ones, of the others a sample, or
+    one of each stretch between two telling ones."""
+    if LONG and not EVERY:
+        telling, between = stretches(
+            trace, lambda call: call not in STARTUP | OFTEN)
+        # the telling call before lies at the other end
+        return telling + [stretch[-1] for stretch in between]
+    calls = calls_of(trace)
+    telling = [(c, n + 1) for c in sorted(calls)
+               if c not in STARTUP | OFTEN for n in range(calls[c])]
+    others = [(c, n + 1) for c in sorted(calls) if c in
+              (STARTUP - {"execve"} if EVERY else set()) | OFTEN
+              for n in range(calls[c])]
+    return telling + sample(others, most)
 
 
 class Sweep:
@@ -124,23 +146,18 @@ class Sweep:
                       e.get("to") == rcpt for e in self.lab.events()),
                   f"{rcpt}: {n} times, and not logged as possibly doubled")
 
-    def calls(self):
+    def calls(self, most):
         mid = self.fresh()
         child = self.start(mid, [])
         status = child.wait(30)
         equal(status, 0, "the status without a cut")
-        calls = calls_of(self.trace)
+        # the next run writes another
+        points = points_of(self.trace, most)
         self.settle(mid, 0, True, "without a cut")
-        return calls
+        return points
 
     def run(self, name, most):
-        calls = self.calls()
-        telling = [(c, n + 1) for c in sorted(calls)
-                   if c not in STARTUP | OFTEN for n in range(calls[c])]
-        others = [(c, n + 1) for c in sorted(calls) if c in
-                  (STARTUP - {"execve"} if LONG else set()) | OFTEN
-                  for n in range(calls[c])]
-        for call, n in telling + sample(others, most):
+        for call, n in self.calls(most):
             self.points += 1
             found = self.power_cut([
                 "-e", f"trace={call},fdatasync", "-e",

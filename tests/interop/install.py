@@ -426,7 +426,7 @@ def prepare(root):
     house.configure(House.tree, House.build, f"--prefix={House.prefix}",
                     f"--with-sysusersdir={House.prefix}/lib/sysusers.d",
                     f"--with-tmpfilesdir={House.prefix}/lib/tmpfiles.d",
-                    "CFLAGS=-O1")
+                    "CFLAGS=-O0")
     house.make(House.build)
     house.make(House.build, "install")
 

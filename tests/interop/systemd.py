@@ -39,7 +39,7 @@ ExecStopPost=/bin/systemctl --no-block poweroff
 [Install]
 WantedBy=default.target
 """
-LIMIT = 420
+LIMIT = 600
 
 
 def lacking():
@@ -99,7 +99,7 @@ def install(root, folder):
     house.configure(house.pristine(folder), build, "--prefix=/usr",
                     "--sysconfdir=/etc", "--localstatedir=/var",
                     "--with-systemdsystemunitdir=/lib/systemd/system",
-                    "CFLAGS=-O1")
+                    "CFLAGS=-O0")
     house.make(build, "posthaste", "posthaste-drop", "posthaste-fetch",
                "posthaste-token")
     house.make(build, "install", f"DESTDIR={root}")

@@ -21,7 +21,10 @@ import harness
 from harness import (
     POSTHASTE, Failure, Skip, eventually, need, want)
 
+# "" is quick, "every" tries every point of a sweep, and anything else one of
+# those that leave the same behind
 LONG = bool(os.environ.get("POSTHASTE_LONG"))
+EVERY = os.environ.get("POSTHASTE_LONG") == "every"
 
 
 # --- the sink ---
@@ -376,21 +379,51 @@ def faketime_library():
 CALL = re.compile(r"^(?:\d+ +)?(\w+)\(")
 
 
-def calls_of(trace):
-    """How often each process of a strace -f -o file made each call: the
-    most of any one process, which is how strace counts when=N."""
-    count = {}
+# beside its own list a test tells by these: a file made, a peer reached
+MAKES = re.compile(r"\bO_CREAT\b|^(connect|bind|listen|shutdown)\(")
+
+
+def made_calls(trace):
+    """(process, call, its line) of a strace -f -o file."""
     with open(trace, errors="replace") as f:
         for line in f:
             pid, _, rest = line.partition(" ")
-            found = CALL.match(rest.strip())
+            rest = rest.strip()
+            found = CALL.match(rest)
             if found and "resumed>" not in line:
-                key = pid, found.group(1)
-                count[key] = count.get(key, 0) + 1
+                yield pid, found.group(1), rest
+
+
+def calls_of(trace):
+    """How often each process made each call: the most of any one process,
+    which is how strace counts when=N."""
+    count = {}
+    for pid, call, _ in made_calls(trace):
+        count[pid, call] = count.get((pid, call), 0) + 1
     most = {}
     for (_, call), n in count.items():
         most[call] = max(n, most.get(call, 0))
     return most
+
+
+def stretches(trace, tells):
+    """Between two calls of a process that change something outside of it
+    (tells(call), or made_calls' line says so) it may be stopped anywhere, and
+    leaves the same. Gives two lists of (call, n): those calls, and for each
+    stretch between two of them the (call, n) that lie there, in order."""
+    count, told, most, telling, between = {}, {}, {}, [], {}
+    for pid, call, line in made_calls(trace):
+        n = count[pid, call] = count.get((pid, call), 0) + 1
+        tell = tells(call) or MAKES.search(line)
+        told[pid] = told.get(pid, 0) + bool(tell)
+        # who comes to its n-th first is stopped there
+        if n > most.get(call, 0) and call != "execve":
+            most[call] = n
+            if tell:
+                telling.append((call, n))
+            else:
+                between.setdefault((pid, told[pid]), []).append((call, n))
+    return telling, list(between.values())
 
 
 def inject(call, what, when, trace="/dev/null"):
@@ -400,9 +433,9 @@ def inject(call, what, when, trace="/dev/null"):
 
 
 def sample(points, most):
-    """At most so many of the points, evenly spread; all with LONG."""
+    """At most so many of the points, evenly spread; all with EVERY."""
     points = list(points)
-    if LONG or len(points) <= most:
+    if EVERY or len(points) <= most:
         return points
     return [points[i * len(points) // most] for i in range(most)]
 

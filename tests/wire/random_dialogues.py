@@ -9,7 +9,7 @@ pipelining and with what is remembered of another server.
     random_dialogues.py [SEED] [N]
 
 SEED repeats a run, N is the number of a single dialogue of it.
-DIALOGUE_SECONDS is how long it goes on (40; make check-long: 600)."""
+DIALOGUE_SECONDS is how long it goes on (25; make check-long: 600)."""
 
 import concurrent.futures
 import copy
@@ -32,7 +32,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import harness  # noqa: E402
 from harness import Failure, want  # noqa: E402
 
-SECONDS = float(os.environ.get("DIALOGUE_SECONDS", "40"))
+SECONDS = float(os.environ.get("DIALOGUE_SECONDS", "25"))
 WORKERS = 6
 TIMEOUT = 3
 CONFIG = """[general]
