@@ -15,9 +15,10 @@ int cache_open(const char *path, bool create)
 
 	if (!path || !*path)
 		return -1;
-	/* its place may come from the environment, and be another user's */
-	if (!geteuid())
-		fd = file_open_trusted(path, true, create);
+	/* its place may come from the environment, and be another user's;
+	 * what is read is judged by itself */
+	if (create && !geteuid())
+		fd = file_open_trusted(path, true, true);
 	else if (create && mkdir(path, 0700) && errno != EEXIST)
 		return -1;
 	else
