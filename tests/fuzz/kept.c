@@ -96,21 +96,26 @@ static void early(const char *text, size_t n)
 
 	put_early(&server, text, n);
 	if (early_find(cache, &server, &known)) {
-		fuzz_want(known.hello && *known.hello);
-		early_features(known.hello, &f);
-		features_release(&f);
+		fuzz_want(known.never || (known.hello && *known.hello));
+		if (!known.never) {
+			early_features(known.hello, &f);
+			features_release(&f);
+		}
 		early_keep(cache, &server, &known);
-		if (strlen(known.hello) < 2000) {
+		if (known.never || strlen(known.hello) < 2000) {
 			fuzz_want(early_find(cache, &server, &again));
-			fuzz_want(!strcmp(again.hello, known.hello) &&
+			fuzz_want(again.never == known.never &&
+				  (known.never ||
+				   !strcmp(again.hello, known.hello)) &&
 				  !strcmp(again.mechanism, known.mechanism) &&
 				  again.verified == known.verified);
 			early_release(&again);
 		}
 	}
 	early_release(&known);
-	early_forget(cache, &server);
-	fuzz_want(!early_find(cache, &server, &again));
+	known = (struct early){ .never = true };
+	early_keep(cache, &server, &known);
+	fuzz_want(early_find(cache, &server, &again) && again.never);
 	early_release(&again);
 }
 
