@@ -430,7 +430,8 @@ struct watchman {
 static bool waits_for_turn(const struct runner *r)
 {
 	return !r->ending && (!r->selection || !r->selection->field) &&
-	       r->settler.put_off + 2 * TURN_MS / 1000 > (int64_t)time(NULL) &&
+	       r->settler.put_off &&
+	       r->settler.put_off + 2 * TURN_MS > clock_now() &&
 	       clock_now() - r->taken < TURNLESS_MS;
 }
 

@@ -272,8 +272,10 @@ bool settle_entry(struct settler *s, struct entry *e, const struct job *job,
 		 * regular one where it was */
 		next = next_times(s->config, e, regular > now ? regular :
 				  e->regular, now, &turn);
-		if (turn > s->put_off && turn - now < NEAR)
-			s->put_off = turn;
+		/* however the wall clock is set while the run waits for it */
+		if (turn && turn - now < NEAR &&
+		    clock_in((turn - now) * 1000) > s->put_off)
+			s->put_off = clock_in((turn - now) * 1000);
 		*soon = next - now < SOON && (!turn || next < turn);
 		return entry_schedule(e, next, why);
 	}

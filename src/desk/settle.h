@@ -15,9 +15,9 @@ struct settler {
 	const struct config *config;
 	struct queue *queue;
 	bool reported;            /* one was queued: there is more to do */
-	int64_t put_off;          /* the latest time, wall clock, within half an
-				   * hour that a rate put an entry off to; 0:
-				   * none did */
+	int64_t put_off;          /* the latest time, monotonic ms, within half
+				   * an hour that a rate put an entry off to;
+				   * 0: none did */
 	int64_t still_from;       /* the earliest time, wall clock, from which
 				   * one that it left stands still; 0: none */
 	bool hook_hangs;          /* on_failure did not end in time: it is

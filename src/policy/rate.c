@@ -101,9 +101,11 @@ int64_t policy_rate_take(struct rate_state *s, const int64_t most[RATE_UNITS],
 	int64_t wait = 0, other, sum;
 	enum rate_unit u;
 
-	/* no pause is longer, whatever a clock made of it */
+	/* no pause is longer than this: a clock was set back, and the pause
+	 * begins anew */
 	if (s->pace.until - now > STEP_MOST)
-		s->pace.until = now + STEP_MOST;
+		s->pace.until = now + (s->pace.step < STEP_MOST ?
+				       s->pace.step : STEP_MOST);
 	if (s->pace.until > now)
 		wait = s->pace.until - now;
 	for (u = RATE_SECOND; u < RATE_UNITS; u++) {

@@ -367,12 +367,13 @@ static struct limited *limit_of(const struct dispatcher *x,
 bool destination_put_off(struct dispatcher *x, struct destination *d)
 {
 	struct limited *l = limit_of(x, d);
-	int64_t most[RATE_UNITS];
+	int64_t most[RATE_UNITS], left;
 	struct outcome why;
 
 	if (!l || !d->n)
 		return false;
-	if ((int64_t)time(NULL) >= l->until) {
+	left = l->until - clock_now();
+	if (left <= 0) {
 		*l = x->limited[--x->limits];
 		return false;
 	}
@@ -380,9 +381,8 @@ bool destination_put_off(struct dispatcher *x, struct destination *d)
 	while (d->n) {
 		struct part p = part_take(x, d);
 
-		rate_fail(l->transport, 0, &why);
-		why.not_before = l->until +
-				 policy_rate_turn(most, l->n) / 1000;
+		rate_fail(l->transport, left + policy_rate_turn(most, l->n),
+			  &why);
 		l->n += (int64_t)p.n;
 		part_fail(x->run, &p, &why);
 		part_settle(x, d, &p);
@@ -405,6 +405,8 @@ static void note_limit(struct dispatcher *x, const struct destination *d,
 	if (!l)
 		return;
 	l->n++;
+	/* whatever becomes of the wall clock in this run */
+	until = clock_in((until - (int64_t)time(NULL)) * 1000);
 	if (until > l->until)
 		l->until = until;
 }

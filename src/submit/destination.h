@@ -23,7 +23,7 @@ struct user {
 /* A transport whose rate is used up. */
 struct limited {
 	const struct transport *transport;
-	int64_t until;            /* wall clock, seconds */
+	int64_t until;            /* monotonic ms */
 	int64_t n;                /* recipients that were put off since */
 };
 

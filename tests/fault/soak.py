@@ -30,7 +30,8 @@ sys.dont_write_bytecode = True
 sys.path[0] = os.path.join(os.path.dirname(__file__), "../support")
 from badday import Clock, FailingServer  # noqa: E402
 from harness import (  # noqa: E402
-    POSTHASTE, Failure, Told, eventually, need_programs, sanitized, want)
+    POSTHASTE, Failure, Told, eventually, make_certificates, need_programs,
+    sanitized, want)
 from entries import entry_bytes  # noqa: E402
 from lab import Lab, email_report, runs_in  # noqa: E402
 
@@ -42,6 +43,7 @@ PATIENCE = 3                    # seconds that the program waits for a server
 HANGS = 120                     # longer than this nothing may take
 # between two messages of a caller; short tests are to have some, too
 PAUSE = 2.0 if SECONDS > 20 else 1.2 if sanitized() else 0.6
+DOMAINS = ["example.net"] * 6 + ["two.example"] * 2 + ["box.example"]
 SENDER = "s@test.example"
 HOUR, DAY = 3600, 86400
 JUMPS = (0, 1, 45, -45, HOUR, -HOUR, 7 * HOUR, DAY, -DAY, 6 * DAY, -6 * DAY,
@@ -53,14 +55,22 @@ concurrency = 4
 connections = 2"""
 ROUTES = """[route two]
 to_domain = two.example
-transport = other
+transport = login
+[route three]
+to_domain = box.example
+transport = box
 [route all]
 transport = relay
-[transport other]
-kind = smtp
+[transport login]
+kind = submission
 host = 127.0.0.1
 port = {port}
-no_starttls = yes
+ca_file = {folder}/certificates/ca.pem
+username = user
+password_file = {folder}/password
+[transport box]
+kind = maildir
+path = {folder}/box
 """
 
 
@@ -144,7 +154,11 @@ class Soak:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         self.books = Books()
-        self.server = FailingServer(self.books.take, FAULTS, PATIENCE, SEED)
+        make_certificates(f"{folder}/certificates")
+        (self.folder / "password").write_text("password\n")
+        (self.folder / "password").chmod(0o600)
+        self.server = FailingServer(self.books.take, FAULTS, PATIENCE,
+                                    f"{folder}/certificates", SEED)
         self.clock = Clock(folder)
         self.rng = random.Random(SEED + 1)
         self.texts = Texts(self.rng)
@@ -152,7 +166,8 @@ class Soak:
         for use in ("on_failure", "always"):
             lab = Lab(self.folder / use, self.server.port)
             lab.configure(QUEUE.format(use=use),
-                          ROUTES.format(port=self.server.port))
+                          ROUTES.format(port=self.server.port,
+                                        folder=folder))
             # both use one queue and one log
             lab.config.write_text(lab.config.read_text().replace(
                 f"{lab.folder}/", f"{self.folder}/").replace(
@@ -181,8 +196,7 @@ class Soak:
         mid = f"m{next(self.number)}"
         many = rng.choice((1, 1, 1, 2, 3, 12))
         rcpts = [f"{'no' if rng.random() < 0.03 else 'r'}{i}.{mid}@"
-                 f"{'two.example' if rng.random() < 0.2 else 'example.net'}"
-                 for i in range(many)]
+                 f"{rng.choice(DOMAINS)}" for i in range(many)]
         lines = self.texts.body(rng)
         with self.books.lock:
             self.books.digest[mid] = digest("".join(
@@ -465,6 +479,18 @@ class Soak:
             want(not status and not out + err, f"-q: {status} {out} {err}")
             time.sleep(0.3)
         self.lab.good("-q")
+        for path in (self.folder / "box/new").iterdir():
+            self.delivered(path.read_bytes())
+
+    def delivered(self, text):
+        """A file of the maildir, as if the server had taken it."""
+        fields = text.partition(b"\n\n")[0].split(b"\n")
+        rcpt, = (field.partition(b": ")[2].decode() for field in fields
+                 if field.startswith(b"Delivered-To: "))
+        sender, = (field for field in fields
+                   if field.startswith(b"Return-Path: "))
+        self.books.take(sender.partition(b": ")[2].decode().strip("<>"),
+                        [rcpt], text.replace(b"\n", b"\r\n"))
 
     def stop(self):
         self.ending.set()
@@ -535,7 +561,7 @@ def whole(soak):
 
 def clean(soak):
     """nothing is left in the queue, or running"""
-    for part in ("mess", "tmp", "corrupt"):
+    for part in ("mess", "tmp", "corrupt", "../box/tmp"):
         want(not soak.lab.names(part), f"{part}: {soak.lab.names(part)[:20]}")
     eventually(lambda: not runs_in(soak.folder), "the end of all processes")
     eventually(lambda: not soak.server.now, "the end of all sessions")

@@ -17,6 +17,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
+import badday  # noqa: E402
 import entries  # noqa: E402
 import harness  # noqa: E402
 from harness import want  # noqa: E402
@@ -343,6 +344,30 @@ def due(m):
         path.rename(path.with_name(path.name.split(",")[0] + ",1"))
 
 
+def clock_set_back(folder, _):
+    """the clock is set back during a pause: mail goes, and the run ends"""
+    clock = badday.Clock(folder)
+    clock.jump(86400)
+    with Sink() as sink:
+        m = Machine(folder, sink, "100/s")
+        m.env.update(clock.env)
+        m.put("r@example.org")
+        m.state.parent.mkdir(exist_ok=True)
+        m.state.write_text("posthaste-rate 1\n"
+                           f"pace {(clock.now() + 15) * 1000} 1000\nend\n")
+        runner = m.start("-q")
+        harness.eventually(lambda: not any(
+            name.endswith(",0") for name in os.listdir(m.folder /
+                                                       "queue/mess")),
+            "it waits", 60)
+        clock.jump(0)
+        # it waits no longer than without the jump, and some seconds after
+        # the pause for more
+        status, _, err = harness.finish(runner, None, 120)
+        want((status, err) == (0, b""), err)
+        want(sink.recipients() == ["r@example.org"], m.log())
+
+
 def its_own_schedule(folder, _):
     """a rate holds up whom it concerns: the others of the message are tried
     again in their own time, before its turn and after it"""
@@ -441,7 +466,7 @@ def its_time_goes_by(folder, _):
 
 TESTS = [four_runners, senders_wait, recipients_count, long_waits,
          others_go_on, the_next_transport, no_rate_no_file, harm,
-         asked_for_less, its_own_schedule, its_time_goes_by]
+         asked_for_less, clock_set_back, its_own_schedule, its_time_goes_by]
 # takes half a minute
 if os.environ.get("POSTHASTE_LONG") or \
         asked_for_less_for_good.__name__ in sys.argv:

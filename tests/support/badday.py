@@ -2,6 +2,7 @@
 """A bad day: a server that takes mail and fails at random in every way that a
 network has, and a wall clock that jumps."""
 
+import base64
 import collections
 import contextlib
 import mmap
@@ -10,6 +11,7 @@ import pathlib
 import random
 import shlex
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -26,14 +28,20 @@ class Gone(Exception):
 class FailingServer:
     """Takes mail, which it hands to take(sender, recipients, data) before it
     answers, and fails at this share of its steps as long as it is failing.
-    patience: how long clients wait for an answer, in seconds."""
+    patience: how long clients wait for an answer, in seconds; certificates:
+    a folder of them, for STARTTLS and a login after it."""
 
     STEPS = ("reset", "close", "stall", "slow", "garbage", "half", "421",
              "later")
     LOST = ("lost reset", "lost close", "lost stall", "lost garbage")
 
-    def __init__(self, take, share, patience, seed):
+    LOGIN = base64.b64encode(b"\0user\0password").decode()
+
+    def __init__(self, take, share, patience, certificates, seed):
         self.take, self.share, self.patience = take, share, patience
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.tls.load_cert_chain(f"{certificates}/good.pem",
+                                 f"{certificates}/good.key")
         self.rng = random.Random(seed)
         self.failing = True
         self.lock = threading.Lock()
@@ -92,7 +100,10 @@ class FailingServer:
         try:
             conn.settimeout(60)
             conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._session(conn, conn.makefile("rb"))
+            if self.say(conn, b"220 sink.example ready") and \
+                    self._session(conn):
+                conn = self.tls.wrap_socket(conn, server_side=True)
+                self._session(conn, secure=True)
         except (OSError, Gone):
             pass
         finally:
@@ -142,21 +153,29 @@ class FailingServer:
         conn.sendall(text + b"\r\n")
         return True
 
-    def _session(self, conn, lines):
+    def _session(self, conn, secure=False):
+        """True: it is to go on over TLS."""
+        lines = conn.makefile("rb")
         sender, rcpts, data = None, [], b""
-        chunking = self.rng.random() < 0.5
-        if not self.say(conn, b"220 sink.example ready"):
-            return
+        offers = [b"250-AUTH PLAIN" if secure else b"250-STARTTLS"]
+        if self.rng.random() < 0.5:
+            offers.append(b"250-CHUNKING")
         while line := lines.readline():
             words = line.decode("latin-1").strip()
             verb = words[:4].upper()
             if verb == "EHLO":
                 self.say(conn, b"250-sink.example\r\n250-PIPELINING\r\n"
-                         b"250-8BITMIME\r\n" +
-                         (b"250-CHUNKING\r\n" if chunking else b"") +
-                         b"250 ENHANCEDSTATUSCODES")
+                         b"250-8BITMIME\r\n" + b"\r\n".join(offers) +
+                         b"\r\n250 ENHANCEDSTATUSCODES")
             elif verb == "HELO":
                 self.say(conn, b"250 sink.example")
+            elif verb == "STAR":
+                if self.say(conn, b"220 2.0.0 go on"):
+                    return True
+            elif verb == "AUTH":
+                self.say(conn, b"235 2.7.0 welcome" if secure and
+                         words.split(" ")[2:] == [self.LOGIN] else
+                         b"535 5.7.8 not you")
             elif verb == "MAIL":
                 rcpts, data = [], b""
                 sender = words[11:].split(">")[0] if self.say(
@@ -179,7 +198,7 @@ class FailingServer:
                 part = lines.read(int(words.split(" ")[1]))
                 data += part
                 if len(part) < int(words.split(" ")[1]):
-                    return
+                    raise Gone
                 if not rcpts:
                     conn.sendall(b"503 5.5.1 no recipients\r\n")
                 elif not words.upper().endswith(" LAST"):
@@ -190,10 +209,11 @@ class FailingServer:
                     sender, rcpts, data = None, [], b""
             elif verb == "QUIT":
                 conn.sendall(b"221 2.0.0 bye\r\n")
-                return
+                return False
             else:
                 sender, rcpts, data = None, [], b""
                 self.say(conn, b"250 2.0.0 ok")
+        return False
 
     def text(self, conn, lines):
         kind = self.chance(("reset", "close", "stall"))
@@ -240,7 +260,9 @@ class Clock:
         pathlib.Path(path).write_bytes(bytes(8))
         with open(path, "r+b") as f:
             self.map = mmap.mmap(f.fileno(), 8)
-        self.env = {"LD_PRELOAD": self.library, "JUMPING_CLOCK": path}
+        # a sanitizer wants to be first, and its leak checker stays out
+        self.env = {"LD_PRELOAD": self.library, "JUMPING_CLOCK": path,
+                    "ASAN_OPTIONS": "verify_asan_link_order=0:detect_leaks=0"}
         self.jumps = self.ahead = 0
 
     def jump(self, ahead):

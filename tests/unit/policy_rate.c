@@ -179,6 +179,26 @@ static void test_nonsense(void **state)
 	}
 }
 
+/* A clock that is set back makes no pause longer than it was; one that is set
+ * forward ends it. */
+static void test_pause_and_clock(void **state)
+{
+	static const int64_t most[RATE_UNITS] = { 100 };
+	struct rate_state s = { 0 };
+
+	(void)state;
+	policy_slow_down(&s.pace, begin + DAY);
+	policy_slow_down(&s.pace, begin + DAY);
+	assert_int_equal(policy_rate_take(&s, most, begin + DAY, 1),
+			 2 * SECOND);
+	assert_int_equal(policy_rate_take(&s, most, begin, 1), 2 * SECOND);
+	assert_int_equal(policy_rate_take(&s, most, begin + SECOND, 1),
+			 SECOND);
+	assert_int_equal(policy_rate_take(&s, most, begin + 2 * SECOND, 1), 0);
+	policy_slow_down(&s.pace, begin);
+	assert_int_equal(policy_rate_take(&s, most, begin + DAY, 1), 0);
+}
+
 static void test_least_and_turn(void **state)
 {
 	static const int64_t most[RATE_UNITS] = { 14, 0, 0, 10000 };
@@ -241,6 +261,7 @@ int main(void)
 		cmocka_unit_test(test_no_second_has_more),
 		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_nonsense),
+		cmocka_unit_test(test_pause_and_clock),
 		cmocka_unit_test(test_least_and_turn),
 		cmocka_unit_test(test_slows),
 	};
