@@ -537,14 +537,19 @@ static bool work_off(struct runner *r, struct outcome *why)
 /* From here on an end is asked for, not forced. */
 static int catch_signals(void)
 {
-	sigset_t set;
+	sigset_t set, before;
+	int fd;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
-	if (sigprocmask(SIG_BLOCK, &set, NULL))
+	if (sigprocmask(SIG_BLOCK, &set, &before))
 		return -1;
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	/* nobody would ever read of them */
+	if (fd < 0)
+		sigprocmask(SIG_SETMASK, &before, NULL);
+	return fd;
 }
 
 static bool run_queue(struct runner *r, const struct selection *s,

@@ -235,6 +235,7 @@ static size_t report_read(const char *data, size_t n, struct report *r)
 	       memchr(host, '\0', (size_t)(end - host)) : NULL;
 	if (text && end[-1] == '\0') {
 		memcpy(r, data, REPORT_FIXED);
+		r->outcome.status[sizeof(r->outcome.status) - 1] = '\0';
 		snprintf(r->outcome.host, sizeof(r->outcome.host), "%s", host);
 		snprintf(r->outcome.text, sizeof(r->outcome.text), "%s",
 			 text + 1 < end ? text + 1 : "");
@@ -348,6 +349,9 @@ static void worker_over(struct worker *w, const struct run *run)
 	close(w->fd);
 	w->fd = -1;
 	buf_release(&w->in);
+	/* one that ends has an end already; one that hangs up and stays, or
+	 * says what is no report, is not what it was */
+	kill(w->pid, SIGKILL);
 	while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR)
 		continue;
 	for (p = w->d.part; p < w->d.part + w->d.n; p++) {
