@@ -53,7 +53,7 @@ struct secrets *secrets_new(const struct config *c)
 	return s;
 }
 
-static void wait_for(pid_t pid)
+static void await_end(pid_t pid)
 {
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		continue;
@@ -76,7 +76,7 @@ void secrets_forget(struct secrets *s, const struct transport *t)
 	 * first process, as in a container, nobody else would wait for it */
 	if (e->lent_to) {
 		close(e->lent_fd);
-		wait_for(e->lent_to);
+		await_end(e->lent_to);
 	}
 	free(e->secret.username);
 	mem_wipe_string(e->secret.password);
@@ -320,7 +320,7 @@ static bool hear_fetched(struct held *e, pid_t pid, int fd,
 	}
 	buf_release(&in);
 	close(fd);
-	wait_for(pid);
+	await_end(pid);
 	return why->exit == EX_OK;
 }
 
