@@ -108,7 +108,8 @@ class Run:
                     if done and done():
                         child.send_signal(signal.SIGTERM)
                         done = None
-                    time.sleep(0.02)
+                    # all of /proc is looked through
+                    time.sleep(0.05)
             except Failure:
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
