@@ -2,8 +2,9 @@
 /*
  * Any bytes at all: what is kept is a message in the strict sense, however
  * the input came in pieces; completing it twice changes nothing more; and
- * stuffed for the wire it comes back as it was, with no early end. The
- * first two bytes choose how.
+ * stuffed for the wire it comes back as it was, with no early end. Read from
+ * a descriptor, within a bound or not, it is the same; and recipients of its
+ * fields are addresses. The first two bytes choose how.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "base/log.h"
 #include "mail/lines.h"
 #include "mail/complete.h"
+#include "mail/recipients.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n);
 
@@ -151,9 +153,65 @@ static struct message *read_message(const char *text, size_t n, bool dots)
 	return m;
 }
 
+/* As from a pipe, at once or within a bound of so many bytes. */
+static void check_read(const char *text, size_t n, bool dots,
+		       const struct buf *whole)
+{
+	struct message_limits limits = { .dot_ends = dots };
+	int fd = memfd_create("message", MFD_CLOEXEC), round;
+	struct message *m;
+	struct outcome why;
+	struct buf b;
+	bool good;
+
+	want(fd >= 0 && write(fd, text, n) == (ssize_t)n);
+	for (round = 0; round < 2; round++) {
+		want(lseek(fd, 0, SEEK_SET) == 0);
+		good = message_read(fd, &limits, &m, &why);
+		want(good == (round ? (int64_t)whole->len <= limits.max_size :
+			      true));
+		if (good) {
+			all_bytes(m, &b);
+			want(b.len == whole->len &&
+			     !memcmp(b.data, whole->data, b.len));
+			buf_release(&b);
+			message_free(m);
+		} else {
+			want(why.exit == EX_DATAERR);
+		}
+		limits.max_size = (int64_t)(n / 2 + 1);
+	}
+	close(fd);
+}
+
+static void check_recipients(struct message *m)
+{
+	const struct recipient_rules rules = { .domain = "d.example" };
+	struct envelope e = { .sender = mem_string("") };
+	struct outcome why;
+	char *author = message_from(m);
+	const char *c;
+	size_t i;
+
+	for (c = author; *c; c++)
+		want((unsigned char)*c >= ' ' && *c != 0x7f);
+	free(author);
+	free(message_id(m));
+	if (envelope_recipients(&e, &rules, NULL, 0, true, m, &why)) {
+		want(e.n > 0);
+		for (i = 0; i < e.n; i++)
+			for (c = e.rcpt[i].address; *c; c++)
+				want((unsigned char)*c >= ' ' && *c != 0x7f);
+	} else {
+		want(why.exit == EX_USAGE || why.exit == EX_DATAERR);
+	}
+	(void)envelope_is_utf8(&e);
+	envelope_release(&e);
+}
+
 static void check_completed(struct message **m, unsigned char how)
 {
-	const struct completion c = {
+	struct completion c = {
 		.sender = "s@x.example", .from = "f@x.example",
 		.full_name = how & 1 ? "F. N" : NULL,
 		.domain = how & 2 ? "d.example" : "",
@@ -161,6 +219,7 @@ static void check_completed(struct message **m, unsigned char how)
 		.from_header = how & 4 ? FROM_REPLACE : FROM_ADD,
 		.keep_own = how & 32,
 		.undisclosed_recipients = how & 8,
+		.original_to = how & 64 ? "a@b.example,\r\n c@d" : NULL,
 	};
 	struct buf once, twice;
 	struct outcome why;
@@ -169,6 +228,8 @@ static void check_completed(struct message **m, unsigned char how)
 	all_bytes(*m, &once);
 	check_strict(*m, &once);
 	want(!memchr(once.data, '\0', once.len));
+	/* which is added each time */
+	c.original_to = NULL;
 	want(message_complete(m, &c, &why));
 	all_bytes(*m, &twice);
 	want(once.len == twice.len &&
@@ -202,6 +263,8 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 	check_strict(m, &b);
 	check_wire(&b, step);
 	check_steps(text, n, dots, step, &b);
+	check_read(text, n, dots, &b);
+	check_recipients(m);
 	check_completed(&m, data[0]);
 	message_free(m);
 	/* what was kept reads back as it is */
