@@ -107,6 +107,7 @@ static void hide_secrets(const struct config *c, const struct destination *d,
 	add_resolved(l, c->secrets);
 	add_resolved(l, c->queue.directory);
 	add_resolved(l, getenv("CREDENTIALS_DIRECTORY"));
+	add_resolved(l, "/etc/ssl/private");
 	if (user_home(&home, &ignored) && home) {
 		path = mem_printf("%s/.netrc", home);
 		add_resolved(l, path);
@@ -139,8 +140,7 @@ static const char *const needed_of_etc[] = {
 	"timezone", "yp.conf",
 	"ca-certificates", "crypto-policies", "gnutls", "pkcs11", "pki", "ssl",
 	"ssl1.*", "static", "system-fips",
-	"gss", "gssapi_mech.conf", "krb5", "krb5.conf", "krb5.conf.d",
-	"krb5.keytab", NULL
+	"gss", "gssapi_mech.conf", "krb5", "krb5.conf", "krb5.conf.d", NULL
 };
 
 /* What it cannot do without, wherever that is. */
@@ -161,7 +161,7 @@ static void show_needed(const struct config *c, const struct destination *d,
 	}
 }
 
-/* Where Kerberos was told that its files are. */
+/* Where Kerberos was told that its files are, and the machine's keys. */
 static void show_tickets(struct list *l)
 {
 	static const char *const names[] = {
@@ -176,6 +176,7 @@ static void show_tickets(struct list *l)
 		path = value ? strchr(value, '/') : NULL;
 		add_resolved(l, path);
 	}
+	add_resolved(l, "/etc/krb5.keytab");
 }
 
 static bool is_in_token(const char *key)

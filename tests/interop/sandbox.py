@@ -230,7 +230,8 @@ def others_secrets_stay_theirs(folder, certificates):
     tried["w/dev/null"] = "open"
     # of /etc, what libraries need
     tried.update({f"r/etc/{name}": "EACCES" for name in (
-        "fstab", "login.defs", "shells") if os.path.isfile(f"/etc/{name}")})
+        "fstab", "krb5.keytab", "login.defs", "shells",
+        "ssl/private/ssl-cert-snakeoil.key") if os.path.isfile(f"/etc/{name}")})
     tried.update({f"r/etc/{name}": "open" for name in (
         "group", "hosts", "nsswitch.conf", "resolv.conf", "services")
         if os.path.isfile(f"/etc/{name}")})
