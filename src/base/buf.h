@@ -2,9 +2,10 @@
 /*
  * Memory and growing byte strings.
  *
- * No function here reports want of memory: it ends the process with EX_OSERR
- * in one place (mem.c's mem_exhausted), since nothing that this program could
- * do without memory would be better than "try again".
+ * No function here reports want of memory: it ends the process in one place
+ * (mem.c's mem_exhausted), with EX_OSERR, since nothing that this program could
+ * do without memory would be better than "try again"; but where somebody has
+ * the message already, or may have it, as was said last.
  */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
@@ -13,6 +14,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* What want of memory means from here on: the exit status, and words (static)
+ * after "out of memory". */
+void mem_exhaustion_means(int exit, const char *words);
 
 /* n zeroed bytes, never NULL; the caller frees. */
 void *mem_alloc(size_t n);

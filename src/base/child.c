@@ -97,7 +97,7 @@ static bool child_pipe(int *ours, int *theirs, bool write)
 
 static bool open_null(int *fd, int how)
 {
-	*fd = open("/dev/null", how | O_CLOEXEC);
+	*fd = kernel_open(AT_FDCWD, "/dev/null", how | O_CLOEXEC, 0);
 	return *fd >= 0;
 }
 
@@ -349,7 +349,7 @@ static void attend(struct running *r)
 			break;
 		wait = looks ? LOOK_MS : left;
 		look = true;
-		if (poll(p, 5, wait < left ? wait : left) < 0)
+		if (kernel_poll(p, 5, wait < left ? wait : left) < 0)
 			continue;
 		look = looks || p[3].revents;
 		r->cut_off = p[4].revents != 0;

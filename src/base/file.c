@@ -11,7 +11,14 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/kernel.h"
 #include "base/user.h"
+
+int file_exit(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM ?
+	       EX_OSERR : EX_CONFIG;
+}
 
 /* --- whose it is --- */
 
@@ -51,8 +58,8 @@ static bool is_root(uid_t uid)
 
 	if (!uid)
 		return true;
-	fd = uid == UNMAPPED ? open("/proc/self/uid_map", O_RDONLY |
-				    O_CLOEXEC) : -1;
+	fd = uid == UNMAPPED ? kernel_open(AT_FDCWD, "/proc/self/uid_map",
+					   O_RDONLY | O_CLOEXEC, 0) : -1;
 	if (fd >= 0) {
 		if (read(fd, map, sizeof(map) - 1) < 0)
 			map[0] = '\0';
@@ -75,8 +82,8 @@ bool file_judge(int fd, const char *path, unsigned how,
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
-		return outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s: %s",
-				    path, strerror(errno));
+		return outcome_fail(why, STAGE_LOCAL, file_exit(errno),
+				    "%s: %s", path, strerror(errno));
 	facts->there = true;
 	facts->mode = st.st_mode & 07777;
 	facts->owner = st.st_uid;
@@ -122,7 +129,8 @@ int file_open(const char *path, unsigned how, struct file_facts *facts,
 		facts = &ignored;
 	*facts = (struct file_facts){ 0 };
 	/* O_NONBLOCK: a FIFO without a writer must not stop us here */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	fd = kernel_open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY |
+			 O_NONBLOCK, 0);
 	if (fd >= 0) {
 		if (file_judge(fd, path, how, facts, why))
 			return fd;
@@ -131,8 +139,8 @@ int file_open(const char *path, unsigned how, struct file_facts *facts,
 		return -1;
 	}
 	if (errno != ENOENT && errno != ENOTDIR) {
-		outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s: %s", path,
-			     strerror(errno));
+		outcome_fail(why, STAGE_LOCAL, file_exit(errno), "%s: %s",
+			     path, strerror(errno));
 		if (errno == EACCES)
 			file_add_reader(why, path);
 		return -1;
@@ -160,8 +168,8 @@ static bool file_take(int fd, const char *path, struct buf *out,
 		return outcome_fail(why, STAGE_LOCAL, EX_CONFIG,
 				    "%s: is longer than %zu bytes", path,
 				    out->max);
-	return outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s: %s", path,
-			    strerror(errno));
+	return outcome_fail(why, STAGE_LOCAL, file_exit(errno), "%s: %s",
+			    path, strerror(errno));
 }
 
 bool file_read(const char *path, unsigned how, struct buf *out,
@@ -273,8 +281,8 @@ bool file_walk(const char *path, bool root_only, int *directory,
 	if (strlen(path) >= sizeof(rest))
 		return false;
 	memcpy(rest, path, strlen(path) + 1);
-	*directory = open(rest[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY |
-			  O_CLOEXEC);
+	*directory = kernel_open(AT_FDCWD, rest[0] == '/' ? "/" : ".",
+				 O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
 	while (*directory >= 0 && may_walk(*directory, root_only)) {
 		p = rest + strspn(rest, "/");
 		end = strchrnul(p, '/');
@@ -297,9 +305,9 @@ bool file_walk(const char *path, bool root_only, int *directory,
 			break;
 		if (is_link && rest[0] != '/')
 			continue;
-		next = is_link ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) :
-		       openat(*directory, name, O_PATH | O_DIRECTORY |
-			      O_NOFOLLOW | O_CLOEXEC);
+		next = kernel_open(*directory, is_link ? "/" : name, O_PATH |
+				   O_DIRECTORY | O_CLOEXEC |
+				   (is_link ? 0 : O_NOFOLLOW), 0);
 		error = errno;
 		close(*directory);
 		*directory = next;
@@ -342,8 +350,8 @@ bool file_replace_for(int directory, const char *name, mode_t mode, uid_t owner,
 	int fd, error;
 	bool done;
 
-	fd = openat(directory, fresh, O_WRONLY | O_CREAT | O_EXCL |
-		    O_NOFOLLOW | O_CLOEXEC, mode);
+	fd = kernel_open(directory, fresh, O_WRONLY | O_CREAT | O_EXCL |
+			 O_NOFOLLOW | O_CLOEXEC, mode);
 	if (fd < 0) {
 		error = errno;
 		free(fresh);
@@ -352,13 +360,14 @@ bool file_replace_for(int directory, const char *name, mode_t mode, uid_t owner,
 	}
 	/* whatever the umask took away */
 	done = !fchown(fd, owner, group) && !fchmod(fd, mode) &&
-	       file_write_all(fd, b->data, b->len) && !fsync(fd);
+	       file_write_all(fd, b->data, b->len) && !kernel_sync(fd);
 	error = errno;
-	if (close(fd) && done) {
+	/* it is synced, and closed all the same */
+	if (close(fd) && errno != EINTR && done) {
 		error = errno;
 		done = false;
 	}
-	if (done && renameat(directory, fresh, directory, name)) {
+	if (done && kernel_rename(directory, fresh, directory, name)) {
 		error = errno;
 		done = false;
 	}
@@ -366,7 +375,7 @@ bool file_replace_for(int directory, const char *name, mode_t mode, uid_t owner,
 		unlinkat(directory, fresh, 0);
 	free(fresh);
 	errno = error;
-	return done && !fsync(directory);
+	return done && !kernel_sync(directory);
 }
 
 bool file_replace(int directory, const char *name, mode_t mode,
@@ -387,9 +396,11 @@ bool file_replace_path(const char *path, mode_t mode, const struct buf *b,
 	bool done;
 
 	if (geteuid()) {
-		fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		fd = kernel_open(AT_FDCWD, above, O_RDONLY | O_DIRECTORY |
+				 O_CLOEXEC, 0);
 	} else if (file_walk(path, true, &way, name)) {
-		fd = openat(way, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		fd = kernel_open(way, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+				 0);
 		close(way);
 	}
 	done = fd >= 0 &&
@@ -485,7 +496,8 @@ static int unnamed_file(const char *directory)
 	char *path;
 	int fd;
 
-	fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	fd = kernel_open(AT_FDCWD, directory, O_TMPFILE | O_RDWR | O_CLOEXEC,
+			 0600);
 	if (fd >= 0)
 		return fd;
 	path = mem_printf("%s/posthaste.XXXXXX", directory);

@@ -42,7 +42,7 @@ struct file_facts {
 bool file_read(const char *path, unsigned how, struct buf *out,
 	       struct file_facts *facts, struct outcome *why) MUST_CHECK;
 /* Whether an open file is what how asks for; fills facts (not NULL). False:
- * EX_CONFIG, as above. */
+ * EX_CONFIG or EX_OSERR, as above. */
 bool file_judge(int fd, const char *path, unsigned how,
 		struct file_facts *facts, struct outcome *why) MUST_CHECK;
 /* Reads an open descriptor, which stays open, and judges it first; path is
@@ -53,6 +53,10 @@ bool file_read_fd(int fd, const char *path, unsigned how, struct buf *out,
  * itself. -1: *why says why (or there is none, and FILE_OPTIONAL). */
 int file_open(const char *path, unsigned how, struct file_facts *facts,
 	      struct outcome *why) MUST_CHECK;
+
+/* The status for what could not be read: EX_CONFIG, or EX_OSERR where
+ * descriptors or memory lack, which says nothing about the file. */
+int file_exit(int error);
 
 /* The words of a failure with this path, without the path. */
 const char *file_reason(const struct outcome *why, const char *path);

@@ -1,17 +1,143 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/kernel.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/fs.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
+
+/* --- what is begun again --- */
+
+int kernel_open(int directory, const char *path, int flags, mode_t mode)
+{
+	int fd;
+
+	do
+		fd = openat(directory, path, flags, mode);
+	while (fd < 0 && errno == EINTR);
+	return fd;
+}
+
+int kernel_sync(int fd)
+{
+	int rc;
+
+	do
+		rc = fsync(fd);
+	while (rc < 0 && errno == EINTR);
+	return rc;
+}
+
+int kernel_sync_data(int fd)
+{
+	int rc;
+
+	do
+		rc = fdatasync(fd);
+	while (rc < 0 && errno == EINTR);
+	return rc;
+}
+
+int kernel_sync_system(int fd)
+{
+	int rc;
+
+	do
+		rc = syncfs(fd);
+	while (rc < 0 && errno == EINTR);
+	return rc;
+}
+
+int kernel_lock(int fd, int how)
+{
+	int rc;
+
+	do
+		rc = flock(fd, how);
+	while (rc < 0 && errno == EINTR);
+	return rc;
+}
+
+int kernel_cut(int fd, off_t size)
+{
+	int rc;
+
+	do
+		rc = ftruncate(fd, size);
+	while (rc < 0 && errno == EINTR);
+	return rc;
+}
+
+int kernel_reserve(int fd, off_t at, off_t n)
+{
+	int rc;
+
+	do
+		rc = fallocate(fd, FALLOC_FL_KEEP_SIZE, at, n);
+	while (rc < 0 && errno == EINTR);
+	return rc;
+}
+
+int kernel_rename(int from_fd, const char *from, int to_fd, const char *to)
+{
+	int rc;
+
+	do
+		rc = renameat(from_fd, from, to_fd, to);
+	while (rc < 0 && errno == EINTR);
+	return rc;
+}
 
 int kernel_rename_new(int from_fd, const char *from, int to_fd,
 		      const char *to)
 {
-	return (int)syscall(SYS_renameat2, from_fd, from, to_fd, to,
-			    RENAME_NOREPLACE);
+	int rc;
+
+	do
+		rc = (int)syscall(SYS_renameat2, from_fd, from, to_fd, to,
+				  RENAME_NOREPLACE);
+	while (rc < 0 && errno == EINTR);
+	return rc;
 }
+
+ssize_t kernel_read_at(int fd, void *data, size_t n, off_t at)
+{
+	char *p = data;
+	size_t done = 0;
+	ssize_t got;
+
+	do {
+		got = pread(fd, p + done, n - done, at + (off_t)done);
+		done += got > 0 ? (size_t)got : 0;
+	} while ((got > 0 && done < n) || (got < 0 && errno == EINTR));
+	return got < 0 ? got : (ssize_t)done;
+}
+
+/* --- waiting --- */
+
+int kernel_poll(struct pollfd *p, nfds_t n, int ms)
+{
+	const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+	int ready = poll(p, n, ms);
+	nfds_t i;
+
+	if (ready >= 0 || errno == EINTR)
+		return ready;
+	if (ms)
+		nanosleep(&pause, NULL);
+	for (ready = 0, i = 0; i < n; i++) {
+		p[i].revents = p[i].fd < 0 ? 0 : p[i].events;
+		ready += p[i].revents != 0;
+	}
+	return ready;
+}
+
+/* --- what not every C library has --- */
 
 void kernel_close_from(int fd)
 {

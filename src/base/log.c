@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/kernel.h"
 #include "base/outcome.h"
 
 enum {
@@ -63,11 +64,12 @@ static int sink_open(const char *path, bool *plain, struct outcome *why)
 			     "the log file %s: %s", path, strerror(errno));
 		return -1;
 	}
-	fd = openat(directory, name, O_WRONLY | O_APPEND | O_CLOEXEC |
-		    O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
+	fd = kernel_open(directory, name, O_WRONLY | O_APPEND | O_CLOEXEC |
+			 O_NOCTTY | O_NONBLOCK | O_NOFOLLOW, 0);
 	if (fd < 0 && errno == ENOENT) {
-		fd = openat(directory, name, O_WRONLY | O_APPEND | O_CREAT |
-			    O_EXCL | O_CLOEXEC | O_NOFOLLOW, LOG_MODE);
+		fd = kernel_open(directory, name, O_WRONLY | O_APPEND |
+				 O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+				 LOG_MODE);
 		/* whatever the umask took away */
 		if (fd >= 0)
 			(void)!fchmod(fd, LOG_MODE);
@@ -194,8 +196,8 @@ void log_prepare(const char *to, uid_t uid, gid_t gid)
 	if (to[0] != '/' || sink_stream(to) >= 0 ||
 	    !file_walk(to, true, &directory, name))
 		return;
-	fd = openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC |
-		    O_NOFOLLOW, LOG_MODE);
+	fd = kernel_open(directory, name, O_WRONLY | O_CREAT | O_EXCL |
+			 O_CLOEXEC | O_NOFOLLOW, LOG_MODE);
 	if (fd >= 0) {
 		/* as root's it is none that he could write */
 		if (fchmod(fd, LOG_MODE) || fchown(fd, uid, gid))

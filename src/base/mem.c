@@ -5,18 +5,36 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <sysexits.h>
 #include <unistd.h>
 
-/* The one place where want of memory ends the process. Nothing that was not
- * already safe is promised to anybody at this point. */
+/* What want of memory means by now. */
+static struct {
+	int exit;
+	const char *words;
+} exhausted = { EX_OSERR, "" };
+
+void mem_exhaustion_means(int exit, const char *words)
+{
+	exhausted.exit = exit;
+	exhausted.words = words;
+}
+
+/* The one place where want of memory ends the process. */
 static _Noreturn void mem_exhausted(void)
 {
-	static const char words[] = "posthaste: out of memory\n";
+	static const char words[] = "posthaste: out of memory";
+	const struct iovec line[] = {
+		{ (void *)(uintptr_t)words, sizeof(words) - 1 },
+		{ (void *)(uintptr_t)exhausted.words,
+		  strlen(exhausted.words) },
+		{ (void *)(uintptr_t)"\n", 1 },
+	};
 
-	if (write(STDERR_FILENO, words, sizeof(words) - 1) < 0)
-		_exit(EX_OSERR);
-	_exit(EX_OSERR);
+	if (writev(STDERR_FILENO, line, 3) < 0)
+		_exit(exhausted.exit);
+	_exit(exhausted.exit);
 }
 
 void *mem_alloc(size_t n)

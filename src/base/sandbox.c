@@ -114,7 +114,8 @@ static void wall_open(struct rules *w, const char *path, uint64_t access,
 
 	if (w->error || !rule.allowed_access)
 		return;
-	fd = open(path, O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
+	fd = kernel_open(AT_FDCWD, path, O_PATH | O_CLOEXEC |
+			 (follow ? 0 : O_NOFOLLOW), 0);
 	if (fd < 0) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
 			w->error = errno;

@@ -168,14 +168,20 @@ bool config_load(const struct config_place *place, struct config *config,
 	apply_fallbacks(config);
 	/* what is in the file is obeyed, commands too: it has to be root's or
 	 * the caller's, and nobody else's to write */
-	if (!find_config(place, config))
+	if (!find_config(place, config)) {
 		in_environment = read_environment(place, config);
-	else if (file_read(config->path, FILE_TRUSTED, &text, &facts, &fault))
+	} else if (file_read(config->path, FILE_TRUSTED, &text, &facts,
+			     &fault)) {
 		config_read(config, text.data, text.len);
-	else
+	} else if (fault.exit == EX_CONFIG) {
 		/* a fault names its file by itself */
 		config_fault(config, 0, "%s",
 			     file_reason(&fault, config->path));
+	} else {
+		buf_release(&text);
+		*why = fault;
+		return false;
+	}
 	place_own(config);
 	if (!in_environment)
 		place_secrets(place, config);

@@ -51,6 +51,33 @@ static void note_unheld(struct acceptance *a, bool held)
 		a->why.exit = EX_CANTCREAT;
 }
 
+/* What somebody has must not be handed in again where memory ends now. The
+ * client of a session goes by answers, and has none then. */
+static void note_safe(const struct desk *d, const struct acceptance *a)
+{
+	size_t sent = 0, lacking = 0, i;
+	bool doubt = false;
+
+	for (i = 0; i < a->envelope.n; i++) {
+		const struct recipient *r = &a->envelope.rcpt[i];
+
+		sent += r->state == RCPT_SENT;
+		lacking += r->state == RCPT_FAILED ||
+			   (r->state == RCPT_PENDING && !a->held);
+		doubt = doubt || r->last.in_doubt;
+	}
+	if (d->options->command == COMMAND_SMTPD)
+		return;
+	if (!lacking)
+		mem_exhaustion_means(EX_OK, ", but the message is sent or "
+				     "queued");
+	else if (sent || a->held)
+		mem_exhaustion_means(EX_UNAVAILABLE, ": only some of the "
+				     "recipients get the message");
+	else if (!doubt)
+		mem_exhaustion_means(EX_OSERR, "");
+}
+
 /* Puts what is pending on disk, and says so in the log. Recipients with a
  * final answer stay out of the entry: the caller gets to know of them here
  * and now. */
@@ -78,6 +105,7 @@ static void hold(const struct desk *d, struct queue *q, struct acceptance *a,
 			pending.rcpt[pending.n++] = *r;
 	item.next = first_waits(d, &pending, wait);
 	a->held = queue_add(q, &item, a->id, &a->why);
+	note_safe(d, a);
 	note_unheld(a, a->held);
 	event.message_id = id = a->held ? message_id(m) : NULL;
 	for (r = pending.rcpt; a->held && r < pending.rcpt + pending.n; r++) {
@@ -104,6 +132,7 @@ static void deliver_first(const struct desk *d, struct queue *q,
 	desk_run_init(d, &run);
 	run.queue = q;
 	deliver(&run, &job);
+	note_safe(d, a);
 	if (!envelope_pending(&a->envelope))
 		a->unheld = false;
 	else if (q)
@@ -157,6 +186,7 @@ void desk_accept(const struct desk *d, const struct request *request,
 	struct queue *q;
 
 	*a = (struct acceptance){ 0 };
+	mem_exhaustion_means(EX_OSERR, "");
 	if (!compose(d->config, request, m, &a->envelope, &a->account,
 		     &a->why)) {
 		a->refused = true;

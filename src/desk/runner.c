@@ -636,7 +636,7 @@ void runner_detach(const struct desk *d)
 	if (setsid() < 0 || fork())
 		process_leave(EX_OK);
 	/* nothing of the caller's: he may wait for the end of his pipes */
-	null = open("/dev/null", O_RDWR);
+	null = kernel_open(AT_FDCWD, "/dev/null", O_RDWR, 0);
 	if (null >= 0) {
 		in = dup2(null, STDIN_FILENO);
 		out = dup2(null, STDOUT_FILENO);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/kernel.h"
 
 /* RFC 5321 4.5.3.2.7 */
 enum { SILENCE_MS = 5 * 60 * 1000 };
@@ -18,7 +19,7 @@ static bool wait_for(short events, int fd)
 	int n;
 
 	do
-		n = poll(&p, 1, clock_left(deadline));
+		n = kernel_poll(&p, 1, clock_left(deadline));
 	while (n < 0 && errno == EINTR);
 	return n > 0;
 }

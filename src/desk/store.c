@@ -13,6 +13,7 @@
 
 #include "base/child.h"
 #include "base/file.h"
+#include "base/kernel.h"
 #include "base/user.h"
 #include "desk/desk.h"
 #include "submit/secret_source.h"
@@ -138,8 +139,8 @@ static int open_made(const char *path)
 		return -1;
 	if (!mkdirat(above, name, 0700) && fchmodat(above, name, 0755, 0))
 		goto out;
-	fd = openat(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-		    O_CLOEXEC);
+	fd = kernel_open(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+			 O_CLOEXEC, 0);
 	if (fd >= 0 && (fstat(fd, &st) ||
 			(st.st_uid && st.st_uid != geteuid()))) {
 		close(fd);

@@ -10,9 +10,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/kernel.h"
 #include "queue/drop_limits.h"
 #include "queue/serve.h"
 
@@ -43,7 +45,7 @@ static bool clean(void)
 	if (clearenv() != 0)
 		return false;
 	do {
-		fd = open("/dev/null", O_RDWR);
+		fd = kernel_open(AT_FDCWD, "/dev/null", O_RDWR, 0);
 	} while (fd >= 0 && fd <= 2);
 	if (fd < 0)
 		return false;
@@ -75,8 +77,11 @@ int main(int argc, char **argv)
 	struct qdir dir;
 	bool good;
 
-	if (!clean())
+	if (!clean()) {
+		fprintf(stderr, "posthaste-drop cannot start: %s\n",
+			strerror(errno));
 		return EX_OSERR;
+	}
 	if (argc < 2 || !drop_serves(argc - 1, argv + 1)) {
 		fprintf(stderr, "posthaste-drop is run by posthaste\n");
 		return EX_USAGE;

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/kernel.h"
 #include "helper/token_parts.h"
 
 enum { LOOK_AGAIN_NS = 20 * 1000 * 1000 };
@@ -20,7 +21,8 @@ enum { LOOK_AGAIN_NS = 20 * 1000 * 1000 };
 static void sweep(const struct store *s)
 {
 	const char *name = strrchr(s->path, '/') + 1;
-	int fd = openat(s->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = kernel_open(s->directory, ".", O_RDONLY | O_DIRECTORY |
+			     O_CLOEXEC, 0);
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
 	size_t n = strlen(name);
 	struct dirent *e;
@@ -79,11 +81,11 @@ int store_open(struct helper *h, const char *path, struct store *s)
 	if (s->directory < 0)
 		status = EX_CANTCREAT;
 	else
-		s->lock = openat(s->directory, name, O_RDWR | O_CREAT |
-				 O_CLOEXEC | O_NOFOLLOW, 0600);
+		s->lock = kernel_open(s->directory, name, O_RDWR | O_CREAT |
+				      O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (!status && s->lock < 0)
 		status = place_fault(h, path);
-	while (!status && flock(s->lock, LOCK_EX | LOCK_NB)) {
+	while (!status && kernel_lock(s->lock, LOCK_EX | LOCK_NB)) {
 		if (errno != EWOULDBLOCK || !clock_left(h->http.deadline))
 			status = helper_fail(h, EX_TEMPFAIL, "another process "
 					     "is at it and does not end");

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/kernel.h"
 #include "mail/lines.h"
 #include "mail/message_parts.h"
 
@@ -106,7 +107,8 @@ static ssize_t read_some(int fd, char *data, size_t n)
 		if (got >= 0 || (errno != EINTR && errno != EAGAIN &&
 				 errno != EWOULDBLOCK))
 			return got;
-		if (errno != EINTR && poll(&p, 1, -1) < 0 && errno != EINTR)
+		if (errno != EINTR && kernel_poll(&p, 1, -1) < 0 &&
+		    errno != EINTR)
 			return -1;
 	}
 }
@@ -122,7 +124,7 @@ void message_drain(int fd)
 		return;
 	data = mem_resize(NULL, READ_SIZE, 1);
 	while (n > 0 && left > 0 && clock_left(deadline) &&
-	       poll(&p, 1, clock_left(deadline)) > 0) {
+	       kernel_poll(&p, 1, clock_left(deadline)) > 0) {
 		n = read(fd, data, READ_SIZE);
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			n = 1;

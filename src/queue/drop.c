@@ -13,6 +13,7 @@
 
 #include "base/child.h"
 #include "base/file.h"
+#include "base/kernel.h"
 #include "base/scan.h"
 #include "queue/format.h"
 #include "queue/queue_parts.h"
@@ -83,7 +84,7 @@ static bool socket_read(int fd, char *data, size_t *n)
 
 	/* poll(2) at its end leaves errno as it was */
 	do {
-		ready = poll(&p, 1, REPLY_MS);
+		ready = kernel_poll(&p, 1, REPLY_MS);
 		got = ready > 0 ? read(fd, data, *n) : -1;
 	} while (ready && got < 0 && errno == EINTR);
 	*n = got > 0 ? (size_t)got : 0;

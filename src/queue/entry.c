@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/kernel.h"
 #include "base/log.h"
 #include "mail/log_mail.h"
 #include "queue/drop.h"
@@ -311,7 +312,7 @@ static bool entry_prepare(struct queue *q, struct entry *e, int64_t torn,
 	if (cause_unsettled(q, e))
 		return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
 				    "%s: waits for its cause", e->id);
-	if (torn > 0 && ftruncate(e->file->fd, size - torn) < 0)
+	if (torn > 0 && kernel_cut(e->file->fd, size - torn) < 0)
 		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
 				    "queue: %s: %s", e->id, strerror(errno));
 	return entry_end(e, NULL, e->envelope.n, why) && compact(e, why);
@@ -365,7 +366,7 @@ void entry_release(struct entry *e)
 	if (e->file) {
 		/* workers that were forked meanwhile have the descriptor,
 		 * and with it the lock */
-		flock(e->file->fd, LOCK_UN);
+		kernel_lock(e->file->fd, LOCK_UN);
 		close(e->file->fd);
 		free(e->file->message_id);
 	}
@@ -498,7 +499,7 @@ bool entry_sync(struct entry *e, struct outcome *why)
 	if (e->file->sync_failed)
 		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
 				    "queue: an earlier sync failed");
-	if (fdatasync(e->file->fd) == 0) {
+	if (kernel_sync_data(e->file->fd) == 0) {
 		e->file->synced = true;
 		return true;
 	}
@@ -637,7 +638,7 @@ bool entry_schedule(struct entry *e, int64_t next, struct outcome *why)
 	/* what was reserved for the attempt is for others now; where that
 	 * cannot be had, it stays until the entry goes */
 	if (fstat(e->file->fd, &st) < 0 ||
-	    ftruncate(e->file->fd, st.st_size) < 0)
+	    kernel_cut(e->file->fd, st.st_size) < 0)
 		log_say(LOG_AT_DEBUG, "queue: %s: %s", e->id, strerror(errno));
 	/* not synced: if the old name comes back, it is tried too early */
 	text_name(name, e->id, next, false);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/kernel.h"
 #include "base/list.h"
 #include "queue/format.h"
 #include "queue/queue_parts.h"
@@ -73,7 +74,7 @@ static bool target_retry(struct qdir *s, struct target *t, bool by_owner,
 	else if (lines.len)
 		good = qdir_append(t->fd, lines.data, lines.len, why);
 	buf_release(&lines);
-	if (good && transport && fdatasync(t->fd) < 0)
+	if (good && transport && kernel_sync_data(t->fd) < 0)
 		good = outcome_fail(why, STAGE_LOCAL, EX_IOERR, "queue: cannot "
 				    "sync the journal: %s", strerror(errno));
 	return good && target_rename(s, t, 0, t->held, why);

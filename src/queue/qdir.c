@@ -50,7 +50,7 @@ static bool open_part(struct qdir *s, const char *name, bool create,
 		return false;
 	if (faccessat(s->root, name, R_OK | W_OK | X_OK, AT_EACCESS) < 0)
 		return false;
-	*fd = openat(s->root, name, OPEN_DIRECTORY | O_NOFOLLOW);
+	*fd = kernel_open(s->root, name, OPEN_DIRECTORY | O_NOFOLLOW, 0);
 	return *fd >= 0;
 }
 
@@ -61,10 +61,10 @@ bool qdir_open(const char *directory, bool create, struct qdir *s,
 	bool made = false;
 
 	*s = (struct qdir){ -1, -1, -1, -1, 0, 0 };
-	s->root = open(directory, OPEN_DIRECTORY);
+	s->root = kernel_open(AT_FDCWD, directory, OPEN_DIRECTORY, 0);
 	if (s->root < 0 && create && errno == ENOENT &&
 	    file_make_directories(directory))
-		s->root = open(directory, OPEN_DIRECTORY);
+		s->root = kernel_open(AT_FDCWD, directory, OPEN_DIRECTORY, 0);
 	if (s->root < 0 || fstat(s->root, &root) < 0 ||
 	    !open_part(s, "tmp", create, &made, &s->tmp) ||
 	    !open_part(s, "mess", create, &made, &s->mess) ||
@@ -73,7 +73,7 @@ bool qdir_open(const char *directory, bool create, struct qdir *s,
 		return qdir_failed(why, errno == EACCES || errno == EPERM ?
 				   EX_NOPERM : EX_CANTCREAT, directory);
 	/* a new directory's own name must be as durable as what it holds */
-	if (create && made && syncfs(s->root) < 0)
+	if (create && made && kernel_sync_system(s->root) < 0)
 		return qdir_failed(why, EX_CANTCREAT, directory);
 	s->owner = root.st_uid;
 	s->mode = mess.st_mode & S_IWGRP ? 0660 : 0600;
@@ -137,11 +137,11 @@ bool qdir_begin(struct qdir *s, const char *id, struct qdir_writer *w,
 			snprintf(w->id, sizeof(w->id), "%s", id);
 		else
 			fresh_id(w->id);
-		w->fd = openat(s->tmp, w->id, O_RDWR | O_CREAT | O_EXCL |
-			       OPEN_FILE, s->mode);
+		w->fd = kernel_open(s->tmp, w->id, O_RDWR | O_CREAT | O_EXCL |
+				    OPEN_FILE, s->mode);
 		if (w->fd < 0)
 			break;
-		if (flock(w->fd, LOCK_EX | LOCK_NB) == 0 &&
+		if (kernel_lock(w->fd, LOCK_EX | LOCK_NB) == 0 &&
 		    is_at(s->tmp, w->id, w->fd, &st))
 			break;
 		close(w->fd);
@@ -208,7 +208,7 @@ static int rename_new(int from_fd, const char *from, int to_fd,
 		return 0;
 	if (errno != EINVAL && errno != ENOSYS)
 		return -1;
-	return renameat(from_fd, from, to_fd, to);
+	return kernel_rename(from_fd, from, to_fd, to);
 }
 
 /* Only in the system's queue: a user's own has no path unit. */
@@ -218,8 +218,8 @@ void qdir_waken(struct qdir *s)
 
 	if (!(s->mode & S_IRGRP))
 		return;
-	fd = openat(s->root, QDIR_WAKE, O_WRONLY | O_CREAT | O_NOFOLLOW |
-		    O_NONBLOCK | O_NOCTTY | O_CLOEXEC, s->mode);
+	fd = kernel_open(s->root, QDIR_WAKE, O_WRONLY | O_CREAT | O_NOFOLLOW |
+			 O_NONBLOCK | O_NOCTTY | O_CLOEXEC, s->mode);
 	if (fd >= 0)
 		close(fd);
 }
@@ -237,7 +237,7 @@ static bool writer_sync(struct qdir_writer *w, struct outcome *why)
 		qdir_abandon(w);
 		return false;
 	}
-	if (fsync(w->fd) < 0 || fstat(w->fd, &st) < 0) {
+	if (kernel_sync(w->fd) < 0 || fstat(w->fd, &st) < 0) {
 		qdir_failed(why, write_exit(), "cannot sync an entry");
 		qdir_abandon(w);
 		return false;
@@ -258,9 +258,9 @@ static bool sync_directories(const struct qdir *s)
 	enum { A_MOMENT = 300 };
 	struct stat st;
 
-	if (fsync(s->mess) < 0 || fstat(s->root, &st) < 0)
+	if (kernel_sync(s->mess) < 0 || fstat(s->root, &st) < 0)
 		return false;
-	return st.st_mtime < time(NULL) - A_MOMENT || fsync(s->root) == 0;
+	return st.st_mtime < time(NULL) - A_MOMENT || kernel_sync(s->root) == 0;
 }
 
 bool qdir_commit(struct qdir_writer *w, const char *name,
@@ -299,7 +299,7 @@ bool qdir_replace(struct qdir_writer *w, const char *name,
 	}
 	if (!writer_sync(w, why))
 		return false;
-	if (renameat(s->tmp, w->id, s->mess, name) < 0) {
+	if (kernel_rename(s->tmp, w->id, s->mess, name) < 0) {
 		qdir_failed(why, write_exit(), "cannot rewrite an entry");
 		qdir_abandon(w);
 		return false;
@@ -328,7 +328,7 @@ void qdir_abandon(struct qdir_writer *w)
  * the beginning. */
 static DIR *read_directory(int directory)
 {
-	int fd = openat(directory, ".", OPEN_DIRECTORY);
+	int fd = kernel_open(directory, ".", OPEN_DIRECTORY, 0);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	const int error = errno;
 
@@ -410,12 +410,15 @@ size_t qdir_damaged(struct qdir *s)
 static bool open_entry(struct qdir *s, const char *name, int flags, int *fd,
 		       struct stat *st, struct outcome *why)
 {
-	*fd = openat(s->mess, name, flags | OPEN_FILE);
+	*fd = kernel_open(s->mess, name, flags | OPEN_FILE, 0);
 	if (*fd < 0 && errno == ENOENT)
 		return outcome_fail(why, STAGE_LOCAL, EX_NOINPUT,
 				    "%s: no such entry", name);
 	if (*fd < 0 && (errno == EACCES || errno == EPERM))
 		return qdir_failed(why, EX_NOPERM, name);
+	if (*fd < 0 && (errno == EMFILE || errno == ENFILE ||
+			errno == ENOMEM))
+		return qdir_failed(why, EX_OSERR, name);
 	if (*fd < 0 && errno != ELOOP && errno != EISDIR && errno != ENXIO &&
 	    errno != ENODEV)
 		return qdir_failed(why, EX_IOERR, name);
@@ -440,7 +443,7 @@ bool qdir_lock(struct qdir *s, const char *name, int *fd, struct stat *st,
 {
 	if (!open_entry(s, name, O_RDWR | O_APPEND, fd, st, why))
 		return false;
-	if (flock(*fd, LOCK_EX | LOCK_NB) < 0) {
+	if (kernel_lock(*fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno == EWOULDBLOCK)
 			outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
 				     "%.*s: is being delivered",
@@ -528,7 +531,7 @@ bool qdir_append(int fd, const char *data, size_t n, struct outcome *why)
 	 * worker has written behind it by now stays */
 	if (done && fstat(fd, &st) == 0 &&
 	    ends_with(fd, st.st_size, data, done) &&
-	    ftruncate(fd, st.st_size - (off_t)done) < 0)
+	    kernel_cut(fd, st.st_size - (off_t)done) < 0)
 		log_say(LOG_AT_ERROR, "queue: cannot cut the journal: %s",
 			strerror(errno));
 	errno = error;
@@ -552,7 +555,7 @@ bool qdir_cut_torn(int fd)
 	if (!end)
 		return false;
 	n -= (size_t)(end + 1 - tail);
-	return !n || ftruncate(fd, st.st_size - (off_t)n) == 0;
+	return !n || kernel_cut(fd, st.st_size - (off_t)n) == 0;
 }
 
 bool qdir_reserve(int fd, size_t n, struct outcome *why)
@@ -561,7 +564,7 @@ bool qdir_reserve(int fd, size_t n, struct outcome *why)
 
 	if (fstat(fd, &st) < 0)
 		return qdir_failed(why, EX_IOERR, "cannot reserve room");
-	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, st.st_size, (off_t)n) == 0 ||
+	if (kernel_reserve(fd, st.st_size, (off_t)n) == 0 ||
 	    errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL)
 		return true;
 	return qdir_failed(why, write_exit(),
@@ -574,7 +577,7 @@ bool qdir_rename(struct qdir *s, const char *from, const char *to,
 	if (strcmp(from, to) != 0 &&
 	    rename_new(s->mess, from, s->mess, to) < 0)
 		return qdir_failed(why, EX_IOERR, "cannot rename an entry");
-	if (sync && fsync(s->mess) < 0)
+	if (sync && kernel_sync(s->mess) < 0)
 		return qdir_failed(why, EX_IOERR, "cannot sync the directory");
 	if (sync)
 		qdir_waken(s);
@@ -586,7 +589,7 @@ bool qdir_unlink(struct qdir *s, const char *name, bool sync,
 {
 	if (unlinkat(s->mess, name, 0) < 0 && errno != ENOENT)
 		return qdir_failed(why, EX_IOERR, "cannot remove an entry");
-	if (sync && fsync(s->mess) < 0)
+	if (sync && kernel_sync(s->mess) < 0)
 		return qdir_failed(why, EX_IOERR, "cannot sync the directory");
 	return true;
 }
@@ -602,7 +605,8 @@ bool qdir_quarantine(struct qdir *s, const char *name, const char *id)
 		if (moved < 0 && errno != EEXIST)
 			break;
 	}
-	return moved == 0 && fsync(s->corrupt) == 0 && fsync(s->mess) == 0;
+	return moved == 0 && kernel_sync(s->corrupt) == 0 &&
+	       kernel_sync(s->mess) == 0;
 }
 
 /* --- sweeping --- */
@@ -617,11 +621,11 @@ void qdir_sweep(struct qdir *s)
 	while (dir && (d = readdir(dir))) {
 		/* on NFS a lock that excludes needs a descriptor to write by */
 		fd = d->d_name[0] == '.' ? -1 :
-		     openat(s->tmp, d->d_name, O_RDWR | OPEN_FILE);
+		     kernel_open(s->tmp, d->d_name, O_RDWR | OPEN_FILE, 0);
 		if (fd < 0)
 			continue;
 		if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-		    flock(fd, LOCK_EX | LOCK_NB) == 0)
+		    kernel_lock(fd, LOCK_EX | LOCK_NB) == 0)
 			unlinkat(s->tmp, d->d_name, 0);
 		close(fd);
 	}

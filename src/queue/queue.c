@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/kernel.h"
 #include "base/log.h"
 #include "base/scan.h"
 #include "queue/drop.h"
@@ -119,8 +120,9 @@ void queue_vitals(struct queue *q, struct queue_vitals *v)
 
 void queue_mark_run(struct queue *q)
 {
-	int fd = openat(q->dir.root, run_file, O_WRONLY | O_CREAT |
-			O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
+	int fd = kernel_open(q->dir.root, run_file, O_WRONLY | O_CREAT |
+			     O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+			     0644);
 
 	if (fd < 0 || futimens(fd, NULL) < 0)
 		log_say(LOG_AT_ERROR, "queue: cannot touch %s: %s", run_file,
@@ -154,16 +156,16 @@ bool queue_last_alarm(struct queue *q, bool create, struct last_alarm *a,
 	ssize_t n;
 
 	*a = (struct last_alarm){
-		.fd = openat(q->dir.root, alarm_file, flags, 0600),
+		.fd = kernel_open(q->dir.root, alarm_file, flags, 0600),
 	};
 	if (a->fd < 0)
 		return alarm_fails(why);
-	if (flock(a->fd, LOCK_EX | LOCK_NB)) {
+	if (kernel_lock(a->fd, LOCK_EX | LOCK_NB)) {
 		alarm_fails(why);
 		queue_end_alarm(a);
 		return false;
 	}
-	n = pread(a->fd, text, sizeof(text), 0);
+	n = kernel_read_at(a->fd, text, sizeof(text), 0);
 	all = scan_bytes(text, n > 0 ? (size_t)n : 0);
 	if (!scan_line(&all, &line))
 		return true;
@@ -183,7 +185,7 @@ bool queue_note_alarm(const struct last_alarm *a, struct outcome *why)
 		 (long long)a->when, a->queued ? "queued" : "-",
 		 (long long)a->look);
 	return (pwrite(a->fd, text, ALARM_SIZE, 0) == ALARM_SIZE &&
-		!fdatasync(a->fd)) || alarm_fails(why);
+		!kernel_sync_data(a->fd)) || alarm_fails(why);
 }
 
 void queue_end_alarm(struct last_alarm *a)
@@ -599,8 +601,8 @@ bool queue_session(struct queue *q, uid_t uid, unsigned most)
 	int fd;
 
 	fd = queue_is_remote(q) ? -1 :
-	     openat(q->dir.root, "sessions", O_RDWR | O_CREAT | O_NOFOLLOW |
-		    O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+	     kernel_open(q->dir.root, "sessions", O_RDWR | O_CREAT |
+			 O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return true;
 	for (i = 0; i < most; i++) {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/kernel.h"
 #include "queue/queue_parts.h"
 #include "queue/format.h"
 
@@ -234,7 +235,7 @@ bool entry_whose(const struct qdir *s, int fd, const struct stat *st,
 	*uid = st->st_uid;
 	if (st->st_uid != s->owner)
 		return true;
-	n = pread(fd, text, sizeof(text), 0);
+	n = kernel_read_at(fd, text, sizeof(text), 0);
 	while (!found && n > line - text) {
 		end = memchr(line, '\n', (size_t)(text + n - line));
 		if (!end || !text_read_header_line(&state, line,

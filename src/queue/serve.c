@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/kernel.h"
 #include "base/scan.h"
 #include "base/utf8.h"
 #include "queue/drop_limits.h"
@@ -56,7 +57,8 @@ static ssize_t drop_input(struct drop_caller *c, char *data, size_t n,
 	}
 	do {
 		wait = clock_left(deadline);
-		ready = poll(&p, 1, wait < c->some_ms ? wait : c->some_ms);
+		ready = kernel_poll(&p, 1, wait < c->some_ms ? wait :
+				    c->some_ms);
 		got = ready > 0 ? drop_read(c, data, n) : -1;
 	} while ((ready < 0 || got < 0) && errno == EINTR && ready != 0);
 	return got;
@@ -101,7 +103,7 @@ static bool take_room(struct qdir_writer *w, int64_t total,
 {
 	const int64_t all = total + QDIR_JOURNAL_ROOM;
 	struct statvfs v;
-	bool taken = fallocate(w->fd, FALLOC_FL_KEEP_SIZE, 0, all) == 0;
+	bool taken = kernel_reserve(w->fd, 0, all) == 0;
 
 	w->reserved = taken;
 	if (!taken && errno != EOPNOTSUPP && errno != ENOSYS &&
@@ -281,7 +283,8 @@ static bool print_range(int fd, int64_t offset, int64_t n)
 }
 
 /* Only what can be read whole is begun to be printed; lines that are added
- * meanwhile are not part of it. */
+ * meanwhile are not part of it. What cannot be opened for want of something is
+ * no entry less. */
 static bool list_one(struct qdir *s, const struct drop_caller *c,
 		     const char *name, struct outcome *why)
 {
@@ -294,8 +297,11 @@ static bool list_one(struct qdir *s, const struct drop_caller *c,
 	int fd, n;
 	bool good = true;
 
-	if (!qdir_look(s, name, &fd, &st, &ignored))
-		return true;
+	if (!qdir_look(s, name, &fd, &st, &ignored)) {
+		if (ignored.exit == EX_OSERR)
+			*why = ignored;
+		return ignored.exit != EX_OSERR;
+	}
 	if (entry_whose(s, fd, &st, &whose) && whose == c->uid &&
 	    entry_read(s, name, fd, &st, false, &e, &torn, &ignored)) {
 		journal = st.st_size - torn - e.file->journal;

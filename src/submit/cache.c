@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/kernel.h"
 
 int cache_open(const char *path, bool create)
 {
@@ -22,7 +23,8 @@ int cache_open(const char *path, bool create)
 	else if (create && mkdir(path, 0700) && errno != EEXIST)
 		return -1;
 	else
-		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		fd = kernel_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY |
+				 O_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
 	if (!fstat(fd, &st) && !(st.st_mode & S_IWOTH))
@@ -40,7 +42,8 @@ bool cache_file(const char *path, const char *name, struct buf *out)
 
 	if (dir < 0)
 		return false;
-	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	fd = kernel_open(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
+			 O_CLOEXEC, 0);
 	close(dir);
 	if (fd < 0)
 		return false;

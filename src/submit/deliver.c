@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/kernel.h"
 #include "policy/policy.h"
 #include "submit/destination.h"
 #include "submit/serve.h"
@@ -457,7 +458,7 @@ void dispatcher_wait(struct dispatcher *x, int fd, int64_t ms)
 	p[i] = (struct pollfd){ fd, POLLIN, 0 };
 	secrets_pending(x->run->secrets, &p[i + 1]);
 	/* downwards: a worker that is done is replaced by the last one */
-	if (poll(p, i + 1 + pending, (int)ms) > 0) {
+	if (kernel_poll(p, i + 1 + pending, (int)ms) > 0) {
 		for (j = 0; j < pending; j++)
 			if (p[i + 1 + j].revents)
 				x->told = true;

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/kernel.h"
 #include "submit/local.h"
 
 enum { NAME_SIZE = 160, HOST_MAX = 64 };
@@ -33,8 +34,8 @@ static int open_within(int top, const char *name, bool *made)
 		*made = true;
 	else if (errno != EEXIST && errno != EACCES && errno != EROFS)
 		return -1;
-	return openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-		      O_CLOEXEC);
+	return kernel_open(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+			   O_CLOEXEC, 0);
 }
 
 /* The directories from the maildir upwards in which a name may be new. */
@@ -46,12 +47,12 @@ static bool sync_upwards(const char *path)
 
 	while (synced && (slash = strrchr(at, '/'))) {
 		*slash = '\0';
-		fd = open(slash == at ? "/" : at, O_RDONLY | O_DIRECTORY |
-			  O_CLOEXEC);
+		fd = kernel_open(AT_FDCWD, slash == at ? "/" : at,
+				 O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 		/* one that we may not even read is none that we wrote to */
 		if (fd < 0)
 			break;
-		synced = !fsync(fd) || errno == EROFS || errno == EINVAL;
+		synced = !kernel_sync(fd) || errno == EROFS || errno == EINVAL;
 		close(fd);
 	}
 	free(at);
@@ -72,10 +73,10 @@ static bool maildir_open(struct maildir *m, const char *path)
 			return false;
 	}
 	if (geteuid()) {
-		m->top = open(path, how);
+		m->top = kernel_open(AT_FDCWD, path, how, 0);
 	} else if (file_walk(path, false, &above, name)) {
 		/* root goes where nobody but root can lead it */
-		m->top = openat(above, name, how | O_NOFOLLOW);
+		m->top = kernel_open(above, name, how | O_NOFOLLOW, 0);
 		close(above);
 	}
 	if (m->top < 0)
@@ -90,7 +91,7 @@ static bool maildir_open(struct maildir *m, const char *path)
 	if (cur < 0)
 		return false;
 	close(cur);
-	return !made || !fsync(m->top);
+	return !made || !kernel_sync(m->top);
 }
 
 /* --- the file --- */
@@ -131,7 +132,7 @@ static bool write_message(const struct local *l, int fd)
 		errno = EIO;
 		return false;
 	}
-	return written && !fsync(fd);
+	return written && !kernel_sync(fd);
 }
 
 static bool close_file(int fd, bool good)
@@ -148,7 +149,8 @@ static bool close_file(int fd, bool good)
 static bool deliver_unnamed(const struct local *l, const struct maildir *m,
 			    const char *name, bool *able)
 {
-	int fd = openat(m->tmp, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+	int fd = kernel_open(m->tmp, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC,
+			     0600);
 	char link[40];
 	bool done;
 
@@ -176,19 +178,19 @@ static bool maildir_deliver(const struct local *l, struct maildir *m)
 	if (!deliver_unnamed(l, m, name, &able)) {
 		if (able)
 			return false;
-		fd = openat(m->tmp, name, O_WRONLY | O_CREAT | O_EXCL |
-			    O_CLOEXEC, 0600);
+		fd = kernel_open(m->tmp, name, O_WRONLY | O_CREAT | O_EXCL |
+				 O_CLOEXEC, 0600);
 		if (fd < 0)
 			return false;
 		if (!close_file(fd, write_message(l, fd)) ||
-		    renameat(m->tmp, name, m->new, name)) {
+		    kernel_rename(m->tmp, name, m->new, name)) {
 			error = errno;
 			unlinkat(m->tmp, name, 0);
 			errno = error;
 			return false;
 		}
 	}
-	if (!fsync(m->new))
+	if (!kernel_sync(m->new))
 		return true;
 	/* what may be gone tomorrow is not delivered */
 	error = errno;

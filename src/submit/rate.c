@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/kernel.h"
 #include "base/log.h"
 #include "base/scan.h"
 #include "submit/place.h"
@@ -123,7 +124,7 @@ static bool lock(int fd)
 	const struct timespec pause = { 0, LOCK_PAUSE_NS };
 	const int64_t deadline = clock_in(LOCK_MS);
 
-	while (flock(fd, LOCK_EX | LOCK_NB)) {
+	while (kernel_lock(fd, LOCK_EX | LOCK_NB)) {
 		if ((errno != EWOULDBLOCK && errno != EINTR) ||
 		    !clock_left(deadline))
 			return false;
@@ -156,7 +157,7 @@ static int open_file(const char *directory, const char *name)
 
 	if (place < 0)
 		return -1;
-	fd = openat(place, name, flags, 0600);
+	fd = kernel_open(place, name, flags, 0600);
 	error = errno;
 	close(place);
 	errno = error;
@@ -187,11 +188,11 @@ static int open_state(struct run *run, const struct transport *t,
 	if (directory)
 		fd = open_file(directory, name);
 	if (fd >= 0) {
-		n = pread(fd, text, sizeof(text), 0);
+		n = kernel_read_at(fd, text, sizeof(text), 0);
 		if (!rate_read(text, n > 0 ? (size_t)n : 0, s) && n > 0) {
 			log_say(LOG_AT_ERROR, "%s is damaged: the rate of "
 				"transport %s begins anew", path, t->name);
-			(void)!ftruncate(fd, 0);
+			(void)!kernel_cut(fd, 0);
 		}
 	} else if (!run->rate_told) {
 		log_say(LOG_AT_ERROR, "the rate of transport %s is not kept: "
@@ -213,7 +214,7 @@ static void close_state(int fd, const struct rate_state *s)
 	/* a disk that is full keeps the old one; the lock goes with the
 	 * descriptor */
 	if (pwrite(fd, text.data, text.len, 0) == (ssize_t)text.len)
-		(void)!ftruncate(fd, (off_t)text.len);
+		(void)!kernel_cut(fd, (off_t)text.len);
 	buf_release(&text);
 	close(fd);
 }

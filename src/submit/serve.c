@@ -30,6 +30,12 @@ struct sending {
 	struct delivery d;
 };
 
+void serve_doubt(void)
+{
+	mem_exhaustion_means(EX_TEMPFAIL,
+			     ": the message may have been delivered");
+}
+
 static struct part *part_at(const struct serving *v, size_t i)
 {
 	return &v->share->d->part[i];
@@ -188,6 +194,7 @@ static void dot(void *context)
 	struct sending *s = context;
 	struct part *p = part_at(s->v, s->part);
 
+	serve_doubt();
 	if (p->job->entry)
 		entry_dot(p->job->entry);
 }
@@ -496,6 +503,7 @@ static bool keep_here(struct serving *v, size_t part, struct attempt *a,
 		return true;
 	}
 	l.prefix = p->prefix;
+	serve_doubt();
 	if (e)
 		entry_dot(e);
 	kind->deed(&l, &o);

@@ -19,4 +19,8 @@ struct witness {
  * parts may be left untouched. */
 void serve(struct run *run, struct share *share, const struct witness *w);
 
+/* Somebody may have the message from here on, if memory ends before it is
+ * known. */
+void serve_doubt(void);
+
 #endif

@@ -181,6 +181,7 @@ bool worker_start(struct worker *w, struct run *run, struct outcome *why)
 			a->before = a->rcpt->attempts;
 			if (p->job->entry)
 				continue;
+			serve_doubt();
 			/* what stands where it ends without a word */
 			outcome_fail(&a->rcpt->last, STAGE_LOCAL, EX_TEMPFAIL,
 				     "the process that delivered it ended "
@@ -377,7 +378,7 @@ bool worker_hear(struct worker *w, struct run *run)
 	size_t want = w->in.max - 1 - w->in.len, at = 0, length;
 	char *room = buf_room(&w->in, want);
 	struct report r;
-	ssize_t n = read(w->fd, room, want);
+	ssize_t n = recv(w->fd, room, want, MSG_DONTWAIT);
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return true;

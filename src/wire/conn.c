@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/kernel.h"
 
 enum {
 	LINE_MOST = 65536,
@@ -159,7 +160,7 @@ static bool conn_receive(struct conn *c, int64_t deadline, struct outcome *why)
 		do {
 			if (!clock_left(deadline))
 				return conn_silent(c, why);
-		} while (poll(&p, 1, clock_left(deadline)) <= 0);
+		} while (kernel_poll(&p, 1, clock_left(deadline)) <= 0);
 	}
 }
 
@@ -233,7 +234,7 @@ bool conn_wait(struct conn *c, int64_t deadline)
 	while (!conn_pending(c)) {
 		if (conn_ended(c) || !clock_left(deadline))
 			return false;
-		poll(&p, 1, clock_left(deadline));
+		kernel_poll(&p, 1, clock_left(deadline));
 	}
 	return true;
 }
@@ -318,7 +319,7 @@ static bool write_flight(struct conn *c, struct iovec part[2],
 			if (!clock_left(until))
 				return conn_fail(why, "the server took no "
 						 "more bytes in time");
-		} while (poll(&p, 1, clock_left(until)) <= 0);
+		} while (kernel_poll(&p, 1, clock_left(until)) <= 0);
 		if (!(p.revents & POLLOUT) && (p.revents & POLLRDHUP))
 			return conn_closed(why);
 	}

@@ -16,6 +16,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/kernel.h"
 #include "wire/dns_library.h"
 #include "wire/dns_parse.h"
 #include "wire/dns_servers.h"
@@ -488,7 +489,7 @@ static void dns_attend(struct dns *d, struct pollfd *set, int64_t deadline)
 	for (i = 0; i < n; i++)
 		set[i] = (struct pollfd){ .fd = d->watched[i].fd,
 					  .events = d->watched[i].events };
-	if (poll(set, n, clock_left(deadline)) <= 0) {
+	if (kernel_poll(set, n, clock_left(deadline)) <= 0) {
 		ares_process_fd(d->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
 		return;
 	}

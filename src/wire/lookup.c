@@ -13,6 +13,7 @@
 #include "base/child.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/kernel.h"
 #include "base/scan.h"
 #include "wire/interfaces.h"
 
@@ -50,7 +51,8 @@ static int look_up_here(void *context)
 	/* without descriptors it cannot even read /etc/hosts, and says that
 	 * the name does not exist: that must not pass for an answer */
 	for (n = 0; head.error && n < 4; n++) {
-		fd[n] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		fd[n] = kernel_open(AT_FDCWD, "/dev/null",
+				    O_RDONLY | O_CLOEXEC, 0);
 		head.descriptors = fd[n] < 0;
 		if (fd[n] < 0)
 			break;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/kernel.h"
 
 /* A browser opens connections before it has anything to ask; and anybody on
  * this host may open them and ask nothing. */
@@ -130,8 +131,9 @@ enum loopback_event loopback_wait(struct loopback *l, int other,
 		}
 		p[LISTENER] = (struct pollfd){ l->fd, POLLIN, 0 };
 		p[OTHER] = (struct pollfd){ other, POLLIN, 0 };
-		if (poll(p, WATCHED, clock_left(clock_earlier(deadline,
-				clock_in(1000)))) < 0 && errno != EINTR)
+		if (kernel_poll(p, WATCHED, clock_left(clock_earlier(
+				deadline, clock_in(1000)))) < 0 &&
+		    errno != EINTR)
 			return LOOPBACK_OVER;
 		if (p[OTHER].revents)
 			return LOOPBACK_OTHER;

@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/kernel.h"
 #include "wire/interfaces.h"
 #include "wire/lookup.h"
 #include "wire/socks.h"
@@ -144,8 +145,8 @@ static int race_run(struct race *r, int64_t deadline)
 			return -1;
 		if (r->started == r->list->n)
 			r->next = deadline;
-		poll(r->pending, r->started,
-		     clock_left(clock_earlier(r->next, deadline)));
+		kernel_poll(r->pending, r->started,
+			    clock_left(clock_earlier(r->next, deadline)));
 		winner = race_look(r);
 		if (winner >= 0)
 			return winner;

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/kernel.h"
 
 enum {
 	VERSION = 5,
@@ -56,7 +57,7 @@ static bool socks_ready(struct socks *s, short events)
 	do {
 		if (!clock_left(s->deadline))
 			return socks_fail(s, "did not answer in time");
-		n = poll(&p, 1, clock_left(s->deadline));
+		n = kernel_poll(&p, 1, clock_left(s->deadline));
 	} while (n <= 0);
 	return true;
 }

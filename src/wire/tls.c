@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
+#include "base/kernel.h"
 
 /* After the distribution's default: what is too old goes, and X25519 comes
  * first, which is the cheapest of the good ones. What is taken away and put
@@ -70,7 +72,7 @@ static bool is_readable(const char *what, const char *path,
 {
 	if (tls_is_uri(path) || access(path, R_OK) == 0)
 		return true;
-	return outcome_fail(why, STAGE_TLS, EX_CONFIG,
+	return outcome_fail(why, STAGE_TLS, file_exit(errno),
 			    "cannot read the %s %s: %s", what, path,
 			    strerror(errno));
 }
@@ -124,7 +126,7 @@ static int tls_pull_ready(gnutls_transport_ptr_t from, unsigned ms)
 	const struct tls *t = from;
 	struct pollfd p = { .fd = t->fd, .events = POLLIN };
 
-	return poll(&p, 1, (int)ms);
+	return kernel_poll(&p, 1, (int)ms);
 }
 
 static bool tls_prepare(struct tls *t, int fd, struct outcome *why)
@@ -259,7 +261,7 @@ static bool shake_hands(struct tls *t, int64_t deadline, struct outcome *why)
 		do {
 			if (!clock_left(deadline))
 				return too_late(why);
-		} while (poll(&p, 1, clock_left(deadline)) <= 0);
+		} while (kernel_poll(&p, 1, clock_left(deadline)) <= 0);
 		if (p.events == POLLIN && !heard && !first_record(t, why))
 			return false;
 		heard = heard || p.events == POLLIN;

@@ -15,6 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "base/kernel.h"
+
 static const char *const system_bundles[] = {
 	"/etc/ssl/certs/ca-certificates.crt",
 	"/etc/pki/tls/certs/ca-bundle.crt",
@@ -135,7 +138,8 @@ static void search_text(struct search *s, const char *text, size_t n)
 
 static bool search_file(struct search *s, const char *path, bool *missing)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int fd = kernel_open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY,
+			     0);
 	struct stat st;
 	void *text;
 
@@ -164,7 +168,7 @@ static bool search_own(struct search *s, const char *path,
 	bool missing;
 
 	if (!search_file(s, path, &missing))
-		return outcome_fail(why, STAGE_TLS, EX_CONFIG,
+		return outcome_fail(why, STAGE_TLS, file_exit(errno),
 				    "cannot read the CA file %s: %s", path,
 				    strerror(errno));
 	if (!s->seen)
