@@ -438,8 +438,8 @@ static int enter_trusted(int directory, const char *name, bool root_only,
 			 bool make, int flags)
 {
 	int error = make && mkdirat(directory, name, 0700) ? errno : 0;
-	int fd = openat(directory, name, flags | O_DIRECTORY | O_NOFOLLOW |
-			O_CLOEXEC);
+	int fd = kernel_open(directory, name, flags | O_DIRECTORY |
+			     O_NOFOLLOW | O_CLOEXEC, 0);
 	struct stat st;
 
 	if (fd >= 0 || !error || error == EEXIST)

@@ -141,9 +141,11 @@ int rate_open_directory(const char *directory)
 	 * user's */
 	if (!geteuid())
 		return file_open_made(directory, true);
-	fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	fd = kernel_open(AT_FDCWD, directory, O_PATH | O_DIRECTORY | O_CLOEXEC,
+			 0);
 	if (fd < 0 && errno == ENOENT && file_make_directories(directory))
-		fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		fd = kernel_open(AT_FDCWD, directory, O_PATH | O_DIRECTORY |
+				 O_CLOEXEC, 0);
 	return fd;
 }
 

@@ -50,6 +50,8 @@ class Sink:
     """A server that takes mail and remembers each acceptance before it
     answers: on disk, too, if path is given. It is down until up()."""
 
+    features = b""      # more lines for EHLO
+
     def __init__(self, chunking=False, answer=by_local_part, path=None,
                  slow=0.0):
         self.chunking, self.answer, self.slow = chunking, answer, slow
@@ -134,6 +136,7 @@ class Sink:
                     b"250-sink.example\r\n250-PIPELINING\r\n250-DSN\r\n"
                     b"250-8BITMIME\r\n250-SMTPUTF8\r\n" +
                     (b"250-CHUNKING\r\n" if self.chunking else b"") +
+                    self.features +
                     b"250 ENHANCEDSTATUSCODES\r\n")
             elif verb == "MAIL":
                 sender, rcpts, data = words[11:].split(">")[0], [], b""
@@ -168,6 +171,8 @@ class Sink:
                 return
             elif verb in ("RSET", "NOOP"):
                 say("250 2.0.0 ok")
+            elif verb == "AUTH" and self.features:
+                say("235 2.7.0 welcome")
             else:
                 say("503 5.5.1 not here")
 
