@@ -426,13 +426,24 @@ struct watchman {
 };
 
 /* Whether a rate put mail off for so short a time that this run is still there
- * to send it: else a rate would be used only when somebody starts one. */
-static bool waits_for_turn(const struct runner *r)
+ * to send it: else a rate would be used only when somebody starts one. Where
+ * every caller has a run of his own, one of them stays for all. */
+static bool waits_for_turn(struct runner *r)
 {
-	return !r->ending && (!r->selection || !r->selection->field) &&
-	       r->settler.put_off &&
-	       r->settler.put_off + 2 * TURN_MS > clock_now() &&
-	       clock_now() - r->taken < TURNLESS_MS;
+	const int64_t now = clock_now(), left = r->settler.put_off - now;
+	int64_t until, others;
+
+	if (r->ending || (r->selection && r->selection->field) ||
+	    !r->settler.put_off || left + 2 * TURN_MS <= 0 ||
+	    now - r->taken >= TURNLESS_MS)
+		return false;
+	until = (int64_t)time(NULL) + left / 1000;
+	if (!queue_wait_turn(r->q, &until))
+		return false;
+	others = (until - (int64_t)time(NULL)) * 1000;
+	if (others > left && others < SETTLE_NEAR * 1000)
+		r->settler.put_off = now + others;
+	return true;
 }
 
 static bool look_again(struct runner *r, struct watchman *w, bool at_once,

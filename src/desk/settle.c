@@ -256,7 +256,7 @@ static void note_still(struct settler *s, const struct entry *e)
 bool settle_entry(struct settler *s, struct entry *e, const struct job *job,
 		  int64_t regular, bool *soon, struct outcome *why)
 {
-	enum { SOON = 60, NEAR = 30 * 60 };
+	enum { SOON = 60 };
 	const int64_t now = (int64_t)time(NULL);
 	int64_t next, turn;
 	size_t i;
@@ -273,7 +273,7 @@ bool settle_entry(struct settler *s, struct entry *e, const struct job *job,
 		next = next_times(s->config, e, regular > now ? regular :
 				  e->regular, now, &turn);
 		/* however the wall clock is set while the run waits for it */
-		if (turn && turn - now < NEAR &&
+		if (turn && turn - now < SETTLE_NEAR &&
 		    clock_in((turn - now) * 1000) > s->put_off)
 			s->put_off = clock_in((turn - now) * 1000);
 		*soon = next - now < SOON && (!turn || next < turn);

@@ -11,13 +11,16 @@
 #include "queue/queue.h"
 #include "submit/deliver.h"
 
+/* Seconds: what is put off no longer is worth a run's waiting. */
+enum { SETTLE_NEAR = 30 * 60 };
+
 struct settler {
 	const struct config *config;
 	struct queue *queue;
 	bool reported;            /* one was queued: there is more to do */
-	int64_t put_off;          /* the latest time, monotonic ms, within half
-				   * an hour that a rate put an entry off to;
-				   * 0: none did */
+	int64_t put_off;          /* the latest time, monotonic ms, within
+				   * SETTLE_NEAR that a rate put an entry off
+				   * to; 0: none did */
 	int64_t still_from;       /* the earliest time, wall clock, from which
 				   * one that it left stands still; 0: none */
 	bool hook_hangs;          /* on_failure did not end in time: it is

@@ -65,6 +65,8 @@ void queue_close(struct queue *q)
 	if (!q)
 		return;
 	qdir_close(&q->dir);
+	if (q->turn)
+		close(q->turn - 1);
 	list_release(&q->names);
 	free(q->helper);
 	free(q->socket);
@@ -615,6 +617,34 @@ bool queue_session(struct queue *q, uid_t uid, unsigned most)
 	}
 	close(fd);
 	return i < most;
+}
+
+bool queue_wait_turn(struct queue *q, int64_t *until)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
+	struct stat st;
+	bool left = false;
+
+	if (!q->turn)
+		q->turn = 1 + openat(q->dir.root, "turn", O_RDWR | O_CREAT |
+				     O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
+				     O_CLOEXEC, 0600);
+	if (!q->turn || fstat(q->turn - 1, &st))
+		return true;
+	/* no lock of this kind goes to workers, which may outlive us */
+	while (fcntl(q->turn - 1, F_SETLK, &lock)) {
+		if ((errno != EAGAIN && errno != EACCES) || left)
+			return !left;
+		times[1].tv_sec = st.st_mtime > *until ? st.st_mtime : *until;
+		left = true;
+		/* and once more, since whoever waited may have ended */
+		if (futimens(q->turn - 1, times))
+			return true;
+	}
+	if (st.st_mtime > *until)
+		*until = st.st_mtime;
+	return true;
 }
 
 /* --- administration --- */

@@ -16,6 +16,8 @@
  *                 system's queue, for a path unit)
  *   last-run      touched by every -q: the queue is tended
  *   last-alarm    when the postmaster was told of mail that stands still
+ *   turn          locked by the run that waits for what a rate put off; its
+ *                 time is until when the others would have waited
  *
  * Order. Accepting: write tmp/ID, sync it, rename it into mess, sync mess,
  * success. An attempt: a line before it, a line before the final dot, synced, a
@@ -215,6 +217,11 @@ struct queue_state queue_state(struct queue *q);
 /* Counts a session of a user, as long as this process lives: false where he
  * has that many already. True where it cannot be counted. */
 bool queue_session(struct queue *q, uid_t uid, unsigned most);
+/* One run at a time waits for mail whose turn comes by a rate: true if it is
+ * this process, as long as it lives, or if nobody can tell. until is the turn
+ * for which it would wait (wall clock, seconds); one that need not leaves that
+ * for the one that does, which gets the latest. */
+bool queue_wait_turn(struct queue *q, int64_t *until);
 /* Leaves or takes away the sign that something is due, by which a path unit
  * starts a run. Taken away before the look at the queue. */
 void queue_waken(struct queue *q, bool due);

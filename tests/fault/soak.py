@@ -53,7 +53,9 @@ QUEUE = """queue = {use}
 schedule = 1s 1s 2s 2s 3s
 concurrency = 4
 connections = 2"""
-ROUTES = """[route two]
+# it begins with a key of relay, by which reports and most mail go
+ROUTES = """rate = 40/s 1000000/d
+[route two]
 to_domain = two.example
 transport = login
 [route three]

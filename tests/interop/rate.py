@@ -20,6 +20,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import badday  # noqa: E402
 import entries  # noqa: E402
 import harness  # noqa: E402
+import lab  # noqa: E402
 from harness import want  # noqa: E402
 
 CONFIG = """[general]
@@ -344,6 +345,27 @@ def due(m):
         path.rename(path.with_name(path.name.split(",")[0] + ",1"))
 
 
+def one_waits(folder, _):
+    """of the runs of many callers one alone waits for what a rate put off, and
+    stays as long as the others would have"""
+    with Sink() as sink:
+        m = Machine(folder, sink, "1/m")
+        try:
+            for i in range(6):
+                want(m.send(f"r{i}@example.org") == (0, "", ""), "sent")
+            harness.eventually(lambda: len(sink.taken) == 1 and len([
+                e for e in m.waiting() if "is used up" in
+                e["recipients"][0]["text"]]) == 5, "put off", 60)
+            harness.eventually(lambda: len(lab.runs_in(folder)) == 1,
+                               "one run", 30)
+            until = (m.folder / "queue/turn").stat().st_mtime - time.time()
+            want(20 < until < 1800, f"left in {until} s")
+        finally:
+            for pid in lab.runs_in(folder):
+                os.kill(pid, signal.SIGTERM)
+            harness.eventually(lambda: not lab.runs_in(folder), "the end", 60)
+
+
 def clock_set_back(folder, _):
     """the clock is set back during a pause: mail goes, and the run ends"""
     clock = badday.Clock(folder)
@@ -466,7 +488,8 @@ def its_time_goes_by(folder, _):
 
 TESTS = [four_runners, senders_wait, recipients_count, long_waits,
          others_go_on, the_next_transport, no_rate_no_file, harm,
-         asked_for_less, clock_set_back, its_own_schedule, its_time_goes_by]
+         asked_for_less, clock_set_back, one_waits,
+         its_own_schedule, its_time_goes_by]
 # takes half a minute
 if os.environ.get("POSTHASTE_LONG") or \
         asked_for_less_for_good.__name__ in sys.argv:
