@@ -282,7 +282,8 @@ bool peer_handshake(struct peer *p)
 		gnutls_certificate_server_set_request(p->tls,
 						      GNUTLS_CERT_REQUEST);
 	gnutls_transport_set_int(p->tls, p->fd);
-	gnutls_handshake_set_timeout(p->tls, 60000);
+	/* the server's own end is near enough */
+	gnutls_handshake_set_timeout(p->tls, GNUTLS_INDEFINITE_TIMEOUT);
 	do {
 		e = gnutls_handshake(p->tls);
 	} while (e < 0 && !gnutls_error_is_fatal(e));
