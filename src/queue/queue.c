@@ -636,7 +636,9 @@ bool queue_wait_turn(struct queue *q, int64_t *until)
 	while (fcntl(q->turn - 1, F_SETLK, &lock)) {
 		if ((errno != EAGAIN && errno != EACCES) || left)
 			return !left;
-		times[1].tv_sec = st.st_mtime > *until ? st.st_mtime : *until;
+		if (st.st_mtime < *until)
+			st.st_mtime = (time_t)*until;
+		times[1].tv_sec = st.st_mtime;
 		left = true;
 		/* and once more, since whoever waited may have ended */
 		if (futimens(q->turn - 1, times))
