@@ -240,7 +240,7 @@ static void check_combination(struct parse *p)
 		return;
 	/* --probe --json WORD: the word need not follow at once */
 	if (o->command == COMMAND_PROBE && !o->argument && o->operands == 1) {
-		o->argument = o->operand[0];
+		o->argument = *o->operand++;
 		o->operands = 0;
 	}
 	if (o->operands && o->command != COMMAND_SEND &&

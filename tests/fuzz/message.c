@@ -7,6 +7,7 @@
  * fields are addresses. The first two bytes choose how.
  */
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -184,9 +185,31 @@ static void check_read(const char *text, size_t n, bool dots,
 	close(fd);
 }
 
-static void check_recipients(struct message *m)
+static const char *aliases(void)
 {
-	const struct recipient_rules rules = { .domain = "d.example" };
+	static const char text[] = "root: r@x.example, ann\nann: |cmd\n"
+		"gone: /dev/null\nround: round2\nround2: round\n";
+	static char path[64];
+	int fd;
+
+	if (!*path) {
+		fd = memfd_create("aliases", MFD_CLOEXEC);
+		want(fd >= 0 &&
+		     write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	}
+	return path;
+}
+
+static void check_recipients(struct message *m, unsigned char how)
+{
+	char *local[] = { (char *)"here.example" };
+	const struct list names = { .item = local, .n = 1 };
+	const struct recipient_rules rules = {
+		.domain = "d.example", .local_names = &names,
+		.default_recipient = how & 1 ? "p@x.example" : NULL,
+		.aliases = how & 2 ? aliases() : NULL, .aliases_named = true,
+	};
 	struct envelope e = { .sender = mem_string("") };
 	struct outcome why;
 	char *author = message_from(m);
@@ -198,12 +221,13 @@ static void check_recipients(struct message *m)
 	free(author);
 	free(message_id(m));
 	if (envelope_recipients(&e, &rules, NULL, 0, true, m, &why)) {
-		want(e.n > 0);
+		want(e.n > 0 || rules.aliases);
 		for (i = 0; i < e.n; i++)
 			for (c = e.rcpt[i].address; *c; c++)
 				want((unsigned char)*c >= ' ' && *c != 0x7f);
 	} else {
-		want(why.exit == EX_USAGE || why.exit == EX_DATAERR);
+		want(why.exit == EX_USAGE || why.exit == EX_DATAERR ||
+		     (why.exit == EX_CONFIG && rules.aliases));
 	}
 	(void)envelope_is_utf8(&e);
 	envelope_release(&e);
@@ -264,7 +288,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 	check_wire(&b, step);
 	check_steps(text, n, dots, step, &b);
 	check_read(text, n, dots, &b);
-	check_recipients(m);
+	check_recipients(m, data[0]);
 	check_completed(&m, data[0]);
 	message_free(m);
 	/* what was kept reads back as it is */

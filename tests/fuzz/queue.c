@@ -37,6 +37,26 @@ static void make_journal(struct buf *b, const char *text, size_t n)
 	}
 }
 
+/* Whatever can be written of these recipients. */
+static void write_events(struct buf *journal, const struct entry *e)
+{
+	const size_t n = e->envelope.n < 60 ? e->envelope.n : 60;
+	size_t which[60], i;
+
+	for (i = 0; i < n; i++)
+		which[i] = i;
+	text_begin(journal, 1, which, n);
+	text_dot(journal, 2, which, n);
+	text_reported(journal, 3, REPORT_DELAY, which, n);
+	text_reported(journal, 4, REPORT_FAILURE, which, n);
+	text_wait(journal, 5, 99, which, n);
+	text_missed(journal, 6, 7, which, n);
+	text_transport(journal, 7, e->transport ? e->transport : "t", true);
+	text_regular(journal, 8, 9);
+	for (i = 0; i < e->envelope.n; i++)
+		text_result(journal, 1, i, &e->envelope.rcpt[i]);
+}
+
 static void write_again(struct entry *e)
 {
 	struct buf header = BUF(TEXT_HEADER_MAX);
@@ -46,8 +66,7 @@ static void write_again(struct entry *e)
 	size_t i, whole;
 
 	text_header(&header, e);
-	for (i = 0; i < e->envelope.n; i++)
-		text_result(&journal, 1, i, &e->envelope.rcpt[i]);
+	write_events(&journal, e);
 	if (!text_read_header(header.data, header.len, &again, &why) ||
 	    !text_read_journal(buf_text(&journal), journal.len, &again,
 			       &whole, &why) ||

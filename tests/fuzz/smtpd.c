@@ -19,8 +19,13 @@
 #include "submit/compose.h"
 
 static const char text[] = "[general]\nhostname = h.example\n"
-	"domain = h.example\n[log]\nto = none\n[queue]\nqueue = never\n"
-	"[transport away]\nkind = discard\n[route all]\ntransport = away\n";
+	"domain = h.example\nmax_message_size = 4096\n[log]\nto = none\n"
+	"[queue]\nqueue = never\n[transport away]\nkind = discard\n"
+	"[transport no]\nkind = fail\nmessage = not here\n"
+	"[transport later]\nkind = fail\ncode = 451\n"
+	"[route no]\nto_domain = no.example\ntransport = no\n"
+	"[route later]\nto_domain = later.example\ntransport = later\n"
+	"[route all]\ntransport = away\n";
 
 static struct config config;
 static struct options options;
