@@ -425,8 +425,7 @@ def prepare(root):
     House.build = root / "build"
     house.configure(House.tree, House.build, f"--prefix={House.prefix}",
                     f"--with-sysusersdir={House.prefix}/lib/sysusers.d",
-                    f"--with-tmpfilesdir={House.prefix}/lib/tmpfiles.d",
-                    "CFLAGS=-O0")
+                    f"--with-tmpfilesdir={House.prefix}/lib/tmpfiles.d")
     house.make(House.build)
     house.make(House.build, "install")
 

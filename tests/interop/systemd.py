@@ -98,8 +98,7 @@ def install(root, folder):
     build = folder / "build"
     house.configure(house.pristine(folder), build, "--prefix=/usr",
                     "--sysconfdir=/etc", "--localstatedir=/var",
-                    "--with-systemdsystemunitdir=/lib/systemd/system",
-                    "CFLAGS=-O0")
+                    "--with-systemdsystemunitdir=/lib/systemd/system")
     house.make(build, "posthaste", "posthaste-drop", "posthaste-fetch",
                "posthaste-token")
     house.make(build, "install", f"DESTDIR={root}")
