@@ -26,11 +26,11 @@ static bool drop_refused(int64_t status, const struct scan *words,
 			 struct outcome *why)
 {
 	const bool known = status >= EX_USAGE && status <= EX_CONFIG;
-	char *said = scan_left(words) ? scan_copy(words) :
-		     mem_string("posthaste-drop failed");
+	/* up to a NUL, if they have one */
+	char *said = scan_copy(words);
 
 	outcome_fail(why, STAGE_LOCAL, known ? (int)status : EX_CANTCREAT,
-		     "%s", said);
+		     "%s", *said ? said : "posthaste-drop failed");
 	free(said);
 	return false;
 }
