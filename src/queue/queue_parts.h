@@ -52,4 +52,11 @@ void entry_weigh(int fd, int64_t size, struct glance *g);
 bool entry_read_journal(struct entry *e, int64_t size, int64_t *torn,
 			struct outcome *why) MUST_CHECK;
 
+/* A journal that holds far more than a line a recipient is written anew. Where
+ * that cannot be done the old one goes on growing; no length of it is wrong. */
+bool entry_compact(struct entry *e, struct outcome *why) MUST_CHECK;
+/* Whatever its journal is: a new file, which is ours, takes the place of the
+ * old one, under the lock. Not synced as to its name. */
+bool entry_rewrite(struct entry *e, struct outcome *why) MUST_CHECK;
+
 #endif
