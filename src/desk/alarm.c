@@ -116,11 +116,15 @@ static void note_recipient(struct alarm_look *l, const struct entry *e,
 	if (p == l->place + l->n) {
 		l->place = mem_grow(l->place, l->n, sizeof(*l->place));
 		p = &l->place[l->n++];
-		*p = (struct standstill){ .name = name, .since = e->queued };
-		outcome_words(&r->last, p->words, sizeof(p->words));
+		*p = (struct standstill){ .name = name, .since = INT64_MAX };
 		name = NULL;
 	}
 	free(name);
+	/* ids tell the order of arrival, but not where a clock was set */
+	if (e->queued < p->since) {
+		p->since = e->queued;
+		outcome_words(&r->last, p->words, sizeof(p->words));
+	}
 	p->recipients++;
 	p->messages += !p->counted;
 	p->counted = true;
