@@ -98,6 +98,8 @@ struct runner {
 	size_t room;              /* entries in hand, at most */
 	uint64_t *seen;           /* what this run had in hand: hashes of */
 	size_t seens;             /* names */
+	uint64_t *busy;           /* of those, what somebody else had, who */
+	size_t busies;            /* may have been its writer */
 	int64_t taken;            /* the last of them, monotonic ms */
 	int signals;              /* a descriptor; -1 */
 	struct settler settler;
@@ -111,6 +113,12 @@ static void note_seen(struct runner *r, const char *name)
 {
 	r->seen = mem_grow(r->seen, r->seens, sizeof(*r->seen));
 	r->seen[r->seens++] = mem_hash(name);
+}
+
+static void note_busy(struct runner *r, const char *name)
+{
+	r->busy = mem_grow(r->busy, r->busies, sizeof(*r->busy));
+	r->busy[r->busies++] = mem_hash(name);
 }
 
 static int by_hash(const void *a, const void *b)
@@ -165,6 +173,23 @@ static size_t memory_seen(const struct glance *g)
 	/* of one with more no more is read */
 	return memory_for(g->recipients < RECIPIENTS_MAX ? g->recipients :
 			  RECIPIENTS_MAX, g->header, 0);
+}
+
+/* A writer leaves the sign that something is due once it has let go of its
+ * entry; what it had in hand when this run came by was not tried. */
+static void forget_busy(struct runner *r)
+{
+	size_t i, kept = 0;
+
+	if (!r->busies)
+		return;
+	qsort(r->busy, r->busies, sizeof(*r->busy), by_hash);
+	for (i = 0; i < r->seens; i++)
+		if (!bsearch(&r->seen[i], r->busy, r->busies, sizeof(*r->busy),
+			     by_hash))
+			r->seen[kept++] = r->seen[i];
+	r->seens = kept;
+	r->busies = 0;
 }
 
 /* What is due and was not tried by this run, user by user. */
@@ -349,6 +374,8 @@ static bool take(struct runner *r, struct line *l, const char *name)
 	}
 	if (!queue_take(r->q, name, &e, &why)) {
 		note_seen(r, name);
+		if (why.exit == EX_TEMPFAIL)
+			note_busy(r, name);
 		return true;
 	}
 	if (!has_room(r, l, memory_of(e))) {
@@ -466,7 +493,8 @@ static bool look_again(struct runner *r, struct watchman *w, bool at_once,
 		return true;
 	w->state = now;
 	r->settler.reported = false;
-	queue_waken(r->q, false);
+	if (queue_waken(r->q, false))
+		forget_busy(r);
 	if (!look_for_due(r, why))
 		return false;
 	w->next = clock_now() + LOOK_MS / 2 + 20 * (clock_now() - begun);
@@ -581,6 +609,7 @@ static bool run_queue(struct runner *r, const struct selection *s,
 	lines_empty(r);
 	free(r->line);
 	free(r->seen);
+	free(r->busy);
 	if (r->signals >= 0)
 		close(r->signals);
 	return done;

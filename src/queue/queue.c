@@ -586,12 +586,12 @@ struct queue_state queue_state(struct queue *q)
 	return (struct queue_state){ st.st_mtim.tv_sec, st.st_mtim.tv_nsec };
 }
 
-void queue_waken(struct queue *q, bool due)
+bool queue_waken(struct queue *q, bool due)
 {
-	if (due)
-		qdir_waken(&q->dir);
-	else
-		unlinkat(q->dir.root, QDIR_WAKE, 0);
+	if (!due)
+		return unlinkat(q->dir.root, QDIR_WAKE, 0) == 0;
+	qdir_waken(&q->dir);
+	return true;
 }
 
 /* A byte of a file for each session that a user may have. */

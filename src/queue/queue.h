@@ -223,8 +223,9 @@ bool queue_session(struct queue *q, uid_t uid, unsigned most);
  * for the one that does, which gets the latest. */
 bool queue_wait_turn(struct queue *q, int64_t *until);
 /* Leaves or takes away the sign that something is due, by which a path unit
- * starts a run. Taken away before the look at the queue. */
-void queue_waken(struct queue *q, bool due);
+ * starts a run. Taken away before the look at the queue; false: there was
+ * none. */
+bool queue_waken(struct queue *q, bool due);
 /* Visits all entries of which the caller may know (of a remote queue, the
  * caller's own), in order of arrival; message and locks untouched. An entry
  * that cannot be read is passed over. */

@@ -8,6 +8,7 @@ output; arguments: names of tests.
 TOP_SRCDIR, POSTHASTE  as for tests/wire/run.py
 """
 
+import fcntl
 import os
 import signal
 import socket
@@ -147,8 +148,10 @@ class Queue(harness.Place):
                              **{"stdin": subprocess.DEVNULL, **more})
 
     def put(self, name, rcpt, sender="a@example.test", uid=None, when=0,
-            body=b"From: a@example.test\r\n\r\nhello\r\n", header=None):
-        """An entry, as an atomic rename makes it appear."""
+            body=b"From: a@example.test\r\n\r\nhello\r\n", header=None,
+            held=False):
+        """An entry, as an atomic rename makes it appear. held: locked, as its
+        writer has it."""
         rcpts = [rcpt] if isinstance(rcpt, str) else rcpt
         header = header or b"".join(b"rcpt %s\n" % r.encode() for r in rcpts)
         data = entries.made(
@@ -160,7 +163,13 @@ class Queue(harness.Place):
         if uid is not None and os.getuid() == 0:
             os.chown(path, uid, -1)
         path.chmod(0o660)
+        if held:
+            self.held = path.open("r+b")
+            fcntl.flock(self.held, fcntl.LOCK_EX)
         path.rename(self.mess / f"{name},{when}")
+
+    def let_go(self):
+        self.held.close()
 
     def names(self):
         return sorted(os.listdir(self.mess))
@@ -231,6 +240,24 @@ def a_run_sends_what_comes_meanwhile(folder, _):
         want(len(good.taken) == 2 and len(slow.taken) == 1, good.taken)
         want(time.monotonic() - begun < 30, "too long")
         want(not q.names(), q.names())
+
+
+def its_writer_had_it(folder, _):
+    """A run that comes by before an entry's writer has let go of it tries it
+    when the writer says so, and leaves it to no later one."""
+    with Relay(slow=8) as slow, Relay() as good:
+        q = Queue(folder, {"slow": slow, "good": good})
+        q.put("a1", "x@slow.example")
+        child = q.start("-q")
+        harness.eventually(lambda: slow.now, "the slow one is tried", 10)
+        q.put("b1", "x@good.example", held=True)
+        q.put("b2", "x@good.example")
+        harness.eventually(lambda: good.taken, "the other mail", 10)
+        q.let_go()
+        (q.folder / "queue/wake").mkdir(exist_ok=True)
+        (q.folder / "queue/wake/due").touch()
+        want(ended(child) == (0, "", ""), "the run")
+        want(len(good.taken) == 2 and not q.names(), q.names())
 
 
 def a_command_that_hangs_keeps_nobody(folder, _):
@@ -468,7 +495,8 @@ def nothing_due_is_quick(folder, _):
 
 TESTS = [
     silent_servers_delay_nobody, more_silent_servers_than_workers,
-    a_run_sends_what_comes_meanwhile, a_command_that_hangs_keeps_nobody,
+    a_run_sends_what_comes_meanwhile, its_writer_had_it,
+    a_command_that_hangs_keeps_nobody,
     one_users_heap_lets_others_in,
     one_connection_carries_all, no_more_than_concurrency_and_connections,
     a_run_ends_in_good_order, cut_off_comes_last, no_process_is_an_outcome,
