@@ -46,6 +46,7 @@ static int look_up_here(void *context)
 	struct net_address a[LOOKUP_MOST] = { { .len = 0 } };
 	struct buf out = BUF(sizeof(head) + sizeof(a));
 	int fd[4], n;
+	bool told;
 
 	head.error = getaddrinfo(q->host, NULL, &hints, &found);
 	/* without descriptors it cannot even read /etc/hosts, and says that
@@ -68,8 +69,9 @@ static int look_up_here(void *context)
 	}
 	buf_add(&out, &head, sizeof(head));
 	buf_add(&out, a, head.n * sizeof(*a));
-	return write(STDOUT_FILENO, out.data, out.len) == (ssize_t)out.len ?
-	       EX_OK : EX_IOERR;
+	told = write(STDOUT_FILENO, out.data, out.len) == (ssize_t)out.len;
+	buf_release(&out);
+	return told ? EX_OK : EX_IOERR;
 }
 
 /* One question of the system. False: no process could be made. *error is 0
