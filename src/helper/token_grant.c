@@ -69,11 +69,13 @@ static int grant_refusal(struct helper *h, const json_t *root)
 	if (!error)
 		return helper_fail(h, EX_TEMPFAIL, "the issuer's answer (%ld) "
 				   "is none", h->http.status);
-	if (is_one_of(error, waiting)) {
+	/* who does not poll has not asked anything that could be answered so */
+	if (h->interval && is_one_of(error, waiting)) {
 		h->interval += strcmp(error, "slow_down") ? 0 : 5;
 		return PENDING;
 	}
 	return helper_fail(h, is_one_of(error, later) ||
+			   is_one_of(error, waiting) ||
 			   h->http.status >= 500 || h->http.status == 429 ?
 			   EX_TEMPFAIL : EX_NOPERM,
 			   "the issuer says %s%s%.200s", error,

@@ -184,20 +184,30 @@ int issuer_register(struct helper *h, const struct issuer *i,
 		    const char *redirect, struct token *client)
 {
 	struct buf body = BUF(4096);
+	json_t *about = redirect ?
+		json_pack("{s:s, s:s, s:s, s:[s], s:[s], s:[s, s]}",
+			  "client_name", "posthaste",
+			  "application_type", "native",
+			  "token_endpoint_auth_method", "none",
+			  "redirect_uris", redirect,
+			  "response_types", "code",
+			  "grant_types", "authorization_code",
+			  "refresh_token") :
+		json_pack("{s:s, s:s, s:s, s:[], s:[], s:[s, s]}",
+			  "client_name", "posthaste",
+			  "application_type", "native",
+			  "token_endpoint_auth_method", "none",
+			  "redirect_uris", "response_types",
+			  "grant_types", device_grant, "refresh_token");
+	char *text = json_dumps(about, JSON_COMPACT);
 	int status;
 
-	buf_adds(&body, "{\"client_name\":\"posthaste\","
-		 "\"application_type\":\"native\","
-		 "\"token_endpoint_auth_method\":\"none\",");
-	if (redirect)
-		buf_addf(&body, "\"redirect_uris\":[\"%s\"],"
-			 "\"response_types\":[\"code\"],\"grant_types\":["
-			 "\"authorization_code\",\"refresh_token\"]}",
-			 redirect);
-	else
-		buf_addf(&body, "\"redirect_uris\":[],\"response_types\":[],"
-			 "\"grant_types\":[\"%s\",\"refresh_token\"]}",
-			 device_grant);
+	json_decref(about);
+	/* an address that is no text of any alphabet */
+	if (!text)
+		return helper_fail(h, EX_USAGE, "the redirect is no address");
+	buf_adds(&body, text);
+	free(text);
 	if (http_post(&h->http, i->registration, "application/json", &body,
 		      NULL))
 		status = issuer_client(h, i, client);

@@ -16,7 +16,8 @@ struct helper {
 	struct mask secrets;     /* never in any words */
 	struct buf answer;       /* pairs; a secret */
 	char words[320];         /* of the failure */
-	int64_t interval;        /* s between two questions of a device */
+	int64_t interval;        /* s between two questions of a device; 0: it
+				  * does not ask for one */
 };
 
 /* Sets the words (printable, without secrets), gives the status. */

@@ -114,6 +114,7 @@ static ssize_t tls_pull(gnutls_transport_ptr_t from, void *data, size_t n)
 
 	if (got < 0)
 		gnutls_transport_set_errno(t->session, errno);
+	t->closed = t->closed || (got == 0 && n);
 	if (got > 0 && !t->heard) {
 		t->heard = true;
 		t->first = *(unsigned char *)data;
@@ -258,6 +259,11 @@ static bool shake_hands(struct tls *t, int64_t deadline, struct outcome *why)
 			continue;
 		p.events = gnutls_record_get_direction(t->session) == 1 ?
 			   POLLOUT : POLLIN;
+		/* it asks for more of a message that was cut off */
+		if (p.events == POLLIN && t->closed) {
+			error = GNUTLS_E_PREMATURE_TERMINATION;
+			break;
+		}
 		do {
 			if (!clock_left(deadline))
 				return too_late(why);
@@ -365,6 +371,8 @@ long tls_read(struct tls *t, void *data, size_t n)
 		return 0;
 	}
 	got = io_failed(t, got);
+	if (errno == EAGAIN && !t->wants_write && t->closed)
+		errno = ECONNRESET;
 	if (errno != EAGAIN)
 		t->ended = errno;
 	return got;

@@ -16,6 +16,7 @@ struct tls {
 	bool wants_write;
 	int ended;                       /* errno of the end, -1: a proper
 					  * one, 0: not yet */
+	bool closed;                     /* nothing more comes from below */
 	bool heard;                      /* something was received, which */
 	unsigned char first;             /* began with this byte */
 	/* while the handshake lasts */

@@ -76,6 +76,9 @@ static struct peer {
 	bool dead;               /* no answer counts any more */
 	bool dead_421;
 	bool mail_taken;
+	bool of_address;         /* the message's acceptance has a code that
+				  * recipients' have: whose it is, is in doubt
+				  * where an end follows */
 	struct rcpt_account rcpt[RCPTS];
 } *the_peer;
 
@@ -302,6 +305,7 @@ static void answer(struct peer *p, int code)
 	if (p->dead)
 		return;
 	if (kind == K_MESSAGE) {
+		p->of_address = !strncmp(buf_text(&p->reply.text), "2.1.", 4);
 		answer_message(p, code);
 		return;
 	}
@@ -473,7 +477,7 @@ static void check_outcome(const struct peer *p, size_t i,
 		return;
 	/* nor does a last answer count that an end follows, where others
 	 * were not what was expected */
-	if (o->in_doubt && p->early) {
+	if (o->in_doubt && (p->early || p->of_address)) {
 		want(r->dotted);
 		return;
 	}
