@@ -162,6 +162,27 @@ static int listen_on(unsigned last, unsigned *port, int backlog)
 	return fd;
 }
 
+/* The same, where nobody has that port of 127.0.0.1, nor gets it as long as
+ * *nobody is open: who connects to it is refused. */
+static int listen_alone(unsigned last, unsigned *port, int *nobody)
+{
+	struct sockaddr_in sin = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	int fd;
+
+	*nobody = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	for (;;) {
+		*port = 0;
+		fd = listen_on(last, port, 5);
+		sin.sin_port = htons((uint16_t)*port);
+		if (!bind(*nobody, (void *)&sin, sizeof(sin)))
+			return fd;
+		close(fd);
+	}
+}
+
 static void check_socket(int fd)
 {
 	socklen_t len = sizeof(int);
@@ -241,10 +262,10 @@ static void test_given_addresses(void **state)
 	struct net_peer peer;
 	struct outcome why = { 0 };
 	int64_t start = clock_now();
-	int fd, listener;
+	int fd, listener, nobody;
 
 	(void)state;
-	listener = listen_on(3, &d.port, 5);
+	listener = listen_alone(3, &d.port, &nobody);
 	add(&list, "127.0.0.1", d.port);
 	add(&list, "::1", d.port);
 	add(&list, "127.0.0.3", d.port);
@@ -261,6 +282,7 @@ static void test_given_addresses(void **state)
 	assert_true(net_dial(&d, &fd, &peer, &why));
 	close(fd);
 	close(listener);
+	close(nobody);
 	net_addresses_release(&list);
 }
 
