@@ -355,6 +355,10 @@ bool conn_write(struct conn *c, const void *data, size_t n, int64_t progress,
 	part[0] = (struct iovec){ c->out.data, c->out.len };
 	part[1] = (struct iovec){ (void *)(body + more), n - more };
 	done = write_flight(c, part, progress, deadline, why);
+	/* what was not written shall not leave later: TLS keeps the rest of a
+	 * record, and would send it before its goodbye */
+	if (!done)
+		shutdown(c->fd, SHUT_WR);
 	out_reset(c);
 	return done;
 }

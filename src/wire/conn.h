@@ -55,7 +55,8 @@ void conn_put_secret(struct conn *c, const void *data, size_t n);
 /* How many bytes are gathered and not yet written. */
 size_t conn_gathered(const struct conn *c);
 /* Writes what was gathered. progress: ms within which some byte must leave,
- * each time; the deadline holds for all of it (CLOCK_NEVER: none). */
+ * each time; the deadline holds for all of it (CLOCK_NEVER: none). Once it
+ * failed nothing leaves any more; what the peer said can still be read. */
 bool conn_flush(struct conn *c, int64_t progress, int64_t deadline,
 		struct outcome *why) MUST_CHECK;
 /* Writes what was gathered, then these bytes, without copying them. */

@@ -262,14 +262,18 @@ static int full_name_here(void *context)
 	const struct addrinfo hints = { .ai_flags = AI_CANONNAME,
 					.ai_socktype = SOCK_STREAM };
 	struct addrinfo *found = NULL;
+	int status = EX_NOHOST;
 	size_t n;
 
-	if (getaddrinfo(context, NULL, &hints, &found) ||
-	    !found->ai_canonname)
+	if (getaddrinfo(context, NULL, &hints, &found))
 		return EX_NOHOST;
-	n = strlen(found->ai_canonname);
-	return write(STDOUT_FILENO, found->ai_canonname, n) == (ssize_t)n ?
-	       EX_OK : EX_IOERR;
+	if (found->ai_canonname) {
+		n = strlen(found->ai_canonname);
+		status = write(STDOUT_FILENO, found->ai_canonname, n) ==
+			 (ssize_t)n ? EX_OK : EX_IOERR;
+	}
+	freeaddrinfo(found);
+	return status;
 }
 
 /* Whether the first source of the line "hosts:" is files, as where there is no

@@ -30,6 +30,7 @@ static bool has_ended(int fd, pid_t pid)
 	struct pollfd p = { .fd = -1, .events = POLLIN };
 	bool ended;
 
+	errno = 0;
 	if (option(fd, SO_PEERPIDFD, &p.fd, sizeof(p.fd)) == 0 && p.fd >= 0) {
 		ended = poll(&p, 1, 0) > 0;
 		close(p.fd);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -392,6 +393,50 @@ static void test_tls_last_words(void **state)
 	free(body);
 }
 
+static sem_t judged;
+
+static void be_silent(struct server *s, gnutls_session_t session)
+{
+	(void)s;
+	(void)session;
+	sem_wait(&judged);
+}
+
+/* How many bytes are there to be read now; 0 at the end, too. */
+static size_t drain(int fd)
+{
+	static char data[1 << 16];
+	size_t all = 0;
+	ssize_t got;
+
+	while ((got = recv(fd, data, sizeof(data), MSG_DONTWAIT)) > 0)
+		all += (size_t)got;
+	return all;
+}
+
+/* What could not be written was not sent: it does not leave later either,
+ * with the goodbye, when the server takes bytes again. */
+static void test_tls_given_up(void **state)
+{
+	struct server s = { .talk = be_silent };
+	struct outcome why = { 0 };
+	char *body = big_body();
+	struct conn *c;
+
+	(void)state;
+	sem_init(&judged, 0, 0);
+	c = tls_conn(&s);
+	assert_false(conn_write(c, body, BIG, 50, clock_in(20000), &why));
+	assert_non_null(strstr(why.text, "took no more bytes in time"));
+	assert_true(drain(s.fd) > 0);
+	conn_close(c);
+	assert_int_equal(drain(s.fd), 0);
+	sem_post(&judged);
+	server_wait(&s);
+	sem_destroy(&judged);
+	free(body);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -406,6 +451,7 @@ int main(void)
 		cmocka_unit_test(test_binding),
 		cmocka_unit_test(test_tls_body),
 		cmocka_unit_test(test_tls_last_words),
+		cmocka_unit_test(test_tls_given_up),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
