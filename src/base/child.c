@@ -32,7 +32,7 @@ struct running {
 	int64_t deadline;
 	sigset_t before;         /* the mask that we had */
 	int signals;             /* readable once one is to end us; -1: none */
-	bool ended, too_much, unread, cut_off;
+	bool ended, too_much, unread, unfed, cut_off;
 	int status;              /* as waitpid(2) gives it */
 };
 
@@ -67,7 +67,8 @@ static _Noreturn void child_begin(const struct running *r)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	for (fd = 0; fd < 3; fd++)
-		if (r->theirs[fd] != fd && dup2(r->theirs[fd], fd) < 0)
+		if (r->theirs[fd] != fd &&
+		    kernel_duplicate(r->theirs[fd], fd) < 0)
 			process_leave(EX_OSERR);
 	if (!c->may_gain_rights && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		process_leave(EX_OSERR);
@@ -105,8 +106,12 @@ static bool child_pipes(struct running *r)
 {
 	const struct child *c = r->c;
 
-	if (c->input || c->more ? !child_pipe(&r->in, &r->theirs[0], true)
-				: !open_null(&r->theirs[0], O_RDONLY))
+	if (c->file)
+		r->theirs[0] = fcntl(c->file, F_DUPFD_CLOEXEC,
+				     STDERR_FILENO + 1);
+	if (c->file ? r->theirs[0] < 0 : c->input || c->more ?
+	    !child_pipe(&r->in, &r->theirs[0], true) :
+	    !open_null(&r->theirs[0], O_RDONLY))
 		return false;
 	if (c->output ? !child_pipe(&r->out, &r->theirs[1], false)
 		      : !open_null(&r->theirs[1], O_WRONLY))
@@ -231,8 +236,11 @@ static void feed(struct running *r)
 		/* its end is told at once */
 		if (!r->left)
 			next_input(r);
-	} else if (done < 0 && errno != EAGAIN && errno != EINTR) {
+	} else if (done < 0 && errno == EPIPE) {
+		/* who does not care for the rest may end well */
 		shut(&r->in);
+	} else if (done < 0 && errno != EAGAIN && errno != EINTR) {
+		r->unfed = true;
 	}
 }
 
@@ -344,8 +352,8 @@ static void attend(struct running *r)
 		if (look)
 			child_look(r);
 		left = clock_left(r->deadline);
-		if (r->ended || r->too_much || r->unread || r->cut_off ||
-		    !left)
+		if (r->ended || r->too_much || r->unread || r->unfed ||
+		    r->cut_off || !left)
 			break;
 		wait = looks ? LOOK_MS : left;
 		look = true;
@@ -425,6 +433,9 @@ bool child_run(const struct child *c, int *status, struct outcome *why)
 	if (r.unread)
 		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
 				    "its input could not be read");
+	if (r.unfed)
+		return outcome_fail(why, STAGE_LOCAL, EX_OSERR,
+				    "its input could not be written");
 	if (r.cut_off && !r.ended)
 		return outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
 				    "was cut off by a signal");

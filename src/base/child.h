@@ -29,6 +29,10 @@ struct child {
 	int (*call)(void *context);
 	const char *const *environment; /* NULL: ours */
 
+	/* Standard input: a descriptor that stays the caller's; 0: by a pipe.
+	 * Whoever would take a part for the whole, should we end in the
+	 * middle, gets a file. */
+	int file;
 	const struct buf *input;        /* NULL: what more gives */
 	child_source *more;             /* NULL, too: /dev/null */
 	void *context;                  /* of call and more */
@@ -57,7 +61,7 @@ struct child {
  * exit status. False: EX_OSERR where no process could be made; EX_TEMPFAIL
  * where it was ended here ("did not end within 60 s", "wrote more than 65536
  * bytes"; *status is 0) or by a signal (*status is its number); EX_IOERR where
- * its input could not be read. */
+ * its input could not be read, EX_OSERR where it could not be written. */
 bool child_run(const struct child *c, int *status, struct outcome *why)
 	MUST_CHECK;
 

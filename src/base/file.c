@@ -362,11 +362,8 @@ bool file_replace_for(int directory, const char *name, mode_t mode, uid_t owner,
 	done = !fchown(fd, owner, group) && !fchmod(fd, mode) &&
 	       file_write_all(fd, b->data, b->len) && !kernel_sync(fd);
 	error = errno;
-	/* it is synced, and closed all the same */
-	if (close(fd) && errno != EINTR && done) {
-		error = errno;
-		done = false;
-	}
+	/* what was synced is there, whatever it says */
+	close(fd);
 	if (done && kernel_rename(directory, fresh, directory, name)) {
 		error = errno;
 		done = false;

@@ -23,6 +23,16 @@ int kernel_open(int directory, const char *path, int flags, mode_t mode)
 	return fd;
 }
 
+int kernel_duplicate(int fd, int to)
+{
+	int rc;
+
+	do
+		rc = dup2(fd, to);
+	while (rc < 0 && errno == EINTR);
+	return rc;
+}
+
 int kernel_sync(int fd)
 {
 	int rc;

@@ -10,11 +10,12 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* As openat(2), fsync(2), fdatasync(2), syncfs(2), flock(2), ftruncate(2),
- * fallocate(2) that keeps the size, and renameat(2), begun again after EINTR:
- * file systems of the network and of processes give it where none is
- * expected. */
+/* As openat(2), dup2(2), fsync(2), fdatasync(2), syncfs(2), flock(2),
+ * ftruncate(2), fallocate(2) that keeps the size, and renameat(2), begun again
+ * after EINTR: file systems of the network and of processes give it where none
+ * is expected. */
 int kernel_open(int directory, const char *path, int flags, mode_t mode);
+int kernel_duplicate(int fd, int to);
 int kernel_sync(int fd);
 int kernel_sync_data(int fd);
 int kernel_sync_system(int fd);

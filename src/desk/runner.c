@@ -678,9 +678,9 @@ void runner_detach(const struct desk *d)
 	/* nothing of the caller's: he may wait for the end of his pipes */
 	null = kernel_open(AT_FDCWD, "/dev/null", O_RDWR, 0);
 	if (null >= 0) {
-		in = dup2(null, STDIN_FILENO);
-		out = dup2(null, STDOUT_FILENO);
-		err = dup2(null, STDERR_FILENO);
+		in = kernel_duplicate(null, STDIN_FILENO);
+		out = kernel_duplicate(null, STDOUT_FILENO);
+		err = kernel_duplicate(null, STDERR_FILENO);
 	}
 	if (in < 0 || out < 0 || err < 0)
 		process_leave(EX_OSERR);

@@ -267,7 +267,9 @@ static bool make_directory(struct setup *s)
 		made = file_make_directories(directory);
 	} else if (!made) {
 		fd = file_open_made(directory, true);
-		made = fd >= 0 && !close(fd);
+		made = fd >= 0;
+		if (made)
+			close(fd);
 	}
 	if (!made)
 		outcome_fail(&s->why, STAGE_LOCAL, EX_CANTCREAT,

@@ -50,16 +50,10 @@ LOCAL_KINDS(LOCAL_KIND)
 
 /* --- local_text.c: the message as files and programs have it --- */
 
-/* Lines end in LF; Return-Path comes first, and Delivered-To where that is
- * wanted. local_text_next is a child_source. */
-struct local_text {
-	const struct local *l;
-	struct buf piece;
-	int64_t at;                 /* in the message; -1: before it */
-	bool delivered_to;
-	bool failed;                /* the message could not be read */
-};
-long local_text_next(void *context, const char **data);
-void local_text_release(struct local_text *t);
+/* Writes it to a file: lines end in LF, Return-Path comes first, and
+ * Delivered-To where that is wanted. False: errno; EIO too where the message
+ * could not be read. */
+bool local_text_write(const struct local *l, bool delivered_to, int fd)
+	MUST_CHECK;
 
 #endif

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* To a command, which is told everything in its environment and nothing in
  * its words: a shell must not read what a sender has written. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/child.h"
+#include "base/file.h"
 #include "base/user.h"
 #include "mail/address.h"
+#include "mail/spool.h"
 #include "submit/local.h"
 
 enum { WORDS_MAX = 4096 };
@@ -90,15 +94,36 @@ static void judge_status(int status, const struct buf *words,
 		}
 }
 
+/* The whole message: a command that had it by a pipe would take a part for all
+ * if we end or fail in the middle. */
+static bool open_text(const struct local *l, int *file, struct outcome *why)
+{
+	const char *place;
+	int fd = -1;
+
+	if (message_size(l->message) <= SPOOL_MEMORY)
+		fd = memfd_create("message", MFD_CLOEXEC);
+	if (fd < 0)
+		fd = file_temporary(&place);
+	if (fd >= 0 && local_text_write(l, false, fd) &&
+	    !lseek(fd, 0, SEEK_SET)) {
+		*file = fd;
+		return true;
+	}
+	outcome_fail(why, STAGE_LOCAL, EX_TEMPFAIL,
+		     "cannot get the message in a file: %s", strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return false;
+}
+
 static void to_command(const struct local *l, struct outcome *o)
 {
 	const char *argv[] = { "/bin/sh", "-c", l->transport->command, NULL };
-	struct local_text text = { .l = l, .at = -1 };
 	struct buf words = BUF(WORDS_MAX);
 	struct told environment = { 0 };
 	struct child c = {
-		.argv = argv, .more = local_text_next, .context = &text,
-		.output = &words, .words = &words,
+		.argv = argv, .output = &words, .words = &words,
 		.deadline = clock_in(l->timeout),
 		.may_gain_rights = true, .alone = true,
 	};
@@ -106,7 +131,8 @@ static void to_command(const struct local *l, struct outcome *o)
 	bool ran;
 
 	*o = (struct outcome){ 0 };
-	ran = environment_of(l, &environment, o);
+	ran = open_text(l, &c.file, o) &&
+	      environment_of(l, &environment, o);
 	if (ran) {
 		c.environment = (const char *const *)environment.entry;
 		ran = child_run(&c, &status, o);
@@ -123,7 +149,8 @@ static void to_command(const struct local *l, struct outcome *o)
 		outcome_prefix(o, "the command of transport %s",
 			       l->transport->name);
 	}
-	local_text_release(&text);
+	if (c.file)
+		close(c.file);
 	while (environment.n)
 		free(environment.entry[--environment.n]);
 	buf_release(&words);

@@ -117,32 +117,18 @@ static void unique_name(char name[NAME_SIZE])
 		 (unsigned long long)clock_chance(), host);
 }
 
-/* False: errno; EIO too where the message could not be read. */
 static bool write_message(const struct local *l, int fd)
 {
-	struct local_text text = { .l = l, .at = -1, .delivered_to = true };
-	const char *data;
-	bool written = true;
-	long n = 0;
-
-	while (written && (n = local_text_next(&text, &data)) > 0)
-		written = file_write_all(fd, data, (size_t)n);
-	local_text_release(&text);
-	if (written && n < 0) {
-		errno = EIO;
-		return false;
-	}
-	return written && !kernel_sync(fd);
+	return local_text_write(l, true, fd) && !kernel_sync(fd);
 }
 
-static bool close_file(int fd, bool good)
+/* What was synced is there, whatever close(2) says of it; errno stays. */
+static void close_file(int fd)
 {
 	int error = errno;
 
-	if (close(fd) && good)
-		return false;
+	close(fd);
 	errno = error;
-	return good;
 }
 
 /* Whether the file system has files without a name is *able. */
@@ -165,13 +151,14 @@ static bool deliver_unnamed(const struct local *l, const struct maildir *m,
 		/* there may be no /proc, or no links */
 		*able = done;
 	}
-	return close_file(fd, done);
+	close_file(fd);
+	return done;
 }
 
 static bool maildir_deliver(const struct local *l, struct maildir *m)
 {
 	char name[NAME_SIZE];
-	bool able;
+	bool able, written;
 	int error, fd;
 
 	unique_name(name);
@@ -182,8 +169,9 @@ static bool maildir_deliver(const struct local *l, struct maildir *m)
 				 O_CLOEXEC, 0600);
 		if (fd < 0)
 			return false;
-		if (!close_file(fd, write_message(l, fd)) ||
-		    kernel_rename(m->tmp, name, m->new, name)) {
+		written = write_message(l, fd);
+		close_file(fd);
+		if (!written || kernel_rename(m->tmp, name, m->new, name)) {
 			error = errno;
 			unlinkat(m->tmp, name, 0);
 			errno = error;

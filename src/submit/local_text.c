@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "submit/local.h"
 
+#include <errno.h>
 #include <string.h>
+
+#include "base/file.h"
 
 enum { HEAD_MAX = 1024 * 1024, PIECE_MAX = 128 * 1024 };
 
@@ -18,40 +21,40 @@ static void add_without_cr(struct buf *out, const char *data, size_t n)
 	buf_add(out, data, n);
 }
 
-long local_text_next(void *context, const char **data)
+static bool write_head(const struct local *l, bool delivered_to, int fd)
 {
-	struct local_text *t = context;
-	const struct local *l = t->l;
-	long n;
+	struct buf head = BUF(HEAD_MAX);
+	bool done;
 
-	buf_release(&t->piece);
-	if (t->at < 0) {
-		t->piece = BUF(HEAD_MAX);
-		buf_addf(&t->piece, "Return-Path: <%s>\n", l->sender);
-		if (t->delivered_to)
-			buf_addf(&t->piece, "Delivered-To: %s\n",
-				 l->recipient);
-		if (l->prefix)
-			add_without_cr(&t->piece, l->prefix,
-				       strlen(l->prefix));
-		t->at = 0;
-	} else {
-		n = message_bytes(l->message, t->at, data);
-		t->failed = n < 0;
-		if (n <= 0)
-			return n;
-		t->piece = BUF(PIECE_MAX);
-		add_without_cr(&t->piece, *data, (size_t)n);
-		t->at += n;
-		/* a lone CR, whose LF is in the next piece */
-		if (!t->piece.len)
-			return local_text_next(context, data);
-	}
-	*data = t->piece.data;
-	return (long)t->piece.len;
+	buf_addf(&head, "Return-Path: <%s>\n", l->sender);
+	if (delivered_to)
+		buf_addf(&head, "Delivered-To: %s\n", l->recipient);
+	if (l->prefix)
+		add_without_cr(&head, l->prefix, strlen(l->prefix));
+	done = file_write_all(fd, head.data, head.len);
+	buf_release(&head);
+	return done;
 }
 
-void local_text_release(struct local_text *t)
+bool local_text_write(const struct local *l, bool delivered_to, int fd)
 {
-	buf_release(&t->piece);
+	struct buf piece = BUF(PIECE_MAX);
+	bool done = write_head(l, delivered_to, fd);
+	const char *data;
+	int64_t at = 0;
+	long n;
+
+	while (done && (n = message_bytes(l->message, at, &data)) != 0) {
+		if (n < 0) {
+			errno = EIO;
+			done = false;
+			break;
+		}
+		buf_reset(&piece);
+		add_without_cr(&piece, data, (size_t)n);
+		done = file_write_all(fd, piece.data, piece.len);
+		at += n;
+	}
+	buf_release(&piece);
+	return done;
 }

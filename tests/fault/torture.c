@@ -229,14 +229,30 @@ static bool may_wait(int fd, int flags)
 	return wait;
 }
 
+/* The kernel needs some to pass bytes on, in a socket or in a pipe (not one in
+ * which our words go). */
+static bool takes_memory(const char *what, int fd, int flags)
+{
+	struct stat st;
+	int error = errno;
+	bool takes;
+
+	if (!strcmp(what, "write") || !strcmp(what, "pwrite")) {
+		takes = fd > STDERR_FILENO && !fstat(fd, &st) &&
+			S_ISFIFO(st.st_mode);
+		errno = error;
+		return takes;
+	}
+	return !(flags & MSG_PEEK) && strcmp(what, "read") &&
+	       strcmp(what, "pread");
+}
+
 /* -1: it fails with errno; else how much of n is done. */
 static ssize_t part(const char *what, int fd, int flags, size_t n)
 {
 	if (!ready)
 		return (ssize_t)n;
-	if (fails(what, true, false, flags & MSG_PEEK ? false :
-		  strcmp(what, "read") && strcmp(what, "write") &&
-		  strcmp(what, "pread") && strcmp(what, "pwrite")))
+	if (fails(what, true, false, takes_memory(what, fd, flags)))
 		return -1;
 	if (!may_wait(fd, flags) && is_next(AGAIN, what)) {
 		errno = EAGAIN;

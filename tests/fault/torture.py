@@ -34,7 +34,7 @@ sys.path[0] = os.path.join(os.path.dirname(__file__), "../support")
 import harness  # noqa: E402
 from harness import POSTHASTE, Failure, equal, want  # noqa: E402
 from entries import entry_bytes, message_bytes  # noqa: E402
-from lab import EVERY, Lab, Sink, ROUTE  # noqa: E402
+from lab import EVERY, Accepted, Lab, Sink, ROUTE  # noqa: E402
 
 DROP = os.path.join(os.path.dirname(POSTHASTE), "posthaste-drop")
 LIMIT = 20                      # seconds; whatever takes longer hangs
@@ -188,6 +188,7 @@ class Way:
     queue = "queue = on_failure\nschedule = 1h"
     tls = False
     before = ""         # the usual body
+    transport = ""      # lines of one of its own, with {folder}
     weight = 1          # so many times fewer points in make check
 
     def prepare(self, bench, mid):
@@ -256,8 +257,8 @@ class Submission(Way):
         return [r.replace("MID", mid) for r in (*self.at_once, *self.held)]
 
     def deed(self, bench, mid, env):
-        text = (f"Message-ID: <{mid}>\nSubject: test\n\n{self.before}"
-                f"{BODY}\n").encode()
+        text = (f"Message-ID: <{mid}>\nTo: {self.rcpts(mid)[0]}\n"
+                f"Subject: test\n\n{self.before}{BODY}\n").encode()
         return play([POSTHASTE, "-C", str(bench.lab.config), "-i", "-f",
                      "s@test.example", *self.args, *self.rcpts(mid)],
                     text, env, bench.lab.folder)
@@ -314,6 +315,45 @@ class NewQueue(Queued):
 class Tls(Submission):
     name = "submit by TLS, with a login"
     tls = True
+
+
+class Local(Submission):
+    """Mail that stays here: the files of a folder are what arrived."""
+    def prepare(self, bench, mid):
+        for name in ("box", "part"):
+            shutil.rmtree(bench.lab.folder / name, ignore_errors=True)
+        (bench.lab.folder / "box/new").mkdir(parents=True)
+        (bench.lab.folder / "part").mkdir()
+
+    def take(self, t, bench):
+        for path in (bench.lab.folder / "box/new").iterdir():
+            data = path.read_bytes().replace(b"\n", b"\r\n")
+            to = re.search(rb"^(?:Delivered-To|To): (.*)\r", data, re.M)
+            want(to, f"this arrived: {data[:300]!r}")
+            t.sink.accepted.append(Accepted(
+                "s@test.example", [to.group(1).decode()], data, 0))
+            path.unlink()
+
+    def judge(self, t, bench, mid, done):
+        self.take(t, bench)
+        super().judge(t, bench, mid, done)
+
+    def settle(self, t, bench, mid):
+        super().settle(t, bench, mid)
+        self.take(t, bench)
+
+
+class Maildir(Local):
+    name = "submit to a maildir"
+    transport = "kind = maildir\npath = {folder}/box\n"
+
+
+class Command(Local):
+    """One that has the message only if it was all there."""
+    name = "submit to a command"
+    before = 200 * (900 * "x" + "\n")      # more than a pipe holds
+    transport = "kind = command\ncommand = f=$(mktemp {folder}/part/XXXXXX)" \
+        " && cat >$f && mv $f {folder}/box/new/\n"
 
 
 class Session(Way):
@@ -508,8 +548,8 @@ class DropList(Drop):
         count(t, bench, mid, "a@example.net", 1, 1)
 
 
-WAYS = [Plain, Later, Large, Queued, NewQueue, Tls, Session, SessionQueued, Run,
-        Report, Drop, DropList]
+WAYS = [Plain, Later, Large, Queued, NewQueue, Tls, Maildir, Command, Session,
+        SessionQueued, Run, Report, Drop, DropList]
 
 
 # --- all of them ---
@@ -530,8 +570,14 @@ class Torture:
                     f"username = user\npassword_file = {secret}\n"
                     f"ca_file = {certificates}/ca.pem\n").replace(
                         "transport = relay", "transport = secure")
-        self.benches = [Bench(f"{folder}/{n}", library, self.sink.port,
-                              way.queue, more) for n in range(workers)]
+        if way.transport:
+            more = "[route all]\ntransport = here\n[transport here]\n" + \
+                way.transport
+        self.benches = []
+        for n in range(workers):
+            here = f"{folder}/{n}"
+            self.benches.append(Bench(here, library, self.sink.port, way.queue,
+                                      more.replace("{folder}", here)))
         self.numbers = itertools.count()
         self.open = None
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -114,6 +115,28 @@ static void broken_input(void **state)
 	assert_int_equal(why.exit, EX_IOERR);
 	says(&why, "could not be read");
 	assert_int_equal(out.len, 0);
+	buf_release(&out);
+}
+
+static void file_as_input(void **state)
+{
+	int status;
+	struct buf in = BUF(100), out = BUF(100);
+	struct child c = { .argv = SHELL("cat"), .input = &in, .output = &out,
+			   .file = memfd_create("input", MFD_CLOEXEC),
+			   .deadline = clock_in(LONG) };
+	struct outcome why;
+
+	(void)state;
+	buf_add(&in, "not this\n", 9);
+	assert_int_equal(write(c.file, "whole\n", 6), 6);
+	assert_int_equal(lseek(c.file, 0, SEEK_SET), 0);
+	assert_true(child_run(&c, &status, &why));
+	assert_int_equal(status, 0);
+	assert_string_equal(buf_text(&out), "whole\n");
+	/* it stays the caller's */
+	assert_int_equal(close(c.file), 0);
+	buf_release(&in);
 	buf_release(&out);
 }
 
@@ -390,6 +413,7 @@ int main(void)
 		cmocka_unit_test(streams),
 		cmocka_unit_test(big_streams),
 		cmocka_unit_test(broken_input),
+		cmocka_unit_test(file_as_input),
 		cmocka_unit_test(alone),
 		cmocka_unit_test(bounds),
 		cmocka_unit_test(ends),

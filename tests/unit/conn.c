@@ -223,6 +223,9 @@ static void test_stuck_write(void **state)
 	c = pair(&peer);
 	assert_false(conn_write(c, body, BIG, 100, CLOCK_NEVER, &why));
 	assert_non_null(strstr(why.text, "no more bytes"));
+	conn_close(c);
+	close(peer);
+	c = pair(&peer);
 	assert_false(conn_write(c, body, BIG, CLOCK_NEVER, clock_in(100),
 				&why));
 	assert_int_equal(why.exit, EX_TEMPFAIL);
