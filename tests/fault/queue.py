@@ -966,8 +966,10 @@ def clock(folder):
                   f"submission at {first}")
             equal(len(lab.names()), 1, "entries")
             # one more failure under the other clock must not expire it
-            lab.run("-q", env=at(second))
-            equal(len(lab.names()), 1, f"after {first}, {second}")
+            done = lab.run("-q", env=at(second))
+            equal(len(lab.names()), 1, f"after {first}, {second}: {done}, "
+                  f"{[lab.names(part) for part in ('tmp', 'corrupt')]}, "
+                  f"{lab.log()[-2000:]}")
             sink.answer = lambda _: "250 ok"
             for _ in range(3):
                 lab.drain()
