@@ -30,15 +30,15 @@ static bool has_ended(int fd, pid_t pid)
 	struct pollfd p = { .fd = -1, .events = POLLIN };
 	bool ended;
 
-	errno = 0;
-	if (option(fd, SO_PEERPIDFD, &p.fd, sizeof(p.fd)) == 0 && p.fd >= 0) {
+	if (option(fd, SO_PEERPIDFD, &p.fd, sizeof(p.fd)) < 0) {
+		/* of one that was waited for there was none before 6.16 */
+		if (errno == ESRCH || errno == EINVAL)
+			return true;
+	} else if (p.fd >= 0) {
 		ended = poll(&p, 1, 0) > 0;
 		close(p.fd);
 		return ended;
 	}
-	/* of one that was waited for there was no descriptor before 6.16 */
-	if (errno == ESRCH || errno == EINVAL)
-		return true;
 	return pid > 0 && kill(pid, 0) < 0 && errno == ESRCH;
 }
 
