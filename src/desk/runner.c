@@ -673,8 +673,8 @@ void runner_detach(const struct desk *d)
 		waitpid(pid, NULL, 0);
 	if (pid)
 		return;
-	if (setsid() < 0 || fork())
-		process_leave(EX_OK);
+	if (setsid() < 0)
+		process_leave(EX_OSERR);
 	/* nothing of the caller's: he may wait for the end of his pipes */
 	null = kernel_open(AT_FDCWD, "/dev/null", O_RDWR, 0);
 	if (null >= 0) {
@@ -688,6 +688,9 @@ void runner_detach(const struct desk *d)
 	kernel_close_from(STDERR_FILENO + 1);
 	if (chdir("/"))
 		process_leave(EX_OSERR);
+	/* from here on he does not wait */
+	if (fork())
+		process_leave(EX_OK);
 	log_open(&settings);
 	process_leave(run_selected(d, NULL, false));
 }
