@@ -28,8 +28,8 @@ VERBS = {"HELO", "EHLO", "LHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA",
          "BDAT", "RSET", "NOOP", "QUIT"}
 # how many times as long as is usual all takes that has a time (valgrind.sh)
 PATIENCE = int(os.environ.get("WIRE_PATIENCE", "1"))
-TIMED = re.compile(r"^(\s*(?:wait|drip|timeout =|connect_timeout =) )([0-9]+)",
-                   re.M)
+TIMED = re.compile(
+    r"^(\s*(?:wait|drip|grace|timeout =|connect_timeout =) )([0-9]+)", re.M)
 
 
 def patiently(text):
@@ -188,10 +188,11 @@ class Run:
             if not name.startswith("server"):
                 continue
             number = name[6:] or "1"
-            server = harness.Server(
-                self.folder, number,
-                patiently(self.fill("\n".join(lines) + "\n")),
-                self.certificates, 60 * PATIENCE)
+            script = self.fill("\n".join(lines) + "\n")
+            if not self.setting("unscaled"):
+                script = patiently(script)
+            server = harness.Server(self.folder, number, script,
+                                    self.certificates, 60 * PATIENCE)
             self.servers[number] = server
             self.words["PORT" + number] = server.port
             if number == "1":
