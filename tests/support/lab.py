@@ -172,9 +172,13 @@ class Sink:
             elif verb in ("RSET", "NOOP"):
                 say("250 2.0.0 ok")
             elif verb == "AUTH" and self.features:
-                say("235 2.7.0 welcome")
+                say(self.login(words))
             else:
                 say("503 5.5.1 not here")
+
+    def login(self, words):
+        """The answer to an AUTH."""
+        return "235 2.7.0 welcome"
 
     def _take(self, say, sender, rcpts, data, number):
         with self.lock:
