@@ -45,6 +45,21 @@ static void shut(int *fd)
 
 /* --- the child's side --- */
 
+/* As a shell's, but that want of memory is not the program's fault. */
+static int exec_failed(int error)
+{
+	switch (error) {
+	case ENOENT:
+		return 127;
+	case ENOMEM:
+	case EMFILE:
+	case ENFILE:
+	case EAGAIN:
+		return EX_OSERR;
+	}
+	return 126;
+}
+
 /* Between fork and exec: only what is safe in a signal handler. */
 static _Noreturn void child_begin(const struct running *r)
 {
@@ -79,7 +94,7 @@ static _Noreturn void child_begin(const struct running *r)
 	/* execve takes strings that it could write to, and does not */
 	execve(c->argv[0], (char *const *)c->argv, c->environment ?
 	       (char *const *)c->environment : environ);
-	process_leave(errno == ENOENT ? 127 : 126);
+	process_leave(exec_failed(errno));
 }
 
 /* --- beginning --- */

@@ -520,7 +520,7 @@ static int under_lock(struct helper *h, bool service)
 	char *path = helper_get(h, "file"), *issuer = helper_get(h, "issuer");
 	char *client = helper_get(h, "client");
 	char *secret = helper_secret(h, "client_secret");
-	int status = EX_USAGE;
+	int status = EX_USAGE, there;
 	struct token t = { 0 };
 	struct store s = { NULL, -1, -1 };
 	bool ours;
@@ -528,12 +528,14 @@ static int under_lock(struct helper *h, bool service)
 	if (path && path[0] == '/')
 		status = store_open(h, path, &s);
 	if (!status) {
-		ours = store_read(&s, &t) && issuer &&
-		       token_is_for(&t, issuer, client);
+		there = store_read(h, &s, &t);
+		ours = !there && issuer && token_is_for(&t, issuer, client);
 		mask_add_secret(&h->secrets, t.client_secret);
 		mask_add_secret(&h->secrets, t.refresh);
 		mask_add_secret(&h->secrets, t.access);
-		if (ours && is_renewed(h, &t))
+		if (there == EX_TEMPFAIL)
+			status = there;
+		else if (ours && is_renewed(h, &t))
 			status = EX_OK;
 		else if (service)
 			status = ask_as_service(h, &s, secret);

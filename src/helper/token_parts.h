@@ -88,8 +88,9 @@ int store_prove(struct helper *h, const char *path);
  * status; store_close gives all of it back in any case. */
 int store_open(struct helper *h, const char *path, struct store *s);
 void store_close(struct store *s);
-/* False: there is no such file, or it is none of ours. */
-bool store_read(const struct store *s, struct token *t);
+/* EX_NOPERM, without words: there is no such file, or it is none of ours;
+ * EX_TEMPFAIL: memory or descriptors lack. */
+int store_read(struct helper *h, const struct store *s, struct token *t);
 /* Writes and syncs. The status. */
 int store_write(struct helper *h, const struct store *s,
 		const struct token *t);

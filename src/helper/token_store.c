@@ -108,17 +108,22 @@ void store_close(struct store *s)
 	*s = (struct store){ NULL, -1, -1 };
 }
 
-bool store_read(const struct store *s, struct token *t)
+int store_read(struct helper *h, const struct store *s, struct token *t)
 {
 	struct buf text = BUF_SECRET(TOKEN_FILE_MAX);
-	struct outcome ignored;
-	bool done;
+	struct outcome why;
+	int status = EX_OK;
 
 	*t = (struct token){ 0 };
-	done = file_read(s->path, FILE_PRIVATE | FILE_TRUSTED, &text, NULL,
-			 &ignored) && token_parse(buf_text(&text), t);
+	if (!file_read(s->path, FILE_PRIVATE | FILE_TRUSTED, &text, NULL,
+		       &why))
+		status = why.exit == EX_OSERR ?
+			 helper_fail(h, EX_TEMPFAIL, "%s", why.text) :
+			 EX_NOPERM;
+	else if (!token_parse(buf_text(&text), t))
+		status = EX_NOPERM;
 	buf_release(&text);
-	return done;
+	return status;
 }
 
 int store_write(struct helper *h, const struct store *s, const struct token *t)

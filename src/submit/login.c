@@ -169,8 +169,8 @@ void login_look(const struct config *c, const struct transport *t,
 
 	*s = (struct login_state){ LOGIN_GOOD, 0, "" };
 	if (!there)
-		s->health = why.exit == EX_CONFIG ? LOGIN_UNREADABLE :
-			    LOGIN_NONE;
+		s->health = why.exit == EX_NOPERM ? LOGIN_NONE :
+			    LOGIN_UNREADABLE;
 	else if (!is_wanted(t, &token, &why))
 		s->health = LOGIN_DEAD;
 	else if (token.refused && t->oauth_grant != GRANT_CLIENT) {

@@ -149,9 +149,11 @@ static bool run_fetch(const struct fetch *f, const struct list *arguments,
 		return true;
 	case EX_USAGE:
 	case EX_SOFTWARE:
+	case EX_OSERR:
 	case EX_IOERR:
-		return outcome_fail(why, STAGE_DNS, EX_SOFTWARE, "whether %s "
-				    "has a policy cannot be found out: "
+		return outcome_fail(why, STAGE_DNS, status == EX_OSERR ?
+				    EX_OSERR : EX_SOFTWARE, "whether %s has a "
+				    "policy cannot be found out: "
 				    "posthaste-fetch failed (status %d)",
 				    f->host, status);
 	case EX_DATAERR:
