@@ -59,10 +59,11 @@ struct child {
 /* Runs it to its end, which is that of the process; what it left in the
  * background is not waited for. True: it ended by itself, and *status is its
  * exit status: 127 where there is no such program, 126 where it cannot be run,
- * EX_OSERR where memory or descriptors lack for that. False: EX_OSERR where no process could be made; EX_TEMPFAIL
- * where it was ended here ("did not end within 60 s", "wrote more than 65536
- * bytes"; *status is 0) or by a signal (*status is its number); EX_IOERR where
- * its input could not be read, EX_OSERR where it could not be written. */
+ * EX_OSERR where memory or descriptors lack for that. False: EX_OSERR where no
+ * process could be made, or its input not be written; EX_IOERR where that could
+ * not be read; EX_TEMPFAIL where it was ended here ("did not end within 60 s",
+ * "wrote more than 65536 bytes"; *status is 0) or by a signal (*status is its
+ * number). */
 bool child_run(const struct child *c, int *status, struct outcome *why)
 	MUST_CHECK;
 
