@@ -16,6 +16,7 @@
  *   64  wrong use
  *   65  an answer that is not a policy: status, type or size
  *   70  the library failed
+ *   71  there is not enough memory
  *   75  no connection, or no answer in time
  *   77  the certificate is not valid for HOST
  */
@@ -74,6 +75,7 @@ struct request {
 		char username[CREDENTIAL_MAX];
 		char password[CREDENTIAL_MAX];
 	} proxy;
+	bool lacking;           /* memory, for what is asked for */
 };
 
 struct body {
@@ -189,10 +191,12 @@ static size_t take_body(char *data, size_t size, size_t n, void *context)
 }
 
 /* "HOST:PORT:ADDRESS,ADDRESS": the library asks nobody else then. */
-static struct curl_slist *add_resolve(struct curl_slist *list,
+static struct curl_slist *add_resolve(struct request *r,
+				      struct curl_slist *list,
 				      const char *host, long port,
 				      char *const *address, int addresses)
 {
+	struct curl_slist *longer;
 	char line[2048];
 	size_t used;
 	int i;
@@ -204,7 +208,9 @@ static struct curl_slist *add_resolve(struct curl_slist *list,
 					 strchr(address[i], ':') ?
 					 "%s[%.64s]" : "%s%.64s",
 					 i ? "," : "", address[i]);
-	return curl_slist_append(list, line);
+	longer = curl_slist_append(list, line);
+	r->lacking |= !longer;
+	return longer ? longer : list;
 }
 
 static bool has_type(CURL *c, const struct document *d)
@@ -228,6 +234,8 @@ static int fetch_status(CURL *c, CURLcode rc, const struct document *d,
 {
 	long status = 0;
 
+	if (rc == CURLE_OUT_OF_MEMORY)
+		return EX_OSERR;
 	if (rc == CURLE_PEER_FAILED_VERIFICATION ||
 	    rc == CURLE_SSL_CACERT_BADFILE || rc == CURLE_SSL_ISSUER_ERROR)
 		return EX_NOPERM;
@@ -243,8 +251,14 @@ static int fetch_status(CURL *c, CURLcode rc, const struct document *d,
 	return EX_OK;
 }
 
+/* What memory was lacking for would be passed by: a proxy, a CA file, an
+ * address. */
+#define SET(r, c, option, value) \
+	((r)->lacking |= curl_easy_setopt(c, option, value) == \
+			 CURLE_OUT_OF_MEMORY)
+
 /* Without CURLOPT_NOPROXY the environment could lead past the proxy. */
-static void set_up(CURL *c, const struct request *r, struct body *b)
+static void set_up(CURL *c, struct request *r, struct body *b)
 {
 	const bool v6 = r->proxy.host && strchr(r->proxy.host, ':');
 	char url[512];
@@ -252,34 +266,34 @@ static void set_up(CURL *c, const struct request *r, struct body *b)
 	snprintf(url, sizeof(url),
 		 "https://%.255s:%ld%s", r->host, r->port,
 		 r->document->path);
-	curl_easy_setopt(c, CURLOPT_URL, url);
-	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
-	curl_easy_setopt(c, CURLOPT_CERTINFO, 1L);
-	curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	curl_easy_setopt(c, CURLOPT_USERAGENT, "posthaste");
-	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take_body);
-	curl_easy_setopt(c, CURLOPT_WRITEDATA, b);
+	SET(r, c, CURLOPT_URL, url);
+	SET(r, c, CURLOPT_FOLLOWLOCATION, 0L);
+	SET(r, c, CURLOPT_NOSIGNAL, 1L);
+	SET(r, c, CURLOPT_SSL_VERIFYPEER, 1L);
+	SET(r, c, CURLOPT_SSL_VERIFYHOST, 2L);
+	SET(r, c, CURLOPT_CERTINFO, 1L);
+	SET(r, c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	SET(r, c, CURLOPT_USERAGENT, "posthaste");
+	SET(r, c, CURLOPT_WRITEFUNCTION, take_body);
+	SET(r, c, CURLOPT_WRITEDATA, b);
 	if (r->ca_file) {
-		curl_easy_setopt(c, CURLOPT_CAINFO, r->ca_file);
-		curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
+		SET(r, c, CURLOPT_CAINFO, r->ca_file);
+		SET(r, c, CURLOPT_CAPATH, NULL);
 	}
 	if (!r->proxy.host) {
-		curl_easy_setopt(c, CURLOPT_PROXY, "");
+		SET(r, c, CURLOPT_PROXY, "");
 		return;
 	}
 	snprintf(url, sizeof(url), "socks5%s://%s%.255s%s:%ld",
 		 r->proxy.names ? "h" : "", v6 ? "[" : "", r->proxy.host,
 		 v6 ? "]" : "", r->proxy.port);
-	curl_easy_setopt(c, CURLOPT_PROXY, url);
-	curl_easy_setopt(c, CURLOPT_NOPROXY, "");
-	curl_easy_setopt(c, CURLOPT_SOCKS5_AUTH, r->proxy.authenticates ?
+	SET(r, c, CURLOPT_PROXY, url);
+	SET(r, c, CURLOPT_NOPROXY, "");
+	SET(r, c, CURLOPT_SOCKS5_AUTH, r->proxy.authenticates ?
 			 CURLAUTH_BASIC : CURLAUTH_NONE);
 	if (r->proxy.authenticates) {
-		curl_easy_setopt(c, CURLOPT_PROXYUSERNAME, r->proxy.username);
-		curl_easy_setopt(c, CURLOPT_PROXYPASSWORD, r->proxy.password);
+		SET(r, c, CURLOPT_PROXYUSERNAME, r->proxy.username);
+		SET(r, c, CURLOPT_PROXYPASSWORD, r->proxy.password);
 	}
 }
 
@@ -292,7 +306,7 @@ static long milliseconds(void)
 }
 
 /* One transfer to some of the host's addresses. */
-static CURLcode fetch_once(CURL *c, const struct request *r, long time,
+static CURLcode fetch_once(CURL *c, struct request *r, long time,
 			   char *const *address, int addresses, struct body *b)
 {
 	struct curl_slist *resolve = NULL;
@@ -300,21 +314,21 @@ static CURLcode fetch_once(CURL *c, const struct request *r, long time,
 
 	b->n = 0;
 	if (addresses)
-		resolve = add_resolve(resolve, r->host, r->port, address,
+		resolve = add_resolve(r, resolve, r->host, r->port, address,
 				      addresses);
 	if (r->proxy.addresses)
-		resolve = add_resolve(resolve, r->proxy.host, r->proxy.port,
-				      r->proxy.address, r->proxy.addresses);
-	curl_easy_setopt(c, CURLOPT_RESOLVE, resolve);
-	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, time);
-	rc = curl_easy_perform(c);
+		resolve = add_resolve(r, resolve, r->proxy.host,
+				      r->proxy.port, r->proxy.address,
+				      r->proxy.addresses);
+	SET(r, c, CURLOPT_RESOLVE, resolve);
+	SET(r, c, CURLOPT_TIMEOUT_MS, time);
+	rc = r->lacking ? CURLE_OUT_OF_MEMORY : curl_easy_perform(c);
 	curl_slist_free_all(resolve);
 	return rc;
 }
 
 /* Through a proxy the library would try one address alone. */
-static CURLcode perform_each(CURL *c, const struct request *r,
-			     struct body *b)
+static CURLcode perform_each(CURL *c, struct request *r, struct body *b)
 {
 	const long end = milliseconds() + r->time;
 	CURLcode rc = CURLE_COULDNT_CONNECT;
@@ -362,7 +376,9 @@ int main(int argc, char **argv)
 	if (curl_global_init(CURL_GLOBAL_DEFAULT))
 		return EX_SOFTWARE;
 	c = curl_easy_init();
-	if (c && !ALLOW_HTTPS_ALONE(c)) {
+	if (!c)
+		status = EX_OSERR;
+	else if (!ALLOW_HTTPS_ALONE(c)) {
 		set_up(c, &r, &body);
 		rc = r.proxy.host && !r.proxy.names ?
 		     perform_each(c, &r, &body) :

@@ -84,6 +84,15 @@ bool http_is_url(const char *url)
 
 /* --- who is asked for addresses --- */
 
+static struct curl_slist *longer(struct http *h, struct curl_slist *list,
+				 const char *line)
+{
+	struct curl_slist *more = curl_slist_append(list, line);
+
+	h->lacking |= !more;
+	return more ? more : list;
+}
+
 /* "HOST:PORT:ADDRESS,ADDRESS" of what the configured resolvers know; what they
  * do not, and a name without a dot, is for the system to find. */
 static struct curl_slist *resolve(struct http *h, const struct place *p)
@@ -115,7 +124,7 @@ static struct curl_slist *resolve(struct http *h, const struct place *p)
 			 i ? "," : "", text);
 	}
 	if (found.n)
-		list = curl_slist_append(NULL, buf_text(&line));
+		list = longer(h, NULL, buf_text(&line));
 	net_addresses_release(&found);
 	buf_release(&line);
 	return list;
@@ -169,52 +178,57 @@ static size_t give_body(char *to, size_t size, size_t n, void *context)
 
 /* --- a request --- */
 
-static void choose_way(struct http *h, CURL *c)
+/* What memory was lacking for would be passed by: a proxy, a CA file. */
+#define SET(h, option, value) \
+	((h)->lacking |= curl_easy_setopt((h)->curl, option, value) == \
+			 CURLE_OUT_OF_MEMORY)
+
+static void choose_way(struct http *h)
 {
 	char url[320];
 	bool v6 = h->proxy.host && strchr(h->proxy.host, ':');
 
 	if (!h->proxy.host) {
-		curl_easy_setopt(c, CURLOPT_PROXY, "");
+		SET(h, CURLOPT_PROXY, "");
 		return;
 	}
 	snprintf(url, sizeof(url), "socks5%s://%s%.255s%s:%d",
 		 h->proxy.names ? "h" : "", v6 ? "[" : "", h->proxy.host,
 		 v6 ? "]" : "", (int)h->proxy.port);
-	curl_easy_setopt(c, CURLOPT_PROXY, url);
-	curl_easy_setopt(c, CURLOPT_NOPROXY, "");
+	SET(h, CURLOPT_PROXY, url);
+	SET(h, CURLOPT_NOPROXY, "");
 	if (!h->proxy.username)
 		return;
-	curl_easy_setopt(c, CURLOPT_PROXYUSERNAME, h->proxy.username);
-	curl_easy_setopt(c, CURLOPT_PROXYPASSWORD, h->proxy.password ?
-			 h->proxy.password : "");
+	SET(h, CURLOPT_PROXYUSERNAME, h->proxy.username);
+	SET(h, CURLOPT_PROXYPASSWORD, h->proxy.password ?
+	    h->proxy.password : "");
 }
 
-static void http_prepare(struct http *h, CURL *c, const char *url)
+static void http_prepare(struct http *h, const char *url)
 {
-	curl_easy_reset(c);
-	curl_easy_setopt(c, CURLOPT_URL, url);
-	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
-	curl_easy_setopt(c, CURLOPT_CERTINFO, 1L);
+	curl_easy_reset(h->curl);
+	SET(h, CURLOPT_URL, url);
+	SET(h, CURLOPT_FOLLOWLOCATION, 0L);
+	SET(h, CURLOPT_NOSIGNAL, 1L);
+	SET(h, CURLOPT_SSL_VERIFYPEER, 1L);
+	SET(h, CURLOPT_SSL_VERIFYHOST, 2L);
+	SET(h, CURLOPT_CERTINFO, 1L);
 	/* one that is used again shows no certificate */
-	curl_easy_setopt(c, CURLOPT_FORBID_REUSE, 1L);
-	curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
-	curl_easy_setopt(c, CURLOPT_SSL_SESSIONID_CACHE, 0L);
-	curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	curl_easy_setopt(c, CURLOPT_USERAGENT, "posthaste");
-	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take_data);
-	curl_easy_setopt(c, CURLOPT_WRITEDATA, h);
-	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, take_header);
-	curl_easy_setopt(c, CURLOPT_HEADERDATA, h);
-	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+	SET(h, CURLOPT_FORBID_REUSE, 1L);
+	SET(h, CURLOPT_FRESH_CONNECT, 1L);
+	SET(h, CURLOPT_SSL_SESSIONID_CACHE, 0L);
+	SET(h, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	SET(h, CURLOPT_USERAGENT, "posthaste");
+	SET(h, CURLOPT_WRITEFUNCTION, take_data);
+	SET(h, CURLOPT_WRITEDATA, h);
+	SET(h, CURLOPT_HEADERFUNCTION, take_header);
+	SET(h, CURLOPT_HEADERDATA, h);
+	SET(h, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
 	if (h->ca_file) {
-		curl_easy_setopt(c, CURLOPT_CAINFO, h->ca_file);
-		curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
+		SET(h, CURLOPT_CAINFO, h->ca_file);
+		SET(h, CURLOPT_CAPATH, NULL);
 	}
-	choose_way(h, c);
+	choose_way(h);
 }
 
 static const char *meaning(const struct http *h, CURLcode rc)
@@ -254,10 +268,10 @@ static bool perform(struct http *h, const struct place *p,
 
 	if (!h->least)
 		left = clock_earlier(left, REQUEST_MS);
-	curl_easy_setopt(h->curl, CURLOPT_TIMEOUT_MS, (long)(left ? left : 1));
-	curl_easy_setopt(h->curl, CURLOPT_RESOLVE, addresses);
-	curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, headers);
-	rc = curl_easy_perform(h->curl);
+	SET(h, CURLOPT_TIMEOUT_MS, (long)(left ? left : 1));
+	SET(h, CURLOPT_RESOLVE, addresses);
+	SET(h, CURLOPT_HTTPHEADER, headers);
+	rc = h->lacking ? CURLE_OUT_OF_MEMORY : curl_easy_perform(h->curl);
 	curl_slist_free_all(addresses);
 	curl_easy_setopt(h->curl, CURLOPT_RESOLVE, NULL);
 	if (rc) {
@@ -284,7 +298,7 @@ static bool http_begin(struct http *h, const char *url, struct place *p)
 {
 	h->status = 0;
 	h->header = h->given = 0;
-	h->too_much = h->too_late = false;
+	h->too_much = h->too_late = h->lacking = false;
 	h->body.max = HTTP_BODY_MAX;
 	h->body.secret = true;
 	buf_reset(&h->body);
@@ -294,7 +308,7 @@ static bool http_begin(struct http *h, const char *url, struct place *p)
 		snprintf(h->words, sizeof(h->words), "not an https address");
 		return false;
 	}
-	http_prepare(h, h->curl, url);
+	http_prepare(h, url);
 	if (!HTTPS_ALONE(h->curl))
 		return true;
 	curl_free(p->host);
@@ -310,7 +324,7 @@ bool http_get(struct http *h, const char *url)
 
 	if (!http_begin(h, url, &p))
 		return false;
-	headers = curl_slist_append(NULL, "Accept: application/json");
+	headers = longer(h, NULL, "Accept: application/json");
 	done = perform(h, &p, headers);
 	curl_slist_free_all(headers);
 	curl_free(p.host);
@@ -328,18 +342,17 @@ bool http_post(struct http *h, const char *url, const char *type,
 	if (!http_begin(h, url, &p))
 		return false;
 	snprintf(line, sizeof(line), "Content-Type: %s", type);
-	headers = curl_slist_append(NULL, "Accept: application/json");
-	headers = curl_slist_append(headers, line);
-	headers = curl_slist_append(headers, "Expect:");
+	headers = longer(h, NULL, "Accept: application/json");
+	headers = longer(h, headers, line);
+	headers = longer(h, headers, "Expect:");
 	h->post = body;
-	curl_easy_setopt(h->curl, CURLOPT_POST, 1L);
-	curl_easy_setopt(h->curl, CURLOPT_POSTFIELDSIZE, (long)body->len);
-	curl_easy_setopt(h->curl, CURLOPT_READFUNCTION, give_body);
-	curl_easy_setopt(h->curl, CURLOPT_READDATA, h);
+	SET(h, CURLOPT_POST, 1L);
+	SET(h, CURLOPT_POSTFIELDSIZE, (long)body->len);
+	SET(h, CURLOPT_READFUNCTION, give_body);
+	SET(h, CURLOPT_READDATA, h);
 	if (credentials) {
-		curl_easy_setopt(h->curl, CURLOPT_HTTPAUTH,
-				 (long)CURLAUTH_BASIC);
-		curl_easy_setopt(h->curl, CURLOPT_USERPWD, credentials);
+		SET(h, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+		SET(h, CURLOPT_USERPWD, credentials);
 	}
 	done = perform(h, &p, headers);
 	curl_slist_free_all(headers);

@@ -34,7 +34,7 @@ struct http {
 	void *curl;
 	const struct buf *post;    /* the body */
 	size_t header, given;      /* bytes: of the answer's header; of post */
-	bool too_much, too_late;
+	bool too_much, too_late, lacking;
 };
 
 /* https, a host, and nothing of user, password or fragment. */

@@ -7,7 +7,7 @@
  * kind, N the call that fails (0: none), "N+" that one and all after it.
  *
  * An allocation counts if the program asks for it, by itself or by way of the
- * C library: what GnuTLS and the loader do without memory is theirs. So is it
+ * C library or libcurl: what GnuTLS and the loader do without memory is theirs. So is it
  * how glibc looks up names (its NSS ends the process or crashes): there the
  * whole call fails as it may.
  */
@@ -65,7 +65,7 @@ static uint64_t number, process;
 static bool from_then_on, ready, within;
 static const char *queue, *helpers;
 static uint16_t smtp;
-static uintptr_t own[2], libc[2];
+static uintptr_t own[2], libc[2], curl[2];
 
 #define REAL(name) \
 	static __typeof__(name) *real; \
@@ -137,7 +137,8 @@ static bool is_of(const void *caller, const uintptr_t range[2])
 
 static bool no_memory(const void *caller, const char *what)
 {
-	if (!ready || within || !(is_of(caller, own) || is_of(caller, libc)) ||
+	if (!ready || within || !(is_of(caller, own) || is_of(caller, libc) ||
+				  is_of(caller, curl)) ||
 	    !is_next(ALLOC, what))
 		return false;
 	errno = ENOMEM;
@@ -251,8 +252,10 @@ static bool takes_memory(const char *what, int fd, int flags)
 	       strcmp(what, "pread");
 }
 
-/* -1: it fails with errno; else how much of n is done. */
-static ssize_t part(const char *what, int fd, int flags, size_t n)
+/* -1: it fails with errno; else how much of n is done. libcurl speaks SOCKS as
+ * if all of a request always left at once. */
+static ssize_t part(const void *caller, const char *what, int fd, int flags,
+		    size_t n)
 {
 	if (!ready)
 		return (ssize_t)n;
@@ -262,7 +265,8 @@ static ssize_t part(const char *what, int fd, int flags, size_t n)
 		errno = EAGAIN;
 		return -1;
 	}
-	if (n > 1 && is_bytes(fd) && is_next(SHORT, what))
+	if (n > 1 && is_bytes(fd) && !is_of(caller, curl) &&
+	    is_next(SHORT, what))
 		return 1;
 	return (ssize_t)n;
 }
@@ -271,7 +275,8 @@ static ssize_t part(const char *what, int fd, int flags, size_t n)
 ssize_t name parameters \
 { \
 	REAL(name); \
-	ssize_t some = part(#name, fd, flags, n); \
+	ssize_t some = part(__builtin_return_address(0), #name, \
+			    fd, flags, n); \
 	\
 	if (some < 0) \
 		return -1; \
@@ -310,7 +315,7 @@ ssize_t writev(int fd, const struct iovec *v, int n)
 {
 	REAL(writev);
 	size_t all = length_of(v, (size_t)n);
-	ssize_t some = part("writev", fd, 0, all);
+	ssize_t some = part(NULL, "writev", fd, 0, all);
 	struct iovec one;
 
 	if (some < 0)
@@ -325,7 +330,7 @@ ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 {
 	REAL(sendmsg);
 	size_t all = length_of(m->msg_iov, m->msg_iovlen);
-	ssize_t some = part("sendmsg", fd, flags, all);
+	ssize_t some = part(NULL, "sendmsg", fd, flags, all);
 	struct msghdr less = *m;
 	struct iovec one;
 
@@ -343,7 +348,7 @@ ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 {
 	REAL(recvmsg);
 
-	return part("recvmsg", fd, flags, 1) < 0 ? -1 : real(fd, m, flags);
+	return part(NULL, "recvmsg", fd, flags, 1) < 0 ? -1 : real(fd, m, flags);
 }
 
 ssize_t recvfrom(int fd, void *data, size_t n, int flags,
@@ -351,7 +356,7 @@ ssize_t recvfrom(int fd, void *data, size_t n, int flags,
 {
 	REAL(recvfrom);
 
-	return part("recvfrom", fd, flags, 1) < 0 ? -1 :
+	return part(NULL, "recvfrom", fd, flags, 1) < 0 ? -1 :
 	       real(fd, data, n, flags, from, length);
 }
 
@@ -718,6 +723,8 @@ static int note_object(struct dl_phdr_info *object, size_t size, void *context)
 		range = own;
 	else if (strstr(object->dlpi_name, "/libc.so"))
 		range = libc;
+	else if (strstr(object->dlpi_name, "/libcurl"))
+		range = curl;
 	for (i = 0; range && i < object->dlpi_phnum; i++) {
 		if (object->dlpi_phdr[i].p_type != PT_LOAD ||
 		    !(object->dlpi_phdr[i].p_flags & PF_X))

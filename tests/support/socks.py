@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A SOCKS5 proxy that leads to one port of this host, whatever it is asked
-for; with a password if there is one."""
+"""A SOCKS5 proxy that leads to this host, whatever it is asked for: to the port
+that is asked for, or to the one that stands for it; with a password if there
+is one."""
 
 import contextlib
 import socket
@@ -8,8 +9,9 @@ import threading
 
 
 class Socks:
-    def __init__(self, port, user=None, password=None):
-        self.to, self.user, self.password = port, user, password
+    def __init__(self, ports, user=None, password=None):
+        self.ports, self.user, self.password = ports, user, password
+        self.ends = set()           # ours, of connections to servers
         self.socket = socket.socket()
         self.socket.bind(("127.0.0.1", 0))
         self.socket.listen(64)
@@ -40,8 +42,11 @@ class Socks:
                 return
             _, _, _, kind = exactly(lines, 4)
             exactly(lines, {1: 4, 4: 16}.get(kind) or exactly(lines, 1)[0])
-            exactly(lines, 2)
-            with socket.create_connection(("127.0.0.1", self.to), 60) as far:
+            port = int.from_bytes(exactly(lines, 2), "big")
+            with socket.socket() as far:
+                far.bind(("127.0.0.1", 0))
+                self.ends.add(far.getsockname())
+                far.connect(("127.0.0.1", self.ports.get(port, port)))
                 client.sendall(b"\5\0\0\1\x7f\0\0\1\0\0")
                 back = threading.Thread(target=pass_on, args=(far, client),
                                         daemon=True)

@@ -168,11 +168,43 @@ class Renewed(Tls):
         want(status == 0, f"then with the same login: {status} {err!r}")
 
 
+class RenewedFar(Renewed):
+    """All goes by the proxy: nobody may see who asks."""
+    name = "submit by a SOCKS proxy, with a token that is renewed"
+    weight = 3
+
+    def start(self, folder, certificates, port):
+        self.proxy = Socks({}, "me", "pass word")
+        self.strangers = []
+        lines = super().start(folder, certificates, port)
+        self.issuer.server.verify_request = self.is_by_proxy
+        return lines
+
+    def is_by_proxy(self, _, client):
+        if client not in self.proxy.ends:
+            self.strangers.append(client)
+        return True
+
+    def stop(self):
+        super().stop()
+        self.proxy.stop()
+
+    def login(self, folder):
+        return super().login(folder) + \
+            f"proxy = 127.0.0.1:{self.proxy.port}\n" \
+            "proxy_username = me\nproxy_password = pass word\n"
+
+    def judge(self, t, bench, mid, done):
+        strangers, self.strangers = self.strangers, []
+        want(not strangers, "the issuer was asked past the proxy")
+        super().judge(t, bench, mid, done)
+
+
 class Proxied(Submission):
     name = "submit by a SOCKS proxy"
 
     def start(self, folder, certificates, port):
-        self.proxy = Socks(port, "me", "pass word")
+        self.proxy = Socks({587: port}, "me", "pass word")
         return "[route all]\ntransport = far\n[transport far]\n" \
             "kind = smtp\nhost = relay.example.net\nport = 587\n" \
             f"no_starttls = yes\nproxy = 127.0.0.1:{self.proxy.port}\n" \
@@ -518,5 +550,6 @@ class DropList(Drop):
 
 
 WAYS = [Plain, Later, Large, Chunks, LargeChunks, Queued, NewQueue, Background,
-        Mixed, Proxied, Direct, Tls, Asked, Renewed, Maildir, Command, Session,
+        Mixed, Proxied, Direct, Tls, Asked, Renewed, RenewedFar,
+        Maildir, Command, Session,
         SessionQueued, Run, Report, Told, Drop, DropList]
