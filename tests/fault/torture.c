@@ -7,9 +7,9 @@
  * kind, N the call that fails (0: none), "N+" that one and all after it.
  *
  * An allocation counts if the program asks for it, by itself or by way of the
- * C library or libcurl: what GnuTLS and the loader do without memory is theirs. So is it
- * how glibc looks up names (its NSS ends the process or crashes): there the
- * whole call fails as it may.
+ * C library or libcurl: what GnuTLS and the loader do without memory is theirs.
+ * So is it how glibc looks up names (its NSS ends the process or crashes): there
+ * the whole call fails as it may.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
