@@ -21,11 +21,11 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
-import fetch  # noqa: E402
 import harness  # noqa: E402
 import mxnet  # noqa: E402
 from harness import want  # noqa: E402
 from nameserver import Dns  # noqa: E402
+from socks_proxy import Socks  # noqa: E402
 
 # RFC 8410: what stands before the 32 bytes of an Ed25519 private key, and
 # a key of RFC 8032 section 7.1 with its public half
@@ -303,7 +303,7 @@ def proxied(place):
     port = place.policy.server_address[1]
     password = b"p w%:@/"
     with contextlib.ExitStack() as stack:
-        proxy = fetch.Proxy(port, (b"me", password))
+        proxy = Socks(port, (b"me", password))
         stack.callback(proxy.stop)
         place.configuration = place.configuration.replace(
             "address = 127.0.0.1:9\n", f"address = 127.0.0.1:{proxy.port}\n"

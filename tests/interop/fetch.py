@@ -19,6 +19,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import harness  # noqa: E402
 from harness import want  # noqa: E402
+from socks_proxy import Socks  # noqa: E402
 
 FETCH = pathlib.Path(harness.POSTHASTE).with_name("posthaste-fetch")
 HOST = "mta-sts.example.test"
@@ -26,14 +27,18 @@ POLICY = b"version: STSv1\nmode: enforce\nmx: mx.example.test\nmax_age: 9\n"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n"
 
 
-class Listener:
+class Https:
     """A thread that serves one connection after the other."""
 
-    def __init__(self, family=socket.AF_INET):
+    def __init__(self, certificates, name="wildcard"):
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(f"{certificates}/{name}.pem",
+                                     f"{certificates}/{name}.key")
+        self.answer = HEAD + b"\r\n" + POLICY
+        self.asked = b""
         self.connections = 0
-        self.listener = socket.socket(family)
-        self.listener.bind(("::1" if family == socket.AF_INET6 else
-                            "127.0.0.1", 0))
+        self.listener = socket.socket()
+        self.listener.bind(("127.0.0.1", 0))
         self.listener.listen()
         self.port = self.listener.getsockname()[1]
         self.wake, self.stopper = socket.socketpair()
@@ -48,7 +53,7 @@ class Listener:
             connection = self.listener.accept()[0]
             self.connections += 1
             connection.settimeout(10)
-            with connection, contextlib.suppress(OSError, EOFError):
+            with connection, contextlib.suppress(OSError):
                 self.serve(connection)
 
     def stop(self):
@@ -57,81 +62,11 @@ class Listener:
         self.wake.close()
         self.listener.close()
 
-
-class Https(Listener):
-    def __init__(self, certificates, name="wildcard"):
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(f"{certificates}/{name}.pem",
-                                     f"{certificates}/{name}.key")
-        self.answer = HEAD + b"\r\n" + POLICY
-        self.asked = b""
-        super().__init__()
-
     def serve(self, connection):
         with self.context.wrap_socket(connection, server_side=True) as tls:
             self.asked = tls.recv(65536)
             tls.sendall(self.answer)
             tls.unwrap()
-
-
-def take(connection, n):
-    data = b""
-    while len(data) < n:
-        part = connection.recv(n - len(data))
-        if not part:
-            raise EOFError
-        data += part
-    return data
-
-
-class Proxy(Listener):
-    """SOCKS5 that leads wherever it is asked to go to one port here; it
-    refuses the addresses in refused."""
-
-    def __init__(self, port, credentials=None, family=socket.AF_INET):
-        self.to, self.credentials = port, credentials
-        self.targets, self.given, self.refused = [], None, ()
-        super().__init__(family)
-
-    def authenticate(self, connection):
-        methods = take(connection, take(connection, 2)[1])
-        wanted = 2 if self.credentials else 0
-        if wanted not in methods:
-            connection.sendall(b"\x05\xff")
-            return False
-        connection.sendall(bytes([5, wanted]))
-        if not self.credentials:
-            return True
-        name = take(connection, take(connection, 2)[1])
-        self.given = (name, take(connection, take(connection, 1)[0]))
-        right = self.given == self.credentials
-        connection.sendall(b"\x01\x00" if right else b"\x01\x01")
-        return right
-
-    def serve(self, connection):
-        if not self.authenticate(connection):
-            return
-        kind = take(connection, 4)[3]
-        target = (socket.inet_ntoa(take(connection, 4)) if kind == 1 else
-                  take(connection, take(connection, 1)[0]).decode()
-                  if kind == 3 else
-                  socket.inet_ntop(socket.AF_INET6, take(connection, 16)))
-        take(connection, 2)
-        self.targets.append(target)
-        code = 5 if target in self.refused else 0
-        connection.sendall(bytes([5, code]) + b"\x00\x01" + b"\x00" * 6)
-        if not code:
-            self.pump(connection)
-
-    def pump(self, connection):
-        with socket.create_connection(("127.0.0.1", self.to)) as there:
-            pairs = {connection: there, there: connection}
-            while True:
-                for s in select.select(list(pairs), [], [], 10)[0]:
-                    data = s.recv(65536)
-                    if not data:
-                        return
-                    pairs[s].sendall(data)
 
 
 class Place:
@@ -142,7 +77,7 @@ class Place:
         stack.callback(self.https.stop)
 
     def proxy(self, *words, **more):
-        proxy = Proxy(self.https.port, *words, **more)
+        proxy = Socks(self.https.port, *words, **more)
         self.stack.callback(proxy.stop)
         return proxy
 

@@ -24,10 +24,10 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import mxnet  # noqa: E402
-from fetch import Proxy  # noqa: E402
 from issuer import Issuer, Submission  # noqa: E402
 from mxnet import harness, want  # noqa: E402
 from nameserver import Dns  # noqa: E402
+from socks_proxy import Socks  # noqa: E402
 
 MESSAGE = b"From: a@example.test\nTo: b@example.org\nSubject: s\n\nhello\n"
 CONFIG = """[general]
@@ -408,7 +408,7 @@ def resolver(folder, certificates):
 def proxied(folder, certificates):
     """what goes through a proxy asks its issuer through it, too"""
     with World(folder, certificates) as w:
-        proxy = Proxy(w.issuer.port, (b"me", b"and you"))
+        proxy = Socks(w.issuer.port, (b"me", b"and you"))
         try:
             w.issuer.url = w.issuer.name = "https://mail.example.test"
             w.write(issuer=w.issuer.url, more="proxy = 127.0.0.1:"

@@ -17,7 +17,7 @@ from harness import POSTHASTE, equal, eventually, want
 from issuer import Issuer
 from lab import ROUTE, Accepted, await_background, runs_in
 from nameserver import Dns
-from socks import Socks
+from socks_proxy import Socks
 from torture_bench import (
     BODY, LACKING, LIMIT, WIRE_BODY, Way, count, play, told_words)
 
@@ -174,7 +174,7 @@ class RenewedFar(Renewed):
     weight = 3
 
     def start(self, folder, certificates, port):
-        self.proxy = Socks({}, "me", "pass word")
+        self.proxy = Socks({}, (b"me", b"pass word"))
         self.strangers = []
         lines = super().start(folder, certificates, port)
         self.issuer.server.verify_request = self.is_by_proxy
@@ -204,7 +204,7 @@ class Proxied(Submission):
     name = "submit by a SOCKS proxy"
 
     def start(self, folder, certificates, port):
-        self.proxy = Socks({587: port}, "me", "pass word")
+        self.proxy = Socks({587: port}, (b"me", b"pass word"))
         return "[route all]\ntransport = far\n[transport far]\n" \
             "kind = smtp\nhost = relay.example.net\nport = 587\n" \
             f"no_starttls = yes\nproxy = 127.0.0.1:{self.proxy.port}\n" \
