@@ -107,7 +107,7 @@ char *fuzz_line(const char **data, size_t *n)
 
 void fuzz_config(const char *text, struct config *c)
 {
-	char path[64];
+	static char path[64];   /* the configuration keeps the system's */
 	const struct config_place place = { .file = path,
 		.system_file = path, .queue_directory = "/nonexistent" };
 	int fd = fuzz_file(text, strlen(text));
