@@ -32,6 +32,7 @@ struct running {
 	int64_t deadline;
 	sigset_t before;         /* the mask that we had */
 	int signals;             /* readable once one is to end us; -1: none */
+	sigset_t held;           /* of those */
 	bool ended, too_much, unread, unfed, cut_off;
 	int status;              /* as waitpid(2) gives it */
 };
@@ -168,18 +169,28 @@ static void child_hold_signals(struct running *r, sigset_t *mask)
 {
 	static const int ends[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
 	struct sigaction now;
-	sigset_t held;
 	size_t i;
 
-	sigemptyset(&held);
+	sigemptyset(&r->held);
 	for (i = 0; i < sizeof(ends) / sizeof(*ends); i++)
 		/* one that is ignored would be told of all the same */
 		if (!sigaction(ends[i], NULL, &now) &&
 		    now.sa_handler != SIG_IGN)
-			sigaddset(&held, ends[i]);
-	r->signals = signalfd(-1, &held, SFD_CLOEXEC | SFD_NONBLOCK);
+			sigaddset(&r->held, ends[i]);
+	r->signals = signalfd(-1, &r->held, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (r->signals >= 0)
-		sigorset(mask, mask, &held);
+		sigorset(mask, mask, &r->held);
+}
+
+/* Where memory is lacking, kernel_poll says so of any descriptor; and a signal
+ * that was read would be gone. */
+static bool is_to_end(const struct running *r)
+{
+	sigset_t waiting;
+
+	return !sigpending(&waiting) &&
+	       !sigandset(&waiting, &waiting, &r->held) &&
+	       !sigisemptyset(&waiting);
 }
 
 static bool child_start(struct running *r, struct outcome *why)
@@ -375,7 +386,7 @@ static void attend(struct running *r)
 		if (kernel_poll(p, 5, wait < left ? wait : left) < 0)
 			continue;
 		look = looks || p[3].revents;
-		r->cut_off = p[4].revents != 0;
+		r->cut_off = p[4].revents && is_to_end(r);
 		take_any(r, p[1].revents, p[2].revents);
 		if (p[0].revents)
 			feed(r);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pty.h>
 #include <signal.h>
 #include <stdio.h>
@@ -138,6 +139,38 @@ static void file_as_input(void **state)
 	assert_int_equal(close(c.file), 0);
 	buf_release(&in);
 	buf_release(&out);
+}
+
+static bool lacking;
+
+/* In the place of the C library's: once without memory. */
+int poll(struct pollfd *p, nfds_t n, int ms)
+{
+	const struct timespec t = { ms / 1000, ms % 1000 * 1000000L };
+
+	if (lacking) {
+		lacking = false;
+		errno = ENOMEM;
+		return -1;
+	}
+	return ppoll(p, n, ms < 0 ? NULL : &t, NULL);
+}
+
+/* Nothing is taken for a signal that is to end us, by which it would be cut
+ * off. */
+static void no_memory_for_poll(void **state)
+{
+	int status;
+	struct child c = { .argv = SHELL("sleep 0.3"), .alone = true,
+			   .deadline = clock_in(LONG) };
+	struct outcome why = { 0 };
+
+	(void)state;
+	lacking = true;
+	if (!child_run(&c, &status, &why))
+		fail_msg("%s", why.text);
+	assert_false(lacking);
+	assert_int_equal(status, 0);
 }
 
 static bool group_is_empty(pid_t group)
@@ -414,6 +447,7 @@ int main(void)
 		cmocka_unit_test(big_streams),
 		cmocka_unit_test(broken_input),
 		cmocka_unit_test(file_as_input),
+		cmocka_unit_test(no_memory_for_poll),
 		cmocka_unit_test(alone),
 		cmocka_unit_test(bounds),
 		cmocka_unit_test(ends),
