@@ -118,16 +118,25 @@ static bool open_null(int *fd, int how)
 	return *fd >= 0;
 }
 
+static bool child_input(struct running *r)
+{
+	const struct child *c = r->c;
+
+	if (c->file) {
+		r->theirs[0] = fcntl(c->file, F_DUPFD_CLOEXEC,
+				     STDERR_FILENO + 1);
+		return r->theirs[0] >= 0;
+	}
+	if (c->input || c->more)
+		return child_pipe(&r->in, &r->theirs[0], true);
+	return open_null(&r->theirs[0], O_RDONLY);
+}
+
 static bool child_pipes(struct running *r)
 {
 	const struct child *c = r->c;
 
-	if (c->file)
-		r->theirs[0] = fcntl(c->file, F_DUPFD_CLOEXEC,
-				     STDERR_FILENO + 1);
-	if (c->file ? r->theirs[0] < 0 : c->input || c->more ?
-	    !child_pipe(&r->in, &r->theirs[0], true) :
-	    !open_null(&r->theirs[0], O_RDONLY))
+	if (!child_input(r))
 		return false;
 	if (c->output ? !child_pipe(&r->out, &r->theirs[1], false)
 		      : !open_null(&r->theirs[1], O_WRONLY))

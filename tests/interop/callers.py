@@ -9,7 +9,6 @@ import pathlib
 import quopri
 import pwd
 import re
-import shutil
 import subprocess
 import sys
 
@@ -208,7 +207,7 @@ mount --bind "$PEER_SCRATCH/bin/binary" /usr/sbin/sendmail
 def cron(desk):
     """Debian's cron: a job's output, to a list with a bare name"""
     folder = desk.folder
-    shutil.copy(harness.POSTHASTE, f"{folder}/bin/binary")
+    harness.copy_program(harness.POSTHASTE, f"{folder}/bin/binary")
     os.makedirs(f"{folder}/usr/sbin")
     pathlib.Path(folder, "usr/sbin/sendmail").write_text("")
     pathlib.Path(folder, "crontab").write_text(

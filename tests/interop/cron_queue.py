@@ -6,7 +6,6 @@ queue keeps it, Postfix comes up, a run of the queue delivers."""
 import os
 import pathlib
 import quopri
-import shutil
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
@@ -48,7 +47,7 @@ def posthaste(folder, *argv):
 def ask_cron(folder):
     """Runs cron until the mail of its job is in the queue."""
     os.makedirs(f"{folder}/bin")
-    shutil.copy(harness.POSTHASTE, f"{folder}/bin/binary")
+    harness.copy_program(harness.POSTHASTE, f"{folder}/bin/binary")
     os.makedirs(f"{folder}/usr/sbin")
     pathlib.Path(folder, "usr/sbin/sendmail").write_text("")
     pathlib.Path(folder, "crontab").write_text(

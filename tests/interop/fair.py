@@ -12,7 +12,6 @@ import fcntl
 import os
 import signal
 import socket
-import shutil
 import subprocess
 import sys
 import threading
@@ -389,7 +388,7 @@ def no_process_is_an_outcome(folder, _):
               uid=65534)
         q.folder.parent.chmod(0o755)
         # the build folder may be out of the other user's reach
-        q.program = shutil.copy(harness.POSTHASTE, q.folder)
+        q.program = harness.copy_program(harness.POSTHASTE, q.folder)
         for path in [q.folder, *q.folder.rglob("*")]:
             os.chown(path, 65534, 65534)
         as_nobody = {"user": 65534, "group": 65534, "extra_groups": []}

@@ -8,7 +8,6 @@ import email
 import os
 import pathlib
 import shlex
-import shutil
 import subprocess
 import sys
 
@@ -208,7 +207,7 @@ def place(folder, box, admin="admin@example.test"):
     folder = pathlib.Path(folder)
     for name in ("usr/sbin", "usr/bin", "usr/lib", "home/.config"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    shutil.copy(harness.POSTHASTE, folder / "usr/sbin/sendmail")
+    harness.copy_program(harness.POSTHASTE, folder / "usr/sbin/sendmail")
     os.symlink("../sbin/sendmail", folder / "usr/lib/sendmail")
     os.symlink("mail.mailutils", folder / "usr/bin/mail")
     config = folder / "home/.config/posthaste.conf"

@@ -430,7 +430,7 @@ def system(folder, certificates):
         for place in (etc, pathlib.Path(program).parent,
                       var / "spool/posthaste"):
             place.mkdir(parents=True, exist_ok=True)
-        shutil.copy(harness.POSTHASTE, program)
+        harness.copy_program(harness.POSTHASTE, program)
         shutil.copy(f"{certificates}/ca.pem", etc / "ca.pem")
         (etc / "ca.pem").chmod(0o644)
         (etc / "posthaste.conf").write_text(

@@ -49,7 +49,7 @@ def reachable(place):
     copy = pathlib.Path(place.folder, "bin", "posthaste")
     copy.parent.mkdir(exist_ok=True)
     if not copy.exists():
-        shutil.copy(harness.POSTHASTE, copy)
+        harness.copy_program(harness.POSTHASTE, copy)
         copy.chmod(0o755)
     return str(copy)
 
@@ -443,7 +443,8 @@ def no_room_for_a_temporary_file(place):
                     dirs_exist_ok=True, ignore=lambda *_: ["bin"])
     try:
         # the build folder may be below /tmp
-        program = shutil.copy(harness.POSTHASTE, "/var/tmp/rights-test/")
+        program = harness.copy_program(harness.POSTHASTE,
+                                       "/var/tmp/rights-test/")
         config = pathlib.Path("/var/tmp/rights-test/config")
         config.write_text(re.sub(r"(?m)^to = .*$", "to = none",
                                  config.read_text()))

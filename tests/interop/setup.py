@@ -67,7 +67,7 @@ class Place:
         self.config = self.home / ".config/posthaste.conf"
         self.program = self.folder / "posthaste"
         alone = pathlib.Path(harness.program_for([]))
-        shutil.copy(alone, self.program)
+        harness.copy_program(alone, self.program)
         self.program.chmod(0o755)
 
     def answer(self, zone, silent=False):
@@ -606,7 +606,7 @@ def install_helper():
     want(path, "the helper is looked for outside of /usr/local")
     path = pathlib.Path(path.group().decode())
     path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(built.with_name("posthaste-fetch"), path)
+    harness.copy_program(built.with_name("posthaste-fetch"), path)
     path.chmod(0o755)
     pathlib.Path("/usr/local/bin").mkdir(exist_ok=True)
 

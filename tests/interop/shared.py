@@ -1352,7 +1352,7 @@ def what_only_the_owner_can_send_is_his(folder, certificates):
 def never_set_id(folder, certificates):
     copy = ROOT / "set-id"
     for mode in (0o4755, 0o2755):
-        shutil.copy(PROGRAM, copy)
+        harness.copy_program(PROGRAM, copy)
         os.chown(copy, IDS["posthaste"], GIDS["posthaste"])
         os.chmod(copy, mode)
         for argv in ([], ["-bp"], ["--version"], ["--help"]):

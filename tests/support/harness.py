@@ -123,6 +123,15 @@ def command(*argv, folder=None, limit=300, good=(0,), stdin=b"", env=None):
     return text
 
 
+def copy_program(program, to):
+    """Gives its path. By a process of its own: what is open for writing here
+    another thread's child has open, too, for a moment, and nobody can run
+    it."""
+    command("cp", "--preserve=mode", program, to)
+    return os.path.join(to, os.path.basename(program)) \
+        if os.path.isdir(to) else str(to)
+
+
 def program_for(argv):
     """Without -C it is the one that finds no file and no queue of this
     machine's own posthaste."""

@@ -422,10 +422,10 @@ def install_fetch(folder):
         (layer / name).mkdir()
     where = layer / "upper" / place.relative_to(base)
     where.mkdir(parents=True, exist_ok=True)
-    shutil.copy(built, where / "posthaste-fetch")
+    harness.copy_program(built, where / "posthaste-fetch")
     other = built.with_name("posthaste-token")
     if other.exists():
-        shutil.copy(other, where / "posthaste-token")
+        harness.copy_program(other, where / "posthaste-token")
     command("mount", "-t", "overlay", "overlay", "-o",
             f"lowerdir={base},upperdir={layer}/upper,workdir={layer}/work",
             str(base))

@@ -342,7 +342,6 @@ class Session(Way):
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, env=env, cwd=bench.lab.folder,
             start_new_session=True, bufsize=0)
-        self.took = {}
         try:
             verdicts = Dialogue(child).two(mid)
             status, out, err = harness.finish(child, b"", LIMIT)
