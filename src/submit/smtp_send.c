@@ -404,8 +404,8 @@ static void choose_batch(struct transaction *t)
 	list_release(&seen);
 }
 
-/* Whoever has no answer yet gets this one. In doubt are those whose message
- * left whole without an answer. */
+/* Whoever has no answer yet gets this one. In doubt are those alone whose
+ * message left whole without an answer. */
 static void give_up(struct transaction *t, const struct outcome *why)
 {
 	struct attempt *a;
@@ -417,10 +417,9 @@ static void give_up(struct transaction *t, const struct outcome *why)
 		if (is_decided(a))
 			continue;
 		o = *why;
-		if (!o.code && t->data_sent && !t->data_decided &&
-		    (a->state == ATTEMPT_ACCEPTED ||
-		     (t->chunked && a->state == ATTEMPT_ASKED)))
-			o.in_doubt = true;
+		o.in_doubt = !o.code && t->data_sent && !t->data_decided &&
+			     (a->state == ATTEMPT_ACCEPTED ||
+			      (t->chunked && a->state == ATTEMPT_ASKED));
 		decide(t, a, &o);
 	}
 }
@@ -462,8 +461,9 @@ static void close_transaction(struct transaction *t, const struct outcome *why)
 	for (i = 0; i < t->n; i++) {
 		a = t->batch[i];
 		if (t->out_of_step) {
-			if (t->chunked || !is_decided(a) ||
-			    a->rcpt->last.stage == STAGE_DOT)
+			if (t->chunked || a->state == ATTEMPT_ACCEPTED ||
+			    (is_decided(a) &&
+			     a->rcpt->last.stage == STAGE_DOT))
 				decide(t, a, why);
 		} else if (a->state == ATTEMPT_ASKED ||
 			   a->state == ATTEMPT_ACCEPTED) {
