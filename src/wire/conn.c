@@ -353,7 +353,9 @@ bool conn_write(struct conn *c, const void *data, size_t n, int64_t progress,
 		conn_put(c, body, more);
 	}
 	part[0] = (struct iovec){ c->out.data, c->out.len };
-	part[1] = (struct iovec){ (void *)(body + more), n - more };
+	part[1] = (struct iovec){ .iov_len = n - more };
+	if (n > more)
+		part[1].iov_base = (void *)(body + more);
 	done = write_flight(c, part, progress, deadline, why);
 	/* what was not written shall not leave later: TLS keeps the rest of a
 	 * record, and would send it before its goodbye */

@@ -122,7 +122,7 @@ static void search_text(struct search *s, const char *text, size_t n)
 		if (!stop)
 			return;
 		size = (size_t)(stop - at);
-		if (size > DER_MOST)
+		if (!size || size > DER_MOST)
 			continue;
 		if (size > s->size) {
 			s->size = size;
