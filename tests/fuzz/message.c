@@ -18,8 +18,7 @@
 #include "mail/lines.h"
 #include "mail/complete.h"
 #include "mail/recipients.h"
-
-int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n);
+#include "parts.h"
 
 enum { MOST = 16 * 1024 * 1024 };
 
@@ -233,6 +232,41 @@ static void check_recipients(struct message *m, unsigned char how)
 	envelope_release(&e);
 }
 
+/* As operands, which only differ in what an error means. */
+static void check_operands(struct message *m)
+{
+	const struct recipient_rules rules = { .domain = "d.example" };
+	char *operand = message_field(m, "To");
+	struct envelope e = { 0 };
+	struct outcome why;
+
+	if (!operand)
+		return;
+	if (envelope_recipients(&e, &rules, &operand, 1, false, m, &why))
+		want(e.n > 0);
+	else
+		want(why.exit == EX_USAGE && *why.text);
+	envelope_release(&e);
+	free(operand);
+}
+
+/* As the queue has it: read in place. */
+static void check_opened(const struct buf *bytes)
+{
+	const int fd = fuzz_file(bytes->data, bytes->len);
+	struct message *m;
+	struct outcome why;
+	struct buf again;
+
+	want(message_open(fd, 0, (int64_t)bytes->len, &m, &why));
+	all_bytes(m, &again);
+	want(again.len == bytes->len &&
+	     !memcmp(again.data, bytes->data, again.len));
+	buf_release(&again);
+	message_free(m);
+	close(fd);
+}
+
 static void check_completed(struct message **m, unsigned char how)
 {
 	struct completion c = {
@@ -289,6 +323,8 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 	check_steps(text, n, dots, step, &b);
 	check_read(text, n, dots, &b);
 	check_recipients(m, data[0]);
+	check_operands(m);
+	check_opened(&b);
 	check_completed(&m, data[0]);
 	message_free(m);
 	/* what was kept reads back as it is */

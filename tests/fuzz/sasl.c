@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What a server says within SASL: the first byte chooses the mechanism, each
- * line is a challenge, in base64 or (after "!") what is to be encoded. Whoever
+ * What a server says within SASL: the first byte chooses the mechanism and
+ * who logs in, each line is a challenge, in base64 or (after "!") what is to be encoded. Whoever
  * does not know the password proves nothing, learns nothing of it in clear,
  * and gets answers of base64 alone. XOAUTH2 and OAUTHBEARER are here for
  * their errors, which are a server's JSON.
@@ -27,7 +27,17 @@ static const struct {
 	{ "DIGEST-MD5", false, true }, { "PLAIN", true, false },
 	{ "LOGIN", true, false }, { "EXTERNAL", false, false },
 };
-enum { MECHANISMS = sizeof(mechanisms) / sizeof(*mechanisms), ROUNDS = 6 };
+/* and what a user may have for a name, or a token that was got from who knows
+ * where */
+static const struct {
+	const char *name, *token;
+} users[] = {
+	{ "u@x.example", token }, { "a,b=c", token }, { "a\001b", token },
+	{ "\303\274", token }, { "u", "to\001ken" }, { NULL, token },
+	{ "u", NULL },
+};
+enum { MECHANISMS = sizeof(mechanisms) / sizeof(*mechanisms),
+       USERS = sizeof(users) / sizeof(*users), ROUNDS = 6 };
 
 static void want_answer(const struct buf *answer, bool shows)
 {
@@ -70,10 +80,12 @@ static char *challenge_from(char *line)
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 {
 	const size_t which = n ? data[0] % MECHANISMS : 0;
+	const size_t who = n ? data[0] / MECHANISMS % USERS : 0;
 	const unsigned char binding[32] = "binding";
 	const struct sasl_params params = {
-		.mechanism = mechanisms[which].name, .username = "u@x.example",
-		.password = password, .token = token, .service = "smtp",
+		.mechanism = mechanisms[which].name,
+		.username = users[who].name, .password = password,
+		.token = users[who].token, .service = "smtp",
 		.host = "h.example", .port = 587,
 		.binding_kind = "tls-exporter", .binding = binding,
 		.binding_len = sizeof(binding),

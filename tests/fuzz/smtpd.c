@@ -3,7 +3,8 @@
  * The whole of -bs: the input is what the client says. A model of our own
  * reads the same bytes by the book and knows how many replies there have to
  * be, and where each message ends; every line of a reply is one, and can be
- * printed. Mail goes to a transport that throws it away.
+ * printed. Mail goes to a transport that throws it away, or, where the input
+ * begins with a "+" that nobody hears, into a queue.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -20,20 +21,22 @@
 
 static const char text[] = "[general]\nhostname = h.example\n"
 	"domain = h.example\nmax_message_size = 4096\n[log]\nto = none\n"
-	"[queue]\nqueue = never\n[transport away]\nkind = discard\n"
+	"[queue]\nqueue = %s\ndirectory = %s\n"
+	"[transport away]\nkind = discard\n"
 	"[transport no]\nkind = fail\nmessage = not here\n"
 	"[transport later]\nkind = fail\ncode = 451\n"
 	"[route no]\nto_domain = no.example\ntransport = no\n"
 	"[route later]\nto_domain = later.example\ntransport = later\n"
 	"[route all]\ntransport = away\n";
 
-static struct config config;
+static struct config sends, queues;
+static const struct config *config;
 static struct options options;
 
 static void converse(void *context)
 {
 	struct caller caller = { .uid = getuid() };
-	const struct desk d = { .options = &options, .config = &config,
+	const struct desk d = { .options = &options, .config = config,
 				.caller = &caller };
 
 	(void)context;
@@ -114,21 +117,40 @@ static size_t expected(const char *p, const char *end, struct buf *heard)
 	return n;
 }
 
-int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
+static void begin(void)
 {
 	static char *argv[] = { (char *)"posthaste", (char *)"-bs", NULL };
 	struct outcome why;
+	struct queue *q;
+	const char *path = fuzz_queue(&q);
+	char *direct = mem_printf(text, "never", path);
+	char *queued = mem_printf(text, "always", path);
+
+	queue_close(q);
+	fuzz_config(direct, &sends);
+	fuzz_config(queued, &queues);
+	fuzz_want(options_parse(2, argv, &options, &why));
+	free(direct);
+	free(queued);
+}
+
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
+{
+	const bool queued = n && *data == '+';
 	size_t said;
 	struct buf heard;
 
-	if (!config.transports) {
-		fuzz_config(text, &config);
-		fuzz_want(options_parse(2, argv, &options, &why));
-	}
+	if (!sends.transports)
+		begin();
+	config = queued ? &queues : &sends;
+	data += queued;
+	n -= queued;
 	fuzz_streams(data, n, &heard, converse, NULL);
 	said = replies(&heard);
 	fuzz_want(said == expected((const char *)data,
 				   (const char *)data + n, &heard));
+	if (queued)
+		fuzz_queue_empty();
 	buf_release(&heard);
 	return 0;
 }

@@ -30,6 +30,7 @@
 
 #include "base/clock.h"
 #include "parts.h"
+#include "submit/smtp.h"
 #include "wire/conn.h"
 
 #define assert_true fuzz_want
@@ -43,8 +44,10 @@ enum choice_server {
 	VERSION = 3,               /* any, 1.2, 1.3, any */
 	ASKS = 4,                  /* for a client certificate */
 	BY_BYTES = 8,
-	CLEAR_FIRST = 16           /* its first words, up to an empty line, are
+	CLEAR_FIRST = 16,          /* its first words, up to an empty line, are
 				    * in clear: STARTTLS */
+	SMTP = 32                  /* the client takes it for a mail server, and
+				    * logs in where it WRITES_MUCH */
 };
 /* how it is certified: the low three bits */
 enum certificate {
@@ -86,6 +89,7 @@ static struct peer {
 	unsigned waits;
 	struct buf said, heard;    /* in TLS */
 	struct buf sent;           /* by the client */
+	struct buf raw;            /* as it came, what leaves after clear words */
 	size_t read;               /* of what was said, by the client */
 } *the_peer;
 
@@ -181,7 +185,12 @@ static ssize_t push(gnutls_transport_ptr_t to, const void *data, size_t n)
 
 static ssize_t pull(gnutls_transport_ptr_t from, void *data, size_t n)
 {
-	return recv(((struct peer *)from)->fd, data, n, MSG_DONTWAIT);
+	struct peer *p = from;
+	ssize_t got = recv(p->fd, data, n, MSG_DONTWAIT);
+
+	if (got > 0)
+		buf_add(&p->raw, data, (size_t)got);
+	return got;
 }
 
 static int pull_ready(gnutls_transport_ptr_t from, unsigned ms)
@@ -410,25 +419,28 @@ static void want_facts(const struct peer *p, const struct tls_facts *f,
 		fuzz_want(!(p->client & LOOKS) || f->certificates);
 }
 
-static bool shake(struct peer *p, struct conn *c, bool injected)
+static struct tls_params asked(const struct peer *p, const struct list *pins)
 {
-	struct list pins = { 0 };
-	const struct tls_params params = {
+	return (struct tls_params){
 		.server_name = "mx.example.org",
 		.verify = p->client & VERIFIES,
 		.verify_name = "mx.example.org",
 		.ca_file = p->client & VERIFIES ? made.ca : NULL,
-		.pins = &pins, .only_1_3 = p->client & ONLY_1_3,
+		.pins = p->client & PINS ? pins : NULL,
+		.only_1_3 = p->client & ONLY_1_3,
 		.certificate = p->client & HAS_CERTIFICATE ? made.client :
 							     NULL,
 	};
+}
+
+static bool shake(struct peer *p, struct conn *c, const struct list *pins,
+		  bool injected)
+{
+	const struct tls_params params = asked(p, pins);
 	struct tls_facts facts = { .want_certificates = p->client & LOOKS };
 	struct outcome why = { 0 };
-	bool shaken;
+	bool shaken = conn_tls(c, &params, &facts, CLOCK_NEVER, &why);
 
-	if (p->client & PINS)
-		list_add(&pins, made.pin);
-	shaken = conn_tls(c, &params, &facts, CLOCK_NEVER, &why);
 	want_facts(p, &facts, shaken);
 	if (shaken)
 		fuzz_want(!injected && may_count(p) && knows_version(p));
@@ -437,7 +449,6 @@ static bool shake(struct peer *p, struct conn *c, bool injected)
 	if (is_whole(p) && !injected)
 		fuzz_want(shaken == (may_count(p) && knows_version(p)));
 	tls_facts_release(&facts);
-	list_release(&pins);
 	return shaken;
 }
 
@@ -525,14 +536,14 @@ static bool greet(struct peer *p, struct conn *c, bool *injected)
 	return true;
 }
 
-static void dialogue(struct peer *p, int fd)
+static void by_lines(struct peer *p, int fd, const struct list *pins)
 {
 	struct conn *c = conn_new(fd);
 	bool injected;
 
 	if (greet(p, c, &injected)) {
 		server_begin(p);
-		if (shake(p, c, injected))
+		if (shake(p, c, pins, injected))
 			talk(p, c);
 	}
 	conn_close(c);
@@ -544,7 +555,50 @@ static void dialogue(struct peer *p, int fd)
 		  !memcmp(p->heard.data, p->sent.data, p->heard.len));
 	if (is_whole(p))
 		fuzz_want(p->heard.len == p->sent.len);
-	gnutls_deinit(p->session);
+}
+
+static void by_smtp(struct peer *p, int fd, const struct list *pins)
+{
+	const struct session_params params = {
+		.host = "mx.example.org", .port = 465, .helo = "c.example",
+		.implicit_tls = true, .timeout = 600000,
+		.demand = p->client & (VERIFIES | PINS) ? DEMAND_VERIFIED :
+							  DEMAND_ENCRYPTED,
+		.tls = asked(p, pins), .want_certificates = p->client & LOOKS,
+		.username = "joe", .password = "s3cret",
+		.authenticate = p->client & WRITES_MUCH,
+	};
+	struct session *s = NULL;
+	struct outcome why = { 0 };
+
+	server_begin(p);
+	if (session_open(&params, conn_new(fd), &s, &why)) {
+		fuzz_want(may_count(p) && knows_version(p));
+		(void)session_mechanism(s);
+	} else {
+		fuzz_want(why.exit >= EX_USAGE && why.exit <= EX_CONFIG);
+		fuzz_want(*why.text &&
+			  fuzz_is_clean(why.text, strlen(why.text)));
+	}
+	if (s)
+		want_facts(p, &session_facts(s)->tls,
+			   *session_facts(s)->tls.cipher);
+	session_close(s);
+}
+
+static void dialogue(struct peer *p, int fd)
+{
+	struct list pins = { 0 };
+
+	list_add(&pins, made.pin);
+	if (p->server & SMTP)
+		by_smtp(p, fd, &pins);
+	else
+		by_lines(p, fd, &pins);
+	list_release(&pins);
+	if (p->session)
+		gnutls_deinit(p->session);
+	fuzz_want(!memmem(buf_text(&p->raw), p->raw.len, "s3cret", 6));
 }
 
 /* --- the input --- */
@@ -570,7 +624,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 {
 	struct peer peer = { .wire = BUF(WIRE_MOST), .said = BUF(WIRE_MOST),
 			     .heard = BUF(WIRE_MOST),
-			     .sent = BUF(WIRE_MOST) };
+			     .sent = BUF(WIRE_MOST), .raw = BUF(WIRE_MOST) };
 	const char *text = (const char *)data + 3;
 	char *damage;
 	int fd[2];
@@ -599,5 +653,6 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 	buf_release(&peer.said);
 	buf_release(&peer.heard);
 	buf_release(&peer.sent);
+	buf_release(&peer.raw);
 	return 0;
 }
