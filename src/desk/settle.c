@@ -99,7 +99,7 @@ static void tell_failure(struct settler *s, const struct entry *e,
 	desk_json_entry(&json, e, rcpt, n);
 	buf_addc(&input, '\n');
 	if (!child_run(&child, &status, &why)) {
-		s->hook_hangs = true;
+		s->hook_hangs = !clock_left(child.deadline);
 		log_say(LOG_AT_ERROR, "on_failure: %s", why.text);
 	} else if (status) {
 		child_failed(status, &words, &why);

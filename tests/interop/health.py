@@ -219,6 +219,14 @@ def failing_command(m):
     want("status=failed" in log, log)
 
 
+def killed_command(m):
+    """an on_failure that a signal ends is run for the next failure again"""
+    got = m.folder / "got"
+    log = told(m, f"echo told >>{got}; kill -9 $$")
+    want(log.count("on_failure: ") == 2, log)
+    want(got.read_text() == "told\n" * 2, got.read_text())
+
+
 def test(function):
     def with_machine(folder, certificates):
         function(Machine(folder, certificates))
@@ -230,4 +238,4 @@ if __name__ == "__main__":
     sys.exit(harness.tap([
         (f.__doc__, test(f)) for f in (
             well, unattended, damaged, certificate, dkim, login, faulty,
-            without, failure, failing_command)]))
+            without, failure, failing_command, killed_command)]))
