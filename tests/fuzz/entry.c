@@ -34,10 +34,12 @@ static const char id[] = "0123456789ABCDEF";
 static const char settings[] =
 	"[general]\nhostname = h.example\ndomain = h.example\n"
 	"[log]\nto = none\n[queue]\nqueue = always\ndirectory = %s\n"
-	"[account own]\nfrom = own@h.example\nforce_from = yes\n"
-	"full_name = The %%u\n[account all]\nredirect = other@h.example\n"
-	"from = %%u@%%H\nfrom_header = replace\nsender_from_header = yes\n"
-	"[account more]\nbcc = a@h.example, b@h.example\n"
+	/* the first by any sender, the others by their names */
+	"[account own]\nuser = 61002\nmatch_from = own.example\n"
+	"from = own@h.example\nforce_from = yes\nfull_name = The %%u\n"
+	"[account all]\nuser = 61002\nmatch_from = no.example\n"
+	"from = %%u@%%H\nfrom_header = replace\nnotify = never\n"
+	"[account more]\nuser = 61002\nmatch_from = no.example\n"
 	"sender_from_header = yes\nundisclosed_recipients = yes\n"
 	"[account root]\nuser = root\nfrom = root@h.example\n"
 	"[transport t]\nkind = discard\n[route r]\ntransport = t\n";
@@ -336,6 +338,20 @@ static void want_composed(struct entry *e, struct message **m)
 	fuzz_want(!strpbrk(e->envelope.sender, "\r\n"));
 }
 
+/* A glance says no less than there is. */
+static void want_weighed(const struct entry *e)
+{
+	const int fd = entry_descriptor(e);
+	const int64_t size = (int64_t)lseek(fd, 0, SEEK_END);
+	struct glance g;
+
+	fuzz_want(entry_is_small(size, &g) == (size <= 4096));
+	fuzz_want(g.recipients >= e->envelope.n);
+	entry_weigh(fd, size, &g);
+	fuzz_want(g.recipients >= e->envelope.n &&
+		  (int64_t)g.header <= size);
+}
+
 static void want_taken(struct queue *q)
 {
 	struct message *m = NULL;
@@ -345,6 +361,7 @@ static void want_taken(struct queue *q)
 	if (!queue_take(q, id, &e, &why))
 		return;
 	e->foreign = true;
+	want_weighed(e);
 	want_composed(e, &m);
 	want_reported(e, m, REPORT_DELAY);
 	want_reported(e, m, REPORT_FAILURE);

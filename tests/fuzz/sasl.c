@@ -88,7 +88,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 		.token = users[who].token, .service = "smtp",
 		.host = "h.example", .port = 587,
 		.binding_kind = "tls-exporter", .binding = binding,
-		.binding_len = sizeof(binding),
+		.binding_len = users[who].token ? sizeof(binding) : 0,
 	};
 	const struct log_settings none = { .to = "none" };
 	const char *rest = (const char *)data + 1;
