@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What the owner's socket answers to a caller: the first byte says what was
- * asked (w: an entry to write, o: an order, else the list), the rest is all
- * that comes. An id is one, an entry of the list is whole, and words can be
- * printed.
+ * asked (w: an entry to write, o: an order, p: the list, by a path that no
+ * socket can have, else the list), the rest is all that comes. An id is one,
+ * an entry of the list is whole, and words can be printed.
  */
 /* poll() is ours here: the checked one would be inline */
 #undef _FORTIFY_SOURCE
@@ -104,12 +104,16 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 	const struct log_settings none = { .to = "none" };
 	struct queue q = { .socket = (char *)"/nonexistent" };
 	struct outcome why = { 0 };
+	char deep[200] = "";
 	size_t entries = 0;
 	bool good;
 
 	if (!n)
 		return 0;
 	log_open(&none);
+	memset(deep, 'd', sizeof(deep) - 1);
+	if (*data == 'p')
+		q.socket = deep;
 	said = (const char *)data + 1;
 	said_n = n - 1 < 100000 ? n - 1 : 100000;
 	if (*data == 'w')
@@ -120,6 +124,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 		       drop_order(&q, ORDER_HOLD, NULL, NULL, &why);
 	else
 		good = drop_list(&q, visit, &entries, &why);
+	fuzz_want(!good || *data != 'p');
 	fuzz_want(good || (why.exit && *why.text &&
 			   fuzz_is_clean(why.text, strlen(why.text)) &&
 			   !strchr(why.text, '\n')));

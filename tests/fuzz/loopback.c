@@ -170,7 +170,11 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 	}
 	fuzz_want(event == LOOPBACK_OTHER && came == guests);
 	listening = false;
+	/* there is nobody who asks */
+	loopback_answer(l, "200 OK", "words");
+	fuzz_want(!answers());
 	loopback_close(l);
+	loopback_close(NULL);
 	for (i = 0; i < came; i++)
 		close(guest[i].fd);
 	buf_release(&target);
