@@ -513,7 +513,14 @@ static bool transact(struct transaction *t, struct outcome *why)
 		give_up(t, why);
 	}
 	/* it took it, as another than was known */
-	return done && s->changed ? session_other(s, why) : done;
+	if (done && s->changed)
+		return session_other(s, why);
+	/* and said goodbye behind that: whoever is left is told to another */
+	if (done && s->broken) {
+		session_outcome(s, STAGE_DOT, why);
+		return false;
+	}
+	return done;
 }
 
 /* --- a message as a whole --- */

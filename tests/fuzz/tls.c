@@ -578,8 +578,8 @@ static void by_smtp(struct peer *p, int fd, const struct list *pins)
 		(void)session_mechanism(s);
 	} else {
 		fuzz_want(why.exit >= EX_USAGE && why.exit <= EX_CONFIG);
-		fuzz_want(*why.text &&
-			  fuzz_is_clean(why.text, strlen(why.text)));
+		fuzz_want(why.code || *why.text);
+		fuzz_want(fuzz_is_clean(why.text, strlen(why.text)));
 	}
 	if (s)
 		want_facts(p, &session_facts(s)->tls,
