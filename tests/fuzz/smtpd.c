@@ -32,15 +32,18 @@ static const char text[] = "[general]\nhostname = h.example\n"
 	"[route later]\nto_domain = later.example\ntransport = later\n"
 	"[route all]\ntransport = away\n";
 
-static struct config sends, queues;
-static const struct config *config;
-static struct options options;
+/* at once, or later: nobody is to run the queue here */
+static struct manner {
+	struct config config;
+	struct options options;
+} at_once, later;
+static const struct manner *manner;
 
 static void converse(void *context)
 {
 	struct caller caller = { .uid = getuid() };
-	const struct desk d = { .options = &options, .config = config,
-				.caller = &caller };
+	const struct desk d = { .options = &manner->options,
+				.config = &manner->config, .caller = &caller };
 
 	(void)context;
 	(void)desk_smtpd(&d);
@@ -120,21 +123,19 @@ static size_t expected(const char *p, const char *end, struct buf *heard)
 	return n;
 }
 
-static void begin(void)
+static void begin(struct manner *m, const char *queue, const char *how)
 {
-	static char *argv[] = { (char *)"posthaste", (char *)"-bs", NULL };
+	char *argv[] = { (char *)"posthaste", (char *)"-bs", (char *)how,
+			 NULL };
 	struct outcome why;
 	struct queue *q;
-	const char *path = fuzz_queue(&q);
-	char *direct = mem_printf(text, "never", path);
-	char *queued = mem_printf(text, "always", path);
+	char *filled = mem_printf(text, queue, fuzz_queue(&q));
 
 	queue_close(q);
-	fuzz_config(direct, &sends);
-	fuzz_config(queued, &queues);
-	fuzz_want(options_parse(2, argv, &options, &why));
-	free(direct);
-	free(queued);
+	fuzz_config(filled, &m->config);
+	fuzz_want(options_parse(how ? 3 : 2, argv, &m->options,
+				&why));
+	free(filled);
 }
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
@@ -143,9 +144,11 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 	size_t said;
 	struct buf heard;
 
-	if (!sends.transports)
-		begin();
-	config = queued ? &queues : &sends;
+	if (!manner) {
+		begin(&at_once, "never", NULL);
+		begin(&later, "always", "-odq");
+	}
+	manner = queued ? &later : &at_once;
 	data += queued;
 	n -= queued;
 	fuzz_streams(data, n, &heard, converse, NULL);
