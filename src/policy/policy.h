@@ -117,7 +117,7 @@ struct auth_facts {
 	bool certificate;      /* the server asked for a client certificate
 				* and got it */
 	bool ticket;           /* Kerberos credentials are there */
-	bool downgraded;       /* in clear by chance (DEMAND_OPPORTUNISTIC),
+	bool downgraded;       /* in clear by chance (TLS was opportunistic),
 				* not by configuration: then no mechanism
 				* that shows the secret, even if named */
 };

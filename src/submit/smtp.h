@@ -42,6 +42,8 @@ struct session_params {
 	bool local;                    /* a UNIX socket */
 	bool implicit_tls;
 	enum tls_demand demand;
+	bool by_chance;                /* TLS is opportunistic: that it is
+					* missing is nobody's wish */
 	struct tls_params tls;
 	bool want_certificates;        /* fill facts' certificate list */
 	int64_t timeout;               /* ms, [general] timeout */

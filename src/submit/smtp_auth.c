@@ -188,8 +188,7 @@ static void gather_facts(struct auth *a, struct auth_facts *f)
 	*f = (struct auth_facts){
 		.tls = s->facts.tls.version[0] != '\0',
 		.verified = session_is_verified(s),
-		.downgraded = !s->facts.tls.version[0] &&
-			      p->demand == DEMAND_OPPORTUNISTIC,
+		.downgraded = !s->facts.tls.version[0] && p->by_chance,
 		.username = p->username != NULL,
 		.password = p->password != NULL,
 		.token = p->token != NULL,

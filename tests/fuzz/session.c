@@ -572,6 +572,7 @@ static void dialogue(struct peer *p, int fd)
 		.demand = p->dialogue & TLS_REQUIRED ? DEMAND_VERIFIED :
 			  p->dialogue & TLS_WHERE_OFFERED ?
 			  DEMAND_OPPORTUNISTIC : DEMAND_NONE,
+		.by_chance = p->dialogue & TLS_WHERE_OFFERED,
 		.tls = { .server_name = "mx.example", .verify = true,
 			 .verify_name = "mx.example" },
 		.mechanisms = &named, .username = "joe",
