@@ -263,14 +263,19 @@ static bool open_session(struct link *link, struct outcome *why)
 		.proxy = link->proxy.host ? &link->proxy : NULL,
 		.connect_timeout = link->run->config->general.connect_timeout,
 	};
+	const struct net_peer before = link->peer;
 	char text[64];
 	size_t i;
 	int fd;
 
 	session_close(link->session);
 	link->session = NULL;
-	if (!net_dial(&d, &fd, &link->peer, why))
+	if (!net_dial(&d, &fd, &link->peer, why)) {
+		/* it was dialled anew, and no other address was */
+		if (before.address[0])
+			link->peer = before;
 		return false;
+	}
 	for (i = 0; i < a->n; i++) {
 		net_address_text(&a->item[i], text);
 		if (strcmp(text, link->peer.address))

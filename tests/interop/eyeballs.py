@@ -8,6 +8,7 @@ root. TAP on standard output; arguments: names of tests.
 POSTHASTE, WIRE_SERVER  as for tests/wire/run.py
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -104,7 +105,8 @@ class Sink:
         return self
 
     def __exit__(self, *_):
-        self.socket.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
         self.thread.join(10)
 
@@ -232,6 +234,26 @@ def winner_alone_is_used(folder, _certificates):
         Client(folder, to("both.test")).sent()
         want((four.peers, len(six.peers)) == ([], 1), (four.peers,
                                                        six.peers))
+
+
+class Once(Sink):
+    """Offers STARTTLS to one, hangs up on him, and is there no more."""
+
+    def talk(self, peer):
+        lines = peer.makefile("rb")
+        for answer in (b"220 sink", b"250-sink\r\n250 STARTTLS", b"220 go"):
+            peer.sendall(answer + b"\r\n")
+            lines.readline()
+        self.socket.shutdown(socket.SHUT_RDWR)
+
+
+def second_dial_fails(folder, _certificates):
+    """An address that is gone when it is dialled anew (in clear, its TLS
+    failed) takes none with it that was not asked yet."""
+    with Once(V6) as six, Sink(V4) as four:
+        Client(folder, "kind = lmtp\nport = 2525\nhost = both.test\n").sent()
+        want((len(six.peers), four.messages) == (1, 1),
+             (six.peers, four.messages))
 
 
 # --- ip_family and source_address ---
@@ -445,9 +467,10 @@ def tests():
                                 "ip_family = prefer_ipv4")
     yield "refused-ipv6", eyeballs("refuses.test", V4, 0, 0.24)
     yield "many-dead", eyeballs("many.test", V4, 0.2, 0.75)
-    for function in (all_dead, winner_alone_is_used, ip_family,
-                     source_address, silent_resolver, resolvers_answers,
-                     srv_is_followed, srv_that_leads_nowhere, back_again):
+    for function in (all_dead, winner_alone_is_used, second_dial_fails,
+                     ip_family, source_address, silent_resolver,
+                     resolvers_answers, srv_is_followed,
+                     srv_that_leads_nowhere, back_again):
         yield function.__name__.replace("_", "-"), function
     yield "no-network-name", no_network(to("four.test"))
     yield "no-network-address", no_network(to(V4))
