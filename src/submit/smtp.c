@@ -46,6 +46,7 @@ static bool kind_words(const struct session *s, struct outcome *why)
  * EHLO said is forgotten (RFC 3207 4.2). */
 static bool hello(struct session *s, struct outcome *why)
 {
+	struct outcome refusal;
 	char command[300];
 
 	features_release(&s->facts.features);
@@ -60,8 +61,13 @@ static bool hello(struct session *s, struct outcome *why)
 	if (reply_class(&s->reply) != 5 || s->params->lmtp)
 		return refused(s, STAGE_HELLO, why);
 	snprintf(command, sizeof(command), "HELO %s", s->params->helo);
-	if (!session_ask(s, STAGE_HELLO, command, why))
+	session_outcome(s, STAGE_HELLO, &refusal);
+	if (!session_ask(s, STAGE_HELLO, command, why)) {
+		/* whoever hangs up has said why */
+		if (!why->code)
+			*why = refusal;
 		return false;
+	}
 	return reply_class(&s->reply) == 2 || refused(s, STAGE_HELLO, why);
 }
 

@@ -46,6 +46,7 @@ struct transaction {
 				 * would do */
 	bool go;                /* 354 came */
 	bool data_sent;         /* final dot or BDAT LAST left */
+	bool goes_on;           /* the server, behind a goodbye */
 	bool data_decided;      /* and was answered */
 	struct outcome answer;  /* to MAIL, DATA or the message */
 	int64_t size;
@@ -205,13 +206,18 @@ static bool on_rcpt(struct transaction *t, struct attempt *to,
 	return true;
 }
 
-/* Whether the answer to the message is its own. */
+/* Whether the answer to the message, or to DATA, is its own. A refusal may be
+ * the last recipient's, an answer late; as whoever refuses may hang up, too,
+ * an end proves nothing then. */
 static bool is_synchronised(struct transaction *t, const struct outcome *o,
 			    struct outcome *why)
 {
 	bool doubtful = t->s->changed ||
 			policy_doubts_answer(o, t->s->params->lmtp);
 
+	if (o->exit != EX_OK && t->n > 1 && !t->go &&
+	    !conn_wait(t->s->conn, clock_in(DOUBT_WAIT)))
+		return true;
 	t->out_of_step = !session_in_step(t->s, doubtful ? DOUBT_WAIT : 0,
 					  why);
 	return !t->out_of_step;
@@ -283,7 +289,13 @@ static bool read_step(struct transaction *t, size_t i, struct outcome *why)
 		       unfit(t, stage, "DATA without a sender", why);
 	session_outcome(s, stage, &t->answer);
 	t->go = reply->code == 354;
-	return t->go || reply->code >= 400 || unfit(t, stage, "DATA", why);
+	if (t->go || reply->code < 400)
+		return t->go || unfit(t, stage, "DATA", why);
+	if (!t->accepted || is_synchronised(t, &t->answer, why))
+		return true;
+	/* nothing of it was sent */
+	why->in_doubt = false;
+	return false;
 }
 
 /* Sends and answers everything up to DATA or BDAT LAST. */
@@ -315,9 +327,14 @@ static bool negotiate(struct transaction *t, struct outcome *why)
 			     !session_settle(t->s, t->data_sent, why);
 		if (t->unheard)
 			return false;
-		for (; answered < sent; answered++)
-			if (!read_step(t, answered, why))
-				return false;
+		for (; answered < sent; answered++) {
+			if (read_step(t, answered, why))
+				continue;
+			t->goes_on = t->data_sent && why->code == 421 &&
+				     conn_wait(t->s->conn,
+					       clock_in(DOUBT_WAIT));
+			return false;
+		}
 	}
 	return true;
 }
@@ -328,13 +345,20 @@ static bool negotiate(struct transaction *t, struct outcome *why)
  * order of their RCPTs (RFC 2033 4.2). */
 static bool read_verdicts(struct transaction *t, struct outcome *why)
 {
+	struct session *s = t->s;
 	struct outcome o;
 	size_t i;
 
 	for (i = 0; i < t->n; i++) {
 		if (t->batch[i]->state != ATTEMPT_ACCEPTED)
 			continue;
-		if (!session_reply(t->s, STAGE_DOT, why))
+		/* a goodbye is this one's answer, and those of the others may
+		 * follow at once */
+		if (s->broken && !conn_wait(s->conn, clock_in(DOUBT_WAIT)))
+			return outcome_fail(why, STAGE_DOT, EX_TEMPFAIL,
+					    "the server said goodbye");
+		if (!session_reply(s, STAGE_DOT, why) &&
+		    !(s->params->lmtp && why->code == 421))
 			return false;
 		session_outcome(t->s, STAGE_DOT, &o);
 		if (reply_class(&t->s->reply) == 3)
@@ -355,13 +379,20 @@ static bool send_data(struct transaction *t, struct outcome *why)
 	struct session *s = t->s;
 
 	if (!t->accepted) {
-		/* and yet 354 came: a lone dot ends it */
+		/* and yet 354 came. In LMTP nobody's answer would follow a
+		 * dot: nothing is sent, and who is left is asked about anew */
+		if (s->params->lmtp) {
+			s->broken = true;
+			return true;
+		}
+		/* a lone dot ends it */
 		session_put(s, ".");
 		return session_flush(s, STAGE_DATA, why) &&
 		       session_reply(s, STAGE_DOT, why);
 	}
-	if (conn_pending(s->conn))
-		/* words before we spoke could pass for the dot's answer */
+	/* words before we spoke could pass for the dot's answer, and whoever
+	 * is gone has nothing of the message */
+	if (conn_look(s->conn) != CONN_QUIET)
 		return session_flush(s, STAGE_DATA, why);
 	if (!body_write(s, t->d, t->size, why))
 		return false;
@@ -416,8 +447,13 @@ static void give_up(struct transaction *t, const struct outcome *why)
 		a = &t->d->to[i];
 		if (is_decided(a))
 			continue;
+		/* a refusal for good is of those alone whom this transaction
+		 * was about: a fresh session asks about the others */
+		if (a->state == ATTEMPT_OPEN && why->code >= 500)
+			continue;
 		o = *why;
-		o.in_doubt = !o.code && t->data_sent && !t->data_decided &&
+		o.in_doubt = (!o.code || t->goes_on) && t->data_sent &&
+			     !t->data_decided &&
 			     (a->state == ATTEMPT_ACCEPTED ||
 			      (t->chunked && a->state == ATTEMPT_ASKED));
 		decide(t, a, &o);
@@ -515,11 +551,10 @@ static bool transact(struct transaction *t, struct outcome *why)
 	/* it took it, as another than was known */
 	if (done && s->changed)
 		return session_other(s, why);
-	/* and said goodbye behind that: whoever is left is told to another */
-	if (done && s->broken) {
-		session_outcome(s, STAGE_DOT, why);
-		return false;
-	}
+	/* and said goodbye besides: whoever is left is told to another */
+	if (done && s->broken)
+		return outcome_fail(why, STAGE_DOT, EX_TEMPFAIL, "the server "
+				    "takes no more over this connection");
 	return done;
 }
 

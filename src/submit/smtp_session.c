@@ -184,15 +184,19 @@ static bool unasked(struct session *s, enum stage stage, struct outcome *why)
 static bool flush_by(struct session *s, enum stage stage, int64_t deadline,
 		     struct outcome *why)
 {
+	enum conn_state state = CONN_QUIET;
 	bool done;
 
 	/* a greeting may come at any time */
-	if (!(s->owed & 1U << EARLY_GREETING) && conn_pending(s->conn))
+	if (!(s->owed & 1U << EARLY_GREETING))
+		state = conn_look(s->conn);
+	if (state == CONN_SPEAKS)
 		return unasked(s, stage, why);
 	/* what never left is in no doubt */
-	if (s->mails > 1 && conn_ended(s->conn)) {
-		outcome_fail(why, stage, EX_TEMPFAIL, "the server closed the "
-			     "connection after a message");
+	if (state == CONN_GONE && s->mails) {
+		outcome_fail(why, stage, EX_TEMPFAIL,
+			     "the server closed the connection%s",
+			     s->mails > 1 ? " after a message" : "");
 		return session_break(s, stage, why);
 	}
 	done = conn_flush(s->conn, s->params->timeout, deadline, why);

@@ -197,46 +197,40 @@ bool conn_line(struct conn *c, const char **line, size_t *n,
 			    LINE_MOST);
 }
 
-bool conn_pending(struct conn *c)
-{
-	char byte;
-
-	if (c->start < c->end)
-		return true;
-	if (!c->tls)
-		return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-	if (tls_pending(c->tls))
-		return true;
-	/* what lies in the socket may be a ticket: only reading tells */
-	return make_room(c) && fill_room(c) > 0;
-}
-
-bool conn_ended(struct conn *c)
+enum conn_state conn_look(struct conn *c)
 {
 	char byte;
 	long got;
 
 	if (c->start < c->end || (c->tls && tls_pending(c->tls)))
-		return false;
-	if (!c->tls)
-		got = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-	else if (make_room(c))
-		got = fill_room(c);
+		return CONN_SPEAKS;
+	/* what lies in the socket may be a ticket: only reading tells */
+	if (c->tls)
+		got = make_room(c) ? fill_room(c) : 1;
 	else
-		return false;
-	return !got || (got < 0 && !is_later(errno));
+		got = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	return got > 0 ? CONN_SPEAKS :
+	       got < 0 && is_later(errno) ? CONN_QUIET : CONN_GONE;
+}
+
+bool conn_pending(struct conn *c)
+{
+	return conn_look(c) == CONN_SPEAKS;
+}
+
+bool conn_ended(struct conn *c)
+{
+	return conn_look(c) == CONN_GONE;
 }
 
 bool conn_wait(struct conn *c, int64_t deadline)
 {
 	struct pollfd p = { .fd = c->fd, .events = POLLIN };
+	enum conn_state state;
 
-	while (!conn_pending(c)) {
-		if (conn_ended(c) || !clock_left(deadline))
-			return false;
+	while ((state = conn_look(c)) == CONN_QUIET && clock_left(deadline))
 		kernel_poll(&p, 1, clock_left(deadline));
-	}
-	return true;
+	return state == CONN_SPEAKS;
 }
 
 /* --- writing --- */
@@ -270,9 +264,9 @@ static int64_t progress_until(int64_t progress, int64_t deadline)
 	return clock_earlier(clock_in(progress), deadline);
 }
 
-/* Two pieces, what was gathered and what comes after it, that leave as one
- * flight. While the server takes nothing it may go away: that ends the
- * wait. */
+/* Two pieces, what was gathered and a body after it, that leave as one flight.
+ * While the server takes nothing it may go away, or answer before it has the
+ * body: that ends the wait. */
 static bool write_flight(struct conn *c, struct iovec part[2],
 			 int64_t progress, int64_t deadline,
 			 struct outcome *why)
@@ -281,7 +275,11 @@ static bool write_flight(struct conn *c, struct iovec part[2],
 	struct iovec *const end = part + 2;
 	struct iovec now[2];
 	struct msghdr m = { .msg_iov = now };
-	struct pollfd p = { .fd = c->fd, .events = POLLOUT | POLLRDHUP };
+	const bool body = part[1].iov_len > 0;
+	struct pollfd p = {
+		.fd = c->fd,
+		.events = POLLOUT | POLLRDHUP | (body ? POLLIN : 0)
+	};
 	long sent;
 
 	while (part < end) {
@@ -320,8 +318,13 @@ static bool write_flight(struct conn *c, struct iovec part[2],
 				return conn_fail(why, "the server took no "
 						 "more bytes in time");
 		} while (kernel_poll(&p, 1, clock_left(until)) <= 0);
-		if (!(p.revents & POLLOUT) && (p.revents & POLLRDHUP))
+		if (p.revents & POLLOUT)
+			continue;
+		if (p.revents & POLLRDHUP)
 			return conn_closed(why);
+		if (p.revents & POLLIN && conn_pending(c))
+			return conn_fail(why, "the server answered before it "
+					 "had the message");
 	}
 	c->asked = clock_now();
 	return true;

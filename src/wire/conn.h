@@ -37,15 +37,17 @@ bool conn_binding(struct conn *c, const char **kind, unsigned char data[64],
  * stay in. A line over 64 KiB is EX_PROTOCOL. */
 bool conn_line(struct conn *c, const char **line, size_t *n,
 	       int64_t deadline, struct outcome *why) MUST_CHECK;
-/* Whether bytes were received that no conn_line has returned yet (looks
- * without waiting, also at the socket). */
+/* Looks without waiting, also at the socket: whether bytes were received that
+ * no conn_line has returned yet, or the peer is gone and all that it said was
+ * read. */
+enum conn_state { CONN_QUIET, CONN_SPEAKS, CONN_GONE };
+enum conn_state conn_look(struct conn *c);
+/* Whether it is the one, or the other. */
 bool conn_pending(struct conn *c);
+bool conn_ended(struct conn *c);
 
 /* Waits for such bytes until the deadline; false: none came. */
 bool conn_wait(struct conn *c, int64_t deadline) MUST_CHECK;
-/* Whether the peer is gone and all that it said was read (looks without
- * waiting). */
-bool conn_ended(struct conn *c);
 
 /* Gathers bytes to write. */
 void conn_put(struct conn *c, const void *data, size_t n);

@@ -286,6 +286,14 @@ static void test_last_words(void **state)
 	expect_line(c, "421 going down", 14);
 	conn_close(c);
 	close(peer);
+	/* it stays, and that is no reason to wait for it */
+	c = pair(&peer);
+	say(peer, "552 too big\r\n", 13);
+	assert_false(conn_write(c, body, BIG, 60000, clock_in(60000), &why));
+	assert_non_null(strstr(why.text, "answered before it had"));
+	expect_line(c, "552 too big", 11);
+	conn_close(c);
+	close(peer);
 	/* it resets, having unread bytes of ours */
 	c = tcp_pair(&peer);
 	conn_puts(c, "MAIL\r\n");
