@@ -2,7 +2,9 @@
 #include "desk/desk.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "policy/policy.h"
@@ -41,6 +43,18 @@ bool desk_open_queue(const struct desk *d, bool create, struct queue **out,
 			       "runs the queue, or queue = never)");
 	}
 	return false;
+}
+
+bool desk_queue_is_ours(const struct desk *d)
+{
+	const char *directory = d->config->queue.directory;
+	char *path = mem_printf("%s/mess", directory ? directory : "");
+	struct stat mess, root;
+	bool ours = directory && !lstat(path, &mess) &&
+		    !stat(directory, &root) && root.st_uid == geteuid();
+
+	free(path);
+	return ours;
 }
 
 bool desk_queue(const struct desk *d, bool explicit, struct queue **out,

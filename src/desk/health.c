@@ -52,8 +52,14 @@ static bool wait_one(const struct entry *e, void *context)
 {
 	struct waiting *w = context;
 	const int64_t due = e->next > e->queued ? e->next : e->queued;
+	bool waits = e->pending;
+	size_t i;
 
-	if (!e->pending)
+	/* one whose report could not be queued yet is not done either */
+	for (i = 0; !waits && i < e->envelope.n; i++)
+		waits = e->envelope.rcpt[i].state == RCPT_FAILED &&
+			!e->progress[i].failure_reported;
+	if (!waits)
 		return true;
 	w->entries++;
 	if (w->now - e->queued > w->oldest)
@@ -81,6 +87,7 @@ static void add_span(struct buf *out, int64_t seconds)
 static void find_runner(struct findings *f, const struct waiting *w,
 			int64_t last_run)
 {
+	enum { RECENT = 10 * 60 };
 	const int64_t idle = last_run ? w->now - last_run : -1;
 	struct buf text = BUF(512);
 
@@ -96,7 +103,9 @@ static void find_runner(struct findings *f, const struct waiting *w,
 		add_span(&text, w->overdue);
 	}
 	if (policy_health_runner(idle, w->overdue))
-		buf_adds(&text, " (posthaste -q, by contrib/systemd or cron)");
+		buf_adds(&text, idle >= 0 && idle < RECENT ?
+			 " (the log says why)" :
+			 " (posthaste -q, by contrib/systemd or cron)");
 	find(f, "runner", NULL, policy_health_runner(idle, w->overdue), idle,
 	     buf_take(&text));
 }
@@ -137,7 +146,8 @@ static void find_queue(struct findings *f, const struct desk *d)
 	if (!desk_open_queue(d, false, &q, &why)) {
 		/* one that nobody asked for need not be there */
 		find(f, "queue", NULL,
-		     d->config->queue.queue == QUEUE_UNSET ? HEALTH_OK :
+		     d->config->queue.queue == QUEUE_UNSET &&
+		     !desk_queue_is_ours(d) ? HEALTH_OK :
 		     HEALTH_CRITICAL, -1, mem_string(why.text));
 		return;
 	}
@@ -145,6 +155,13 @@ static void find_queue(struct findings *f, const struct desk *d)
 		queue_vitals(q, &v);
 		find_runner(f, &w, v.last_run);
 		find_waiting(f, &w);
+		find(f, "unreadable", NULL, v.unread ? HEALTH_WARNING :
+		     HEALTH_OK, (int64_t)v.unread, v.unread ?
+		     mem_printf("%zu entr%s in %s/mess cannot be read, and so "
+				"not be sent (the log says why)", v.unread,
+				v.unread == 1 ? "y" : "ies",
+				d->config->queue.directory) :
+		     mem_string("all entries can be read"));
 		find(f, "damaged", NULL, v.damaged ? HEALTH_WARNING :
 		     HEALTH_OK, (int64_t)v.damaged, v.damaged ?
 		     mem_printf("%zu damaged entr%s in %s/corrupt",
@@ -335,6 +352,8 @@ static void findings_metrics(struct buf *out, const struct findings *f)
 		  "Seconds since the queue was run." },
 		{ "damaged", "posthaste_queue_damaged_entries", NULL,
 		  "Files in the queue's folder of damaged entries." },
+		{ "unreadable", "posthaste_queue_unreadable_entries", NULL,
+		  "Entries of the queue that cannot be read." },
 		{ "space", "posthaste_queue_free_bytes", NULL,
 		  "Bytes free in the queue's file system." },
 		{ "configuration", "posthaste_configuration_faults", NULL,

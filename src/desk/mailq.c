@@ -134,8 +134,10 @@ static bool open_to_look(const struct desk *d, struct queue **q,
 	path = mem_printf("%s/mess", d->config->queue.directory);
 	missing = access(path, F_OK) < 0 && errno == ENOENT;
 	free(path);
-	if (use != USE_PROMISED || missing)
+	if (missing || (use != USE_PROMISED && !desk_queue_is_ours(d)))
 		return true;
+	if (use != USE_PROMISED)
+		return false;
 	/* one whose making was interrupted, or nothing to be mended */
 	if (desk_open_queue(d, true, q, why))
 		return true;

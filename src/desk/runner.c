@@ -329,12 +329,19 @@ static void settle(struct runner *r, struct work *w)
 	let_work_go(r, w);
 }
 
-static void settle_all(struct runner *r)
+/* Reports, and on_failure above all, take their time: whatever else there is to
+ * do gets its turn in between. Gives whether more may be left. */
+static bool settle_all(struct runner *r)
 {
+	const int64_t until = clock_in(LOOK_MS);
 	struct job *job;
 
-	while ((job = dispatcher_done(r->x)))
+	while ((job = dispatcher_done(r->x))) {
 		settle(r, (struct work *)job);
+		if (!clock_left(until))
+			return true;
+	}
+	return false;
 }
 
 /* Two thirds of what the others leave is the most that one user gets, so that
@@ -366,6 +373,7 @@ static bool take(struct runner *r, struct line *l, const char *name)
 	struct entry *e;
 	struct outcome why;
 	struct glance g;
+	bool made;
 
 	if (l->class && !l->need && queue_glance(r->q, name, &g)) {
 		l->need = memory_seen(&g);
@@ -376,6 +384,8 @@ static bool take(struct runner *r, struct line *l, const char *name)
 		note_seen(r, name);
 		if (why.exit == EX_TEMPFAIL)
 			note_busy(r, name);
+		else if (why.exit != EX_NOINPUT && why.exit != EX_DATAERR)
+			log_say(LOG_AT_ERROR, "%s", why.text);
 		return true;
 	}
 	if (!has_room(r, l, memory_of(e))) {
@@ -383,8 +393,6 @@ static bool take(struct runner *r, struct line *l, const char *name)
 		entry_release(e);
 		return false;
 	}
-	note_seen(r, name);
-	r->taken = clock_now();
 	w = mem_alloc(sizeof(*w));
 	w->entry = e;
 	w->uid = l->uid;
@@ -395,7 +403,15 @@ static bool take(struct runner *r, struct line *l, const char *name)
 	l->memory += w->memory;
 	l->jobs++;
 	r->memory[l->class] += w->memory;
-	if (!make_job(r, e, &w->job, &why)) {
+	made = make_job(r, e, &w->job, &why);
+	/* what is in hand may have taken the room for its file */
+	if (!made && why.exit == EX_IOERR && dispatcher_jobs(r->x)) {
+		let_work_go(r, w);
+		return false;
+	}
+	note_seen(r, name);
+	r->taken = clock_now();
+	if (!made) {
 		settle_refused(&r->settler, e, &why);
 		settle(r, w);
 	} else if (!e->cause &&
@@ -540,15 +556,15 @@ static bool work_off(struct runner *r, struct outcome *why)
 	int64_t longest = clock_in(LONGEST_MS);
 	struct watchman w = { 0 };
 	struct signalfd_siginfo info;
-	bool told, done = look_for_due(r, why);
+	bool told, more = false, done = look_for_due(r, why);
 
 	while (done) {
 		take_all(r);
 		/* with nothing under way there is nothing to wait for */
-		dispatcher_wait(r->x, r->signals,
-				dispatcher_jobs(r->x) || waits_for_turn(r) ?
+		dispatcher_wait(r->x, r->signals, !more &&
+				(dispatcher_jobs(r->x) || waits_for_turn(r)) ?
 				LOOK_MS : 0);
-		settle_all(r);
+		more = settle_all(r);
 		/* somebody wants us to end */
 		told = r->signals >= 0 && read(r->signals, &info,
 					       sizeof(info)) == sizeof(info);
@@ -567,8 +583,8 @@ static bool work_off(struct runner *r, struct outcome *why)
 	if (r->ending && done)
 		queue_waken(r->q, true);
 	while (dispatcher_jobs(r->x)) {
-		dispatcher_wait(r->x, -1, LOOK_MS);
-		settle_all(r);
+		dispatcher_wait(r->x, -1, more ? 0 : LOOK_MS);
+		more = settle_all(r);
 	}
 	return done;
 }
@@ -621,13 +637,14 @@ static int run_selected(const struct desk *d, const struct selection *s,
 			bool tends)
 {
 	struct runner r = { .d = d, .looked = !tends || (s && s->field) };
-	struct outcome why;
+	struct outcome why = { .exit = EX_OK };
 	bool done;
 
 	if (!desk_queue(d, true, &r.q, &why))
 		return desk_fail(d, &why);
 	if (!r.q)
-		return EX_OK;
+		return why.exit != EX_OK && desk_queue_is_ours(d) ?
+		       desk_fail(d, &why) : EX_OK;
 	if (queue_is_remote(r.q)) {
 		queue_close(r.q);
 		outcome_fail(&why, STAGE_LOCAL, EX_NOPERM, "only the queue's "
@@ -635,7 +652,8 @@ static int run_selected(const struct desk *d, const struct selection *s,
 			     d->config->queue.directory);
 		return desk_fail(d, &why);
 	}
-	if (tends)
+	/* one that was to send a few entries tends nothing */
+	if (tends && !(s && s->field && (*s->substring || s->negated)))
 		queue_mark_run(r.q);
 	desk_run_init(d, &r.run);
 	r.run.queue = r.q;

@@ -159,13 +159,14 @@ static bool report_kind_of(struct settler *s, struct entry *e,
 		n = k;
 	/* which attempts were missed makes part of the report's id */
 	done = !n || entry_sync(e, why);
-	if (done && kind == REPORT_FAILURE)
-		tell_failure(s, e, rcpt, n);
 	many = report_wanted(e, kind, rcpt, n, wanted);
 	for (; done && at < many; at += part) {
 		part = report_holds(e, wanted + at, many - at);
 		done = queue_report(s, e, job, kind, wanted + at, part, why);
 	}
+	/* as long as they cannot be queued, all of this comes again */
+	if (done && kind == REPORT_FAILURE)
+		tell_failure(s, e, rcpt, n);
 	if (done && n)
 		done = entry_reported(e, kind, rcpt, n, why);
 	free(wanted);

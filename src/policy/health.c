@@ -12,6 +12,9 @@ enum health policy_health_runner(int64_t idle, int64_t overdue)
 		return HEALTH_CRITICAL;
 	if (overdue >= 10 * MINUTE && (never || idle >= 10 * MINUTE))
 		return HEALTH_WARNING;
+	/* somebody comes for it, and leaves it there */
+	if (overdue >= HOUR)
+		return HEALTH_WARNING;
 	/* nothing waits, but nobody would come for it */
 	return never || idle >= DAY ? HEALTH_WARNING : HEALTH_OK;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -428,7 +429,7 @@ static bool open_entry(struct qdir *s, const char *name, int flags, int *fd,
 	if (*fd >= 0)
 		close(*fd);
 	*fd = -1;
-	return outcome_fail(why, STAGE_LOCAL, EX_NOINPUT, "queue: %s is no "
+	return outcome_fail(why, STAGE_LOCAL, EX_NOPERM, "queue: %s is no "
 			    "entry: not a plain file with one name", name);
 }
 
@@ -560,10 +561,19 @@ bool qdir_cut_torn(int fd)
 
 bool qdir_reserve(int fd, size_t n, struct outcome *why)
 {
+	struct rlimit most;
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return qdir_failed(why, EX_IOERR, "cannot reserve room");
+	/* what is reserved behind the end is not held against it */
+	if (!getrlimit(RLIMIT_FSIZE, &most) &&
+	    most.rlim_cur != RLIM_INFINITY &&
+	    (uint64_t)st.st_size + n > most.rlim_cur) {
+		errno = EFBIG;
+		return qdir_failed(why, write_exit(),
+				   "cannot reserve room for the journal");
+	}
 	if (kernel_reserve(fd, st.st_size, (off_t)n) == 0 ||
 	    errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL)
 		return true;

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/scan.h"
 #include "queue/drop.h"
+#include "queue/drop_limits.h"
 #include "queue/queue_parts.h"
 #include "queue/format.h"
 #include "queue/serve.h"
@@ -110,6 +111,7 @@ void queue_vitals(struct queue *q, struct queue_vitals *v)
 	*v = (struct queue_vitals){
 		.last_run = last_run(q), .free_percent = 100, .free_bytes = -1,
 		.damaged = queue_is_remote(q) ? 0 : qdir_damaged(&q->dir),
+		.unread = q->unread,
 	};
 	if (q->dir.root < 0 || fstatvfs(q->dir.root, &s) < 0)
 		return;
@@ -321,6 +323,12 @@ static bool queue_add_local(struct queue *q, const struct queue_item *item,
 			    struct outcome *why)
 {
 	const int64_t size = message_size(item->message);
+	const int64_t total = size + TEXT_CHECKSUM_SIZE +
+			      (int64_t)(p->header.len + p->journal.len);
+	/* what another user hands to us by the socket has posthaste-drop's
+	 * bounds */
+	const bool bounded = !item->cause && item->uid &&
+			     item->uid != q->dir.owner;
 	struct buf sum = BUF(TEXT_CHECKSUM_SIZE);
 	char name[QUEUE_NAME_SIZE];
 	struct qdir_writer w;
@@ -329,10 +337,15 @@ static bool queue_add_local(struct queue *q, const struct queue_item *item,
 	bool good;
 	long n;
 
+	if (bounded && total > DROP_ENTRY_MAX)
+		return outcome_fail_status(why, STAGE_LOCAL, EX_DATAERR,
+					   "5.3.4", "larger than the queue "
+					   "takes");
 	if (!qdir_begin(&q->dir, item->id, &w, why))
 		return false;
 	text_name(name, w.id, item->next, item->held);
-	good = qdir_add(&w, p->header.data, p->header.len, why);
+	good = !bounded || drop_take_room(&w, total, why);
+	good = good && qdir_add(&w, p->header.data, p->header.len, why);
 	for (offset = 0; good && offset < size; offset += n) {
 		n = message_bytes(item->message, offset, &data);
 		if (n > 0) {
@@ -532,6 +545,7 @@ bool queue_list(struct queue *q, entry_visit *visit, void *context,
 	}
 	if (names.n)
 		qsort(names.item, names.n, sizeof(*names.item), by_name);
+	q->unread = 0;
 	for (i = 0; i < names.n && more; i++) {
 		/* it may have another name by now; one that is there and is
 		 * no entry is not looked for among all the others */
@@ -540,8 +554,10 @@ bool queue_list(struct queue *q, entry_visit *visit, void *context,
 		     qdir_has(&q->dir, names.item[i]) ||
 		     !text_read_name(names.item[i], id, &next, &held) ||
 		     !qdir_find(&q->dir, id, now) ||
-		     !look_at(q, now, &e, &why_not)))
+		     !look_at(q, now, &e, &why_not))) {
+			q->unread += qdir_has(&q->dir, names.item[i]);
 			continue;
+		}
 		close(e.file->fd);
 		free(e.file);
 		e.file = NULL;

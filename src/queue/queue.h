@@ -90,6 +90,7 @@ bool queue_serve(struct queue *q, struct drop_caller *c, int argc,
 struct queue_vitals {
 	int64_t last_run;      /* of -q, wall clock, seconds; 0: none */
 	size_t damaged;        /* files in corrupt/; 0 for a remote one */
+	size_t unread;         /* entries that the last queue_list passed over */
 	unsigned free_percent; /* of its file system's space or of its
 				* inodes, whichever is less; 100: not known */
 	int64_t free_bytes;    /* -1: not known */

@@ -15,6 +15,7 @@ struct queue {
 	struct list names; /* all of them, sorted: read when first needed
 			    * after that look */
 	bool listed;       /* and that they were */
+	size_t unread;     /* entries that queue_list could not read */
 	int turn;          /* the descriptor of queue_wait_turn, and one */
 };
 

@@ -98,8 +98,7 @@ static bool read_intro(struct drop_caller *c, char ahead[BLOCK],
 
 /* The room is taken before anybody looks how much is left, so that of any
  * number of callers at once each sees what the others took. */
-static bool take_room(struct qdir_writer *w, int64_t total,
-		      struct outcome *why)
+bool drop_take_room(struct qdir_writer *w, int64_t total, struct outcome *why)
 {
 	const int64_t all = total + QDIR_JOURNAL_ROOM;
 	struct statvfs v;
@@ -257,7 +256,7 @@ static bool do_write(struct qdir *s, struct drop_caller *c, char **argv,
 	if (!qdir_begin(s, NULL, &w, why))
 		return false;
 	text_name(name, w.id, next, held);
-	good = take_room(&w, total, why) &&
+	good = drop_take_room(&w, total, why) &&
 	       copy(c, &w, deadline, total, why) &&
 	       check(s, c, &w, name, why) && tell_id(&w, why) &&
 	       qdir_commit(&w, name, why);

@@ -36,6 +36,10 @@ struct drop_caller {
  * his), EX_DATAERR, EX_CANTCREAT, EX_IOERR. */
 bool drop_serve(struct qdir *s, struct drop_caller *c, int argc, char **argv,
 		struct outcome *why) MUST_CHECK;
+/* Takes the room for a stranger's entry of so many bytes; false: EX_CANTCREAT
+ * (there is less than has to stay free), EX_IOERR, and w is abandoned. */
+bool drop_take_room(struct qdir_writer *w, int64_t total, struct outcome *why)
+	MUST_CHECK;
 /* The verb of an order. */
 const char *drop_verb(enum order order);
 /* Whether there is such a verb, with that many arguments. */

@@ -509,6 +509,8 @@ void dispatcher_free(struct dispatcher *x)
 	for (i = 0; i < TABLE_SIZE; i++)
 		while (x->table[i])
 			destination_free(x, x->table[i]);
+	while (x->limits)
+		free(x->limited[--x->limits].user);
 	free(x->limited);
 	free(x->d);
 	free(x->w);

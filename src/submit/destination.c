@@ -364,6 +364,27 @@ static struct limited *limit_of(const struct dispatcher *x,
 	return NULL;
 }
 
+/* How many others' turns come before the next one of this user's, which are n:
+ * users take turns here, too. */
+static int64_t limited_before(struct limited *l, uid_t uid, int64_t n)
+{
+	int64_t before = 0, mine;
+	size_t i, j;
+
+	for (i = 0; i < l->users && l->user[i].uid != uid; i++)
+		continue;
+	if (i == l->users) {
+		l->user = mem_grow(l->user, l->users, sizeof(*l->user));
+		l->user[l->users].uid = uid;
+		l->user[l->users++].n = 0;
+	}
+	mine = l->user[i].n;
+	l->user[i].n += n;
+	for (j = 0; j < l->users; j++)
+		before += j != i && l->user[j].n < mine ? l->user[j].n : mine;
+	return before;
+}
+
 bool destination_put_off(struct dispatcher *x, struct destination *d)
 {
 	struct limited *l = limit_of(x, d);
@@ -374,6 +395,7 @@ bool destination_put_off(struct dispatcher *x, struct destination *d)
 		return false;
 	left = l->until - clock_now();
 	if (left <= 0) {
+		free(l->user);
 		*l = x->limited[--x->limits];
 		return false;
 	}
@@ -381,9 +403,8 @@ bool destination_put_off(struct dispatcher *x, struct destination *d)
 	while (d->n) {
 		struct part p = part_take(x, d);
 
-		rate_fail(l->transport, left + policy_rate_turn(most, l->n),
-			  &why);
-		l->n += (int64_t)p.n;
+		rate_fail(l->transport, left + policy_rate_turn(most,
+			  limited_before(l, p.job->uid, (int64_t)p.n)), &why);
 		part_fail(x->run, &p, &why);
 		part_settle(x, d, &p);
 	}
@@ -404,7 +425,6 @@ static void note_limit(struct dispatcher *x, const struct destination *d,
 	}
 	if (!l)
 		return;
-	l->n++;
 	/* whatever becomes of the wall clock in this run */
 	until = clock_in((until - (int64_t)time(NULL)) * 1000);
 	if (until > l->until)

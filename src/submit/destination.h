@@ -24,7 +24,12 @@ struct user {
 struct limited {
 	const struct transport *transport;
 	int64_t until;            /* monotonic ms */
-	int64_t n;                /* recipients that were put off since */
+	/* recipients that were put off since, user by user */
+	struct {
+		uid_t uid;
+		int64_t n;
+	} *user;
+	size_t users;
 };
 
 struct worker;
