@@ -225,9 +225,10 @@ static void want_status(char **at, const char *boundary, size_t n, bool global)
 		"Original-Recipient", "Final-Recipient", "Action", "Status",
 		"Remote-MTA", "Diagnostic-Code", "Will-Retry-Until", NULL,
 	};
-	const char *p, *stop = memmem(*at, strlen(*at), boundary,
-				      strlen(boundary)), *must;
+	char *line = mem_printf("\r\n%s", boundary);
+	const char *p, *stop = strstr(*at, line), *must;
 
+	free(line);
 	fuzz_want(stop != NULL);
 	for (p = *at; p < stop; p++)
 		fuzz_want(global || !(*p & 0x80));

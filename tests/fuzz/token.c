@@ -67,7 +67,9 @@ static bool http_next(struct http *h)
 	buf_reset(&h->body);
 	h->status = answers_status;
 	if (*text == '#' && (own = memchr(text, '\n', n))) {
-		h->status = strtol(text + 1, NULL, 10) % 1000;
+		/* not past the line's end, as over blanks */
+		h->status = text[1] < '0' || text[1] > '9' ? 0 :
+			    strtol(text + 1, NULL, 10) % 1000;
 		text = own + 1;
 	}
 	fuzz_want(buf_add(&h->body, text, (size_t)(answers + n - text)));
