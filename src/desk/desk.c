@@ -50,7 +50,8 @@ bool desk_queue_is_ours(const struct desk *d)
 	const char *directory = d->config->queue.directory;
 	char *path = mem_printf("%s/mess", directory ? directory : "");
 	struct stat mess, root;
-	bool ours = directory && !lstat(path, &mess) &&
+	/* one that is closed to us does not show what it holds */
+	bool ours = directory && (!lstat(path, &mess) || errno == EACCES) &&
 		    !stat(directory, &root) && root.st_uid == geteuid();
 
 	free(path);

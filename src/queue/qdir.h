@@ -76,8 +76,8 @@ bool qdir_has(struct qdir *s, const char *name);
 bool qdir_is_corrupt(struct qdir *s, const char *id);
 /* How many files are in corrupt. */
 size_t qdir_damaged(struct qdir *s);
-/* Opens an entry to read it, without a lock. False: EX_NOINPUT (not there,
- * not a plain file with one link), EX_NOPERM, EX_IOERR. */
+/* Opens an entry to read it, without a lock. False: EX_NOINPUT (not there),
+ * EX_NOPERM (also: not a plain file with one link), EX_IOERR, EX_OSERR. */
 bool qdir_look(struct qdir *s, const char *name, int *fd, struct stat *st,
 		struct outcome *why) MUST_CHECK;
 /* The same to change it, locked. False also: EX_TEMPFAIL (somebody else has

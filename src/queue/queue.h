@@ -247,7 +247,7 @@ bool queue_look(struct queue *q, const char *id, struct entry **out,
  * final dot may have gone out, that is logged as duplicate_possible.
  * False: EX_TEMPFAIL busy (or a report whose cause is not settled),
  * EX_NOINPUT gone, EX_DATAERR damaged (it is in corrupt/ now, logged),
- * EX_IOERR. */
+ * EX_NOPERM, EX_IOERR, EX_OSERR. */
 bool queue_take(struct queue *q, const char *name, struct entry **out,
 		struct outcome *why) MUST_CHECK;
 /* Unlocks, for the forked workers that share the lock as well, and frees: it
