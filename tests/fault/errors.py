@@ -8,6 +8,7 @@ once and another from then on, POSTHASTE_LONG=every with all."""
 import concurrent.futures
 import contextlib
 import itertools
+import json
 import os
 import re
 import shutil
@@ -427,6 +428,33 @@ def full(folder):
     return words
 
 
+def owed(folder):
+    """a report finds no room: on_failure is told once, when it is queued"""
+    with Sink() as sink, tmpfs(f"{folder}/queue", "size=64k,mode=700"):
+        told = f"{folder}/told"
+        lab = Lab(folder, sink.up().port, "queue = on_failure\n"
+                  f"schedule = 0s\non_failure = cat >>{told}")
+        lab.make_queue()
+        lab.hold("one", "no@example.net")
+        filler = lab.queue / "filler"
+        with contextlib.suppress(OSError), open(filler, "wb", 0) as f:
+            while True:
+                f.write(b"x" * 4096)
+        for _ in range(3):
+            lab.good("-q")
+            want("cannot write an entry" in lab.log(), lab.log()[-500:])
+            want(not os.path.exists(told), "told of what is not reported")
+        health = json.loads(lab.run("--health", "--json")[1])
+        equal([c["value"] for c in health["checks"] if c["check"] == "queue"],
+              [1], "messages that wait")
+        filler.unlink()
+        lab.good("-q")
+        lab.good("-q")
+        with open(told) as f:
+            equal(len(f.readlines()), 1, "told")
+        equal((len(sink.reports()), lab.names()), (1, []), "reported")
+
+
 def full_log(folder):
     """a log that cannot be written changes nothing"""
     with Sink() as sink:
@@ -508,6 +536,34 @@ def limits(folder):
     return words
 
 
+def small_files(folder):
+    """no file may be as large as an entry with its journal: none is tried"""
+    need("prlimit")
+    with Sink() as sink:
+        lab = Lab(folder, sink.up().port, "queue = on_failure\n"
+                  "schedule = 0s")
+        # more than the log has, which may not get larger either
+        body = "x\n" * 10000
+        lab.hold("one", "a@example.net", body=body)
+        name, = lab.names()
+        size = (lab.queue / "mess" / name).stat().st_size
+        for more in (100, 0, 1000):
+            wrap = ["prlimit", f"--fsize={size + more}"]
+            status, _, err = lab.submit("two", "b@example.net", body=body,
+                                        args=["-odq"], wrap=wrap)
+            want(status == 73 and err, f"{more}: status {status} {err!r}")
+            equal((len(lab.names()), lab.names("tmp")), (1, []), "queue")
+            before = len(lab.log())
+            lab.run("-q", wrap=wrap)
+            equal(sink.data, 0, f"{more}: tried")
+            equal(len(lab.names()), 1, f"{more}: entries")
+            want("cannot reserve room for the journal: File too large" in
+                 lab.log()[before:], f"{more}: {lab.log()[before:]!r}")
+        lab.drain()
+        equal(sink.counts(), {("one", "a@example.net"): 1}, "sent")
+        want("duplicate_possible" not in lab.log(), "doubt")
+
+
 def few_descriptors(folder):
     """a runner that may open few files works on few entries at a time"""
     need("prlimit")
@@ -536,5 +592,5 @@ def few_descriptors(folder):
 if __name__ == "__main__":
     sys.exit(tap([
         submission, new_queue, foreground, delivery, report, once_more,
-        no_worker, never_again, full, full_log, read_only, read_only_relay_up, limits,
-        few_descriptors], workers=1))
+        no_worker, never_again, full, owed, full_log, read_only,
+        read_only_relay_up, limits, small_files, few_descriptors], workers=1))

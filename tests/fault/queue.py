@@ -170,6 +170,39 @@ def unusable(folder):
             equal(lab.run("-bp")[:2], (73, b""), "mailq")
 
 
+def unusable_unasked(folder):
+    """without queue = it is told that ours cannot be used, not that none is"""
+    with Sink() as sink:
+        for number, harm in enumerate(("none", "file", "closed")):
+            lab = Lab(f"{folder}/{number}", sink.port, "schedule = 1h")
+            if harm == "none":
+                # nor can anybody make it
+                (lab.folder / "file").write_text("no directory")
+                lab.config.write_text(lab.config.read_text().replace(
+                    f"{lab.folder}/queue", f"{lab.folder}/file/queue"))
+                lab.good("-q")
+                equal(lab.good("-bp", silent=False),
+                      b"Mail queue is empty\n", "mailq")
+                continue
+            lab.make_queue()
+            lab.good("-q")
+            if harm == "file":
+                (lab.queue / "mess").rmdir()
+                (lab.queue / "mess").write_text("no directory")
+            else:
+                to_nobody(lab, folder)
+                lab.queue.chmod(0)
+            for args in (["-q"], ["-bp"], ["-bp", "--json"]):
+                status, out, err = lab.run(*args)
+                want(status in (73, 77) and not out and
+                     str(lab.queue).encode() in err,
+                     f"{harm} {args}: {status} {out!r} {err!r}")
+            status, out, _ = lab.run("--health")
+            lab.queue.chmod(0o700)
+            want(status == 2 and out.startswith(b"CRITICAL - queue: "),
+                 f"{harm}: {status} {out!r}")
+
+
 def not_ours(folder):
     """a queue that the caller may not write: 73, and mailq is 77"""
     if os.geteuid():
@@ -193,6 +226,19 @@ def not_ours(folder):
         equal(lab.submit("three", "a@example.net", wrap=wrap)[0], 73,
               "always")
         equal(sink.counts(), {}, "sent")
+
+
+def to_nobody(lab, folder):
+    """Where root would read anything: the queue's owner, whom it becomes."""
+    if os.geteuid():
+        return
+    os.chmod(os.path.dirname(folder), 0o711)
+    os.chmod(folder, 0o711)
+    lab.folder.chmod(0o777)
+    for path in (lab.queue, *lab.queue.rglob("*")):
+        os.chown(path, 65534, 65534)
+    if (lab.folder / "log").exists():
+        os.chown(lab.folder / "log", 65534, 65534)
 
 
 def steps_down(folder):
@@ -313,6 +359,24 @@ def selection(folder):
         fill()
         lab.good("-qI", "")
         equal({a.id for a in sink.accepted}, {"m1", "m2", "m3"}, "-qI ''")
+
+
+def tends(folder):
+    """-q notes that the queue is run; one for a few entries does not"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.up().port)
+        lab.make_queue()
+        mark = lab.queue / "last-run"
+        for option, notes in (
+                ("-qIx", False), ("-qRx", False), ("-qSx", False),
+                ("-q!Ix", False), ("-q", True), ("-q30m", True)):
+            mark.unlink(missing_ok=True)
+            lab.good(option)
+            equal(mark.exists(), notes, option)
+            mark.touch()
+            os.utime(mark, (1, 1))
+            lab.good(option)
+            equal(mark.stat().st_mtime > 1, notes, f"{option} again")
 
 
 def administration(folder):
@@ -726,6 +790,48 @@ def foreign_files(folder):
         want("torn" not in lab.names("tmp"), "a dead writer's file stays")
 
 
+def unreadable(folder):
+    """an entry that cannot be read is named at each -q, and by each order"""
+    with Sink() as sink:
+        for shared in (False, True):
+            lab = Lab(f"{folder}/{shared}", sink.up().port)
+            lab.make_queue()
+            if shared:
+                # as the machine's is, whose entries say whose they are
+                (lab.queue / "mess").chmod(0o770)
+            linked, closed, good = (lab.put(i, entry_bytes(
+                ["a@example.net"], message_bytes(f"m{i}"))) for i in range(3))
+            mess = lab.queue / "mess"
+            os.link(mess / linked, lab.folder / "elsewhere")
+            (mess / closed).chmod(0)
+            to_nobody(lab, folder)
+            sizes = [(mess / name).stat().st_size for name in (linked, closed)]
+
+            for option in ("show", "hold", "release", "retry", "remove"):
+                for name in (linked, closed):
+                    status, out, err = lab.run(f"--{option}",
+                                               name.split(",")[0])
+                    want((status, out) == (77, b"") and name.encode() in err
+                         and b"no such entry" not in err,
+                         f"--{option} {name}: {status} {err!r}")
+            status, _, err = lab.run("--hold", "ALL")
+            want(status == 77 and b"2 entries, the first: " in err and
+                 linked.encode() in err, f"--hold ALL: {status} {err!r}")
+            equal(lab.names(), [linked, closed, good.replace(",0", ",h")],
+                  "--hold ALL")
+            equal(lab.run("--release", "ALL")[0], 77, "--release ALL")
+            for n in range(1, 3):
+                before = len(lab.log())
+                lab.good("-q")
+                for name in (linked, closed):
+                    want(name in lab.log()[before:], f"run {n} and {name}: "
+                         f"{lab.log()[before:]}")
+            equal(sink.counts().pop(("m2", "a@example.net")), 1 + shared,
+                  "sent")
+            equal([(mess / name).stat().st_size for name in lab.names()],
+                  sizes, "left alone")
+
+
 # --- many at once ---
 
 def race(folder, entries, runners, seconds):
@@ -986,10 +1092,10 @@ def clock(folder):
 if __name__ == "__main__":
     sys.exit(tap([
         relay_down, queue_only, background, always, never, untended,
-        unusable, not_ours, steps_down, drains_by_itself, minimum_attempts,
-        no_delay, dead_destination, selection, administration, retry_transport,
-        named_transport, shown, listing, refused_in_run, returns, expiry,
-        delay, no_delay_report, no_report_of_report, partial,
-        partial_at_once, poison, foreign_files, runners, thousand, one_runner,
-        many_destinations, by_loopback,
-        one_record_a_transaction, ten_thousand, clock]))
+        unusable, unusable_unasked, not_ours, steps_down, drains_by_itself,
+        minimum_attempts, no_delay, dead_destination, selection, tends,
+        administration, retry_transport, named_transport, shown, listing,
+        refused_in_run, returns, expiry, delay, no_delay_report,
+        no_report_of_report, partial, partial_at_once, poison, foreign_files,
+        unreadable, runners, thousand, one_runner, many_destinations,
+        by_loopback, one_record_a_transaction, ten_thousand, clock]))

@@ -3,6 +3,7 @@
 """What tells somebody that mail stands still: --health with its statuses, and
 on_failure. TAP."""
 
+import fcntl
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import harness  # noqa: E402
+from entries import entry_bytes, message_bytes  # noqa: E402
 from harness import want  # noqa: E402
 
 CONFIG = """[general]
@@ -116,6 +118,55 @@ def unattended(m):
     status, out = m.run("--health")
     want(status == 2 and "CRITICAL - runner: " in out.splitlines()[0] and
          "mail has been due for 2 hours" in out, out)
+
+
+def left_there(m):
+    """the queue is run, and what has been due for an hour is left there: 1"""
+    m.queue()
+    entry, = (m.folder / "queue/mess").iterdir()
+    with open(entry, "wb") as locked:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        for minutes, status in ((59, 0), (120, 1)):
+            locked.seek(0)
+            locked.truncate()
+            locked.write(entry_bytes(["b@example.test"], message_bytes("m"),
+                                     queued=int(time.time()) - minutes * 60))
+            locked.flush()
+            want(m.run("-q") == (0, ""), "-q")
+            checks = m.checks(status)
+            want(checks["queue"][2] == 1, checks)
+            want(checks["runner"][0] == ("OK", "WARNING")[status] and
+                 checks["runner"][1].endswith(" (the log says why)") ==
+                 bool(status), checks)
+
+
+def unreadable(m):
+    """an entry that cannot be read: 1, and it is no message that waits"""
+    m.queue()
+    m.tended()
+    want(m.checks(0)["unreadable"][2] == 0, "unreadable")
+    entry, = (m.folder / "queue/mess").iterdir()
+    os.link(entry, m.folder / "elsewhere")
+    checks = m.checks(1)
+    want(checks["unreadable"][0] == "WARNING" and
+         checks["unreadable"][2] == 1 and checks["queue"][2] == 0, checks)
+    want("\nposthaste_queue_unreadable_entries 1\n" in
+         m.run("--health", "--metrics")[1], "metrics")
+
+
+def unusable(m):
+    """a queue of ours that cannot be used: 2; one that nobody made: 0"""
+    path = m.folder / "conf"
+    path.write_text(path.read_text().replace("queue = always\n", ""))
+    want(m.checks(0)["queue"][0] == "OK", "nobody made one")
+    for name in ("tmp", "mess", "corrupt"):
+        (m.folder / "queue" / name).mkdir(0o700, parents=True)
+    m.tended()
+    want(m.checks(0)["queue"][0] == "OK", "usable")
+    (m.folder / "queue/mess").rmdir()
+    (m.folder / "queue/mess").write_text("x")
+    got = m.checks(2)["queue"]
+    want(got[0] == "CRITICAL" and f"{m.folder}/queue" in got[1], got)
 
 
 def damaged(m):
@@ -237,5 +288,6 @@ def test(function):
 if __name__ == "__main__":
     sys.exit(harness.tap([
         (f.__doc__, test(f)) for f in (
-            well, unattended, damaged, certificate, dkim, login, faulty,
-            without, failure, failing_command, killed_command)]))
+            well, unattended, left_there, unreadable, unusable, damaged,
+            certificate, dkim, login, faulty, without, failure,
+            failing_command, killed_command)]))

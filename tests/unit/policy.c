@@ -1023,9 +1023,10 @@ static void test_health(void **state)
 		enum health health;
 	} runner[] = {
 		{ 5 * MINUTE, 0, HEALTH_OK },
-		{ 5 * MINUTE, 2 * DAY, HEALTH_OK },
+		{ 5 * MINUTE, 2 * DAY, HEALTH_WARNING },
 		{ 10 * MINUTE, 10 * MINUTE, HEALTH_WARNING },
-		{ 9 * MINUTE, HOUR, HEALTH_OK },
+		{ 9 * MINUTE, HOUR - 1, HEALTH_OK },
+		{ 0, HOUR, HEALTH_WARNING },
 		{ HOUR, HOUR, HEALTH_CRITICAL },
 		{ DAY - 1, 0, HEALTH_OK },
 		{ DAY, 0, HEALTH_WARNING },
