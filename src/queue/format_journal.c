@@ -177,10 +177,13 @@ static bool read_status(struct scan *s, char *out, size_t size)
 {
 	const char *p;
 
+	/* its class is one digit (RFC 3463 2) */
+	if (scan_left(s) < 2 || s->p[1] != '.')
+		return false;
 	for (p = s->p; p < s->end; p++)
 		if (!scan_is_digit(*p) && *p != '.')
 			return false;
-	return scan_left(s) && scan_copy_to(s, out, size);
+	return scan_copy_to(s, out, size);
 }
 
 /* "transport f" is one, so it may have blanks. */
