@@ -275,7 +275,9 @@ static void check_setting(struct config *c, const struct setting *s,
 	/* a password, or a key's URI with its PIN (RFC 7512) */
 	bool secret = key->type->store == STORE_SECRET ||
 		      (!strcmp(key->key, "key") && t->key &&
-		       strstr(t->key, "pin-value="));
+		       strstr(t->key, "pin-value=")) ||
+		      (!strcmp(key->key, "certificate") && t->certificate &&
+		       strstr(t->certificate, "pin-value="));
 	const char *file;
 	struct stat st;
 

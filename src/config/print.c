@@ -52,20 +52,19 @@ static bool is_shown(const struct config *c, const struct config_key *key,
 	}
 }
 
-/* A PKCS#11 URI may hold a PIN (RFC 7512 2.4). */
+/* A PKCS#11 URI may hold a PIN (RFC 7512 2.4), and by mistake another. */
 static void print_string(const char *text, struct buf *out)
 {
 	static const char attribute[] = "pin-value=";
-	const char *pin = strncasecmp(text, "pkcs11:", 7) ? NULL :
-		strstr(text, attribute);
+	const bool uri = !strncasecmp(text, "pkcs11:", 7);
+	const char *pin;
 
-	if (!pin) {
-		buf_adds(out, text);
-		return;
+	while (uri && (pin = strstr(text, attribute))) {
+		pin += strlen(attribute);
+		buf_addf(out, "%.*s%s", (int)(pin - text), text, mask);
+		text = pin + strcspn(pin, "&");
 	}
-	pin += strlen(attribute);
-	buf_addf(out, "%.*s%s%s", (int)(pin - text), text, mask,
-		 pin + strcspn(pin, "&"));
+	buf_adds(out, text);
 }
 
 static void print_value(const struct config_key *key, const void *field,

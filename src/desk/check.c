@@ -90,11 +90,6 @@ static bool dkim_key_valid(const char *path, struct outcome *why)
 	return good;
 }
 
-static bool is_uri(const char *path)
-{
-	return !strncmp(path, "pkcs11:", 7) || !strncmp(path, "tpmkey:", 7);
-}
-
 static void check_certificate(struct check *k, size_t i)
 {
 	const struct transport *t = &k->shown.transport[i];
@@ -105,9 +100,9 @@ static void check_certificate(struct check *k, size_t i)
 
 	if (!t->certificate)
 		return;
-	there = is_uri(t->certificate) ||
+	there = tls_is_uri(t->certificate) ||
 		readable(k, line, "certificate", t->certificate);
-	if (t->key && !is_uri(t->key))
+	if (t->key && !tls_is_uri(t->key))
 		there = readable(k, key_line, "key", t->key) && there;
 	if (there && !tls_certificate_valid(t->certificate, t->key, &why))
 		tell_unfit(k, line, "certificate", t->certificate, &why);

@@ -278,7 +278,14 @@ static bool print_message(struct explanation *x, struct message *m,
 		desk_add_lines(&x->out, data, (size_t)n);
 		at += n;
 	}
-	return !n || not_shown(why);
+	if (n)
+		return not_shown(why);
+	/* the end of it is the message's, too: what comes after it is words */
+	if (!desk_print(&x->out))
+		return outcome_fail(why, STAGE_LOCAL, EX_IOERR,
+				    "cannot write to standard output");
+	buf_reset(&x->out);
+	return true;
 }
 
 /* What the queue would do, which is not touched. */

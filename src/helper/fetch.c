@@ -14,6 +14,7 @@
  * status:
  *   0   the policy was printed
  *   64  wrong use
+ *   66  the CA certificates cannot be read
  *   65  an answer that is not a policy: status, type or size
  *   70  the library failed
  *   71  there is not enough memory
@@ -236,8 +237,13 @@ static int fetch_status(CURL *c, CURLcode rc, const struct document *d,
 
 	if (rc == CURLE_OUT_OF_MEMORY)
 		return EX_OSERR;
+	/* a fault of ours is no word of the host's */
+	if (rc == CURLE_SSL_CACERT_BADFILE)
+		return EX_NOINPUT;
+	if (rc == CURLE_SETOPT_OPTION_SYNTAX)
+		return EX_SOFTWARE;
 	if (rc == CURLE_PEER_FAILED_VERIFICATION ||
-	    rc == CURLE_SSL_CACERT_BADFILE || rc == CURLE_SSL_ISSUER_ERROR)
+	    rc == CURLE_SSL_ISSUER_ERROR)
 		return EX_NOPERM;
 	if (rc && !b->full)
 		return EX_TEMPFAIL;
@@ -316,7 +322,8 @@ static CURLcode fetch_once(CURL *c, struct request *r, long time,
 	if (addresses)
 		resolve = add_resolve(r, resolve, r->host, r->port, address,
 				      addresses);
-	if (r->proxy.addresses)
+	/* an address needs none, and the library takes no such entry */
+	if (r->proxy.addresses && !strchr(r->proxy.host, ':'))
 		resolve = add_resolve(r, resolve, r->proxy.host,
 				      r->proxy.port, r->proxy.address,
 				      r->proxy.addresses);

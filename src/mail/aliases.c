@@ -345,7 +345,7 @@ static enum part_kind part_read(const struct aliases *a, size_t line,
 }
 
 static bool follow_part(struct walk *w, const struct alias *from,
-			struct scan part)
+			struct scan part, bool *self)
 {
 	struct mailboxes m = {0};
 	bool any, last = false;  /* "\name" is not looked up again */
@@ -357,7 +357,10 @@ static bool follow_part(struct walk *w, const struct alias *from,
 	for (i = 0; i < m.n && w->found.n <= w->most; i++) {
 		plain = address_without_local(m.box[i].address,
 					      &w->a->local_names);
-		if (!last && !*address_domain(plain)) {
+		if (!last && !*address_domain(plain) &&
+		    !strcasecmp(plain, from->name)) {
+			*self = true;
+		} else if (!last && !*address_domain(plain)) {
 			any = follow_name(w, plain) || any;
 		} else {
 			if (last)
@@ -391,7 +394,7 @@ static bool alias_follow(struct walk *w, size_t i)
 	struct alias *alias = &w->a->item[i];
 	const char *value = alias->value;
 	struct scan part;
-	bool any = false;
+	bool any = false, self = false;
 
 	if (alias->faulty) {
 		w->faulty = alias;
@@ -408,8 +411,11 @@ static bool alias_follow(struct walk *w, size_t i)
 	alias->progress = FOLLOWED;
 	w->depth++;
 	while (w->found.n <= w->most && alias_part(&value, &part))
-		if (scan_left(&part) && follow_part(w, alias, part))
+		if (scan_left(&part) && follow_part(w, alias, part, &self))
 			any = true;
+	/* one that names itself beside others has a mailbox, too */
+	if (any && self)
+		list_add(&w->found, alias->name);
 	w->depth--;
 	alias->progress = any ? GIVEN : EMPTY;
 	return any;

@@ -76,7 +76,10 @@ const struct account *policy_account(const struct config *c, const char *user,
 
 bool policy_is_users(const struct account *account, const char *user)
 {
-	return account && list_has(&account->user, user);
+	/* one that senders alone lead to is anybody's, by any -f; what it made
+	 * of the sender need not lead there again */
+	return account && (account->user.n ? list_has(&account->user, user) :
+			   account->match_from.n > 0);
 }
 
 enum rank { RANK_ACCOUNT, RANK_DOMAIN, RANK_GLOBAL, RANKS };

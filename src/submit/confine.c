@@ -179,12 +179,6 @@ static void show_tickets(struct list *l)
 	add_resolved(l, "/etc/krb5.keytab");
 }
 
-static bool is_in_token(const char *key)
-{
-	return key && (!strncasecmp(key, "pkcs11:", 7) ||
-		       !strncasecmp(key, "tpmkey:", 7));
-}
-
 /* Where the rate of its transport is written, which is made, too. */
 static void keep_rates(const struct config *c, const struct destination *d,
 		       struct list *l)
@@ -209,7 +203,8 @@ static void keep_rates(const struct config *c, const struct destination *d,
 static bool is_exempt(const struct transport *t)
 {
 	return kind_has(t->kind, HAS_PATH | RUNS_COMMAND) ||
-	       is_in_token(t->key) || is_in_token(t->certificate);
+	       (t->key && tls_is_uri(t->key)) ||
+	       (t->certificate && tls_is_uri(t->certificate));
 }
 
 static bool may_use_tickets(const struct transport *t)

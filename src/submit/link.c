@@ -103,6 +103,7 @@ static void fill_session(struct link *link)
 					link->host->name),
 		.implicit_tls = link->host->implicit_tls,
 		.demand = link->host->demand,
+		.stranger = transport_is_direct(t),
 		.by_chance = link->host->demand == DEMAND_OPPORTUNISTIC,
 		.timeout = c->general.timeout,
 		.watch = link->run->watch,

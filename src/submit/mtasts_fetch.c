@@ -147,6 +147,10 @@ static bool run_fetch(const struct fetch *f, const struct list *arguments,
 	switch (status) {
 	case EX_OK:
 		return true;
+	case EX_NOINPUT:
+		return outcome_fail(why, STAGE_DNS, EX_SOFTWARE, "whether %s "
+				    "has a policy cannot be found out: the CA "
+				    "certificates cannot be read", f->host);
 	case EX_USAGE:
 	case EX_SOFTWARE:
 	case EX_OSERR:

@@ -93,6 +93,28 @@ void secrets_free(struct secrets *s)
 	free(s);
 }
 
+/* One host's password is not for another that has its own. */
+static bool is_for_all(const struct transport *t, const char *path,
+		       const char *password, struct outcome *why)
+{
+	bool same = true, done = true;
+	char *own;
+	size_t i;
+
+	for (i = 0; password && same && done && i < t->host.n; i++) {
+		const struct list one = { .item = &t->host.item[i], .n = 1 };
+
+		own = NULL;
+		done = secret_netrc(path, &one, t->username, &own, why);
+		same = !own || !strcmp(own, password);
+		mem_wipe_string(own);
+	}
+	return same ? done :
+	       outcome_fail(why, STAGE_LOCAL, EX_CONFIG, "%s has different "
+			    "passwords for the hosts of transport %s (make "
+			    "it one transport a host)", path, t->name);
+}
+
 static bool from_netrc(const struct transport *t, char **out,
 		       struct outcome *why)
 {
@@ -104,7 +126,12 @@ static bool from_netrc(const struct transport *t, char **out,
 	if (!home)
 		return true;
 	path = mem_printf("%s/.netrc", home);
-	done = secret_netrc(path, &t->host, t->username, out, why);
+	done = secret_netrc(path, &t->host, t->username, out, why) &&
+	       is_for_all(t, path, *out, why);
+	if (!done) {
+		mem_wipe_string(*out);
+		*out = NULL;
+	}
 	free(path);
 	free(home);
 	return done;

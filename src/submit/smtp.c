@@ -186,9 +186,9 @@ static bool introduce(struct session *s, struct outcome *why)
 		return false;
 	if (!p->implicit_tls && p->demand != DEMAND_NONE && !starttls(s, why))
 		return false;
-	if (!p->authenticate &&
+	if (p->stranger || (!p->authenticate &&
 	    !(s->facts.tls.client_certificate &&
-	      list_has(&s->facts.features.mechanisms, "EXTERNAL")))
+	      list_has(&s->facts.features.mechanisms, "EXTERNAL"))))
 		return true;
 	return session_authenticate(s, why);
 }

@@ -54,6 +54,8 @@ struct session_params {
 	bool authenticate;             /* AUTH is a must; without it, EXTERNAL
 					* is used where offered to a client
 					* certificate */
+	bool stranger;                 /* but not there: a host that a domain
+					* names is nobody's provider */
 	/* asks for a fresh token after a refusal; NULL: none to be had */
 	const char *(*renew_token)(void *context, struct outcome *why);
 	void *context;

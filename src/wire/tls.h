@@ -112,6 +112,8 @@ const char *tls_library_version(void);
 
 /* --- files, before they are needed --- */
 
+/* A PKCS#11 URI or the like in the place of a file. */
+bool tls_is_uri(const char *path);
 /* Whether the file holds what it should; words that go on from the file's
  * name (EX_CONFIG). A PKCS#11 URI is left to the handshake. */
 bool tls_ca_file_valid(const char *path, struct outcome *why) MUST_CHECK;

@@ -48,9 +48,6 @@ void tls_facts_session(struct tls *t);
 bool tls_trust(struct tls *t, const struct tls_chain *c, bool all,
 	       struct outcome *why) MUST_CHECK;
 
-/* A PKCS#11 URI or the like in the place of a file. */
-bool tls_is_uri(const char *path);
-
 /* --- tls_chain.c --- */
 
 /* "the server's certificate ...": false. */

@@ -94,7 +94,7 @@ static void test_expand(void **state)
 		{ "a: b\nb: a\n", "a", "-" },
 		{ "a: b, x@x\nb: a\n", "a", "x@x" },
 		{ "a: a\n", "a", "-" },
-		{ "a: a, x@x\n", "a", "x@x" },
+		{ "a: a, x@x\n", "a", "x@x a" },
 		/* default */
 		{ "default: d@x\n", "joe", "d@x" },
 		{ "joe: j@x\ndefault: d@x\n", "joe", "j@x" },
