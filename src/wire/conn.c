@@ -264,22 +264,42 @@ static int64_t progress_until(int64_t progress, int64_t deadline)
 	return clock_earlier(clock_in(progress), deadline);
 }
 
-/* Two pieces, what was gathered and a body after it, that leave as one flight.
- * While the server takes nothing it may go away, or answer before it has the
- * body: that ends the wait. */
+/* Until the server takes more. While it takes nothing it may go away, or answer
+ * before it has the body: that ends the wait. */
+static bool await_room(struct conn *c, bool body, int64_t until,
+		       struct outcome *why)
+{
+	struct pollfd p = {
+		.fd = c->fd,
+		.events = POLLOUT | POLLRDHUP | (body ? POLLIN : 0)
+	};
+
+	do {
+		if (!clock_left(until))
+			return conn_fail(why, "the server took no more bytes "
+					 "in time");
+	} while (kernel_poll(&p, 1, clock_left(until)) <= 0);
+	if (p.revents & POLLOUT)
+		return true;
+	if (p.revents & POLLRDHUP)
+		return conn_closed(why);
+	if (p.revents & POLLIN && conn_pending(c))
+		return conn_fail(why, "the server answered before it had the "
+				 "message");
+	return true;
+}
+
+/* Two pieces, what was gathered and a body after it, that leave as one
+ * flight. */
 static bool write_flight(struct conn *c, struct iovec part[2],
 			 int64_t progress, int64_t deadline,
 			 struct outcome *why)
 {
 	int64_t until = progress_until(progress, deadline);
 	struct iovec *const end = part + 2;
+	const bool body = part[1].iov_len > 0;
 	struct iovec now[2];
 	struct msghdr m = { .msg_iov = now };
-	const bool body = part[1].iov_len > 0;
-	struct pollfd p = {
-		.fd = c->fd,
-		.events = POLLOUT | POLLRDHUP | (body ? POLLIN : 0)
-	};
 	long sent;
 
 	while (part < end) {
@@ -299,32 +319,21 @@ static bool write_flight(struct conn *c, struct iovec part[2],
 		       sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (sent < 0 && !is_later(errno))
 			return conn_broke(c, errno, why);
-		if (sent > 0) {
-			until = progress_until(progress, deadline);
-			for (; part < end && (size_t)sent >= part->iov_len;
-			     part++)
-				sent -= (long)part->iov_len;
-			if (part == end)
-				break;
-			part->iov_base = (char *)part->iov_base + sent;
-			part->iov_len -= (size_t)sent;
-			if (!clock_left(deadline))
-				return conn_fail(why, "the server took the "
-						 "bytes too slowly");
+		if (sent <= 0) {
+			if (!await_room(c, body, until, why))
+				return false;
 			continue;
 		}
-		do {
-			if (!clock_left(until))
-				return conn_fail(why, "the server took no "
-						 "more bytes in time");
-		} while (kernel_poll(&p, 1, clock_left(until)) <= 0);
-		if (p.revents & POLLOUT)
-			continue;
-		if (p.revents & POLLRDHUP)
-			return conn_closed(why);
-		if (p.revents & POLLIN && conn_pending(c))
-			return conn_fail(why, "the server answered before it "
-					 "had the message");
+		until = progress_until(progress, deadline);
+		for (; part < end && (size_t)sent >= part->iov_len; part++)
+			sent -= (long)part->iov_len;
+		if (part == end)
+			break;
+		part->iov_base = (char *)part->iov_base + sent;
+		part->iov_len -= (size_t)sent;
+		if (!clock_left(deadline))
+			return conn_fail(why, "the server took the bytes too "
+					 "slowly");
 	}
 	c->asked = clock_now();
 	return true;
