@@ -510,7 +510,7 @@ void dispatcher_free(struct dispatcher *x)
 		while (x->table[i])
 			destination_free(x, x->table[i]);
 	while (x->limits)
-		free(x->limited[--x->limits].user);
+		limited_release(&x->limited[--x->limits]);
 	free(x->limited);
 	free(x->d);
 	free(x->w);

@@ -364,38 +364,76 @@ static struct limited *limit_of(const struct dispatcher *x,
 	return NULL;
 }
 
-/* How many others' turns come before the next one of this user's, which are n:
- * users take turns here, too. */
+static void limited_count(struct limited *l, int64_t n, int64_t users)
+{
+	size_t class = 0;
+
+	while (n >> class > 1)
+		class++;
+	if (n) {
+		l->class[class].users += users;
+		l->class[class].n += users * n;
+	}
+}
+
+/* How many turns come before the next one of this user's, which are n: users
+ * take turns here, too, and nobody has more before it than he has had
+ * himself. */
 static int64_t limited_before(struct limited *l, uid_t uid, int64_t n)
 {
-	int64_t before = 0, mine;
-	size_t i, j;
+	struct turns **u = &l->user[uid % TURNS_SIZE];
+	int64_t before = 0, most;
+	size_t i;
 
-	for (i = 0; i < l->users && l->user[i].uid != uid; i++)
-		continue;
-	if (i == l->users) {
-		l->user = mem_grow(l->user, l->users, sizeof(*l->user));
-		l->user[l->users].uid = uid;
-		l->user[l->users++].n = 0;
+	while (*u && (*u)->uid != uid)
+		u = &(*u)->next;
+	if (!*u) {
+		*u = mem_alloc(sizeof(**u));
+		(*u)->uid = uid;
 	}
-	mine = l->user[i].n;
-	l->user[i].n += n;
-	for (j = 0; j < l->users; j++)
-		before += j != i && l->user[j].n < mine ? l->user[j].n : mine;
+	for (i = 0; i < TURNS_CLASSES; i++) {
+		most = l->class[i].users * (*u)->n;
+		before += most < l->class[i].n ? most : l->class[i].n;
+	}
+	limited_count(l, (*u)->n, -1);
+	(*u)->n += n;
+	limited_count(l, (*u)->n, 1);
 	return before;
+}
+
+void limited_release(struct limited *l)
+{
+	struct turns *u;
+	size_t i;
+
+	for (i = 0; i < TURNS_SIZE; i++)
+		while ((u = l->user[i])) {
+			l->user[i] = u->next;
+			free(u);
+		}
+}
+
+/* One that was put off before, and whose turn has come while the rate is used
+ * up for longer than it seemed then, does not come after all the others
+ * again. */
+static bool had_turn(const struct limited *l, const struct part *p)
+{
+	const int64_t turn = p->to[0].rcpt->last.not_before;
+
+	return turn > l->since && turn <= (int64_t)time(NULL);
 }
 
 bool destination_put_off(struct dispatcher *x, struct destination *d)
 {
 	struct limited *l = limit_of(x, d);
-	int64_t most[RATE_UNITS], left;
+	int64_t most[RATE_UNITS], left, before;
 	struct outcome why;
 
 	if (!l || !d->n)
 		return false;
 	left = l->until - clock_now();
 	if (left <= 0) {
-		free(l->user);
+		limited_release(l);
 		*l = x->limited[--x->limits];
 		return false;
 	}
@@ -403,8 +441,10 @@ bool destination_put_off(struct dispatcher *x, struct destination *d)
 	while (d->n) {
 		struct part p = part_take(x, d);
 
-		rate_fail(l->transport, left + policy_rate_turn(most,
-			  limited_before(l, p.job->uid, (int64_t)p.n)), &why);
+		before = had_turn(l, &p) ? 0 :
+			 limited_before(l, p.job->uid, (int64_t)p.n);
+		rate_fail(l->transport, left + policy_rate_turn(most, before),
+			  &why);
 		part_fail(x->run, &p, &why);
 		part_settle(x, d, &p);
 	}
@@ -412,8 +452,9 @@ bool destination_put_off(struct dispatcher *x, struct destination *d)
 	return true;
 }
 
+/* uid: whose recipient its worker put off, which is one turn given away. */
 static void note_limit(struct dispatcher *x, const struct destination *d,
-		       int64_t until)
+		       uid_t uid, int64_t until)
 {
 	struct limited *l = limit_of(x, d);
 
@@ -421,10 +462,12 @@ static void note_limit(struct dispatcher *x, const struct destination *d,
 		x->limited = mem_grow(x->limited, x->limits,
 				      sizeof(*x->limited));
 		l = &x->limited[x->limits++];
-		*l = (struct limited){ .transport = d->way[0] };
+		*l = (struct limited){ .transport = d->way[0],
+				       .since = (int64_t)time(NULL) };
 	}
 	if (!l)
 		return;
+	(void)limited_before(l, uid, 1);
 	/* whatever becomes of the wall clock in this run */
 	until = clock_in((until - (int64_t)time(NULL)) * 1000);
 	if (until > l->until)
@@ -446,7 +489,8 @@ void destination_pace(struct dispatcher *x, struct destination *d,
 			took = took || o->exit == EX_OK;
 			slows = slows || policy_slows(o);
 			if (o->not_before)
-				note_limit(x, d, o->not_before);
+				note_limit(x, d, share->part[i].job->uid,
+					   o->not_before);
 		}
 	if (slows)
 		policy_slow_down(&d->pace, clock_now());

@@ -9,7 +9,7 @@
 
 #include "submit/part.h"
 
-enum { TABLE_SIZE = 4099 };
+enum { TABLE_SIZE = 4099, TURNS_SIZE = 251, TURNS_CLASSES = 63 };
 
 /* Whose jobs are here. */
 struct user {
@@ -20,16 +20,24 @@ struct user {
 	struct user *next;
 };
 
+/* How many recipients of a user were put off. */
+struct turns {
+	uid_t uid;
+	int64_t n;
+	struct turns *next;
+};
+
 /* A transport whose rate is used up. */
 struct limited {
 	const struct transport *transport;
 	int64_t until;            /* monotonic ms */
-	/* recipients that were put off since, user by user */
+	int64_t since;            /* wall clock, s */
+	struct turns *user[TURNS_SIZE];
+	/* the same by the power of two of how many a user has, so that what
+	 * comes before one more need not be asked of each of them */
 	struct {
-		uid_t uid;
-		int64_t n;
-	} *user;
-	size_t users;
+		int64_t users, n;
+	} class[TURNS_CLASSES];
 };
 
 struct worker;
@@ -75,6 +83,7 @@ bool destination_left_alone(struct dispatcher *x, struct destination *d);
 /* Whether the rate of its transport is used up: all that waits there is put
  * off then, each to when its turn will come. */
 bool destination_put_off(struct dispatcher *x, struct destination *d);
+void limited_release(struct limited *l);
 /* What the answers of share, which was just served, say of how fast its
  * destination and its transport are. */
 void destination_pace(struct dispatcher *x, struct destination *d,

@@ -49,15 +49,18 @@ port = {other}
 no_starttls = yes
 """
 MESSAGE = b"Subject: s\n\nx\n"
+ALICE, BOB = 47001, 47002
 
 
 class Sink:
     """An SMTP server that takes so many recipients within a second, counted
     when they are named; the others, and the first answers of refuse, are
-    refused. A context."""
+    refused. The first client, where there is a gate, waits there for his
+    greeting. A context."""
 
     def __init__(self, most=10 ** 6, refuse=()):
         self.most = most
+        self.gate = None
         self.refuse = collections.deque(refuse)
         self.named = collections.deque()
         self.taken = []
@@ -110,6 +113,9 @@ class Sink:
 
     def converse(self, peer, lines):
         named = []
+        gate, self.gate = self.gate, None
+        if gate:
+            gate.wait(60)
         peer.sendall(b"220 sink\r\n")
         for line in lines:
             word, reply = line[:4].upper(), b"250 ok"
@@ -149,6 +155,25 @@ class Machine(harness.Place):
 
     def put(self, *rcpts):
         want(self.run("-odq", *rcpts, stdin=MESSAGE) == (0, "", ""), "queued")
+
+    def put_of(self, uid, name, rcpts, **more):
+        """An entry of another user, as posthaste-drop makes it."""
+        queue = self.folder / "queue"
+        for part in ("tmp", "mess", "corrupt"):
+            (queue / part).mkdir(parents=True, exist_ok=True)
+            (queue / part).chmod(0o2770)
+        path = queue / "tmp" / name
+        path.write_bytes(entries.entry_bytes(rcpts, uid=uid, **{
+            "message": entries.message_bytes(f"{name}@host"), **more}))
+        os.chown(path, uid, -1)
+        path.chmod(0o660)
+        path.rename(queue / f"mess/{name},0")
+
+    def times(self, begins=""):
+        """When what waits will be tried again."""
+        return sorted(int(name.split(",")[1]) for name in
+                      os.listdir(self.folder / "queue/mess")
+                      if name.startswith(begins))
 
     def send(self, *rcpts):
         return self.run(*rcpts, stdin=MESSAGE)
@@ -251,6 +276,61 @@ def others_go_on(folder, _):
         want(len(turns) == 5 and 100 <= turns[4] - turns[0] <= 150, turns)
         want(all(e["attempts"] == 0 for e in m.waiting()), m.waiting())
         want(len(sink.taken) == 2, sink.taken)
+
+
+def users_take_turns(folder, _):
+    """what one user's heap waits for, another's mail that comes then does
+    not"""
+    if os.getuid():
+        raise harness.Skip("must be root")
+    with Sink() as sink:
+        m = Machine(folder, sink, "20/m")
+        for i in range(300):
+            m.put_of(ALICE, f"a{i:03}", [f"r{i:03}@example.org"])
+        runner = m.start("-q")
+        harness.eventually(lambda: m.times() and m.times()[0], "put off", 60)
+        m.put_of(BOB, "b0", ["b0@example.org", "b1@example.org"])
+        m.put_of(BOB, "b1", ["b2@example.org"])
+        first, second = harness.eventually(
+            lambda: m.times("b")[0] and m.times("b"), "bob's as well", 60)
+        alices, now = m.times("a"), time.time()
+        m.stop(runner)
+        want(second < now + 75, (first - now, second - now))
+        # hers are still as far apart as the rate wants it
+        want(len(alices) == 280 and alices[-1] > now + 700 and
+             len([t for t in alices if t < now + 130]) <= 45, alices)
+        want(len(sink.taken) == 20, sink.taken)
+
+
+def a_turn_is_kept(folder, _):
+    """what comes in its turn while another needs the rate for longer is not
+    put behind all that waits"""
+    if os.getuid():
+        raise harness.Skip("must be root")
+    with Sink() as sink:
+        m = Machine(folder, sink, "20/m")
+        m.state.parent.mkdir(parents=True)
+        slot = int(time.time() * 1000) // 1200
+        m.state.write_text("posthaste-rate 1\n"
+                           f"m {slot - 38} 10\nm {slot - 20} 9\nend\n")
+        gate = sink.gate = threading.Event()
+        m.put_of(BOB, "b", [f"b{i}@example.org" for i in range(15)],
+                 message=b"TLS-Required: No\r\n" +
+                 entries.message_bytes("b@host"))
+        runner = m.start("-q")
+        harness.eventually(lambda: sink.now, "bob's connection", 20)
+        for i in range(65):
+            m.put_of(ALICE, f"a{i:02}", [f"r{i:02}@example.org"])
+        harness.eventually(lambda: m.times("a")[0], "alice's are put off", 20)
+        gate.set()
+        harness.eventually(lambda: m.times("b")[0], "bob's is put off", 20)
+        bobs, before = m.times("b")[0], m.times("a")
+        want(before[0] < bobs - 10 < before[30], (bobs, before))
+        after = harness.eventually(
+            lambda: m.times("a")[0] != before[0] and
+            m.times("a")[0] > time.time() and m.times("a"), "again", 40)
+        m.stop(runner)
+        want(after[20] < bobs + 20, (bobs, before, after))
 
 
 def the_next_transport(folder, _):
@@ -487,8 +567,8 @@ def its_time_goes_by(folder, _):
 
 
 TESTS = [four_runners, senders_wait, recipients_count, long_waits,
-         others_go_on, the_next_transport, no_rate_no_file, harm,
-         asked_for_less, clock_set_back, one_waits,
+         others_go_on, users_take_turns, a_turn_is_kept, the_next_transport,
+         no_rate_no_file, harm, asked_for_less, clock_set_back, one_waits,
          its_own_schedule, its_time_goes_by]
 # takes half a minute
 if os.environ.get("POSTHASTE_LONG") or \
