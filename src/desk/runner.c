@@ -317,9 +317,10 @@ static void settle(struct runner *r, struct work *w)
 	bool soon = false;
 
 	/* what a run that ends has not begun stays as it is, to be taken by
-	 * the next */
-	if ((!r->ending || now.pending != w->before.pending ||
-	     now.attempts != w->before.attempts) &&
+	 * the next; and so does whatever takes long to tell */
+	if ((!r->ending || ((now.pending != w->before.pending ||
+			     now.attempts != w->before.attempts) &&
+			    !settle_tells(&r->settler, w->entry))) &&
 	    !settle_entry(&r->settler, w->entry, &w->job, w->regular, &soon,
 			  &why))
 		log_say(LOG_AT_ERROR, "%s: %s", w->entry->id, why.text);
@@ -330,18 +331,17 @@ static void settle(struct runner *r, struct work *w)
 }
 
 /* Reports, and on_failure above all, take their time: whatever else there is to
- * do gets its turn in between. Gives whether more may be left. */
-static bool settle_all(struct runner *r)
+ * do gets its turn in between. What is left is waited for by nobody. */
+static void settle_all(struct runner *r)
 {
 	const int64_t until = clock_in(LOOK_MS);
 	struct job *job;
 
-	while ((job = dispatcher_done(r->x))) {
-		settle(r, (struct work *)job);
-		if (!clock_left(until))
-			return true;
-	}
-	return false;
+	do {
+		job = dispatcher_done(r->x);
+		if (job)
+			settle(r, (struct work *)job);
+	} while (job && clock_left(until));
 }
 
 /* Two thirds of what the others leave is the most that one user gets, so that
@@ -428,13 +428,17 @@ static bool take(struct runner *r, struct line *l, const char *name)
 }
 
 /* Users in turn, each his next one; a user whose next one has no room now
- * waits for his own to end. */
-static void take_all(struct runner *r)
+ * waits for his own to end. What an earlier run left to be told is told here,
+ * which takes its time as in settle_all. Gives whether more may be left. */
+static bool take_all(struct runner *r)
 {
+	const int64_t until = clock_in(LOOK_MS);
 	size_t idle = 0;
 	struct line *l;
 
 	while (idle < r->lines && !r->ending) {
+		if (!clock_left(until))
+			return true;
 		l = &r->line[r->turn++ % r->lines];
 		if (l->at == l->n || !has_room(r, l, l->need ? l->need :
 					       MEMORY_ENTRY) ||
@@ -446,6 +450,7 @@ static void take_all(struct runner *r)
 		l->need = 0;
 		idle = 0;
 	}
+	return false;
 }
 
 /* --- the run --- */
@@ -556,15 +561,15 @@ static bool work_off(struct runner *r, struct outcome *why)
 	int64_t longest = clock_in(LONGEST_MS);
 	struct watchman w = { 0 };
 	struct signalfd_siginfo info;
-	bool told, more = false, done = look_for_due(r, why);
+	bool told, more, done = look_for_due(r, why);
 
 	while (done) {
-		take_all(r);
+		more = take_all(r);
 		/* with nothing under way there is nothing to wait for */
 		dispatcher_wait(r->x, r->signals, !more &&
 				(dispatcher_jobs(r->x) || waits_for_turn(r)) ?
 				LOOK_MS : 0);
-		more = settle_all(r);
+		settle_all(r);
 		/* somebody wants us to end */
 		told = r->signals >= 0 && read(r->signals, &info,
 					       sizeof(info)) == sizeof(info);
@@ -583,8 +588,8 @@ static bool work_off(struct runner *r, struct outcome *why)
 	if (r->ending && done)
 		queue_waken(r->q, true);
 	while (dispatcher_jobs(r->x)) {
-		dispatcher_wait(r->x, -1, more ? 0 : LOOK_MS);
-		more = settle_all(r);
+		dispatcher_wait(r->x, -1, LOOK_MS);
+		settle_all(r);
 	}
 	return done;
 }

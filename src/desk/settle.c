@@ -181,6 +181,19 @@ bool settle_reports(struct settler *s, struct entry *e,
 	       report_kind_of(s, e, job, REPORT_DELAY, why);
 }
 
+bool settle_tells(const struct settler *s, const struct entry *e)
+{
+	size_t i;
+
+	if (!s->config->queue.on_failure || s->hook_hangs)
+		return false;
+	for (i = 0; i < e->envelope.n; i++)
+		if (e->envelope.rcpt[i].state == RCPT_FAILED &&
+		    !e->progress[i].failure_reported)
+			return true;
+	return false;
+}
+
 /* Who was due and was not tried, nor had this machine no network at all: his
  * time goes by all the same. */
 static void note_missed(const struct config *c, struct entry *e, int64_t now)

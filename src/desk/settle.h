@@ -30,6 +30,9 @@ struct settler {
 /* Queues the reports that are due, of failures and of delays. */
 bool settle_reports(struct settler *s, struct entry *e,
 		    const struct job *job, struct outcome *why) MUST_CHECK;
+/* Whether failures of it are to be told to on_failure, which takes its time;
+ * whoever leaves that to the next run loses nothing. */
+bool settle_tells(const struct settler *s, const struct entry *e);
 /* What can be read and not be sent was accepted all the same: its recipients
  * fail, or wait, like any others, and its sender is told. */
 void settle_refused(struct settler *s, struct entry *e,

@@ -293,6 +293,41 @@ def a_command_that_hangs_keeps_nobody(folder, _):
              len(q.names()) == 4, q.names())
 
 
+def a_slow_on_failure_keeps_nobody(folder, _):
+    """Whoever is told takes a second for each of many: others' mail goes
+    meanwhile, and a run that is to end leaves the rest to the next one, where
+    it is the same."""
+    more = ("[route bad]\nto_domain = bad.example\ntransport = bad\n"
+            "[route reports]\nto_domain = example.test\n"
+            "transport = reports\n"
+            "[transport bad]\nkind = fail\n"
+            "[transport reports]\nkind = discard\n")
+    with Relay() as good:
+        q = Queue(folder, {"good": good}, more=more, queue=(
+            f"on_failure = echo told >> {folder}/told; sleep 1"))
+
+        def told():
+            path = q.folder / "told"
+            return len(path.read_text().split()) if path.exists() else 0
+
+        for i in range(25):
+            q.put(f"a{i:02}", "x@bad.example", "alice@example.test", ALICE)
+        for taken in (1, 2):
+            before = told()
+            child = q.start("-q")
+            harness.eventually(lambda: told() > before, "on_failure", 20)
+            q.put(f"b{taken}", "x@good.example", "bob@example.test", BOB)
+            harness.eventually(lambda: len(good.taken) == taken, "bob's", 7)
+            want(told() < before + 10, f"after {told() - before} were told")
+            begun = time.monotonic()
+            want(stop(child)[0] == 0, "the run")
+            want(time.monotonic() - begun < 5, "the end takes long")
+            want(len([n for n in q.names() if n[0] == "a"]) > 10, q.names())
+        q.config.write_text(q.config.read_text().replace("; sleep 1", ""))
+        want(ended(q.start("-q")) == (0, "", ""), "the run")
+        want(told() == 25 and not q.names(), (told(), q.names()))
+
+
 def one_users_heap_lets_others_in(folder, _):
     with Relay(slow=0.2) as good:
         q = Queue(folder, {"good": good}, queue="connections = 1")
@@ -495,7 +530,7 @@ def nothing_due_is_quick(folder, _):
 TESTS = [
     silent_servers_delay_nobody, more_silent_servers_than_workers,
     a_run_sends_what_comes_meanwhile, its_writer_had_it,
-    a_command_that_hangs_keeps_nobody,
+    a_command_that_hangs_keeps_nobody, a_slow_on_failure_keeps_nobody,
     one_users_heap_lets_others_in,
     one_connection_carries_all, no_more_than_concurrency_and_connections,
     a_run_ends_in_good_order, cut_off_comes_last, no_process_is_an_outcome,
