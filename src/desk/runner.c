@@ -82,6 +82,8 @@ struct line {
 	char **name;
 	size_t n, at;
 	size_t need;              /* memory for the next; 0: not known */
+	int64_t pause;            /* the next lacked room on disk: monotonic
+				   * ms */
 	size_t memory;            /* of those in hand */
 	size_t jobs;
 };
@@ -365,6 +367,16 @@ static bool has_room(const struct runner *r, const struct line *l, size_t more)
 	       (!l->jobs && held + more <= most);
 }
 
+/* The next of a line comes last in it. */
+static void line_turn(struct line *l)
+{
+	char *name = l->name[l->at];
+
+	memmove(&l->name[l->at], &l->name[l->at + 1],
+		(l->n - l->at - 1) * sizeof(*l->name));
+	l->name[l->n - 1] = name;
+}
+
 /* False: there is no room for it now. What may be large is not even read
  * then. */
 static bool take(struct runner *r, struct line *l, const char *name)
@@ -404,9 +416,14 @@ static bool take(struct runner *r, struct line *l, const char *name)
 	l->jobs++;
 	r->memory[l->class] += w->memory;
 	made = make_job(r, e, &w->job, &why);
-	/* what is in hand may have taken the room for its file */
+	/* what is in hand may have taken the room for its file, which is
+	 * written as seldom as one looks for new mail; those behind it may
+	 * need none */
 	if (!made && why.exit == EX_IOERR && dispatcher_jobs(r->x)) {
 		let_work_go(r, w);
+		line_turn(l);
+		l->need = 0;
+		l->pause = clock_in(LOOK_MS);
 		return false;
 	}
 	note_seen(r, name);
@@ -427,6 +444,11 @@ static bool take(struct runner *r, struct line *l, const char *name)
 	return true;
 }
 
+static bool line_pauses(const struct runner *r, const struct line *l)
+{
+	return l->pause && dispatcher_jobs(r->x) && clock_left(l->pause);
+}
+
 /* Users in turn, each his next one; a user whose next one has no room now
  * waits for his own to end. What an earlier run left to be told is told here,
  * which takes its time as in settle_all. Gives whether more may be left. */
@@ -440,8 +462,8 @@ static bool take_all(struct runner *r)
 		if (!clock_left(until))
 			return true;
 		l = &r->line[r->turn++ % r->lines];
-		if (l->at == l->n || !has_room(r, l, l->need ? l->need :
-					       MEMORY_ENTRY) ||
+		if (l->at == l->n || line_pauses(r, l) ||
+		    !has_room(r, l, l->need ? l->need : MEMORY_ENTRY) ||
 		    !take(r, l, l->name[l->at])) {
 			idle++;
 			continue;

@@ -21,6 +21,7 @@ sys.dont_write_bytecode = True
 sys.path[0] = os.path.join(os.path.dirname(__file__), "../support")
 from harness import Failure, Skip, equal, need, want  # noqa: E402
 from entries import entry_bytes, message_bytes  # noqa: E402
+from disk import tmpfs  # noqa: E402
 from lab import (  # noqa: E402
     EVERY, LONG, Lab, Sink, calls_of, email_report, inject, need_strace,
     sample, tap)
@@ -365,19 +366,6 @@ def never_again(folder):
 
 
 # --- for real ---
-
-@contextlib.contextmanager
-def tmpfs(folder, options):
-    os.makedirs(folder)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "fault",
-                           folder], capture_output=True, check=False)
-    if done.returncode:
-        raise Skip("mounting is not permitted here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
-
 
 def fill(lab, mids, rcpts=1):
     """Submits until the queue is full; gives who was told 0."""

@@ -19,6 +19,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
+import disk  # noqa: E402
 import entries  # noqa: E402
 import harness  # noqa: E402
 from harness import Skip, want  # noqa: E402
@@ -156,7 +157,9 @@ class Queue(harness.Place):
         data = entries.made(
             b"queued %d\nuid %d\nsender %s\n" %
             (time.time(), os.getuid() if uid is None else uid,
-             sender.encode()) + header, body)
+             sender.encode()) + header, body, crc=(
+                 entries.checksum_fast if len(body) > 10 ** 5 else
+                 entries.checksum))
         path = self.folder / "queue/corrupt" / name
         path.write_bytes(data)
         if uid is not None and os.getuid() == 0:
@@ -326,6 +329,34 @@ def a_slow_on_failure_keeps_nobody(folder, _):
         q.config.write_text(q.config.read_text().replace("; sleep 1", ""))
         want(ended(q.start("-q")) == (0, "", ""), "the run")
         want(told() == 25 and not q.names(), (told(), q.names()))
+
+
+def what_fills_the_disk_is_waited_for(folder, _):
+    """Large mail that has no room for its temporary file while others' is in
+    hand waits for them, is no attempt, and holds up nobody; with nothing in
+    hand the disk is at fault."""
+    large = b"From: a@example.test\r\n\r\n" + (b"y" * 76 + b"\r\n") * 40000
+    with Relay(slow=4) as slow, Relay() as good, \
+            disk.tmpfs(f"{folder}/small", "size=5m,mode=1777") as small:
+        q = Queue(folder, {"slow": slow, "good": good})
+        for i in range(3):
+            q.put(f"a{i}", "x@slow.example", "alice@example.test", ALICE,
+                  body=large)
+        child = q.start("-q", env={"TMPDIR": small})
+        harness.eventually(lambda: slow.begun, "alice's mail", 20)
+        q.put("b0", "x@good.example", "bob@example.test", BOB, body=large)
+        q.put("b1", "x@good.example", "bob@example.test", BOB)
+        harness.eventually(lambda: good.taken, "bob's small one", 20)
+        want(not slow.taken, "it waited")
+        want(ended(child) == (0, "", "") and not q.names(), q.names())
+        want(len(slow.taken) == 3 and len(good.taken) == 2 and
+             "status=deferred" not in q.log(), q.log())
+        q.put("c", "x@good.example", "bob@example.test", BOB, body=large)
+        (q.folder / "small/others").write_bytes(b"x" * (4 << 20))
+        want(q.run("-q", env={"TMPDIR": small}) == (0, "", ""), "the run")
+        want("c,0" not in q.names() and len(q.names()) == 1 and
+             "attempt=1 " in q.log().splitlines()[-1] and
+             "cannot write a temporary file" in q.log(), q.log())
 
 
 def one_users_heap_lets_others_in(folder, _):
@@ -531,6 +562,7 @@ TESTS = [
     silent_servers_delay_nobody, more_silent_servers_than_workers,
     a_run_sends_what_comes_meanwhile, its_writer_had_it,
     a_command_that_hangs_keeps_nobody, a_slow_on_failure_keeps_nobody,
+    what_fills_the_disk_is_waited_for,
     one_users_heap_lets_others_in,
     one_connection_carries_all, no_more_than_concurrency_and_connections,
     a_run_ends_in_good_order, cut_off_comes_last, no_process_is_an_outcome,

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A disk whose power can be cut: what was not synced is lost."""
+"""Small disks, and one whose power can be cut: what was not synced is
+lost."""
 
 import contextlib
 import fcntl
@@ -13,6 +14,20 @@ from harness import LIBC, Failure, Skip, need, want
 
 SHUTDOWN = 0x8004587d        # EXT4_IOC_SHUTDOWN
 NO_LOG_FLUSH = 2
+
+
+@contextlib.contextmanager
+def tmpfs(folder, options):
+    """A folder that is a small disk. A context."""
+    os.makedirs(folder)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "test",
+                           folder], capture_output=True, check=False)
+    if done.returncode:
+        raise Skip("mounting is not permitted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
 
 
 class Disk:
