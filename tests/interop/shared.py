@@ -35,9 +35,9 @@ from harness import Failure  # noqa: E402
 from hostile import BODY, hostile_entries  # noqa: E402
 from entries import head, journal_line, made, made_large  # noqa: E402
 from machine import (  # noqa: E402
-    CONFIG, DROP, GIDS, IDS, MESSAGE, PREFIX, PROGRAM, QUEUE, ROOT, RUNSTATE,
-    SECRET, Machine, SocketUnit, denied, entries, entry, hand_in, listing, log_text,
-    no_new_privileges, run_as, submit, submitted, want)
+    CONFIG, DROP, ENTRY_MAX, GIDS, IDS, MESSAGE, PREFIX, PROGRAM, QUEUE, ROOT,
+    RUNSTATE, SECRET, Machine, SocketUnit, denied, entries, entry, hand_in,
+    listing, log_text, no_new_privileges, run_as, submit, submitted, want)
 
 
 # --- what setup makes ---
@@ -1068,6 +1068,73 @@ def the_socket_believes_the_kernel_alone(folder, certificates):
         want(froms == ["alice@example.test"], froms)
 
 
+def the_socket_has_the_helpers_bounds(folder, certificates):
+    """What comes by SMTP, too, is not larger than an entry may be, and leaves
+    a twentieth free; the owner, root, and reports take what there is."""
+    def dialogue(size):
+        line = b"x" * 998 + b"\r\n"
+        return (b"EHLO x\r\nMAIL FROM:<x@example.test>\r\n"
+                b"RCPT TO:<b@example.org>\r\nDATA\r\nSubject: s\r\n\r\n" +
+                line * (size // len(line)) + b".\r\nQUIT\r\n")
+
+    def hand_over(user, size):
+        session = Session(path, user)
+        session.socket.settimeout(60)
+        session.socket.sendall(dialogue(size))
+        answers = session.lines.read().decode().splitlines()
+        session.end()
+        want(answers[-1].startswith("221 "), answers)
+        return answers[-2]
+
+    def free():
+        st = os.statvfs(QUEUE / "mess")
+        return st.f_bavail / st.f_blocks
+
+    def fill(most):
+        with open(QUEUE / "fill", "wb") as f:
+            while free() > most:
+                f.write(b"x" * 65536)
+                f.flush()
+
+    with Listening() as path, Machine(folder, certificates):
+        answer = hand_over("alice", ENTRY_MAX + 1000)
+        want(answer.startswith("552 5.3.4 ") and "larger" in answer, answer)
+        want(not entries() and not entries("tmp"), "a leftover")
+    house.command("mount", "-t", "tmpfs", "-o", "size=8m,mode=755", "tmpfs",
+                  QUEUE)
+    try:
+        house.command(house.SOURCE / "contrib/setup", QUEUE, DROP)
+        with Listening() as path, Machine(folder, certificates) as machine:
+            fill(0.3)
+            answers = [hand_over("alice", 1 << 20) for _ in range(3)]
+            taken = len([a for a in answers if a.startswith("250 ")])
+            want(taken == 1 and free() >= 0.05 and
+                 all(a.startswith("4") and "nearly full" in a
+                     for a in answers[1:]), (answers, free()))
+            want(len(entries()) == taken and not entries("tmp"), "leftovers")
+            fill(0.04)
+            for user in ("root", "posthaste"):
+                answer = hand_over(user, 1000)
+                want(answer.startswith("250 "), (user, answer))
+            answer = hand_over("bob", 1000)
+            want("nearly full" in answer, answer)
+            want(hand_in("bob", made(head(1, rcpt=b"x@bad"), BODY))[0] == 73,
+                 "the helper")
+            want(submit("posthaste", "-odq") == (0, "", ""), "the owner")
+            want(len(entries()) == taken + 3 and not entries("tmp"),
+                 entries())
+            # failures are reported all the same
+            CONFIG.write_text(CONFIG.read_text().replace(
+                "[route all]", "[transport bad]\nkind = fail\n[route bad]\n"
+                "to_domain = example.org\ntransport = bad\n[route all]"))
+            machine.drain()
+            froms = [m["from"] for m in machine.messages()]
+            want(froms == [""] * (taken + 3) and not entries(),
+                 (froms, log_text()))
+    finally:
+        house.command("umount", "--lazy", QUEUE)
+
+
 def many_at_once_by_the_socket(folder, certificates):
     """More callers than a user may have sessions: they wait for each other,
     and all of them are served."""
@@ -1416,7 +1483,8 @@ TESTS = [setup_rights, setup_follows_no_link, what_to_do_is_said,
          what_the_runner_refuses_is_not_taken, an_entry_stays_its_users,
          no_new_privileges_drop, no_new_privileges_socket,
          hands_over_by_itself, only_the_socket_is_mounted,
-         the_socket_believes_the_kernel_alone, many_at_once_by_the_socket,
+         the_socket_believes_the_kernel_alone,
+         the_socket_has_the_helpers_bounds, many_at_once_by_the_socket,
          the_peer_is_the_caller, who_cannot_be_told_is_refused,
          who_is_gone_is_refused, a_second_sender_is_refused,
          a_listener_that_passes_no_credentials,

@@ -27,6 +27,7 @@ PROGRAM = PREFIX / "bin/posthaste"
 # The libraries' headers as tests/builds.sh makes them for musl: callers, and
 # the owner's end of the socket, run programs of that; what talks to a relay
 # needs the libraries themselves.
+ENTRY_MAX = 64 << 20         # that a user may hand in, in this build
 MUSL = os.environ.get("SHARED_MUSL")
 SENDS = PREFIX / "bin/posthaste-that-sends"
 IDS = {"root": 0, "alice": 47001, "bob": 47002}
@@ -262,13 +263,15 @@ def build(certificates):
     source = house.pristine(ROOT)
     places = [f"--prefix={PREFIX}", f"--localstatedir={PREFIX}/var",
               f"--sysconfdir={PREFIX}/etc"]
-    house.configure(source, folder, *places, "CFLAGS=-O1")
+    most = f"-DDROP_ENTRY_MAX={ENTRY_MAX}"
+    house.configure(source, folder, *places, "CFLAGS=-O1",
+                    f"CPPFLAGS={most}")
     house.make(folder, "posthaste", "posthaste-drop")
     house.make(folder, "install")
     if MUSL:
         musl = ROOT / "musl"
         house.configure(source, musl, *places, "CFLAGS=-O1", "CC=musl-gcc",
-                        f"CPPFLAGS=-isystem {MUSL}/include",
+                        f"CPPFLAGS={most} -isystem {MUSL}/include",
                         f"LDFLAGS=-L{MUSL}/lib")
         house.make(musl, "posthaste", "posthaste-drop")
         PROGRAM.rename(SENDS)
