@@ -14,8 +14,8 @@
  * status:
  *   0   the policy was printed
  *   64  wrong use
- *   66  the CA certificates cannot be read
  *   65  an answer that is not a policy: status, type or size
+ *   66  the CA certificates cannot be read
  *   70  the library failed
  *   71  there is not enough memory
  *   75  no connection, or no answer in time
@@ -167,6 +167,21 @@ static bool read_arguments(int argc, char **argv, struct request *r)
 	return is_host(r->host, "") &&
 	       (!r->proxy.host ||
 		is_host(r->proxy.host, ":ABCDEFGHIJKLMNOPQRSTUVWXYZ"));
+}
+
+/* Without one the library would go on, and blame the host's certificate. */
+static bool has_certificate(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	bool found = false;
+	char line[256];
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = !strncmp(line, "-----BEGIN ", 11) &&
+			strstr(line, "CERTIFICATE-----");
+	if (f)
+		fclose(f);
+	return found;
 }
 
 static bool read_credential(char line[CREDENTIAL_MAX])
@@ -380,6 +395,8 @@ int main(int argc, char **argv)
 	    (!read_credential(r.proxy.username) || !r.proxy.username[0] ||
 	     !read_credential(r.proxy.password)))
 		return EX_USAGE;
+	if (r.ca_file && !has_certificate(r.ca_file))
+		return EX_NOINPUT;
 	if (curl_global_init(CURL_GLOBAL_DEFAULT))
 		return EX_SOFTWARE;
 	c = curl_easy_init();

@@ -126,6 +126,7 @@ static bool run_fetch(const struct fetch *f, const struct list *arguments,
 		.deadline = clock_in(f->time + GRACE),
 		.may_gain_rights = true,
 	};
+	const char *ca_file = f->run->config->tls.ca_file;
 	struct outcome ended;
 	int status;
 	size_t i;
@@ -148,9 +149,11 @@ static bool run_fetch(const struct fetch *f, const struct list *arguments,
 	case EX_OK:
 		return true;
 	case EX_NOINPUT:
-		return outcome_fail(why, STAGE_DNS, EX_SOFTWARE, "whether %s "
-				    "has a policy cannot be found out: the CA "
-				    "certificates cannot be read", f->host);
+		return outcome_fail(why, STAGE_DNS, EX_CONFIG, "whether %s has "
+				    "a policy cannot be found out: the CA "
+				    "certificates%s%s cannot be read (PEM)",
+				    f->host, ca_file ? " in " : "",
+				    ca_file ? ca_file : "");
 	case EX_USAGE:
 	case EX_SOFTWARE:
 	case EX_OSERR:
