@@ -43,6 +43,10 @@ policy_transports(const struct config *c,
 /* Whether an account is this user's by name, so that -a says no more than he
  * may say in an entry that he wrote himself. */
 bool policy_is_users(const struct account *account, const char *user);
+/* Whether a sender that match_from names leads this user to an account, so that
+ * he needs no -a to get there. */
+bool policy_leads_to(const struct config *c, const struct account *account,
+		     const char *user);
 /* Whether any mail of this account could go by a transport, whoever it is to
  * and however often it was tried. */
 bool policy_reaches(const struct config *c, const struct account *account,

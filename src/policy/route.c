@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Accounts and routes. */
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -76,10 +77,26 @@ const struct account *policy_account(const struct config *c, const char *user,
 
 bool policy_is_users(const struct account *account, const char *user)
 {
-	/* one that senders alone lead to is anybody's, by any -f; what it made
-	 * of the sender need not lead there again */
-	return account && (account->user.n ? list_has(&account->user, user) :
-			   account->match_from.n > 0);
+	return account && list_has(&account->user, user);
+}
+
+bool policy_leads_to(const struct config *c, const struct account *account,
+		     const char *user)
+{
+	bool leads = false;
+	const char *entry;
+	char *sender;
+	size_t i;
+
+	for (i = 0; account && !leads && i < account->match_from.n; i++) {
+		entry = account->match_from.item[i];
+		sender = !strcmp(entry, ".") ? mem_string("") :
+			 strchr(entry, '@') ? mem_string(entry) :
+			 mem_printf("a@%s", entry + (entry[0] == '.'));
+		leads = policy_account(c, user, sender) == account;
+		free(sender);
+	}
+	return leads;
 }
 
 enum rank { RANK_ACCOUNT, RANK_DOMAIN, RANK_GLOBAL, RANKS };

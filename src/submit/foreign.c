@@ -125,6 +125,25 @@ static void hold_transport(const struct config *config,
 	*transport = NULL;
 }
 
+/* What an account that is anybody's made of the sender need not lead to it
+ * again. By its name nobody gets a sender that where his own leads would not
+ * leave him. */
+static void take_account(const struct config *config, const struct entry *e,
+			 const char *login, struct request *request)
+{
+	const struct account *named, *led;
+
+	named = config_account(config, e->envelope.account);
+	if (policy_is_users(named, login)) {
+		request->account = e->envelope.account;
+	} else if (policy_leads_to(config, named, login)) {
+		led = policy_account(config, login, e->envelope.sender);
+		request->account = e->envelope.account;
+		if (led && led != named && led->force_from)
+			request->sender = NULL;
+	}
+}
+
 bool foreign_compose(const struct config *config, struct entry *e,
 		     struct message **m, const struct account **account,
 		     struct outcome *why)
@@ -137,10 +156,8 @@ bool foreign_compose(const struct config *config, struct entry *e,
 	};
 	bool done;
 
-	if (e->envelope.account &&
-	    policy_is_users(config_account(config, e->envelope.account),
-			    caller_login(&caller)))
-		request.account = e->envelope.account;
+	if (e->envelope.account)
+		take_account(config, e, caller_login(&caller), &request);
 	done = compose(config, &request, m, &fresh, account, why);
 	if (done) {
 		if (e->envelope.account && (!*account || strcmp(

@@ -91,6 +91,47 @@ static void test_account(void **state)
 	}
 }
 
+/* By name: an account that lists the user, or that a sender leads him to. */
+static void test_by_name(void **state)
+{
+	static char names[][8] = { "alice", "null", "below", "last", "free" };
+	struct account a[5] = {0};
+	struct config c = { .account = a, .accounts = 5 };
+	static const struct {
+		const char *user;
+		size_t account;
+		bool users, leads;
+	} row[] = {
+		{ "alice", 0, true, false }, { "bob", 0, false, false },
+		{ "bob", 1, false, true }, { "bob", 2, false, true },
+		{ "bob", 3, false, false },   /* all its senders are below's */
+		{ "bob", 4, false, false },
+		/* hers takes whatever sender */
+		{ "alice", 1, false, false }, { "alice", 2, false, false },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 5; i++)
+		a[i].name = names[i];
+	a[0].user = words("alice");
+	a[1].match_from = words(".");
+	a[2].match_from = words(".x.org");
+	a[3].match_from = words("b@x.org sub.x.org");
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++)
+		if (policy_is_users(&a[row[i].account], row[i].user) !=
+		    row[i].users ||
+		    policy_leads_to(&c, &a[row[i].account], row[i].user) !=
+		    row[i].leads)
+			fail_msg("row %zu", i);
+	assert_false(policy_is_users(NULL, "bob"));
+	assert_false(policy_leads_to(&c, NULL, "bob"));
+	for (i = 0; i < 5; i++) {
+		list_release(&a[i].user);
+		list_release(&a[i].match_from);
+	}
+}
+
 static void test_route(void **state)
 {
 	static char names[][4] = { "g1", "d1", "a1", "ad", "g2", "a0" };
@@ -1063,6 +1104,7 @@ int main(void)
 		cmocka_unit_test(test_setup_advice),
 		cmocka_unit_test(test_domain_matches),
 		cmocka_unit_test(test_account),
+		cmocka_unit_test(test_by_name),
 		cmocka_unit_test(test_route),
 		cmocka_unit_test(test_tls_relays),
 		cmocka_unit_test(test_tls_direct),
