@@ -142,6 +142,22 @@ def certificates_count(place):
 
 
 @test
+def authorities_are_read(place):
+    """CA certificates that cannot be read: 66, the host is not to blame"""
+    folder = pathlib.Path(place.folder)
+    (folder / "empty").write_bytes(b"")
+    (folder / "words").write_bytes(b"no certificates\n")
+    (folder / "broken").write_bytes(b"-----BEGIN CERTIFICATE-----\nAAAA\n"
+                                    b"-----END CERTIFICATE-----\n")
+    subprocess.run(["openssl", "x509", "-in", f"{place.certificates}/ca.pem",
+                    "-outform", "DER", "-out", f"{place.folder}/der"],
+                   check=True, capture_output=True, timeout=30)
+    for name in ("missing", "empty", "words", "broken", "der", "."):
+        got = place.fetch("-c", str(folder / name), HOST, "127.0.0.1")
+        want(got == (66, b""), (name, got))
+
+
+@test
 def by_address(place):
     """through a proxy, to an address that was handed over"""
     proxy = place.proxy()
@@ -165,6 +181,16 @@ def named_proxy(place):
     proxy = place.proxy()
     want(place.fetch("-x", "proxy.invalid", "-q", str(proxy.port), "-a",
                      "127.0.0.1", "-n", HOST) == (0, POLICY), "no policy")
+
+
+@test
+def numbered_proxy(place):
+    """a proxy that is an IPv6 address, which is handed over with -a, too"""
+    proxy = place.proxy(family=socket.AF_INET6)
+    words = ("-x", "::1", "-q", str(proxy.port), "-a", "::1")
+    for rest in (("-n", HOST), (HOST, "192.0.2.7")):
+        want(place.fetch(*words, *rest) == (0, POLICY), rest)
+    want(proxy.targets == [HOST, "192.0.2.7"], proxy.targets)
 
 
 @test

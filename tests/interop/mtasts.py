@@ -6,6 +6,7 @@ posthaste-fetch, held against scripted mail hosts."""
 import http.server
 import os
 import pathlib
+import socket
 import ssl
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
 import mxnet  # noqa: E402
 from mxnet import Hosts, submit, want  # noqa: E402
+from socks_proxy import Socks  # noqa: E402
 
 PORT = 8443
 MX = "192.0.2.11"
@@ -442,6 +444,40 @@ def explained(folder, _):
          r.out)
 
 
+def by_a_proxy(folder, _):
+    """through a proxy that is an IPv6 address: fetched, and enforced"""
+    proxy = Socks(None, family=socket.AF_INET6)
+    before = fetched("enforce")
+    try:
+        in_force(folder, "enforce", more="[route r]\ntransport = out\n"
+                 "[transport out]\nkind = socks\n"
+                 f"address = [::1]:{proxy.port}\n")
+    finally:
+        proxy.stop()
+    want(proxy.targets == [POLICY, MX], proxy.targets)
+    want(fetched("enforce") == before + 1, WORLD.site.asked)
+
+
+def authorities_are_read(folder, _):
+    """a ca_file that cannot be read: 75 and nothing kept, then delivered"""
+    path = pathlib.Path(folder, "authorities.pem")
+    before = fetched("enforce")
+    for text in (None, ""):
+        if text is not None:
+            path.write_text(text)
+        with Hosts(folder, WORLD.certs) as h:
+            h.add(MX)
+            r = submit(folder, [f"b@{name('enforce')}"], ca=path,
+                       tls=f"mta_sts_port = {PORT}\n")
+            r.expect(75, f"the CA certificates in {path} cannot be read")
+            want(not h.messages(MX), "it was sent in clear")
+        want(fetched("enforce") == before and
+             not os.path.exists(f"{folder}/cache/.failed.{name('enforce')}"),
+             "it was taken for no policy")
+    send(folder, "enforce")
+    want(fetched("enforce") == before + 1, WORLD.site.asked)
+
+
 def many_at_once(folder, _):
     """eight processes with one cold cache: all delivered, one whole file"""
     send(folder, "plain")
@@ -470,7 +506,7 @@ TESTS = [enforce, enforce_fails, testing, mode_none, unlisted, listed_second,
          wildcard, crlf, warm, warm_without_record, changed, expiry,
          redirect, large, wrong_certificate, not_there, loopback,
          records_odd, silent, relaxed, require_tls, switched_off, dane_first,
-         explained, many_at_once]
+         explained, by_a_proxy, authorities_are_read, many_at_once]
 
 
 def main():

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A SOCKS5 proxy (RFC 1928, RFC 1929) that leads to a port here, whatever
-address it is asked for."""
+address it is asked for, or to that address."""
 
 import contextlib
 import socket
@@ -9,7 +9,7 @@ import threading
 
 class Socks:
     """to: the port that all is led to, or a dictionary of those that stand
-    for what is asked for. It refuses the addresses in refused."""
+    for what is asked for; None: what is asked for itself. It refuses the addresses in refused."""
 
     def __init__(self, to, credentials=None, family=socket.AF_INET):
         self.to, self.credentials = to, credentials
@@ -50,8 +50,9 @@ class Socks:
             client.sendall(bytes((5, 5 if refused else 0)) +
                            b"\0\1\x7f\0\0\1\0\0")
             if not refused:
-                self.lead(client, self.to.get(port, port)
-                          if isinstance(self.to, dict) else self.to)
+                self.lead(client, (target, port) if self.to is None else
+                          ("127.0.0.1", self.to.get(port, port)
+                           if isinstance(self.to, dict) else self.to))
 
     def let_in(self, client, lines):
         """The greeting, and the login if one is wanted."""
@@ -69,11 +70,11 @@ class Socks:
         client.sendall(bytes((1, not good)))
         return good
 
-    def lead(self, client, port):
+    def lead(self, client, where):
         with socket.socket() as far:
             far.bind(("127.0.0.1", 0))
             self.ends.add(far.getsockname())
-            far.connect(("127.0.0.1", port))
+            far.connect(where)
             back = threading.Thread(target=pass_on, args=(far, client),
                                     daemon=True)
             back.start()
