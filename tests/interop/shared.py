@@ -314,6 +314,38 @@ def ones_own_account_by_name(folder, certificates):
                  text)
 
 
+def anybodys_account_stays(folder, certificates):
+    """An account that a sender alone led to keeps its routes in the queue,
+    though what it made of the sender does not lead to it again; by its name
+    nobody gets past an account of his own that takes every sender, nor to a
+    sender that his own would not leave him."""
+    first = ("[account news]\nmatch_from = news@example.test\n"
+             "from = robot@example.test\nforce_from = yes\n"
+             "[account lax]\nmatch_from = lax@example.test\n"
+             "from = lax+%u@example.test\n")
+    last = "[account late]\nmatch_from = late@example.test\n"
+    with Machine(folder, certificates, general=first) as machine:
+        text = CONFIG.read_text()
+        CONFIG.write_text(
+            text.replace("[route all]", last + "[route news]\n"
+                         "account = news\ntransport = gone\n[route all]") +
+            "[transport gone]\nkind = discard\n")
+        identity = submitted("alice", "-f", "news@example.test")
+        for name, sender in (("lax", "lax"), ("lax", "bob"), ("late", "late"),
+                             ("bob", "x")):
+            submitted("alice", "-a", name, "-f", f"{sender}@example.test")
+        machine.drain()
+        lines = [line for line in log_text().splitlines()
+                 if f"id={identity} " in line and "status=sent" in line]
+        want(len(lines) == 1 and "account=news " in lines[0] and
+             "transport=gone " in lines[0] and
+             "from=<robot@example.test> " in lines[0], log_text())
+        want(sorted(m["from"] for m in machine.messages()) ==
+             ["alice@example.test"] * 2 +
+             ["lax+alice@example.test", "lax@example.test"],
+             machine.messages())
+
+
 def hostile_entries_do_no_harm(folder, certificates):
     with Machine(folder, certificates) as machine:
         taken = 0
@@ -1474,6 +1506,7 @@ TESTS = [setup_rights, setup_follows_no_link, what_to_do_is_said,
          only_ones_own_is_administered, root_steps_down,
          root_submits_as_the_owner, callers_run_no_queue,
          owner_decides_not_the_entry, ones_own_account_by_name,
+         anybodys_account_stays,
          hostile_entries_do_no_harm,
          size_is_judged_once, what_cannot_be_sent_is_reported, giant_claims,
          environment_does_not_reach_it, limits_do_not_reach_it,
