@@ -95,6 +95,10 @@ static void test_expand(void **state)
 		{ "a: b, x@x\nb: a\n", "a", "x@x" },
 		{ "a: a\n", "a", "-" },
 		{ "a: a, x@x\n", "a", "x@x a" },
+		{ "a: A@here, x@x\n", "A", "x@x a" },
+		{ "b: a\na: x@x, a\n", "b", "x@x a" },
+		{ "a: a, /dev/null\n", "a", "a" },
+		{ "a: a, |x\n", "a", "-" },
 		/* default */
 		{ "default: d@x\n", "joe", "d@x" },
 		{ "joe: j@x\ndefault: d@x\n", "joe", "j@x" },
