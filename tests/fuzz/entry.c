@@ -147,7 +147,7 @@ static void want_served(struct queue *q, const struct buf *file)
 {
 	struct asked a = { .dir = &q->dir };
 	char name[QUEUE_NAME_SIZE];
-	long long header, journal;
+	long long header = 0, journal = 0;
 	const char *rest;
 	struct buf out;
 
