@@ -2,9 +2,7 @@
 #include "desk/desk.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "policy/policy.h"
@@ -43,19 +41,6 @@ bool desk_open_queue(const struct desk *d, bool create, struct queue **out,
 			       "runs the queue, or queue = never)");
 	}
 	return false;
-}
-
-bool desk_queue_is_ours(const struct desk *d)
-{
-	const char *directory = d->config->queue.directory;
-	char *path = mem_printf("%s/mess", directory ? directory : "");
-	struct stat mess, root;
-	/* one that is closed to us does not show what it holds */
-	bool ours = directory && (!lstat(path, &mess) || errno == EACCES) &&
-		    !stat(directory, &root) && root.st_uid == geteuid();
-
-	free(path);
-	return ours;
 }
 
 bool desk_queue(const struct desk *d, bool explicit, struct queue **out,

@@ -107,9 +107,6 @@ bool desk_open_queue(const struct desk *d, bool create, struct queue **out,
  * promises one that cannot be used. */
 bool desk_queue(const struct desk *d, bool explicit, struct queue **out,
 		struct outcome *why) MUST_CHECK;
-/* Whether a queue that belongs to us is there, usable or not: then it is not
- * one that nobody asked for. */
-bool desk_queue_is_ours(const struct desk *d);
 void desk_run_init(const struct desk *d, struct run *run);
 void desk_run_release(struct run *run);
 

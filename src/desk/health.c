@@ -52,14 +52,9 @@ static bool wait_one(const struct entry *e, void *context)
 {
 	struct waiting *w = context;
 	const int64_t due = e->next > e->queued ? e->next : e->queued;
-	bool waits = e->pending;
-	size_t i;
 
 	/* one whose report could not be queued yet is not done either */
-	for (i = 0; !waits && i < e->envelope.n; i++)
-		waits = e->envelope.rcpt[i].state == RCPT_FAILED &&
-			!e->progress[i].failure_reported;
-	if (!waits)
+	if (!e->pending && !entry_owes_report(e))
 		return true;
 	w->entries++;
 	if (w->now - e->queued > w->oldest)
@@ -87,8 +82,8 @@ static void add_span(struct buf *out, int64_t seconds)
 static void find_runner(struct findings *f, const struct waiting *w,
 			int64_t last_run)
 {
-	enum { RECENT = 10 * 60 };
 	const int64_t idle = last_run ? w->now - last_run : -1;
+	const enum health health = policy_health_runner(idle, w->overdue);
 	struct buf text = BUF(512);
 
 	if (idle < 0) {
@@ -102,12 +97,12 @@ static void find_runner(struct findings *f, const struct waiting *w,
 		buf_adds(&text, ", and mail has been due for ");
 		add_span(&text, w->overdue);
 	}
-	if (policy_health_runner(idle, w->overdue))
-		buf_adds(&text, idle >= 0 && idle < RECENT ?
+	/* no better for a run at this moment: runs are not what it lacks */
+	if (health)
+		buf_adds(&text, health == policy_health_runner(0, w->overdue) ?
 			 " (the log says why)" :
 			 " (posthaste -q, by contrib/systemd or cron)");
-	find(f, "runner", NULL, policy_health_runner(idle, w->overdue), idle,
-	     buf_take(&text));
+	find(f, "runner", NULL, health, idle, buf_take(&text));
 }
 
 static void find_waiting(struct findings *f, const struct waiting *w)
@@ -147,8 +142,8 @@ static void find_queue(struct findings *f, const struct desk *d)
 		/* one that nobody asked for need not be there */
 		find(f, "queue", NULL,
 		     d->config->queue.queue == QUEUE_UNSET &&
-		     !desk_queue_is_ours(d) ? HEALTH_OK :
-		     HEALTH_CRITICAL, -1, mem_string(why.text));
+		     queue_presence(d->config->queue.directory) != QUEUE_OURS ?
+		     HEALTH_OK : HEALTH_CRITICAL, -1, mem_string(why.text));
 		return;
 	}
 	if (queue_list(q, wait_one, &w, &why)) {

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* -bp, mailq: the queue in the shape that Postfix gave it, which monitoring
  * programs read. */
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -124,17 +122,15 @@ static bool open_to_look(const struct desk *d, struct queue **q,
 			 struct outcome *why)
 {
 	const enum queue_use use = policy_queue_use(d->config, false);
-	bool missing;
-	char *path;
+	enum queue_presence there;
 
 	*q = NULL;
 	if (use == USE_NONE || desk_open_queue(d, false, q, why))
 		return true;
 	*q = NULL;
-	path = mem_printf("%s/mess", d->config->queue.directory);
-	missing = access(path, F_OK) < 0 && errno == ENOENT;
-	free(path);
-	if (missing || (use != USE_PROMISED && !desk_queue_is_ours(d)))
+	there = queue_presence(d->config->queue.directory);
+	if (there == QUEUE_ABSENT ||
+	    (use != USE_PROMISED && there != QUEUE_OURS))
 		return true;
 	if (use != USE_PROMISED)
 		return false;

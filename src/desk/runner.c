@@ -670,8 +670,9 @@ static int run_selected(const struct desk *d, const struct selection *s,
 	if (!desk_queue(d, true, &r.q, &why))
 		return desk_fail(d, &why);
 	if (!r.q)
-		return why.exit != EX_OK && desk_queue_is_ours(d) ?
-		       desk_fail(d, &why) : EX_OK;
+		return why.exit != EX_OK &&
+		       queue_presence(d->config->queue.directory) ==
+		       QUEUE_OURS ? desk_fail(d, &why) : EX_OK;
 	if (queue_is_remote(r.q)) {
 		queue_close(r.q);
 		outcome_fail(&why, STAGE_LOCAL, EX_NOPERM, "only the queue's "

@@ -183,15 +183,8 @@ bool settle_reports(struct settler *s, struct entry *e,
 
 bool settle_tells(const struct settler *s, const struct entry *e)
 {
-	size_t i;
-
-	if (!s->config->queue.on_failure || s->hook_hangs)
-		return false;
-	for (i = 0; i < e->envelope.n; i++)
-		if (e->envelope.rcpt[i].state == RCPT_FAILED &&
-		    !e->progress[i].failure_reported)
-			return true;
-	return false;
+	return s->config->queue.on_failure && !s->hook_hangs &&
+	       entry_owes_report(e);
 }
 
 /* Who was due and was not tried, nor had this machine no network at all: his

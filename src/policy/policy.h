@@ -220,6 +220,9 @@ bool policy_session_is_spent(unsigned carried, size_t accepted,
 /* Whether an answer to the message sounds like one to another command, so
  * that a moment is worth waiting for one more. */
 bool policy_doubts_answer(const struct outcome *o, bool lmtp);
+/* The same of one to DATA or a chunk, for so many recipients: a refusal may be
+ * the last of theirs, an answer late. */
+bool policy_doubts_refusal(const struct outcome *o, size_t recipients);
 
 /* --- early pipelining --- */
 

@@ -71,3 +71,8 @@ bool policy_doubts_answer(const struct outcome *o, bool lmtp)
 	/* several LMTP servers say 2.1.5 of each recipient's copy */
 	return !lmtp && o->exit == EX_OK && status_speaks_of_address(o);
 }
+
+bool policy_doubts_refusal(const struct outcome *o, size_t recipients)
+{
+	return recipients > 1 && o->exit != EX_OK;
+}

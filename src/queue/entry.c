@@ -410,6 +410,17 @@ size_t entry_unreported(const struct entry *e, enum report_kind kind,
 	return n;
 }
 
+bool entry_owes_report(const struct entry *e)
+{
+	size_t i;
+
+	for (i = 0; i < e->envelope.n; i++)
+		if (e->envelope.rcpt[i].state == RCPT_FAILED &&
+		    !e->progress[i].failure_reported)
+			return true;
+	return false;
+}
+
 /* A recipient fails once and is reported as delayed once, so its number
  * alone makes the id unique. The attempts of a failed one stand; those of a
  * delayed one go on, and so are not part of the id. */
@@ -502,16 +513,14 @@ bool entry_finish(struct entry *e, struct outcome *why)
 {
 	size_t i;
 
-	for (i = 0; i < e->envelope.n; i++) {
+	for (i = 0; i < e->envelope.n; i++)
 		if (e->envelope.rcpt[i].state == RCPT_PENDING)
 			return outcome_fail(why, STAGE_LOCAL, EX_SOFTWARE,
 					    "%s: a recipient is pending",
 					    e->id);
-		if (e->envelope.rcpt[i].state == RCPT_FAILED &&
-		    !e->progress[i].failure_reported)
-			return outcome_fail(why, STAGE_LOCAL, EX_SOFTWARE,
-					    "%s: a report is due", e->id);
-	}
+	if (entry_owes_report(e))
+		return outcome_fail(why, STAGE_LOCAL, EX_SOFTWARE,
+				    "%s: a report is due", e->id);
 	return entry_sync(e, why) &&
 	       qdir_unlink(e->file->dir, e->name, false, why);
 }

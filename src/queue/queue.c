@@ -29,6 +29,20 @@ enum { DAY = 24 * 60 * 60, WEEK = 7 * DAY };
 
 /* --- the directory --- */
 
+enum queue_presence queue_presence(const char *directory)
+{
+	char *mess = mem_printf("%s/mess", directory ? directory : "");
+	struct stat st;
+	int error = directory && !lstat(mess, &st) ? 0 : errno;
+
+	free(mess);
+	if (!directory || error == ENOENT)
+		return QUEUE_ABSENT;
+	/* one that is closed to us does not show what it holds */
+	return (!error || error == EACCES) && !stat(directory, &st) &&
+	       st.st_uid == geteuid() ? QUEUE_OURS : QUEUE_PRESENT;
+}
+
 /* Nobody makes a queue where the machine's is at the end of a socket. */
 bool queue_open(const char *directory, bool create, const char *helper,
 		const char *socket, struct queue **out, struct outcome *why)

@@ -75,6 +75,10 @@ struct queue;
 bool queue_open(const char *directory, bool create, const char *helper,
 		const char *socket, struct queue **out,
 		struct outcome *why) MUST_CHECK;
+/* What is at a directory, whether it can be used or not: no queue that anybody
+ * made, one, or one that belongs to us. NULL: there is none. */
+enum queue_presence { QUEUE_ABSENT, QUEUE_PRESENT, QUEUE_OURS };
+enum queue_presence queue_presence(const char *directory);
 void queue_close(struct queue *q);
 /* Whether it is used through posthaste-drop or the owner's socket. */
 bool queue_is_remote(const struct queue *q);
@@ -308,6 +312,8 @@ enum report_kind { REPORT_FAILURE, REPORT_DELAY };
  * all recipients), gives their number. */
 size_t entry_unreported(const struct entry *e, enum report_kind kind,
 			size_t *rcpt);
+/* Whether a failure of it is not reported yet. */
+bool entry_owes_report(const struct entry *e);
 void entry_report_id(const struct entry *e, enum report_kind kind,
 		     size_t first_rcpt, char id[QUEUE_ID_SIZE]);
 /* Their report is in the queue, synced (or none is wanted). Synced. No

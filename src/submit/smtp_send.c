@@ -206,16 +206,15 @@ static bool on_rcpt(struct transaction *t, struct attempt *to,
 	return true;
 }
 
-/* Whether the answer to the message, or to DATA, is its own. A refusal may be
- * the last recipient's, an answer late; as whoever refuses may hang up, too,
- * an end proves nothing then. */
+/* Whether the answer to the message, or to DATA, is its own. As whoever refuses
+ * may hang up, too, an end proves nothing then. */
 static bool is_synchronised(struct transaction *t, const struct outcome *o,
 			    struct outcome *why)
 {
 	bool doubtful = t->s->changed ||
 			policy_doubts_answer(o, t->s->params->lmtp);
 
-	if (o->exit != EX_OK && t->n > 1 && !t->go &&
+	if (!t->go && policy_doubts_refusal(o, t->n) &&
 	    !conn_wait(t->s->conn, clock_in(DOUBT_WAIT)))
 		return true;
 	t->out_of_step = !session_in_step(t->s, doubtful ? DOUBT_WAIT : 0,

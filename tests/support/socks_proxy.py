@@ -9,7 +9,8 @@ import threading
 
 class Socks:
     """to: the port that all is led to, or a dictionary of those that stand
-    for what is asked for; None: what is asked for itself. It refuses the addresses in refused."""
+    for what is asked for; None: what is asked for itself. It refuses the
+    addresses in refused."""
 
     def __init__(self, to, credentials=None, family=socket.AF_INET):
         self.to, self.credentials = to, credentials

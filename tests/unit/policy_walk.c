@@ -337,6 +337,10 @@ static void test_doubts(void **state)
 	memcpy(o.status, "5.1.1", 6);
 	o.exit = EX_NOUSER;
 	assert_false(policy_doubts_answer(&o, false));
+	assert_true(policy_doubts_refusal(&o, 2));
+	assert_false(policy_doubts_refusal(&o, 1));
+	o.exit = EX_OK;
+	assert_false(policy_doubts_refusal(&o, 2));
 }
 
 int main(void)
