@@ -22,6 +22,7 @@
 #include "desk/alarm.h"
 #include "desk/desk.h"
 #include "desk/settle.h"
+#include "desk/turns.h"
 #include "policy/policy.h"
 #include "submit/deliver.h"
 #include "submit/foreign.h"
@@ -29,34 +30,12 @@
 /* Entries that are worked on together, at most: each holds a descriptor. */
 enum { BATCH_MAX = 4096, DESCRIPTORS_SPARE = 128 };
 
-/* How much memory entries take. */
-enum {
-	MEGABYTE = 1024 * 1024,
-	MEMORY_ENTRY = 16 * 1024,           /* of one, beside what it holds */
-	MEMORY_RECIPIENT = sizeof(struct recipient) + 160,
-	MEMORY_MESSAGE = MEGABYTE           /* of one that is parsed anew */
-};
-
-/* Entries by their size in memory, so that none ever waits for a larger one.
- * Those of a class may take so much together; one may in any case, which is
- * why a class alone has no bound but that of an entry. */
-enum { CLASSES = 3 };
-
-static const struct {
-	size_t largest, together;
-} classes[CLASSES] = {
-	{ 3 * MEGABYTE / 2, 16 * MEGABYTE },
-	{ 6 * MEGABYTE, 12 * MEGABYTE },
-	{ SIZE_MAX, 64 * MEGABYTE },
-};
-
 enum {
 	LOOK_MS = 1000,                     /* for new mail, in a run */
 	TURN_MS = 5 * 1000,                 /* and for what a rate put off */
 	TURNLESS_MS = 4 * 60 * 1000,        /* as long as any comes */
 	LONGEST_MS = 50 * 60 * 1000,        /* of a run, then another one */
-	GRACE_MS = 45 * 1000,               /* of workers when a run ends */
-	LINE_EMPTY = 64
+	GRACE_MS = 45 * 1000                /* of workers when a run ends */
 };
 
 /* How far an entry is. */
@@ -68,24 +47,9 @@ struct stand {
 struct work {
 	struct job job;           /* first: jobs come back by it */
 	struct entry *entry;
+	struct turn turn;
 	int64_t regular;          /* its next time if it was not due */
-	uid_t uid;                /* whose turn it was, */
-	unsigned class;           /* and in which class */
-	size_t memory;
 	struct stand before;      /* when it was taken */
-};
-
-/* A user's entries of a class that are due, first due first. */
-struct line {
-	uid_t uid;
-	unsigned class;
-	char **name;
-	size_t n, at;
-	size_t need;              /* memory for the next; 0: not known */
-	int64_t pause;            /* the next lacked room on disk: monotonic
-				   * ms */
-	size_t memory;            /* of those in hand */
-	size_t jobs;
 };
 
 struct runner {
@@ -93,141 +57,14 @@ struct runner {
 	struct run run;
 	struct queue *q;
 	struct dispatcher *x;
+	struct turns *turns;
 	const struct selection *selection;
-	struct line *line;
-	size_t lines, turn;
-	size_t memory[CLASSES];   /* of all that is in hand */
-	size_t room;              /* entries in hand, at most */
-	uint64_t *seen;           /* what this run had in hand: hashes of */
-	size_t seens;             /* names */
-	uint64_t *busy;           /* of those, what somebody else had, who */
-	size_t busies;            /* may have been its writer */
-	int64_t taken;            /* the last of them, monotonic ms */
+	int64_t taken;            /* the last entry, monotonic ms */
 	int signals;              /* a descriptor; -1 */
 	struct settler settler;
 	bool ending;
 	bool looked;              /* for what stands still, after all else */
 };
-
-/* --- what this run had in hand --- */
-
-static void note_seen(struct runner *r, const char *name)
-{
-	r->seen = mem_grow(r->seen, r->seens, sizeof(*r->seen));
-	r->seen[r->seens++] = mem_hash(name);
-}
-
-static void note_busy(struct runner *r, const char *name)
-{
-	r->busy = mem_grow(r->busy, r->busies, sizeof(*r->busy));
-	r->busy[r->busies++] = mem_hash(name);
-}
-
-static int by_hash(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* --- looking --- */
-
-static struct line *line_of(struct runner *r, uid_t uid, unsigned class)
-{
-	size_t i;
-
-	for (i = 0; i < r->lines; i++)
-		if (r->line[i].uid == uid && r->line[i].class == class)
-			return &r->line[i];
-	r->line = mem_resize(r->line, r->lines + 1, sizeof(*r->line));
-	r->line[r->lines] = (struct line){ .uid = uid, .class = class };
-	return &r->line[r->lines++];
-}
-
-static void lines_empty(struct runner *r)
-{
-	struct line *l;
-	size_t i;
-
-	for (i = 0; i < r->lines; i++) {
-		l = &r->line[i];
-		while (l->at < l->n)
-			free(l->name[l->at++]);
-		free(l->name);
-		l->name = NULL;
-		l->n = l->at = l->need = 0;
-	}
-	/* users of whom nothing is left; not their places in the order */
-	for (i = r->lines; i-- && r->lines > LINE_EMPTY;)
-		if (!r->line[i].jobs)
-			r->line[i] = r->line[--r->lines];
-}
-
-/* text: the bytes of its strings; message: those of a message to be parsed. */
-static size_t memory_for(size_t recipients, size_t text, int64_t message)
-{
-	return MEMORY_ENTRY + recipients * MEMORY_RECIPIENT + text +
-	       (message < MEMORY_MESSAGE ? (size_t)message : MEMORY_MESSAGE);
-}
-
-static size_t memory_seen(const struct glance *g)
-{
-	/* of one with more no more is read */
-	return memory_for(g->recipients < RECIPIENTS_MAX ? g->recipients :
-			  RECIPIENTS_MAX, g->header, 0);
-}
-
-/* A writer leaves the sign that something is due once it has let go of its
- * entry; what it had in hand when this run came by was not tried. */
-static void forget_busy(struct runner *r)
-{
-	size_t i, kept = 0;
-
-	if (!r->busies)
-		return;
-	qsort(r->busy, r->busies, sizeof(*r->busy), by_hash);
-	for (i = 0; i < r->seens; i++)
-		if (!bsearch(&r->seen[i], r->busy, r->busies, sizeof(*r->busy),
-			     by_hash))
-			r->seen[kept++] = r->seen[i];
-	r->seens = kept;
-	r->busies = 0;
-}
-
-/* What is due and was not tried by this run, user by user. */
-static bool look_for_due(struct runner *r, struct outcome *why)
-{
-	struct list names = { 0 };
-	struct glance g;
-	struct line *l;
-	uint64_t hash;
-	unsigned class;
-	size_t i, memory;
-
-	lines_empty(r);
-	if (r->seens)
-		qsort(r->seen, r->seens, sizeof(*r->seen), by_hash);
-	if (!queue_select(r->q, r->selection, policy_longest_wait(r->d->config),
-			  &names, why))
-		return false;
-	for (i = 0; i < names.n; i++) {
-		hash = mem_hash(names.item[i]);
-		if (r->seens && bsearch(&hash, r->seen, r->seens, sizeof(hash),
-					by_hash))
-			continue;
-		if (!queue_glance(r->q, names.item[i], &g))
-			continue;
-		memory = memory_seen(&g);
-		for (class = 0; memory > classes[class].largest; class++)
-			;
-		l = line_of(r, g.uid, class);
-		l->name = mem_grow(l->name, l->n, sizeof(*l->name));
-		l->name[l->n++] = names.item[i];
-		names.item[i] = NULL;
-	}
-	list_release(&names);
-	return true;
-}
 
 /* --- taking --- */
 
@@ -275,19 +112,6 @@ static bool make_job(struct runner *r, struct entry *e, struct job *job,
 	return true;
 }
 
-static size_t memory_of(const struct entry *e)
-{
-	size_t text = 0, i;
-
-	for (i = 0; i < e->envelope.n; i++) {
-		const struct recipient *rcpt = &e->envelope.rcpt[i];
-
-		text += strlen(rcpt->address) +
-			(rcpt->orcpt ? strlen(rcpt->orcpt) : 0);
-	}
-	return memory_for(e->envelope.n, text, e->foreign ? e->size : 0);
-}
-
 static struct stand stand_of(const struct entry *e)
 {
 	struct stand s = { 0 };
@@ -302,11 +126,7 @@ static struct stand stand_of(const struct entry *e)
 
 static void let_work_go(struct runner *r, struct work *w)
 {
-	struct line *l = line_of(r, w->uid, w->class);
-
-	l->jobs--;
-	l->memory -= w->memory;
-	r->memory[w->class] -= w->memory;
+	turns_end(r->turns, &w->turn);
 	message_free(w->job.message);
 	entry_release(w->entry);
 	free(w);
@@ -328,7 +148,7 @@ static void settle(struct runner *r, struct work *w)
 		log_say(LOG_AT_ERROR, "%s: %s", w->entry->id, why.text);
 	/* a schedule may be so short that it would be due again at once */
 	if (soon)
-		note_seen(r, w->entry->name);
+		turns_tried(r->turns, w->entry->name);
 	let_work_go(r, w);
 }
 
@@ -346,87 +166,39 @@ static void settle_all(struct runner *r)
 	} while (job && clock_left(until));
 }
 
-/* Two thirds of what the others leave is the most that one user gets, so that
- * there is always some for the next one. */
-static bool has_room(const struct runner *r, const struct line *l, size_t more)
-{
-	const size_t most = classes[l->class].together;
-	const size_t held = r->memory[l->class], others = held - l->memory;
-	const size_t jobs = dispatcher_jobs(r->x);
-
-	if (!jobs)
-		return true;
-	if (jobs >= r->room ||
-	    (l->jobs && l->jobs >= (r->room - (jobs - l->jobs)) / 3 * 2))
-		return false;
-	if (!held)
-		return true;
-	if (others >= most)
-		return false;
-	return l->memory + more <= (most - others) / 3 * 2 ||
-	       (!l->jobs && held + more <= most);
-}
-
-/* The next of a line comes last in it. */
-static void line_turn(struct line *l)
-{
-	char *name = l->name[l->at];
-
-	memmove(&l->name[l->at], &l->name[l->at + 1],
-		(l->n - l->at - 1) * sizeof(*l->name));
-	l->name[l->n - 1] = name;
-}
-
-/* False: there is no room for it now. What may be large is not even read
- * then. */
-static bool take(struct runner *r, struct line *l, const char *name)
+static void take(struct runner *r, const char *name)
 {
 	struct work *w;
 	struct entry *e;
 	struct outcome why;
-	struct glance g;
 	bool made;
 
-	if (l->class && !l->need && queue_glance(r->q, name, &g)) {
-		l->need = memory_seen(&g);
-		if (!has_room(r, l, l->need))
-			return false;
-	}
 	if (!queue_take(r->q, name, &e, &why)) {
-		note_seen(r, name);
-		if (why.exit == EX_TEMPFAIL)
-			note_busy(r, name);
-		else if (why.exit != EX_NOINPUT && why.exit != EX_DATAERR)
+		turns_pass(r->turns, why.exit == EX_TEMPFAIL);
+		if (why.exit != EX_TEMPFAIL && why.exit != EX_NOINPUT &&
+		    why.exit != EX_DATAERR)
 			log_say(LOG_AT_ERROR, "%s", why.text);
-		return true;
-	}
-	if (!has_room(r, l, memory_of(e))) {
-		l->need = memory_of(e);
-		entry_release(e);
-		return false;
+		return;
 	}
 	w = mem_alloc(sizeof(*w));
 	w->entry = e;
-	w->uid = l->uid;
-	w->class = l->class;
-	w->memory = memory_of(e);
+	if (!turns_hold(r->turns, e, &w->turn)) {
+		entry_release(e);
+		free(w);
+		return;
+	}
 	w->before = stand_of(e);
 	w->regular = e->next > (int64_t)time(NULL) ? e->next : 0;
-	l->memory += w->memory;
-	l->jobs++;
-	r->memory[l->class] += w->memory;
 	made = make_job(r, e, &w->job, &why);
 	/* what is in hand may have taken the room for its file, which is
-	 * written as seldom as one looks for new mail; those behind it may
+	 * written as seldom as one looks for new mail; those after it may
 	 * need none */
 	if (!made && why.exit == EX_IOERR && dispatcher_jobs(r->x)) {
+		turns_put_off(r->turns, LOOK_MS);
 		let_work_go(r, w);
-		line_turn(l);
-		l->need = 0;
-		l->pause = clock_in(LOOK_MS);
-		return false;
+		return;
 	}
-	note_seen(r, name);
+	turns_begin(r->turns);
 	r->taken = clock_now();
 	if (!made) {
 		settle_refused(&r->settler, e, &why);
@@ -441,51 +213,24 @@ static bool take(struct runner *r, struct line *l, const char *name)
 	} else {
 		dispatcher_add(r->x, &w->job);
 	}
-	return true;
 }
 
-static bool line_pauses(const struct runner *r, const struct line *l)
-{
-	return l->pause && dispatcher_jobs(r->x) && clock_left(l->pause);
-}
-
-/* Users in turn, each his next one; a user whose next one has no room now
- * waits for his own to end. What an earlier run left to be told is told here,
- * which takes its time as in settle_all. Gives whether more may be left. */
+/* Gives whether more may be left: what an earlier run left to be told is told
+ * here, which takes its time as in settle_all. */
 static bool take_all(struct runner *r)
 {
 	const int64_t until = clock_in(LOOK_MS);
-	size_t idle = 0;
-	struct line *l;
+	const char *name;
 
-	while (idle < r->lines && !r->ending) {
+	while (!r->ending && (name = turns_next(r->turns))) {
 		if (!clock_left(until))
 			return true;
-		l = &r->line[r->turn++ % r->lines];
-		if (l->at == l->n || line_pauses(r, l) ||
-		    !has_room(r, l, l->need ? l->need : MEMORY_ENTRY) ||
-		    !take(r, l, l->name[l->at])) {
-			idle++;
-			continue;
-		}
-		free(l->name[l->at++]);
-		l->need = 0;
-		idle = 0;
+		take(r, name);
 	}
 	return false;
 }
 
 /* --- the run --- */
-
-static bool anything_due(const struct runner *r)
-{
-	size_t i;
-
-	for (i = 0; i < r->lines; i++)
-		if (r->line[i].at < r->line[i].n)
-			return true;
-	return false;
-}
 
 /* Looks for new mail where the directory has changed; as seldom as it takes
  * for the looking to stay a small part of the work. */
@@ -516,6 +261,12 @@ static bool waits_for_turn(struct runner *r)
 	return true;
 }
 
+static bool look_for_due(struct runner *r, struct outcome *why)
+{
+	return turns_look(r->turns, r->selection,
+			  policy_longest_wait(r->d->config), why);
+}
+
 static bool look_again(struct runner *r, struct watchman *w, bool at_once,
 		       struct outcome *why)
 {
@@ -537,7 +288,7 @@ static bool look_again(struct runner *r, struct watchman *w, bool at_once,
 	w->state = now;
 	r->settler.reported = false;
 	if (queue_waken(r->q, false))
-		forget_busy(r);
+		turns_forget_busy(r->turns);
 	if (!look_for_due(r, why))
 		return false;
 	w->next = clock_now() + LOOK_MS / 2 + 20 * (clock_now() - begun);
@@ -599,9 +350,9 @@ static bool work_off(struct runner *r, struct outcome *why)
 			run_end(r);
 		if (!r->ending && runs_on(r))
 			done = look_again(r, &w, !dispatcher_jobs(r->x) &&
-					  !anything_due(r), why);
+					  !turns_left(r->turns), why);
 		if (!dispatcher_jobs(r->x) && !waits_for_turn(r) &&
-		    (r->ending || !anything_due(r)) && !tells_more(r))
+		    (r->ending || !turns_left(r->turns)) && !tells_more(r))
 			break;
 	}
 	/* whatever went wrong, what is under way is settled */
@@ -640,7 +391,7 @@ static bool run_queue(struct runner *r, const struct selection *s,
 	bool done;
 
 	r->selection = s;
-	r->room = descriptors();
+	r->turns = turns_new(r->q, descriptors());
 	r->signals = catch_signals();
 	r->x = dispatcher_new(&r->run);
 	queue_sweep(r->q);
@@ -649,10 +400,7 @@ static bool run_queue(struct runner *r, const struct selection *s,
 		done = outcome_fail(why, STAGE_LOCAL, EX_OSERR,
 				    "a worker could not be made");
 	dispatcher_free(r->x);
-	lines_empty(r);
-	free(r->line);
-	free(r->seen);
-	free(r->busy);
+	turns_free(r->turns);
 	if (r->signals >= 0)
 		close(r->signals);
 	return done;

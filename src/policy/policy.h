@@ -418,6 +418,18 @@ struct claim {
  * much, who has waited longer. */
 bool policy_claim_before(const struct claim *a, const struct claim *b);
 
+/* How much a run has in hand, of all users and of one. */
+struct room {
+	size_t most;               /* entries, of all */
+	size_t jobs, own_jobs;     /* entries in hand */
+	size_t together;           /* memory that those of a size may take */
+	size_t memory, own_memory; /* and do */
+};
+/* Whether the user's next entry, which takes so much memory, may be taken,
+ * too: two thirds of what the others leave is the most that one user gets, so
+ * that there is always some for the next one. One entry alone may take all. */
+bool policy_has_room(const struct room *r, size_t more);
+
 /* --- how fast --- */
 
 /* How a server that said "too fast" is dealt with: not before until, and each

@@ -140,3 +140,21 @@ bool policy_claim_before(const struct claim *a, const struct claim *b)
 		return a->entry < b->entry;
 	return a->since < b->since;
 }
+
+bool policy_has_room(const struct room *r, size_t more)
+{
+	const size_t other_jobs = r->jobs - r->own_jobs;
+	const size_t others = r->memory - r->own_memory;
+
+	if (!r->jobs)
+		return true;
+	if (r->jobs >= r->most ||
+	    (r->own_jobs && r->own_jobs >= (r->most - other_jobs) / 3 * 2))
+		return false;
+	if (!r->memory)
+		return true;
+	if (others >= r->together)
+		return false;
+	return r->own_memory + more <= (r->together - others) / 3 * 2 ||
+	       (!r->own_jobs && r->memory + more <= r->together);
+}

@@ -884,6 +884,47 @@ static void test_claims(void **state)
 							     &order[j]), i < j);
 }
 
+/* Ten entries or 90 bytes of memory in all; what is in hand, of it one user's
+ * own, and the most that his next entry may take. */
+static void test_room(void **state)
+{
+	static const struct {
+		size_t jobs, own_jobs, memory, own_memory;
+		size_t most;           /* 0: none, however small */
+	} rows[] = {
+		{ 0, 0, 0, 0, SIZE_MAX },      /* one alone may take all */
+		{ 1, 0, 0, 0, SIZE_MAX },      /* and alone of its size */
+		{ 1, 1, 0, 0, SIZE_MAX },
+		{ 1, 1, 30, 30, 30 },          /* two thirds of it all */
+		{ 2, 2, 60, 60, 0 },
+		{ 1, 0, 30, 0, 60 },           /* his first takes what is left */
+		{ 2, 1, 60, 30, 10 },          /* two thirds of 60, with 30 */
+		{ 1, 0, 90, 0, 0 },
+		{ 1, 0, 200, 0, 0 },
+		{ 6, 6, 30, 10, 0 },           /* six of ten */
+		{ 5, 5, 30, 10, 36 },
+		{ 9, 0, 30, 0, 60 },           /* the last place is another's */
+		{ 10, 0, 30, 0, 0 },
+		{ 8, 2, 30, 10, 0 },           /* two thirds of four places */
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const struct room r = {
+			.most = 10, .together = 90,
+			.jobs = rows[i].jobs, .own_jobs = rows[i].own_jobs,
+			.memory = rows[i].memory,
+			.own_memory = rows[i].own_memory,
+		};
+
+		if (rows[i].most)
+			assert_true(policy_has_room(&r, rows[i].most));
+		if (rows[i].most < SIZE_MAX)
+			assert_false(policy_has_room(&r, rows[i].most + 1));
+	}
+}
+
 static void test_attempts(void **state)
 {
 	const struct outcome sent = { .exit = EX_OK },
@@ -1122,6 +1163,7 @@ int main(void)
 		cmocka_unit_test(test_fall_back),
 		cmocka_unit_test(test_target),
 		cmocka_unit_test(test_claims),
+		cmocka_unit_test(test_room),
 		cmocka_unit_test(test_tally),
 		cmocka_unit_test(test_schedule),
 	};
