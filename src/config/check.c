@@ -339,6 +339,42 @@ static void check_port(struct config *c, size_t i)
 		config_warn(c, line, "port: 465 is for kind = submissions");
 }
 
+/* Keys that another key of the transport leaves without effect: whoever set a
+ * fingerprint believes that it is looked at. */
+static void check_effect(struct config *c, size_t i)
+{
+	const struct transport *t = &c->transport[i];
+	const bool clear = t->no_starttls &&
+			   kind_facts(t->kind)->way != WAY_DIRECT;
+	const bool any = t->starttls_insecure_skip_verify && !t->fingerprint.n;
+	const bool near = kind_has(t->kind, TAKES_PROXY) &&
+			  !kind_has(t->kind, IS_PROXIED) && !transport_proxy(t);
+	const struct {
+		const char *key;
+		bool idle;
+		const char *because;
+	} rows[] = {
+		{ "fingerprint", clear, "with no_starttls" },
+		{ "ca_file", clear, "with no_starttls" },
+		{ "tls_name", clear, "with no_starttls" },
+		{ "certificate", clear, "with no_starttls" },
+		{ "ca_file", any, "with starttls_insecure_skip_verify" },
+		{ "proxy_dns", near, "without proxy" },
+		{ "proxy_username", near, "without proxy" },
+		{ "proxy_password", near, "without proxy" },
+		{ "port", t->srv, "with srv: the records name the port" },
+	};
+	unsigned line;
+	size_t n;
+
+	for (n = 0; n < sizeof(rows) / sizeof(*rows); n++) {
+		line = config_line(c, "transport", rows[n].key, i);
+		if (line && rows[n].idle)
+			config_warn(c, line, "%s has no effect %s",
+				    rows[n].key, rows[n].because);
+	}
+}
+
 void config_check(struct config *c, unsigned mode)
 {
 	const char *aliases = c->general.aliases;
@@ -367,6 +403,7 @@ void config_check(struct config *c, unsigned mode)
 		if (!config_faulty(c, "transport", "kind", i))
 			check_transport(c, i);
 		check_port(c, i);
+		check_effect(c, i);
 	}
 	check_use(c);
 }

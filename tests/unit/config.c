@@ -750,6 +750,37 @@ static void test_warnings(void **state)
 		"transport = NAME is missing)\n");
 }
 
+#define PIN "abababababababababababababababababababababababababababababababab"
+
+static void test_no_effect(void **state)
+{
+	check_warnings(*state,
+		"[route r]\ntransport = a b c d e f g\n"
+		"[transport a]\nkind = submission\nhost = h\nno_starttls = yes\n"
+		"fingerprint = " PIN "\nca_file = /ca.pem\ntls_name = n\n"
+		"[transport b]\nkind = lmtp\nhost = h\nca_file = /ca.pem\n"
+		"starttls_insecure_skip_verify = yes\n"
+		"proxy_username = u\nproxy_dns = no\n"
+		"[transport c]\nkind = submissions\nhost = d.example\n"
+		"srv = yes\nport = 465\n"
+		/* these have */
+		"[transport d]\nkind = direct\nno_starttls = yes\n"
+		"[transport e]\nkind = smtp\nhost = h\nca_file = /ca.pem\n"
+		"starttls_insecure_skip_verify = yes\nfingerprint = " PIN "\n"
+		"[transport f]\nkind = smtp\nhost = h\nproxy_dns = no\n"
+		"proxy = p.example\ntls_name = n\n"
+		"[transport g]\nkind = socks\naddress = p.example\n"
+		"proxy_username = u\n",
+		"7: fingerprint has no effect with no_starttls\n"
+		"8: ca_file has no effect with no_starttls\n"
+		"9: tls_name has no effect with no_starttls\n"
+		"13: ca_file has no effect with "
+		"starttls_insecure_skip_verify\n"
+		"15: proxy_username has no effect without proxy\n"
+		"16: proxy_dns has no effect without proxy\n"
+		"21: port has no effect with srv: the records name the port\n");
+}
+
 static void check_author(struct place *p, const char *lines, const char *from,
 			 const char *full_name)
 {
@@ -1386,6 +1417,7 @@ int main(void)
 		TEST(test_suggestions),
 		TEST(test_quotes),
 		TEST(test_warnings),
+		TEST(test_no_effect),
 		TEST(test_author),
 		cmocka_unit_test(test_identity),
 		TEST(test_local_names),
