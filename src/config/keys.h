@@ -82,19 +82,22 @@ size_t section_count(const struct config *c, enum section section);
 
 extern const struct value_type type_text, type_path, type_directory,
 	type_secret, type_paths, type_bool, type_word,
-	type_bits_notify, type_number, type_size, type_duration,
-	type_durations, type_domain, type_domains, type_senders, type_address,
+	type_bits_notify, type_domain, type_domains, type_senders, type_address,
 	type_locals, type_addresses, type_author, type_pattern,
 	type_endpoint, type_resolvers, type_ip, type_ips, type_hosts,
 	type_hexes, type_mechanisms, type_extensions, type_tristate,
-	type_log, type_rates, type_names, type_selectors, type_issuer,
-	type_scopes;
+	type_log, type_names, type_selectors, type_issuer, type_scopes;
+/* quantities.c */
+extern const struct value_type type_number, type_size, type_duration,
+	type_durations, type_rates;
 
 /* values.c: reads text into the key's field; lists are added to. False: the
  * field is as it was, and *why says what is wrong with the text, in words that
  * go on from the key's name. */
 bool value_read(const struct config_key *key, const char *text, void *field,
 		struct outcome *why) MUST_CHECK;
+/* Says that the text is not what is wanted ("a number"); gives false. */
+bool value_bad(struct outcome *why, const char *text, const char *wanted);
 
 /* suggest.c: what may have been meant by an unknown key, word of a key, or
  * section; NULL: no idea. *elsewhere: the section that such a key belongs to,

@@ -3,12 +3,9 @@
  * A run of the queue: take what is due, deliver all of it by the one verb,
  * then settle each entry.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>

@@ -3,22 +3,17 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/scan.h"
 #include "mail/address.h"
+#include "mail/encode.h"
 #include "mail/lines.h"
 #include "mail/message_parts.h"
 
-enum {
-	LINE_WANTED = 78,
-	QP_LINE = 75,           /* and the "=" of a soft line break */
-	WRAP_LINE = 76
-};
+enum { LINE_WANTED = 78 };
 
 /* --- folding (RFC 5322 2.2.3) --- */
 
@@ -105,104 +100,6 @@ static void refold_field(struct spool *out, const char *data, size_t n)
 		}
 	}
 	refold_held(&r);
-}
-
-/* --- quoted-printable (RFC 2045 6.7) of text whose lines end in CRLF --- */
-
-struct qp {
-	struct spool *out;
-	size_t line;
-	char blank;           /* a blank or tab whose place is still open */
-	char text[80];
-};
-
-static void qp_line(struct qp *q, const char *end)
-{
-	size_t n = strlen(end);
-
-	memcpy(q->text + q->line, end, n);
-	spool_add(q->out, q->text, q->line + n);
-	q->line = 0;
-}
-
-static void qp_token(struct qp *q, const char *token, size_t n)
-{
-	if (q->line + n > QP_LINE)
-		qp_line(q, "=\r\n");
-	memcpy(q->text + q->line, token, n);
-	q->line += n;
-}
-
-static void qp_hex(struct qp *q, char c)
-{
-	static const char digits[] = "0123456789ABCDEF";
-	unsigned char u = (unsigned char)c;
-	char token[] = { '=', digits[u >> 4], digits[u & 15] };
-
-	qp_token(q, token, sizeof(token));
-}
-
-/* White space must not stand at the end of an encoded line. */
-static void qp_blank(struct qp *q, bool last)
-{
-	if (!q->blank)
-		return;
-	if (last)
-		qp_hex(q, q->blank);
-	else
-		qp_token(q, &q->blank, 1);
-	q->blank = '\0';
-}
-
-static void qp_encode(struct qp *q, const char *data, size_t n)
-{
-	const char *end = data + n;
-	char c;
-
-	for (; data < end; data++) {
-		c = *data;
-		if (c == '\r')
-			continue;
-		qp_blank(q, c == '\n');
-		if (c == '\n')
-			qp_line(q, "\r\n");
-		else if (is_wsp(c))
-			q->blank = c;
-		else if (c > ' ' && c < 0x7f && c != '=')
-			qp_token(q, &c, 1);
-		else
-			qp_hex(q, c);
-	}
-}
-
-/* --- base64 (RFC 2045 6.8) on lines of their proper length --- */
-
-/* Only white space and NULs, which no decoder counts, are changed. */
-struct wrapper {
-	struct spool *out;
-	size_t line;
-	char text[80];
-};
-
-static void wrap_line(struct wrapper *w)
-{
-	w->text[w->line++] = '\r';
-	w->text[w->line++] = '\n';
-	spool_add(w->out, w->text, w->line);
-	w->line = 0;
-}
-
-static void wrap(struct wrapper *w, const char *data, size_t n)
-{
-	const char *end = data + n;
-
-	for (; data < end; data++) {
-		if (!*data || scan_is_blank(*data))
-			continue;
-		w->text[w->line++] = *data;
-		if (w->line == WRAP_LINE)
-			wrap_line(w);
-	}
 }
 
 /* --- what is to be done --- */
@@ -585,18 +482,18 @@ static bool put_fields(struct completer *s)
 static bool put_body(struct completer *s)
 {
 	struct qp q = { .out = s->out };
-	struct wrapper w = { .out = s->out };
+	struct base64_lines w = { .out = s->out };
 	const char *data, *nul;
 	int64_t at;
 	long n, len;
 
 	for (at = 0; (n = part_bytes(&s->m->body, at, &data)) > 0; at += n) {
 		if (s->body == BODY_QUOTED) {
-			qp_encode(&q, data, (size_t)n);
+			qp_add(&q, data, (size_t)n);
 			continue;
 		}
 		if (s->body == BODY_WRAPPED) {
-			wrap(&w, data, (size_t)n);
+			base64_lines_add(&w, data, (size_t)n);
 			continue;
 		}
 		for (len = n; (nul = memchr(data, '\0', (size_t)len));) {
@@ -606,11 +503,8 @@ static bool put_body(struct completer *s)
 		}
 		spool_add(s->out, data, (size_t)len);
 	}
-	qp_blank(&q, true);
-	if (q.line)
-		qp_line(&q, "");
-	if (w.line)
-		wrap_line(&w);
+	qp_end(&q);
+	base64_lines_end(&w);
 	return n == 0;
 }
 
