@@ -314,7 +314,18 @@ const char *dns_library_version(void)
 
 /* --- ends --- */
 
-/* Where one family has an answer the other's is not waited for long. */
+static bool any_is_in_reach(const struct dns_answer *a)
+{
+	size_t i;
+
+	for (i = 0; i < a->n; i++)
+		if (interfaces_lead_to(&a->record[i].address))
+			return true;
+	return false;
+}
+
+/* Where one family has an answer the other's is not waited for long; but what
+ * this host cannot reach is of no use in its place. */
 static void finish_question(struct pending *p, const struct dns_answer *a)
 {
 	int64_t patience = 2 * (clock_now() - p->since);
@@ -323,7 +334,8 @@ static void finish_question(struct pending *p, const struct dns_answer *a)
 	p->done = true;
 	if (a->status != DNS_FAILED)
 		p->dns->answered = true;
-	if (!p->other || a->status != DNS_OK)
+	if (!p->other || p->other->done || a->status != DNS_OK ||
+	    !any_is_in_reach(a))
 		return;
 	if (patience < PAIR_LEAST)
 		patience = PAIR_LEAST;

@@ -83,8 +83,9 @@ struct dns_question {
 /* Asks all at once; returns when all are answered or have run out of time.
  * CNAMEs are followed, whether the resolver does so or not, 16 at most. Where
  * A and AAAA of one name are asked, one that has been answered does not wait
- * long for the other (RFC 8305 3): that is DNS_FAILED then. A name that is no
- * DNS name is answered DNS_NXDOMAIN without asking. */
+ * long for the other (RFC 8305 3), unless no route leads to what it says: that
+ * is DNS_FAILED then. A name that is no DNS name is answered DNS_NXDOMAIN
+ * without asking. */
 void dns_ask(struct dns *d, struct dns_question *question, size_t n);
 /* One question. */
 void dns_query(struct dns *d, const char *name, enum dns_type type,

@@ -54,22 +54,29 @@ bool interfaces_have_ipv6(void)
 /* Connecting a datagram socket sends nothing and fails where there is no
  * route; a source address that nobody beyond the link could answer to, as an
  * interface without a lease has it, is not a way out either. */
-static bool has_route(const char *text)
+bool interfaces_lead_to(const struct net_address *a)
 {
-	struct net_address there, here = { .len = sizeof(here.sa) };
+	struct net_address there = *a, here = { .len = sizeof(here.sa) };
 	bool found;
 	int fd;
 
-	if (!net_address_parse(text, 53, &there))
-		return false;
+	net_address_set_port(&there, 53);
 	fd = socket(there.sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return errno != EAFNOSUPPORT;
 	found = !connect(fd, &there.any, there.len) &&
 		!getsockname(fd, &here.any, &here.len) &&
-		!net_address_is_local(&here);
+		(!net_address_is_local(&here) || net_address_is_local(a));
 	close(fd);
 	return found;
+}
+
+static bool has_route(const char *text)
+{
+	struct net_address there;
+
+	return net_address_parse(text, 0, &there) &&
+	       interfaces_lead_to(&there);
 }
 
 /* The addresses are a.root-servers.net's: any that is global would do. A

@@ -17,5 +17,7 @@ bool interfaces_have_ipv6(void);
  * address beyond loopback and link-local. Nothing is sent. What cannot be
  * found out (no descriptors) counts as a way out. */
 bool interfaces_way_out(void);
+/* Whether a route leads to an address, by the same measure. */
+bool interfaces_lead_to(const struct net_address *a);
 
 #endif

@@ -186,6 +186,24 @@ def silent_system(folder, certificates):
     want(not any("localhost" in name for name, _ in dns.asked), dns.asked)
 
 
+def late_family(folder, certificates):
+    """an address that no route leads to is no reason to do without the other
+    family's, whose answer was lost on the way once"""
+    answer, lost = zone({**TABLE, "mx.dest.test AAAA": [FAR6]}), []
+
+    def hook(name, kind):
+        if kind == "A" and not lost:
+            lost.append(name)
+            return None
+        return answer(name, kind)
+    dns = mxnet.Resolver(hook)
+    with mxnet.Hosts(folder, certificates).add(HERE4) as hosts:
+        mxnet.submit(folder, ["b@dest.test"], resolver=dns.where,
+                     dns=LOOSE, tls="mta_sts = no").expect(0)
+    dns.stop()
+    want(len(hosts.messages(HERE4)) == 1 and lost, "not delivered")
+
+
 def servfail(folder, _certificates):
     """SERVFAIL is told as what it is, however often it is said"""
     def answer(name, kind):
@@ -277,6 +295,7 @@ TESTS = [
         resolver="fe80::53%hole0")),
     ("silent-family", silent_family),
     ("silent-relay", silent_relay),
+    ("late-family", late_family),
     ("silent-system", silent_system),
     ("servfail", servfail),
     ("distrusted", distrusted),
