@@ -30,6 +30,16 @@ static char *shell_word(const char *s)
 	return buf_take(&out);
 }
 
+/* A value in which % begins a word of the configuration's. */
+static char *literally(const char *s)
+{
+	struct buf out = BUF(64 * 1024);
+
+	for (; *s; s++)
+		buf_addf(&out, *s == '%' ? "%%%%" : "%c", *s);
+	return buf_take(&out);
+}
+
 const char *configure_name(const struct finding *f)
 {
 	return f->provider ? f->provider->name : "provider";
@@ -124,6 +134,7 @@ void configure_text(const struct finding *f, const struct configuring *how,
 	const char *name = configure_name(f);
 	char *user = how->username ? mem_string(how->username) :
 		     provider_username(f->provider, f->address);
+	char *from = literally(f->address);
 
 	add_title(f, out);
 	if (!how->done)
@@ -134,7 +145,7 @@ void configure_text(const struct finding *f, const struct configuring *how,
 	if (how->queued)
 		buf_adds(out, "# Nobody but the queue's owner can read the "
 			 "password: he sends.\n[queue]\nqueue = always\n\n");
-	buf_addf(out, "[account default]\nfrom = %s\n\n", f->address);
+	buf_addf(out, "[account default]\nfrom = %s\n\n", from);
 	buf_addf(out, "[route all]\ntransport = %s\n\n", name);
 	buf_addf(out, "[transport %s]\nkind = %s\nhost = %s\nport = %u\n",
 		 name, kind_name(f->kind), f->host, f->port);
@@ -148,6 +159,7 @@ void configure_text(const struct finding *f, const struct configuring *how,
 			 f->provider->username);
 	buf_addf(out, "username = %s\n", user);
 	add_secret(f, how, out);
+	free(from);
 	free(user);
 }
 

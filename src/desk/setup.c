@@ -229,28 +229,31 @@ static bool ask_login(struct setup *s)
 
 /* --- the configuration --- */
 
-/* What is there is kept under another name. */
+/* What is there is kept under another name, and so is what was kept before. */
 static bool replace_old(struct setup *s)
 {
+	char *aside = mem_printf("%s.old", s->path);
 	struct buf old = BUF(CONFIG_MAX);
 	struct outcome why;
-	char *aside;
+	struct stat st;
+	unsigned n;
 	bool done;
 
-	if (!setup_agrees(s, false, "%s is there already. Replace it (it is "
-			  "kept as %s.old)?", s->path, s->path)) {
-		if (!s->left)
-			outcome_fail(&s->why, STAGE_LOCAL, EX_CANTCREAT,
-				     "%s is there already and stays as it is "
-				     "(move it away, or name another file "
-				     "with -C)", s->path);
-		return stop(s);
+	for (n = 2; !lstat(aside, &st); n++) {
+		free(aside);
+		aside = mem_printf("%s.old%u", s->path, n);
 	}
-	aside = mem_printf("%s.old", s->path);
-	done = file_read(s->path, 0, &old, NULL, &why) &&
-	       file_replace_path(aside, 0600, &old, &why);
-	if (!done)
+	done = setup_agrees(s, false, "%s is there already. Replace it (it is "
+			    "kept as %s)?", s->path, aside);
+	if (!done && !s->left)
+		outcome_fail(&s->why, STAGE_LOCAL, EX_CANTCREAT, "%s is there "
+			     "already and stays as it is (move it away, or "
+			     "name another file with -C)", s->path);
+	if (done && (!file_read(s->path, 0, &old, NULL, &why) ||
+		     !file_replace_path(aside, 0600, &old, &why))) {
 		s->why = why;
+		done = false;
+	}
 	buf_release(&old);
 	free(aside);
 	return done || stop(s);

@@ -447,6 +447,18 @@ def quoting(place):
         want(shlex.split(command)[2] == who, command)
 
 
+@test("a percent sign of an address is one in the sender, too", {})
+def percent(place):
+    for who in ("a%hb@outlook.com", "%u@outlook.com", "100%@outlook.com",
+                "a%%b@outlook.com"):
+        place.found(who)
+        status, out, err = harness.run(
+            ["-C", f"{place.folder}/found.conf", "--dry-run", "-i",
+             "b@example.org"], b"hi\n", place.env, place.folder)
+        want(status == 0 and f"from <{who}>" in out.decode().splitlines(),
+             f"{who}: {status} {out} {err}")
+
+
 @test("a faulty configuration does not stop it", {
     "_submissions._tcp.example.org SRV": ["0 1 465 smtp.example.org"]})
 def faulty(place):

@@ -407,6 +407,25 @@ def an_existing_one_stays(place):
 
 
 @test
+def what_was_kept_before_stays(place):
+    place.serve("mail.example.test", 465)
+    place.answer(place.zone)
+    place.config.parent.mkdir()
+    for number, end in enumerate(("", ".old", ".old2")):
+        path = pathlib.Path(f"{place.config}{end}")
+        path.write_text(f"# {number}\n")
+        os.chown(path, PERSON, PERSON)
+    os.chown(place.config.parent, PERSON, PERSON)
+    status, seen = place.talk(["--setup", "me@example.test"], [
+        LOGIN, ("is there already. Replace it .*conf.old3.*\\[no\\]", "y"),
+        PASSWORD, SEND])
+    want(status == 0, (status, seen))
+    kept = [pathlib.Path(f"{place.config}{end}").read_text()
+            for end in (".old", ".old2", ".old3")]
+    want(kept == ["# 1\n", "# 2\n", "# 0\n"], kept)
+
+
+@test
 def said_no_or_gone(place):
     place.serve("mail.example.test", 465)
     place.answer(place.zone)
