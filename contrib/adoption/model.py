@@ -24,6 +24,12 @@ def like(text, other):
     return word(text, getattr(other, "path", ""), getattr(other, "line", 0))
 
 
+def literal(text, other):
+    """The same for the keys from and full_name, in which a percent sign
+    begins a word of posthaste's."""
+    return like(text.replace("%", "%%"), other)
+
+
 def number(text, low=0, high=10 ** 12):
     """An int within bounds, of ASCII digits; else None."""
     if text is None or not re.fullmatch(r"[0-9]{1,13}", text):

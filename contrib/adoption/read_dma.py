@@ -78,8 +78,8 @@ def masquerade(setup, found):
         setup.domain = like(host, text)
     account = setup.default_account(text)
     account.force = True
-    account.sender = like((user if at and user else "%u") + "@" +
-                          (host or "%H"), text)
+    account.sender = like((model.literal(user, text) if at and user else
+                           "%u") + "@" + (host or "%H"), text)
 
 
 def mailname(files, setup, found):

@@ -197,7 +197,8 @@ def addresses(files, setup, mailname):
         account.where = line
         if mailname and setup.domain not in (None, mailname):
             account.match_from.append(f"{name.strip()}@{mailname}")
-        account.sender, account.force = like(address.strip(), line), True
+        account.sender = model.literal(address.strip(), line)
+        account.force = True
         account.header = "replace"
         setup.report.note(line, "From is replaced, too; who wrote it stays "
                           "as Reply-To where it was another's")

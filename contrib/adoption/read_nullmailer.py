@@ -136,7 +136,7 @@ def read(files, report):
     sender = one(files, "allmailfrom", report)
     if sender:
         account = setup.default_account(sender)
-        account.sender, account.force = sender, True
+        account.sender, account.force = model.literal(sender, sender), True
     life = one(files, "queuelifetime", report)
     setup.lifetime = number(life)
     if setup.lifetime is None:

@@ -239,8 +239,8 @@ def sender_of(parser, setup):
     if given and len(set(parser.senders)) == 1:
         account = setup.default_account(given[0])
         account.force = True
-        account.sender = like("%u" * given[0].startswith("@") + given[0],
-                              given[0])
+        account.sender = like("%u" * given[0].startswith("@") +
+                              model.literal(given[0], given[0]), given[0])
     else:
         for sender in given:
             parser.report.name(sender, f"mail-from {sender}: of one action "

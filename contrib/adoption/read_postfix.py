@@ -287,7 +287,7 @@ class Reader:
         if account.sender:
             # what is rewritten first is what the next table sees
             return
-        account.where, account.sender = value, like(value, value)
+        account.where, account.sender = value, model.literal(value, value)
         account.force, account.header = True, "replace"
         self.report.note(value, "From is replaced, too; who wrote it stays as "
                          "Reply-To where it was another's")
@@ -298,12 +298,12 @@ class Reader:
             match = re.match(r"REPLACE\s+From:\s*(?:\"?([^<>\"]*?)\"?\s*<)?"
                              r"([^<>\s]+@[^<>\s]+)>?$", value, re.I)
             default = self.setup.default_account(value)
+            sender = match and model.literal(match.group(2), value)
             if match and re.match(r"\^?From", key.pattern, re.I) and \
-                    default.sender in (None, match.group(2)):
-                default.sender = like(match.group(2), value)
-                default.header = "replace"
-                default.full_name = like(match.group(1).replace("%", "%%"),
-                                         value) if match.group(1) else None
+                    default.sender in (None, sender):
+                default.sender, default.header = sender, "replace"
+                default.full_name = model.literal(match.group(1), value) \
+                    if match.group(1) else None
             else:
                 self.report.name(value, "smtp_header_checks: not carried "
                                  "over")

@@ -122,7 +122,7 @@ def reverse(files, setup, found, relay):
             setup.report.name(line, "no USER:ADDRESS")
             continue
         account = Account(line, users=[field[0].strip()], force=True,
-                          sender=like(field[1].strip(), line))
+                          sender=model.literal(field[1].strip(), line))
         shape(account, found)
         setup.accounts.append(account)
         if len(field) > 2 and field[2].strip():

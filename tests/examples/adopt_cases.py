@@ -62,11 +62,11 @@ FromLineOverride=YES
     ssmtp("senders by revaliases", "mailhub=a.example\nUseSTARTTLS=YES\n"
           "AuthUser=u\nAuthPass=hunter22\n", {
               "/etc/ssmtp/revaliases": "# who\nroot:joe@a.example:b.example:"
-              "2525\nwww-data:web@a.example\nnonsense\n"},
+              "2525\nwww-data:web@a.example\nlp:lp%h@a.example\nnonsense\n"},
           lines=["user = root", "from = joe@a.example", "force_from = yes",
                  "from_header = replace", "user = www-data",
-                 "from = web@a.example"], status=1,
-          said=["revaliases:4: no USER:ADDRESS", "ssmtp.conf:2: the certif"],
+                 "from = web@a.example", "from = lp%%h@a.example"], status=1,
+          said=["revaliases:5: no USER:ADDRESS", "ssmtp.conf:2: the certif"],
           ways=[("-a root x@y.example", "submission", "b.example:2525",
                  START), ("-a www-data x@y.example", "submission",
                           "a.example:25", START)]),
@@ -169,8 +169,8 @@ DMA = [
         status=1, said=["dma.conf:1: no TLS was used with a.example"],
         lacks=["no_starttls"]),
     dma("a sender of its own", "SMARTHOST a.example\nNULLCLIENT\n"
-        "MASQUERADE herb@ert.example\n", said=["clear text"],
-        lines=["from = herb@ert.example", "force_from = yes",
+        "MASQUERADE herb%u@ert.example\n", said=["clear text"],
+        lines=["from = herb%%u@ert.example", "force_from = yes",
                "domain = ert.example"]),
     dma("a host of its own", "SMARTHOST a.example\nNULLCLIENT\n"
         "MASQUERADE percolator.example\n", said=["clear text"],
@@ -252,13 +252,13 @@ NULLMAILER = [
         lines=["aliases = /etc/posthaste/aliases",
                "#    default: a@x.example, b@x.example"]),
     nullmailer("one sender for all, names", "a.example smtp starttls\n", {
-        "/etc/nullmailer/allmailfrom": "web@example.org",
+        "/etc/nullmailer/allmailfrom": "web%h@example.org",
         "/etc/nullmailer/defaulthost": "mail\n",
         "/etc/nullmailer/defaultdomain": "example.org\n",
         "/etc/nullmailer/helohost": "helo.example.org\n",
         "/etc/nullmailer/queuelifetime": "3600\n",
         "/etc/nullmailer/pausetime": "60\n"},
-        lines=["from = web@example.org", "force_from = yes",
+        lines=["from = web%%h@example.org", "force_from = yes",
                "domain = mail.example.org", "hostname = helo.example.org",
                "lifetime = 3600s"], said=["pausetime:1: not carried over"]),
     nullmailer("authorities and certificates of its own", "a.example smtp "

@@ -195,10 +195,10 @@ POSTFIX = [
             "smtp_tls_security_level = verify\nsender_canonical_maps = "
             "regexp:/etc/postfix/sender_canonical\nsmtp_header_checks = "
             "regexp:/etc/postfix/header\n", {
-                "/etc/postfix/sender_canonical": "/.+/    joe@x.example\n",
+                "/etc/postfix/sender_canonical": "/.+/    joe%u@x.example\n",
                 "/etc/postfix/header":
-                    "/^From:.*/ REPLACE From: Box <joe@x.example>\n"},
-            lines=["from = joe@x.example", "from_header = replace",
+                    "/^From:.*/ REPLACE From: Box <joe%u@x.example>\n"},
+            lines=["from = joe%%u@x.example", "from_header = replace",
                    "full_name = Box"], said=["sender_canonical:1: From"]),
     postfix("a pattern that is none of ours", HUB +
             "smtp_tls_security_level = verify\n"
@@ -446,9 +446,9 @@ EXIM = [
          ways=[("x@y.example", "submission", "smtp.example.org:587",
                 START)]),
     exim("addresses", SATELLITE, {
-        "/etc/email-addresses": "# who\nroot: joe@x.example\nnobody\n",
+        "/etc/email-addresses": "# who\nroot: joe%u@x.example\nnobody\n",
         **MAILNAME}, status=1,
-         lines=["match_from = root@box.example.org", "from = joe@x.example"],
+         lines=["match_from = root@box.example.org", "from = joe%%u@x.example"],
          said=[OFFERED, "addresses:2: From is replaced",
                "addresses:3: no USER: ADDRESS"]),
     exim("mail from others, and what is not understood", SATELLITE.replace(
