@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The scripts of the Debian package, in a folder that stands for the root and
+with a debconf of our own: what the answers become. TAP."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+TOP = pathlib.Path(os.environ.get(
+    "TOP_SRCDIR", pathlib.Path(__file__).resolve().parents[2]))
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../support"))
+import harness  # noqa: E402
+from harness import want  # noqa: E402
+
+# of the questions that are asked, what is answered
+DEBCONF = """db_get() { RET=$(cat "$ROOT/answers/${1#posthaste/}" 2>/dev/null \\
+	&& echo .) || RET=.; RET=${RET%?}; }
+db_set() { printf %s "$2" >"$ROOT/answers/${1#posthaste/}"; }
+db_stop() { :; }
+"""
+# what would change the machine
+STUBS = ("apparmor_parser", "dpkg-statoverride", "setpriv", "systemd-sysusers",
+         "systemd-tmpfiles")
+CHOWN = """#!/bin/sh
+[ "$1 $(stat -c '%a %s' "$2")" = "posthaste 600 0" ] || exit 1
+"""
+CHECK = """#!/bin/sh
+exec "$REAL" -C "$ROOT/etc/posthaste.conf" "$@" 2>"$ROOT/said"
+"""
+
+
+class Machine:
+    def __init__(self, folder):
+        self.root = pathlib.Path(folder)
+        for name in ("answers", "etc/posthaste", "etc/apparmor.d", "bin"):
+            (self.root / name).mkdir(parents=True)
+        (self.root / "confmodule").write_text(DEBCONF)
+        for name in STUBS:
+            self.program(name, "#!/bin/sh\n")
+        self.program("hostname", "#!/bin/sh\necho box.example.org\n")
+        self.program("chown", CHOWN)
+        self.program("posthaste", CHECK)
+        self.config = self.root / "etc/posthaste.conf"
+        self.secret = self.root / "etc/posthaste/relay.password"
+
+    def program(self, name, text):
+        path = self.root / "bin" / name
+        path.write_text(text)
+        path.chmod(0o755)
+
+    def answer(self, **answers):
+        for name, text in answers.items():
+            (self.root / "answers" / name).write_text(text)
+
+    def configure(self):
+        text = (TOP / "contrib/debian/posthaste.postinst").read_text()
+        text = text.replace(" /etc/", f" {self.root}/etc/").replace(
+            "=/etc/", f"={self.root}/etc/").replace(
+            "/usr/share/debconf/confmodule", f"{self.root}/confmodule")
+        want("/etc/posthaste" in text, text)
+        done = subprocess.run(
+            ["/bin/sh", "-s", "configure", "0"], input=text, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
+            timeout=60, env={
+                "PATH": f"{self.root}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                "ROOT": str(self.root), "REAL": harness.POSTHASTE,
+                "HOME": str(self.root)})
+        want(done.returncode == 0, done.stderr)
+        return done.stderr
+
+    def settings(self):
+        return [line for line in self.config.read_text().splitlines()
+                if " = " in line]
+
+
+RELAY = {"mailname": "example.org", "relay": "smtp.example.net:587",
+         "relay_user": "host@example.org", "relay_password": "secret",
+         "root_mail": "admin@example.org"}
+
+
+def answers(folder, _certificates):
+    """what is answered is what is written, whatever a shell makes of it"""
+    for number, (user, password) in enumerate((
+            ("host@example.org", "secret"), ("EXAMPLE\\nina", "pass\\tword"),
+            ("a\\c", "\\\\"), ("%s$HOME`id`", " %d ' \" # ; ")), 1):
+        machine = Machine(f"{folder}/{number}")
+        machine.answer(**{**RELAY, "relay_user": user,
+                          "relay_password": password})
+        machine.configure()
+        want(machine.settings() == [
+            "domain = example.org", "default_recipient = admin@example.org",
+            "queue = always", "transport = relay", "kind = submission",
+            "host = smtp.example.net", "port = 587", f"username = {user}",
+            f"password_file = {machine.secret}"], machine.settings())
+        want(machine.secret.read_text() == password + "\n" and
+             machine.secret.stat().st_mode & 0o777 == 0o600,
+             machine.secret.stat())
+        want(not (machine.root / "answers/relay_password").read_text(),
+             "debconf still has the password")
+
+
+def hosts(folder, _certificates):
+    """a relay in each of its spellings"""
+    for number, (relay, user, *wanted) in enumerate((
+            ("a.example", "", "smtp", "a.example", 25),
+            ("a.example", "u", "submission", "a.example", 587),
+            ("a.example:465", "u", "submissions", "a.example", 465),
+            ("192.0.2.1:2525", "u", "submission", "192.0.2.1", 2525),
+            ("2001:db8::1", "u", "submission", "2001:db8::1", 587),
+            ("[2001:db8::1]", "", "smtp", "2001:db8::1", 25),
+            ("[2001:db8::1]:465", "u", "submissions", "2001:db8::1", 465))):
+        machine = Machine(f"{folder}/{number}")
+        machine.answer(**{**RELAY, "relay": relay, "relay_user": user})
+        machine.configure()
+        want(["kind = {}".format(wanted[0]), f"host = {wanted[1]}",
+              f"port = {wanted[2]}"] == machine.settings()[4:7],
+             machine.settings())
+
+
+def faults(folder, _certificates):
+    """an answer that is no setting is told at once, with what is wrong"""
+    machine = Machine(folder)
+    machine.answer(**{**RELAY, "root_mail": "a@b.example, c@d.example"})
+    said = machine.configure()
+    want("no mail is sent until that is mended" in said, said)
+    want("default_recipient: " in (machine.root / "said").read_text(), said)
+    machine.answer(root_mail="a@b.example")
+    said = machine.configure()
+    want("mended" not in said, said)
+    want("default_recipient = a@b.example" in machine.settings(),
+         machine.settings())
+    machine.config.write_text(machine.config.read_text() + "# mine\n")
+    machine.answer(root_mail="c@d.example")
+    machine.configure()
+    want("default_recipient = a@b.example" in machine.settings(),
+         machine.settings())
+
+
+if __name__ == "__main__":
+    sys.exit(harness.tap([("answers", answers), ("hosts", hosts),
+                          ("faults", faults)]))
