@@ -72,8 +72,10 @@ void log_attempt(const struct run *run, struct part *p,
 	if (run->watch && run->watch->attempt)
 		run->watch->attempt(run->watch->context, job->id,
 				    a->rcpt->address, o);
-	/* that a server wants to be asked again is the course of things */
-	log_mail(o->exit == EX_OK || !strcmp(status, "deferred") ?
+	/* that a server wants to be asked again is the course of things where
+	 * somebody will */
+	log_mail(o->exit == EX_OK ||
+		 (run->queue && !strcmp(status, "deferred")) ?
 		 LOG_AT_INFO : LOG_AT_ERROR, &event, o, status);
 }
 

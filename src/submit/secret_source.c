@@ -41,12 +41,12 @@ static bool secret_first_line(const struct buf *text, char **out,
 
 /* --- files: password_file and systemd's credentials --- */
 
-bool secret_file(const char *path, char **out, struct outcome *why)
+static bool secret_of_file(const char *path, unsigned demands, char **out,
+			   struct outcome *why)
 {
 	struct buf text = BUF_SECRET(SECRET_MAX + 4096);
 	const char *what;
-	bool done = file_read(path, FILE_PRIVATE | FILE_TRUSTED, &text, NULL,
-			      why);
+	bool done = file_read(path, demands, &text, NULL, why);
 
 	if (!done && !text.full)
 		goto out;
@@ -61,6 +61,11 @@ bool secret_file(const char *path, char **out, struct outcome *why)
 out:
 	buf_release(&text);
 	return done;
+}
+
+bool secret_file(const char *path, char **out, struct outcome *why)
+{
+	return secret_of_file(path, FILE_PRIVATE | FILE_TRUSTED, out, why);
 }
 
 bool secret_credential(const char *name, char **out, struct outcome *why)
@@ -80,7 +85,8 @@ bool secret_credential(const char *name, char **out, struct outcome *why)
 				    "password_credential: \"%s\" is no name "
 				    "of a credential", name);
 	path = mem_printf("%s/%s", directory, name);
-	done = secret_file(path, out, why);
+	/* who gets at it is for the service manager to say, by the directory */
+	done = secret_of_file(path, FILE_TRUSTED, out, why);
 	free(path);
 	return done;
 }

@@ -22,7 +22,7 @@ bool secret_command(const char *command, int64_t ms, char **out,
  * EX_CONFIG. */
 bool secret_file(const char *path, char **out, struct outcome *why)
 	MUST_CHECK;
-/* The same of a systemd credential. */
+/* The same of a systemd credential, whatever its mode. */
 bool secret_credential(const char *name, char **out, struct outcome *why)
 	MUST_CHECK;
 /* The password in the netrc file at path for any of the hosts and this

@@ -192,7 +192,10 @@ static void gather_facts(struct auth *a, struct auth_facts *f)
 		.username = p->username != NULL,
 		.password = p->password != NULL,
 		.token = p->token != NULL,
-		.certificate = s->facts.tls.client_certificate,
+		/* where a login is wanted, the server may know who we are by
+		 * other means than the certificate */
+		.certificate = s->facts.tls.client_certificate ||
+			       (p->authenticate && p->tls.certificate),
 	};
 	f->binding = f->tls && conn_binding(s->conn, &a->binding_kind,
 					    a->binding, &a->binding_len);

@@ -97,6 +97,10 @@ CASES = [
     ("office365", "office365", ("submission", "smtp.office365.com", 587),
      OFFICE365, [],
      dict(auth=["XOAUTH2"], sender="you@example.com", via="BDAT")),
+    ("office365-token", "office365",
+     ("submission", "smtp.office365.com", 587),
+     OFFICE365, [],
+     dict(auth=["XOAUTH2"], sender="you@example.com", via="BDAT")),
     ("fastmail", "fastmail", ("submissions", "smtp.fastmail.com", 465),
      FASTMAIL, [],
      dict(auth=["PLAIN"], sender="you@fastmail.com", via="DATA")),
@@ -183,10 +187,11 @@ class Example:
 
     def commands(self):
         """Stand-ins for the programs that print secrets."""
-        path = self.folder / "bin/pass"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("#!/bin/sh\necho the password\n")
-        path.chmod(0o755)
+        for name, secret in (("pass", "the password"), ("oama", "the token")):
+            path = self.folder / "bin" / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(f"#!/bin/sh\necho {secret}\n")
+            path.chmod(0o755)
 
     def logins(self):
         """Logins as if somebody had done what the file says."""

@@ -144,6 +144,10 @@ static void test_credentials(void **state)
 	assert_true(secret_credential("cred", &got, &why));
 	assert_string_equal(got, "pw");
 	mem_wipe_string(got);
+	/* the directory keeps others out, as container secrets rely on */
+	assert_int_equal(chmod(path, 0444), 0);
+	assert_true(secret_credential("cred", &got, &why));
+	mem_wipe_string(got);
 	for (i = 0; i < COUNT(bad); i++) {
 		assert_false(secret_credential(bad[i], &got, &why));
 		assert_int_equal(why.exit, EX_CONFIG);
