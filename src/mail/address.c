@@ -35,6 +35,7 @@ struct words {
 	size_t count;
 	bool after_word;
 	bool adjacent;     /* two words without a dot between: no local part */
+	bool spaced;       /* white space or a comment among them */
 	bool encoded;      /* the last is an encoded word (RFC 2047) */
 };
 
@@ -242,8 +243,10 @@ static bool words_read(struct address_scan *s, struct words *w)
 		if (c != '"' && c != '.' &&
 		    (!is_atext(c) || blank_length(s)))
 			return true;
-		if (s->pos != before && w->phrase.len)
+		if (s->pos != before && w->phrase.len) {
 			buf_addc(&w->phrase, ' ');
+			w->spaced = true;
+		}
 		if (c == '.') {
 			s->pos++;
 			w->after_word = false;
@@ -390,6 +393,7 @@ static bool spec_read(struct address_scan *s, const struct words *w, char *name)
 		.name = name,
 		.address = buf_take(&address),
 		.qualified = domain != NULL,
+		.spaced = w->spaced,
 		.at = w->end,
 	};
 	name = NULL;

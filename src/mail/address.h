@@ -20,6 +20,7 @@ struct mailbox {
 	char *address;  /* as above; without "@domain" where the text had
 			 * none */
 	bool qualified; /* has a domain */
+	bool spaced;    /* white space stands at a dot of its local part */
 	size_t at;      /* offset in the text just after the local part, where
 			 * "@domain" is to be inserted */
 	size_t start, end; /* offsets of the element it stands in */
@@ -61,9 +62,9 @@ const char *address_domain(const char *address);
 char *address_qualify(const char *address, const char *domain);
 /* Whether the local part holds bytes outside ASCII (needs SMTPUTF8). */
 bool address_is_utf8(const char *address);
-/* Whether it is, in a field, a lone word with letters beyond ASCII: what
- * people write for a name there, and hardly an address. */
-bool mailbox_is_word(const struct mailbox *b);
+/* Whether it is, in a field, what people write for a name there, and hardly
+ * an address: "J. Smith", or a lone word with letters beyond ASCII. */
+bool mailbox_is_name(const struct mailbox *b);
 /* Whether two addresses of ours are one: domains without case. */
 bool address_equal(const char *a, const char *b);
 

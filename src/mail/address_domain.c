@@ -35,9 +35,9 @@ static size_t local_length(const char *address)
 	return *domain ? (size_t)(domain - address) - 1 : strlen(address);
 }
 
-bool mailbox_is_word(const struct mailbox *b)
+bool mailbox_is_name(const struct mailbox *b)
 {
-	return !b->qualified && address_is_utf8(b->address);
+	return !b->qualified && (b->spaced || address_is_utf8(b->address));
 }
 
 bool address_is_utf8(const char *address)

@@ -176,7 +176,7 @@ static bool visit_replaced(struct mailbox *b, void *context)
 	size_t end = b->end;
 	char *whole;
 
-	if (mailbox_is_word(b))
+	if (!mailbox_is_author(b))
 		return true;
 	whole = domain ? address_qualify(b->address, domain) :
 		mem_string(b->address);
@@ -347,7 +347,8 @@ static bool visit_unqualified(struct mailbox *b, void *context)
 {
 	struct qualifier *q = context;
 
-	if (b->qualified || mailbox_is_word(b) || b->at < q->from || b->at > q->f->value_len)
+	if (b->qualified || mailbox_is_name(b) || b->at < q->from ||
+	    b->at > q->f->value_len)
 		return true;
 	buf_add(&q->b, q->f->value + q->from, b->at - q->from);
 	buf_addf(&q->b, "@%s", q->domain);

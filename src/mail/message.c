@@ -293,20 +293,17 @@ char *message_id(struct message *m)
 	return id;
 }
 
-/* What stands alone where an address should be: a quoted local part that does
- * not look like one is a name, as are a word with letters beyond ASCII and all
- * that does not read as an address. */
-static bool is_author(const struct mailbox *b)
+bool mailbox_is_author(const struct mailbox *b)
 {
-	return b->qualified || b->name ||
-	       (*b->address != '"' && !mailbox_is_word(b));
+	return b->qualified || (!mailbox_is_name(b) &&
+				(b->name || *b->address != '"'));
 }
 
 static bool visit_author(struct mailbox *b, void *context)
 {
 	bool *found = context;
 
-	*found = is_author(b);
+	*found = mailbox_is_author(b);
 	return !*found;
 }
 
@@ -337,7 +334,7 @@ static bool visit_first(struct mailbox *b, void *context)
 {
 	char **address = context;
 
-	if (!is_author(b))
+	if (!mailbox_is_author(b))
 		return true;
 	*address = b->address;
 	b->address = NULL;

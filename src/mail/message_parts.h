@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "mail/address.h"
 #include "mail/message.h"
 #include "mail/spool.h"
 
@@ -72,6 +73,10 @@ bool field_is_blank(const struct field *f);
 /* Whether a From field has an address. One that is a name alone has none:
  * *name is then that name, freed by the caller; NULL: none. */
 bool field_has_author(const struct field *f, char **name);
+/* Whether a mailbox of a From field is one of these. What stands where an
+ * address should be is a name if it looks like one, or alone and has to be in
+ * quotes. */
+bool mailbox_is_author(const struct mailbox *b);
 /* An address field longer than this is not parsed: its mailboxes would take
  * many times its room in memory. It is left as it is. */
 enum { ADDRESS_FIELD_MAX = 1024 * 1024 };

@@ -230,6 +230,8 @@ static void test_qualified(void **state)
 		  "Cc: \"M\xc3\xbcller\"\r\nReply-To: <M\xc3\xbcller>\r\n"
 		  "Sender: M\xfcller\r\n"
 		  "Resent-To: M\xc3\xbc <w@d.example>\r\n\r\n" },
+		{ "From: a@b\nTo: J. Smith, y\n\n",
+		  "From: a@b\r\nTo: J. Smith, y@d.example\r\n\r\n" },
 		/* but one that is none spoils no other */
 		{ "From: a@b\nTo: b@@x, y, [z] <w>\n\n",
 		  "From: a@b\r\nTo: b@@x, y@d.example, [z] <w@d.example>\r\n"
@@ -264,6 +266,9 @@ static void test_from_replaced(void **state)
 		  "From: N <f@x.example>\r\n\r\n" },
 		{ "From: N <f@x.example>\n\n",
 		  "From: N <f@x.example>\r\n\r\n" },
+		/* nobody is reached by a name alone */
+		{ "From: J. X, \"X Y\", z\n\n",
+		  "From: N <f@x.example>\r\nReply-To: z@d.example\r\n\r\n" },
 	};
 	struct completion c = usual;
 
@@ -274,6 +279,8 @@ static void test_from_replaced(void **state)
 	check_added("X: y\nZ: z\n\nbody\n", &c, "N <f@x.example>", true,
 		    true);
 	check(FULL "Sender: s@y\nFrom: just a name\n\n", &c,
+	      "From: N <f@x.example>\r\n" FULL_OUT "\r\n");
+	check(FULL "From: \"X Y\", J. Z\n\n", &c,
 	      "From: N <f@x.example>\r\n" FULL_OUT "\r\n");
 	/* when it was replaced before, the name that was given then stays */
 	c.keep_own = true;
@@ -306,9 +313,15 @@ static void test_name_alone(void **state)
 		{ "J\xc3\xbc\xc3\xbc Foo",
 		  "=?UTF-8?Q?J=C3=BC=C3=BC_Foo?= <f@x.example>" },
 		{ "J\xc3\xbcrgen", "=?UTF-8?Q?J=C3=BCrgen?= <f@x.example>" },
+		{ "J\xc3\xbcrgen <j\xc3\xbcrgen>",
+		  "=?UTF-8?Q?J=C3=BCrgen?= <f@x.example>" },
+		{ "J. Example", "\"J. Example\" <f@x.example>" },
+		{ "Dr.\n A. Example (x)", "\"Dr. A. Example\" <f@x.example>" },
 		{ "Al\x1b[31m ice", "\"Al [31m ice\" <f@x.example>" },
 		/* an address, in one way or another */
 		{ "root", "root@d.example" },
+		{ "j.example", "j.example@d.example" },
+		{ "root (J. Example)", "root@d.example (J. Example)" },
 		{ "Alice <root>", "Alice <root@d.example>" },
 		{ "\"A B\" <\"c d\">", "\"A B\" <\"c d\"@d.example>" },
 		{ "Alice Example, b@y", "Alice Example, b@y" },
