@@ -50,9 +50,10 @@ static const char *fixed_value(const struct known_option *k)
 	return k->name && k->name[2] ? k->name + 2 : NULL;
 }
 
+/* -I is -bi. */
 static bool is_b(const struct known_option *k)
 {
-	return k && k->name && k->name[1] == 'b';
+	return k && k->name && (k->name[1] == 'b' || k->name[1] == 'I');
 }
 
 static bool tells_of_itself(enum command command)
