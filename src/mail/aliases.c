@@ -49,19 +49,42 @@ char *address_without_local(const char *address,
 
 /* --- reading the file --- */
 
-/* The offset of the first of these characters outside quotes; n: none. */
-static size_t find_bare(const char *s, size_t n, const char *which)
+/* The length of the comment that s begins with, others within it included;
+ * 0: it does not end. */
+static size_t comment_length(const char *s, size_t n)
 {
-	bool quoted = false;
-	size_t i;
+	size_t i, depth = 0;
 
 	for (i = 0; i < n; i++) {
-		if (s[i] == '\\' && quoted && i + 1 < n)
+		if (s[i] == '\\')
 			i++;
-		else if (s[i] == '"')
+		else if (s[i] == '(')
+			depth++;
+		else if (s[i] == ')' && !--depth)
+			return i + 1;
+	}
+	return 0;
+}
+
+/* The offset of the first of these characters outside quotes and comments; n:
+ * none. */
+static size_t find_bare(const char *s, size_t n, const char *which)
+{
+	bool quoted = false, open = false;
+	size_t i, comment;
+
+	for (i = 0; i < n; i++) {
+		if (s[i] == '\\' && quoted && i + 1 < n) {
+			i++;
+		} else if (s[i] == '"') {
 			quoted = !quoted;
-		else if (!quoted && s[i] && strchr(which, s[i]))
+		} else if (s[i] == '(' && !quoted && !open) {
+			comment = comment_length(s + i, n - i);
+			open = !comment;
+			i += comment ? comment - 1 : 0;
+		} else if (!quoted && s[i] && strchr(which, s[i])) {
 			break;
+		}
 	}
 	return i;
 }
@@ -375,14 +398,24 @@ static bool follow_part(struct walk *w, const struct alias *from,
 	return any;
 }
 
-/* The next part of a value, up to a comma; false: there is none. */
+/* The next part of a value, up to a comma that is not within a group; false:
+ * there is none. */
 static bool alias_part(const char **value, struct scan *part)
 {
-	size_t n;
+	size_t n, length, blanks, group;
 
 	if (!*value)
 		return false;
-	n = find_bare(*value, strlen(*value), ",");
+	length = strlen(*value);
+	blanks = strspn(*value, " \t");
+	n = find_bare(*value, length, ",:");
+	if (n < length && (*value)[n] == ':' && n > blanks &&
+	    !strchr("|/", (*value)[blanks]))
+		group = find_bare(*value, length, ";");
+	else
+		group = length;
+	n = group < length ? group : 0;
+	n += find_bare(*value + n, length - n, ",");
 	*part = scan_bytes(*value, n);
 	*value = (*value)[n] ? *value + n + 1 : NULL;
 	return true;

@@ -159,6 +159,16 @@ static void test_expand(void **state)
 		{ "a:\n", "a", "-" },
 		{ "a: b@@x, c@x\n", "a", "c@x" },
 		{ "a: Joe <j@x>, \"S, T\" <s@x>\n", "a", "j@x s@x" },
+		/* comments and groups hold commas, too */
+		{ "a: b@x (B, the first), c@x\n", "a", "b@x c@x" },
+		{ "a: b@x (B (\\) # 1), 2), c@x\n", "a", "b@x c@x" },
+		{ "a: b@x (B, c@x\n", "a", "c@x" },
+		{ "a (b: c, d): e@x\n", "a", "e@x" },
+		{ "a: all: b@x, \"c;d\"@x, e;, f@x\ne: g@x\n", "a",
+		  "b@x \"c;d\"@x g@x f@x" },
+		{ "a: all: b@x, c@x\n", "a", "b@x c@x" },
+		{ "a: |f x:y, b@x, c;d\n", "a", "b@x" },
+		{ "a: b@[IPv6:::1], |f;, c@x\n", "a", "b@[IPv6:::1] c@x" },
 		/* lines that are none */
 		{ "nonsense\na: b@x\n", "a", "b@x" },
 		{ ": x@x\na: b@x\n", "a", "b@x" },
