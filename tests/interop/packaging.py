@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The scripts of the Debian package, in a folder that stands for the root and
-with a debconf of our own: what the answers become. TAP."""
+"""The scripts of packages, in a folder that stands for the root and with a
+debconf of our own: what answers become, and what is left behind. TAP."""
 
 import os
 import pathlib
@@ -139,6 +139,47 @@ def faults(folder, _certificates):
          machine.settings())
 
 
+NOTED = """#!/bin/sh
+echo "${0##*/} $*" >>"$ROOT/noted"
+"""
+
+
+def noted(machine, shell, script):
+    """What it has other programs do."""
+    done = subprocess.run(
+        [shell, "-s", "remove"], input=script, text=True, timeout=60,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+        env={"PATH": f"{machine.root}/bin:/usr/bin:/bin",
+             "ROOT": str(machine.root)})
+    want(not done.returncode, done.stdout)
+    return (machine.root / "noted").read_text().splitlines()
+
+
+def removed(folder, _certificates):
+    """nothing listens on loopback any more, whoever had that begun"""
+    machine = Machine(folder)
+    machine.program("deb-systemd-invoke", NOTED)
+    text = (TOP / "contrib/debian/posthaste.prerm").read_text()
+    want(noted(machine, "/bin/sh", text.replace(
+        "/run/systemd/system", str(machine.root))) ==
+        ["deb-systemd-invoke stop posthaste-smtp-loopback.socket"], "not told")
+    spec = (TOP / "contrib/rpm/posthaste.spec").read_text()
+    want("-smtp-loopback.socket" in
+         spec.partition("%systemd_preun")[2].partition("\n")[0], spec)
+
+
+def arch(folder, _certificates):
+    """the group is there before a program is given to it"""
+    machine = Machine(folder)
+    for name in ("systemd-sysusers", "chgrp", "chmod"):
+        machine.program(name, NOTED)
+    text = (TOP / "contrib/arch/posthaste.install").read_text()
+    done = noted(machine, "/bin/bash", text + "post_install\n")
+    want([line.split()[0] for line in done] ==
+         ["systemd-sysusers", "chgrp", "chmod"], done)
+
+
 if __name__ == "__main__":
-    sys.exit(harness.tap([("answers", answers), ("hosts", hosts),
-                          ("faults", faults)]))
+    sys.exit(harness.tap([
+        ("answers", answers), ("hosts", hosts), ("faults", faults),
+        ("removed", removed), ("arch", arch)]))
