@@ -10,6 +10,7 @@
 
 #include "base/child.h"
 #include "base/file.h"
+#include "base/scan.h"
 #include "base/user.h"
 #include "desk/setup_parts.h"
 #include "policy/policy.h"
@@ -129,16 +130,23 @@ static bool systemctl(bool user, const char *verb, const char *unit)
 	return done;
 }
 
-static bool put(const char *path, mode_t mode, const char *text)
+/* What somebody has put there is his. */
+static bool put(const char *path, const char *text)
 {
-	struct buf b = BUF(64 * 1024);
+	struct buf b = BUF(64 * 1024), there = BUF(64 * 1024);
 	struct outcome why;
-	bool done;
+	struct stat st;
+	bool done = true;
 
 	buf_adds(&b, text);
-	done = file_replace_path(path, mode, &b, &why);
+	if (lstat(path, &st))
+		done = file_replace_path(path, 0644, &b, &why);
+	else if (!file_read(path, 0, &there, NULL, &why) ||
+		 strcmp(buf_text(&there), text))
+		setup_say("%s is there already, and stays as it is.", path);
 	if (!done)
 		setup_say("%s", why.text);
+	buf_release(&there);
 	buf_release(&b);
 	return done;
 }
@@ -165,12 +173,12 @@ static bool user_units(void)
 	text = mem_printf("[Unit]\nDescription=Send queued mail\n\n[Service]\n"
 			  "Type=oneshot\nExecStart=%s -q\n", program);
 	path = mem_printf("%s/posthaste.service", directory);
-	done = put(path, 0644, text);
+	done = put(path, text);
 	free(path);
 	path = mem_printf("%s/posthaste.timer", directory);
-	done = done && put(path, 0644, "[Unit]\nDescription=Send queued mail\n"
-			   "\n[Timer]\nOnBootSec=2min\nOnUnitInactiveSec=5min"
-			   "\n\n[Install]\nWantedBy=timers.target\n") &&
+	done = done && put(path, "[Unit]\nDescription=Send queued mail\n\n"
+			   "[Timer]\nOnBootSec=2min\nOnUnitInactiveSec=5min\n"
+			   "\n[Install]\nWantedBy=timers.target\n") &&
 	       systemctl(true, "daemon-reload", NULL) &&
 	       systemctl(true, "enable", "posthaste.timer");
 	free(path);
@@ -193,12 +201,26 @@ static bool system_cron(const struct setup *s)
 	if (done) {
 		text = mem_printf("*/5 * * * * %s %s -q\n", owner.name,
 				  program);
-		done = put("/etc/cron.d/posthaste", 0644, text);
+		done = put("/etc/cron.d/posthaste", text);
 		free(text);
 	}
 	user_release(&owner);
 	free(program);
 	return done;
+}
+
+/* Whether one of its lines runs the queue; comments do not. */
+static bool runs_queue(const struct buf *table)
+{
+	struct scan rest = scan_text(buf_text(table)), line;
+
+	while (scan_line(&rest, &line)) {
+		scan_skip_blanks(&line);
+		if (scan_left(&line) && *line.p != '#' &&
+		    memmem(line.p, scan_left(&line), "posthaste -q", 12))
+			return true;
+	}
+	return false;
 }
 
 /* The person's table with our line behind the others. */
@@ -220,7 +242,7 @@ static bool own_cron(void)
 	 * went wrong, a table that could not be read is not replaced */
 	done = crontab && child_run(&c, &status, &why) &&
 	       (!status || (status == 1 && !table.len));
-	if (done && table.len && strstr(buf_text(&table), "posthaste -q")) {
+	if (done && runs_queue(&table)) {
 		setup_say("Your crontab has it already.");
 	} else if (done) {
 		if (table.len && table.data[table.len - 1] != '\n')

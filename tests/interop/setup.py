@@ -561,17 +561,19 @@ def ends(place, *more, env=None):
 def a_line_in_the_crontab(place):
     stub = pathlib.Path("/usr/local/bin/crontab")
     table = place.home / "table"
-    table.write_text("@daily true")
+    table.touch()
     os.chown(table, PERSON, PERSON)
     stub.write_text(CRONTAB.format(table=table))
     stub.chmod(0o755)
     place.stack.callback(stub.unlink)
     place.serve("mail.example.test", 465)
     place.answer(place.zone)
+    before = "#*/9 * * * * posthaste -q\n@daily true"
+    table.write_text(before)
     seen = ends(place, ("a line in your crontab\\? \\[yes\\]", ""))
     want("The queue is run" in seen, seen)
     want(table.read_text() ==
-         f"@daily true\n*/5 * * * * {place.program} -q\n", table.read_text())
+         f"{before}\n*/5 * * * * {place.program} -q\n", table.read_text())
 
 
 @test
@@ -598,6 +600,16 @@ def a_timer_of_the_persons_systemd(place):
          (units / "posthaste.service").read_text() and
          "timers.target" in (units / "posthaste.timer").read_text(),
          list(units.iterdir()))
+    # one that was changed since is the person's
+    (units / "posthaste.timer").write_text("[Timer]\nOnCalendar=hourly\n")
+    status, seen = place.talk(["--setup", "me@example.test"], [
+        LOGIN, ("already. Replace it", "y"), PASSWORD, SEND,
+        ("timer of your systemd\\? \\[yes\\]", "")],
+        env={"XDG_RUNTIME_DIR": str(runtime.parent)})
+    want(status == 0 and re.search(r"posthaste.timer is there already, and "
+                                   "stays", seen), (status, seen))
+    want("hourly" in (units / "posthaste.timer").read_text(), "replaced")
+    want(not re.search(r"posthaste.service is there", seen), seen)
 
 
 # --- a network of its own ---
