@@ -204,7 +204,7 @@ static void find_certificates(struct findings *f, const struct config *c)
 	time_t ends = 0;
 
 	for (t = c->transport; t < c->transport + c->transports; t++) {
-		if (!t->certificate || strstr(t->certificate, ":"))
+		if (!t->certificate || tls_is_uri(t->certificate))
 			continue;
 		if (!tls_certificate_expiry(t->certificate, &ends, &why)) {
 			find(f, "certificate", t->name, HEALTH_CRITICAL, -1,

@@ -184,7 +184,7 @@ def certificate(m):
     m.queue()
     m.tended()
     rows = (("good.pem", 0, "OK"), ("expired.pem", 2, "CRITICAL"),
-            ("missing.pem", 2, "CRITICAL"))
+            ("missing.pem", 2, "CRITICAL"), ("host:465.pem", 2, "CRITICAL"))
     for name, status, word in rows:
         m.configure(f"[transport other]\nkind = submissions\nhost = h.test\n"
                     f"certificate = {m.certificates}/{name}\n"
