@@ -20,6 +20,10 @@ DEBCONF = """db_get() { RET=$(cat "$ROOT/answers/${1#posthaste/}" 2>/dev/null \\
 	&& echo .) || RET=.; RET=${RET%?}; }
 db_set() { printf %s "$2" >"$ROOT/answers/${1#posthaste/}"; }
 db_stop() { :; }
+db_title() { :; }
+db_subst() { :; }
+db_input() { echo "$2" >>"$ROOT/asked"; }
+db_go() { :; }
 """
 # what would change the machine
 STUBS = ("apparmor_parser", "dpkg-statoverride", "setpriv", "systemd-sysusers",
@@ -35,9 +39,10 @@ exec "$REAL" -C "$ROOT/etc/posthaste.conf" "$@" 2>"$ROOT/said"
 class Machine:
     def __init__(self, folder):
         self.root = pathlib.Path(folder)
-        for name in ("answers", "etc/posthaste", "etc/apparmor.d", "bin"):
+        for name in ("answers", "etc/posthaste", "etc/apparmor.d", "bin",
+                     "usr/share/debconf", "usr/share/posthaste"):
             (self.root / name).mkdir(parents=True)
-        (self.root / "confmodule").write_text(DEBCONF)
+        (self.root / "usr/share/debconf/confmodule").write_text(DEBCONF)
         for name in STUBS:
             self.program(name, "#!/bin/sh\n")
         self.program("hostname", "#!/bin/sh\necho box.example.org\n")
@@ -55,14 +60,15 @@ class Machine:
         for name, text in answers.items():
             (self.root / "answers" / name).write_text(text)
 
-    def configure(self):
-        text = (TOP / "contrib/debian/posthaste.postinst").read_text()
-        text = text.replace(" /etc/", f" {self.root}/etc/").replace(
-            "=/etc/", f"={self.root}/etc/").replace(
-            "/usr/share/debconf/confmodule", f"{self.root}/confmodule")
-        want("/etc/posthaste" in text, text)
+    def script(self, name, *words):
+        text = (TOP / "contrib/debian" / name).read_text()
+        for before in (" ", "=", ":", ">"):
+            for folder in ("/etc/", "/usr/share/"):
+                text = text.replace(before + folder,
+                                    f"{before}{self.root}{folder}")
+        want(str(self.root) in text, text)
         done = subprocess.run(
-            ["/bin/sh", "-s", "configure", "0"], input=text, text=True,
+            ["/bin/sh", "-s", *words], input=text, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
             timeout=60, env={
                 "PATH": f"{self.root}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -70,6 +76,9 @@ class Machine:
                 "HOME": str(self.root)})
         want(done.returncode == 0, done.stderr)
         return done.stderr
+
+    def configure(self):
+        return self.script("posthaste.postinst", "configure", "0")
 
     def settings(self):
         return [line for line in self.config.read_text().splitlines()
@@ -139,6 +148,54 @@ def faults(folder, _certificates):
          machine.settings())
 
 
+def before(folder, _certificates):
+    """whose sendmail was there is found while it is, and when ours has taken
+    its place already"""
+    for number, (said, wanted) in enumerate((
+            ("nullmailer: /usr/sbin/sendmail", "nullmailer"),
+            ("posthaste-mta: /usr/sbin/sendmail", "nullmailer"),
+            ("msmtp-mta: /usr/sbin/sendmail", "msmtp"),
+            ("exim4-daemon-light: /usr/sbin/sendmail", "exim4"),
+            ("sendmail-bin: /usr/sbin/sendmail", ""), ("", "nullmailer"))):
+        machine = Machine(f"{folder}/{number}")
+        machine.program("dpkg-query", f"#!/bin/sh\necho '{said}'\n")
+        (machine.root / "etc/nullmailer").mkdir()
+        (machine.root / "etc/nullmailer/remotes").write_text("x.example\n")
+        machine.answer(adopt="true")
+        machine.script("posthaste.config", "configure", "")
+        found = (machine.root / "answers/replaces").read_text()
+        want(found == wanted, f"{said}: {found!r}")
+        asked = (machine.root / "asked").read_text().split()
+        want(("posthaste/adopt" in asked) == bool(wanted) ==
+             ("posthaste/relay" not in asked), asked)
+
+
+def adopted(folder, _certificates):
+    """settings of before that cannot be carried over: mail waits, and goes no
+    other way"""
+    for number, (status, held) in enumerate(((69, True), (1, True),
+                                             (2, False))):
+        machine = Machine(f"{folder}/{number}")
+        program = machine.root / "usr/share/posthaste/adopt"
+        program.write_text(f"#!/bin/sh\nexit {status}\n")
+        program.chmod(0o755)
+        machine.answer(replaces="nullmailer", adopt="true",
+                       mailname="example.org")
+        said = machine.configure()
+        want(("mail waits until" in said) == held, said)
+        want(("code = 451" in machine.settings()) == held,
+             machine.settings())
+        status, out, err = harness.run(
+            ["-C", str(machine.config), "--explain", "a@b.example"], b"",
+            harness.environment(folder), folder)
+        want((b"transport hold (kind fail)" in out) == held, out + err)
+        if held:
+            machine.answer(**RELAY)
+            machine.configure()
+            want("transport = relay" in machine.settings() and
+                 "code = 451" not in machine.settings(), machine.settings())
+
+
 NOTED = """#!/bin/sh
 echo "${0##*/} $*" >>"$ROOT/noted"
 """
@@ -182,4 +239,4 @@ def arch(folder, _certificates):
 if __name__ == "__main__":
     sys.exit(harness.tap([
         ("answers", answers), ("hosts", hosts), ("faults", faults),
-        ("removed", removed), ("arch", arch)]))
+        ("before", before), ("adopted", adopted), ("removed", removed), ("arch", arch)]))
