@@ -429,6 +429,20 @@ bool file_make_directories(const char *directory)
 	return made;
 }
 
+bool file_directories_possible(const char *directory)
+{
+	char *path = mem_string(directory), *slash;
+	bool possible;
+
+	while (faccessat(AT_FDCWD, path, F_OK, AT_EACCESS) < 0 &&
+	       errno == ENOENT && (slash = strrchr(path, '/')) &&
+	       slash > path)
+		*slash = '\0';
+	possible = faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) == 0;
+	free(path);
+	return possible;
+}
+
 /* The last step of a trusted way, made where that is wanted. Closes
  * directory. flags: how it is opened. */
 static int enter_trusted(int directory, const char *name, bool root_only,

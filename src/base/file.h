@@ -96,6 +96,8 @@ bool file_replace_path(const char *path, mode_t mode, const struct buf *b,
 /* The directory and those above it, as far as they are missing, for their
  * owner alone. False: errno. */
 bool file_make_directories(const char *path) MUST_CHECK;
+/* Whether that is likely to succeed, or it is there: it can be written to. */
+bool file_directories_possible(const char *path);
 /* The same by the way of file_walk, and opened for reading: it, too, is root's
  * or the effective user's. -1: errno, EPERM as there. */
 int file_open_made(const char *path, bool root_only) MUST_CHECK;

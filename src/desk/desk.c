@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "policy/policy.h"
 #include "submit/confine.h"
 #include "submit/secret.h"
@@ -43,18 +44,27 @@ bool desk_open_queue(const struct desk *d, bool create, struct queue **out,
 	return false;
 }
 
+/* -odb alone does not make a machine's queue, which nobody would run. */
+static bool makes_queue(const struct config *c, enum queue_use use)
+{
+	return use == USE_PROMISED || (use == USE_ASKED && !is_compiled_in(c));
+}
+
+bool desk_queue_possible(const struct desk *d, bool explicit)
+{
+	return makes_queue(d->config, policy_queue_use(d->config, explicit)) &&
+	       file_directories_possible(d->config->queue.directory);
+}
+
 bool desk_queue(const struct desk *d, bool explicit, struct queue **out,
 		struct outcome *why)
 {
 	const enum queue_use use = policy_queue_use(d->config, explicit);
-	/* -odb alone does not make a machine's queue, which nobody would run */
-	const bool create = use == USE_PROMISED ||
-			    (use == USE_ASKED && !is_compiled_in(d->config));
 
 	*out = NULL;
 	if (use == USE_NONE)
 		return true;
-	if (!desk_open_queue(d, create, out, why)) {
+	if (!desk_open_queue(d, makes_queue(d->config, use), out, why)) {
 		*out = NULL;
 		return use != USE_PROMISED;
 	}

@@ -107,6 +107,8 @@ bool desk_open_queue(const struct desk *d, bool create, struct queue **out,
  * promises one that cannot be used. */
 bool desk_queue(const struct desk *d, bool explicit, struct queue **out,
 		struct outcome *why) MUST_CHECK;
+/* Whether desk_queue() could make that queue, where it is not there. */
+bool desk_queue_possible(const struct desk *d, bool explicit);
 void desk_run_init(const struct desk *d, struct run *run);
 void desk_run_release(struct run *run);
 

@@ -292,8 +292,8 @@ static bool print_message(struct explanation *x, struct message *m,
 static const char *queue_words(const struct desk *d)
 {
 	const enum delivery_mode mode = d->options->mode;
-	const enum queue_use use = policy_queue_use(d->config,
-		mode == MODE_BACKGROUND || mode == MODE_QUEUE);
+	const bool asked = mode == MODE_BACKGROUND || mode == MODE_QUEUE;
+	const enum queue_use use = policy_queue_use(d->config, asked);
 	struct outcome ignored;
 	struct queue *q = NULL;
 	bool usable = use != USE_NONE;
@@ -302,8 +302,11 @@ static const char *queue_words(const struct desk *d)
 		usable = use != USE_IF_TENDED || queue_tended(q);
 		queue_close(q);
 	} else if (usable) {
-		usable = d->config->user_file && use != USE_IF_TENDED;
+		usable = desk_queue_possible(d, asked);
 	}
+	if (!usable && use == USE_PROMISED)
+		return "it cannot be used: what would be queued is refused "
+		       "(status 73)";
 	if (!usable)
 		return "there is none in use: what fails for now is not kept "
 		       "(status 75)";
