@@ -212,6 +212,26 @@ def noted(machine, shell, script):
     return (machine.root / "noted").read_text().splitlines()
 
 
+def cron(folder, _certificates):
+    """the queue is run by cron where systemd is not there, as its owner"""
+    line = (TOP / "contrib/debian/posthaste.cron.d").read_text().splitlines()
+    *when, who, command = line[-1].split(" ", 6)
+    want(len(when) == 5 and who == "posthaste", line[-1])
+    program = "/usr/bin/posthaste"
+    for number, (booted, there) in enumerate(
+            ((False, True), (True, True), (False, False))):
+        machine = Machine(f"{folder}/{number}")
+        machine.program("posthaste", NOTED)
+        (machine.root / "noted").touch()
+        text = command.replace("/run/systemd/system", str(
+            machine.root / ("bin" if booted else "none"))).replace(
+            program, str(machine.root / ("bin/posthaste" if there
+                                         else "none")))
+        done = noted(machine, "/bin/sh", text + "\n")
+        want(done == (["posthaste -q"] if there and not booted else []),
+             (booted, there, done))
+
+
 def removed(folder, _certificates):
     """nothing listens on loopback any more, whoever had that begun"""
     machine = Machine(folder)
@@ -239,4 +259,5 @@ def arch(folder, _certificates):
 if __name__ == "__main__":
     sys.exit(harness.tap([
         ("answers", answers), ("hosts", hosts), ("faults", faults),
-        ("before", before), ("adopted", adopted), ("removed", removed), ("arch", arch)]))
+        ("before", before), ("adopted", adopted), ("cron", cron),
+        ("removed", removed), ("arch", arch)]))
