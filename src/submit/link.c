@@ -114,24 +114,30 @@ static void fill_session(struct link *link)
 
 /* Resolvers that the configuration names are asked for a relay's name, too.
  * What they do not know, and a name without a dot, is for the system to find
- * (/etc/hosts). */
+ * (/etc/hosts); that it knows none proves nothing where they failed. */
 static bool look_up_relay(struct run *run, const struct transport *t,
 			  const struct host *host, struct net_addresses *out,
 			  struct outcome *why)
 {
 	const enum family family = (enum family)t->ip_family;
 	int64_t deadline = clock_in(run->config->general.connect_timeout);
+	enum dns_status status = DNS_NXDOMAIN;
 	struct net_address numeric;
 	char words[128];
 
 	if (run->config->dns.resolver.n && strchr(host->name, '.') &&
 	    !net_is_localhost(host->name) &&
 	    !net_address_parse(host->name, 0, &numeric))
-		(void)dns_addresses(run_dns(run), host->name, host->port,
-				    FAMILY_ANY, out, words);
+		status = dns_addresses(run_dns(run), host->name, host->port,
+				       FAMILY_ANY, out, words);
 	if (!out->n && !net_lookup(host->name, host->port, family, deadline,
-				   out, why))
+				   out, why)) {
+		if (why->exit == EX_NOHOST && status == DNS_FAILED)
+			outcome_fail(why, STAGE_DNS, EX_TEMPFAIL,
+				     "%s cannot be looked up: %s", host->name,
+				     words);
 		return false;
+	}
 	net_interleave(out, family);
 	return true;
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """[dns] resolver is asked for the name of a relay, too; a name that it does
-not know is left to the system. TAP."""
+not know is left to the system, whose word does not count where it failed.
+TAP."""
 
 import os
 import pathlib
@@ -16,7 +17,9 @@ from nameserver import Dns  # noqa: E402
 
 def play(folder, certificates, host):
     server = harness.Server(folder, 1, "", certificates)
-    resolver = Dns({"relay.example.test A": ["127.0.0.2", "127.0.0.1"]})
+    resolver = Dns({"relay.example.test A": ["127.0.0.2", "127.0.0.1"],
+                    "failing.example.test A": ["SERVFAIL"],
+                    "failing.example.test AAAA": ["SERVFAIL"]})
     path = pathlib.Path(folder, "config")
     path.write_text(
         "[general]\nhostname = client.example.test\nconnect_timeout = 5s\n"
@@ -61,7 +64,17 @@ def unknown(folder, certificates):
                       f"{err}")
 
 
+def failing(folder, certificates):
+    status, err, arrived, asked = play(folder, certificates,
+                                       "failing.example.test")
+    if status != 75 or arrived or "failing.example.test" not in asked or \
+            "failing.example.test" not in err:
+        raise Failure(f"status {status}, {arrived} arrived, asked {asked}: "
+                      f"{err}")
+
+
 if __name__ == "__main__":
     sys.exit(harness.tap([("a name that the resolver knows", known),
                           ("localhost is the system's", local),
-                          ("a name that nobody knows", unknown)]))
+                          ("a name that nobody knows", unknown),
+                          ("a name that the resolver fails at", failing)]))
