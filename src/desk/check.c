@@ -71,14 +71,20 @@ static void tell_unfit(struct check *k, unsigned line, const char *key,
 
 typedef bool validator(const char *path, struct outcome *why);
 
-static void check_file(struct check *k, const char *section, size_t i,
+static bool check_file(struct check *k, const char *section, size_t i,
 		       const char *key, const char *path, validator *valid)
 {
 	unsigned line = config_line(&k->shown, section, key, i);
 	struct outcome why;
 
-	if (path && readable(k, line, key, path) && !valid(path, &why))
-		tell_unfit(k, line, key, path, &why);
+	if (!path)
+		return true;
+	if (!readable(k, line, key, path))
+		return false;
+	if (valid(path, &why))
+		return true;
+	tell_unfit(k, line, key, path, &why);
+	return false;
 }
 
 static bool dkim_key_valid(const char *path, struct outcome *why)
@@ -94,17 +100,20 @@ static void check_certificate(struct check *k, size_t i)
 {
 	const struct transport *t = &k->shown.transport[i];
 	unsigned line = config_line(&k->shown, "transport", "certificate", i);
-	unsigned key_line = config_line(&k->shown, "transport", "key", i);
+	const char *key = t->key ? t->key : t->certificate;
 	struct outcome why;
-	bool there;
+	bool good;
 
 	if (!t->certificate)
 		return;
-	there = tls_is_uri(t->certificate) ||
-		readable(k, line, "certificate", t->certificate);
-	if (t->key && !tls_is_uri(t->key))
-		there = readable(k, key_line, "key", t->key) && there;
-	if (there && !tls_certificate_valid(t->certificate, t->key, &why))
+	good = tls_is_uri(t->certificate) ||
+	       check_file(k, "transport", i, "certificate", t->certificate,
+			  tls_certificate_valid);
+	if ((t->key || good) && !tls_is_uri(key))
+		good = check_file(k, "transport", i,
+				  t->key ? "key" : "certificate", key,
+				  tls_key_valid) && good;
+	if (good && !tls_key_fits(t->certificate, key, &why))
 		tell_unfit(k, line, "certificate", t->certificate, &why);
 }
 
@@ -207,11 +216,13 @@ static void check_aliases(struct check *k)
 static void check_credentials(struct check *k, size_t i)
 {
 	const struct transport *t = &k->shown.transport[i];
+	struct outcome why = { .exit = EX_OK };
+	const bool secret = !t->username || secret_foreseen(t, &why);
 	const struct {
 		bool wrong;
 		const char *key, *words;
 	} rows[] = {
-		{ t->username && !secret_foreseen(t), "username",
+		{ !secret && why.exit == EX_OK, "username",
 		  "username without a password: none of the password keys, "
 		  "no entry in ~/.netrc (posthaste --store-password)" },
 		{ !t->username && t->password, "password",
@@ -221,6 +232,10 @@ static void check_credentials(struct check *k, size_t i)
 	};
 	size_t n;
 
+	if (why.exit != EX_OK)
+		config_fault(&k->shown, config_line(&k->shown, "transport",
+						    "username", i),
+			     "username: %s", why.text);
 	for (n = 0; n < sizeof(rows) / sizeof(*rows); n++)
 		if (rows[n].wrong)
 			config_warn(&k->shown, config_line(&k->shown,

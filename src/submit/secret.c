@@ -146,15 +146,15 @@ bool secret_file_valid(const char *path, struct outcome *why)
 	return good;
 }
 
-bool secret_foreseen(const struct transport *t)
+bool secret_foreseen(const struct transport *t, struct outcome *why)
 {
 	char *password = NULL;
-	struct outcome why;
 	bool found;
 
+	why->exit = EX_OK;
 	if (policy_secret(t) != SECRET_LOOKED_FOR)
 		return true;
-	found = !from_netrc(t, &password, &why) || password;
+	found = from_netrc(t, &password, why) && password;
 	mem_wipe_string(password);
 	return found;
 }

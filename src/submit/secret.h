@@ -57,7 +57,8 @@ void secrets_lend(struct secrets *s, const struct transport *t);
 /* Whether a password_file can be used: EX_CONFIG, as above. */
 bool secret_file_valid(const char *path, struct outcome *why) MUST_CHECK;
 /* Whether a transport with a username has a source of its secret other than a
- * prompt, or no need of one. Looks into ~/.netrc, runs nothing. */
-bool secret_foreseen(const struct transport *t);
+ * prompt, or no need of one. Looks into ~/.netrc, runs nothing; why->exit is
+ * EX_OK unless that cannot be used. */
+bool secret_foreseen(const struct transport *t, struct outcome *why);
 
 #endif

@@ -118,9 +118,12 @@ bool tls_is_uri(const char *path);
  * name (EX_CONFIG). A PKCS#11 URI is left to the handshake. */
 bool tls_ca_file_valid(const char *path, struct outcome *why) MUST_CHECK;
 bool tls_crl_file_valid(const char *path, struct outcome *why) MUST_CHECK;
-/* A client certificate and its key, which may be in the same file. */
-bool tls_certificate_valid(const char *certificate, const char *key,
-			   struct outcome *why) MUST_CHECK;
+/* A client certificate, its key, which may be in the same file, and whether
+ * the one is the other's. */
+bool tls_certificate_valid(const char *path, struct outcome *why) MUST_CHECK;
+bool tls_key_valid(const char *path, struct outcome *why) MUST_CHECK;
+bool tls_key_fits(const char *certificate, const char *key,
+		  struct outcome *why) MUST_CHECK;
 /* Until when the first certificate of the file holds (wall clock). False: it
  * cannot be told, as for a PKCS#11 URI, with words. */
 bool tls_certificate_expiry(const char *path, time_t *ends,

@@ -302,25 +302,49 @@ bool tls_is_uri(const char *path)
 	       !strncasecmp(path, "system:", 7);
 }
 
-bool tls_certificate_valid(const char *certificate, const char *key,
-			   struct outcome *why)
+bool tls_certificate_valid(const char *path, struct outcome *why)
 {
-	gnutls_certificate_credentials_t credentials;
 	gnutls_datum_t data = { 0 };
 	bool good;
-	int error;
 
-	if (!key)
-		key = certificate;
-	if (tls_is_uri(certificate) || tls_is_uri(key))
+	if (tls_is_uri(path))
 		return true;
-	if (!load_file(certificate, &data, why))
+	if (!load_file(path, &data, why))
 		return false;
 	good = trusted_from(&data, NULL, GNUTLS_X509_FMT_PEM) > 0;
 	gnutls_free(data.data);
-	if (!good)
-		return file_unfit(why, "holds no certificate (PEM)");
-	/* both are readable, and go together */
+	return good || file_unfit(why, "holds no certificate (PEM)");
+}
+
+bool tls_key_valid(const char *path, struct outcome *why)
+{
+	gnutls_privkey_t key = NULL;
+	gnutls_datum_t data = { 0 };
+	bool good;
+
+	if (tls_is_uri(path))
+		return true;
+	if (!load_file(path, &data, why))
+		return false;
+	good = gnutls_privkey_init(&key) >= 0 &&
+	       gnutls_privkey_import_x509_raw(key, &data, GNUTLS_X509_FMT_PEM,
+					      NULL, 0) >= 0;
+	if (key)
+		gnutls_privkey_deinit(key);
+	mem_wipe(data.data, data.size);
+	gnutls_free(data.data);
+	return good || file_unfit(why, "holds no private key (PEM, without a "
+				  "passphrase)");
+}
+
+bool tls_key_fits(const char *certificate, const char *key,
+		  struct outcome *why)
+{
+	gnutls_certificate_credentials_t credentials;
+	int error;
+
+	if (tls_is_uri(certificate) || tls_is_uri(key))
+		return true;
 	if (gnutls_certificate_allocate_credentials(&credentials) < 0)
 		return file_unfit(why, "no memory");
 	error = gnutls_certificate_set_x509_key_file(credentials, certificate,

@@ -63,7 +63,9 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 	fuzz_path(fd, path);
 	want_words(tls_ca_file_valid(path, &why), &why);
 	want_words(tls_crl_file_valid(path, &why), &why);
-	want_words(tls_certificate_valid(path, NULL, &why), &why);
+	want_words(tls_certificate_valid(path, &why), &why);
+	want_words(tls_key_valid(path, &why), &why);
+	want_words(tls_key_fits(path, path, &why), &why);
 	want_words(tls_certificate_expiry(path, &ends, &why), &why);
 	chain(path, data, n);
 	close(fd);

@@ -156,6 +156,26 @@ password_file = {place.file("open", "secret", 0o604)}
                  "26: password_file: ", "31: password_file: ")
 
 
+def keys(place):
+    """What is wrong with the key of a certificate is said of the key."""
+    text = place.file("text", "no certificate\n")
+    certificate = f"{place.certificates}/client.pem"
+    encrypted = place.folder / "encrypted"
+    harness.command("openssl", "genpkey", "-algorithm", "RSA", "-aes128",
+                    "-pass", "pass:x", "-out", encrypted)
+    for lines, faults in (
+            (f"{certificate}\nkey = {text}\n",
+             [f"7: key: {text}: holds no private key"]),
+            (f"{certificate}\nkey = {encrypted}\n",
+             [f"7: key: {encrypted}: holds no private key"]),
+            (f"{certificate}\n",
+             [f"6: certificate: {certificate}: holds no private key"]),
+            (f"{text}\nkey = {text}\n",
+             [f"6: certificate: {text}: holds no certificate",
+              f"7: key: {text}: holds no private key"])):
+        place.faults(f"{RELAY}certificate = {lines}", *faults)
+
+
 def right(place):
     """And what is as it should be is left alone."""
     key = place.folder / "dkim.pem"
@@ -241,6 +261,10 @@ full_name = "Alice"
                            "4: queue: ", "7: full_name: the quotes",
                            "13: port: servers expect TLS from the start",
                            "14: username without a password"])
+    place.file("home/.netrc",
+               "machine relay.example.org login me password p\n", 0o644)
+    place.faults(RELAY + "username = me\n",
+                 f"6: username: {place.folder}/home/.netrc: can be read by")
     place.file("home/.netrc",
                "machine relay.example.org login me password p\n")
     place.faults(RELAY + "username = me\n")
@@ -340,6 +364,7 @@ def main():
               test(Place(folder, certificates))) for name, test in (
         ("files that are missing", missing),
         ("files that are something else", wrong),
+        ("files that are something else for a certificate", keys),
         ("files that are right", right),
         ("files that may not be read", unreadable),
         ("what is hardly meant", meaning),
