@@ -114,7 +114,8 @@ static void fill_session(struct link *link)
 
 /* Resolvers that the configuration names are asked for a relay's name, too.
  * What they do not know, and a name without a dot, is for the system to find
- * (/etc/hosts); that it knows none proves nothing where they failed. */
+ * (/etc/hosts); that it knows none proves nothing where they failed, or know
+ * it. */
 static bool look_up_relay(struct run *run, const struct transport *t,
 			  const struct host *host, struct net_addresses *out,
 			  struct outcome *why)
@@ -129,13 +130,17 @@ static bool look_up_relay(struct run *run, const struct transport *t,
 	    !net_is_localhost(host->name) &&
 	    !net_address_parse(host->name, 0, &numeric))
 		status = dns_addresses(run_dns(run), host->name, host->port,
-				       FAMILY_ANY, out, words);
+				       family, out, words);
 	if (!out->n && !net_lookup(host->name, host->port, family, deadline,
 				   out, why)) {
 		if (why->exit == EX_NOHOST && status == DNS_FAILED)
 			outcome_fail(why, STAGE_DNS, EX_TEMPFAIL,
 				     "%s cannot be looked up: %s", host->name,
 				     words);
+		else if (why->exit == EX_NOHOST && status == DNS_NODATA)
+			outcome_fail(why, STAGE_DNS, EX_TEMPFAIL,
+				     "%s has no address of the family "
+				     "that is allowed", host->name);
 		return false;
 	}
 	net_interleave(out, family);

@@ -204,6 +204,43 @@ def late_family(folder, certificates):
     want(len(hosts.messages(HERE4)) == 1 and lost, "not delivered")
 
 
+def late_wanted(folder, certificates):
+    """a family that ip_family rules out ends no wait for the other either"""
+    answer, lost = zone({"relay.test A": [HERE4],
+                         "relay.test AAAA": [HERE6]}), []
+
+    def hook(name, kind):
+        if kind == "A" and not lost:
+            lost.append(name)
+            return None
+        return answer(name, kind)
+    dns = mxnet.Resolver(hook)
+    with mxnet.Hosts(folder, certificates).add(HERE4) as hosts:
+        mxnet.submit(
+            folder, ["b@dest.test"], resolver=dns.where,
+            more="[route all]\ntransport = relay\n[transport relay]\n"
+            "kind = smtp\nhost = relay.test\nno_starttls = yes\n"
+            "ip_family = ipv4\n").expect(0)
+    dns.stop()
+    want(len(hosts.messages(HERE4)) == 1 and lost, "not delivered")
+
+
+def other_family(folder, _certificates):
+    """a relay without an address of the family is there all the same, whether
+    the system knows it or not"""
+    dns = mxnet.Resolver(zone({"relay.test AAAA": [HERE6]}))
+    none = mxnet.Resolver(zone({}), "192.0.2.53", 53)
+    mxnet.system_resolver(folder, "nameserver 192.0.2.53\n")
+    mxnet.submit(
+        folder, ["b@dest.test"], resolver=dns.where,
+        more="[route all]\ntransport = relay\n[transport relay]\n"
+        "kind = smtp\nhost = relay.test\nno_starttls = yes\n"
+        "ip_family = ipv4\n").expect(75, "relay.test has no address")
+    dns.stop()
+    none.stop()
+    mxnet.command("umount", "/etc/resolv.conf")
+
+
 def servfail(folder, _certificates):
     """SERVFAIL is told as what it is, however often it is said"""
     def answer(name, kind):
@@ -296,6 +333,8 @@ TESTS = [
     ("silent-family", silent_family),
     ("silent-relay", silent_relay),
     ("late-family", late_family),
+    ("late-wanted", late_wanted),
+    ("other-family", other_family),
     ("silent-system", silent_system),
     ("servfail", servfail),
     ("distrusted", distrusted),
