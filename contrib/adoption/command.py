@@ -53,6 +53,15 @@ SIGNS = (("msmtp", "msmtp"), ("ssmtp", "ssmtp"), ("nullmailer", "nullmailer"),
          ("esmtp", "esmtp"), ("postfix", "postfix"), ("exim", "exim4"),
          ("smtpctl", "opensmtpd"), ("opensmtpd", "opensmtpd"),
          ("dma", "dma"))
+# where mail waits, and what an entry's name is like
+QUEUES = {
+    "nullmailer": (r".", "nullmailer/queue"),
+    "dma": (r"Q", "dma"),
+    "exim4": (r".*-H$", "exim4/input"),
+    "postfix": (r".", "postfix/maildrop", "postfix/incoming",
+                "postfix/active", "postfix/deferred", "postfix/hold"),
+    "opensmtpd": (r".", "smtpd/queue", "smtpd/offline"),
+}
 SYSCONFDIR = os.environ.get("SYSCONFDIR", "/etc")
 
 
@@ -248,11 +257,24 @@ def arguments(argv):
     return root, name, writes
 
 
+def waiting(peer, files, report):
+    """Mail that the peer has taken and not sent: nobody else would."""
+    pattern, *folders = QUEUES.get(peer, ("",))
+    for folder in folders:
+        path = f"/var/spool/{folder}"
+        if any(re.match(pattern, name)
+               for _, _, names in os.walk(files.real(path) or "")
+               for name in names):
+            report.name(word("", path, 0), "mail waits there, which is not "
+                        f"carried over: have {peer} send it first")
+
+
 def adopt(peer, files, report):
     """The Result, None where the peer has no configuration."""
     setup = READERS[peer].read(files, report)
     if setup is None:
         return None
+    waiting(peer, files, report)
     sections, extra = judge.sections_of(setup, files)
     return write.Result(peer, sections, extra, SYSCONFDIR)
 

@@ -168,6 +168,11 @@ DMA = [
         "NULLCLIENT\n", {"/etc/dma/auth.conf": "u|a.example:hunter22\n"},
         status=1, said=["dma.conf:1: no TLS was used with a.example"],
         lacks=["no_starttls"]),
+    dma("nothing that waits", "SMARTHOST a.example\nNULLCLIENT\n",
+        {"/var/spool/dma/flush": ""}, said=["clear text"]),
+    dma("mail that waits", "SMARTHOST a.example\nNULLCLIENT\n",
+        {"/var/spool/dma/Q1a2b.55": "x", "/var/spool/dma/M1a2b": "x"},
+        status=1, said=["clear text", "/var/spool/dma: mail waits there"]),
     dma("a sender of its own", "SMARTHOST a.example\nNULLCLIENT\n"
         "MASQUERADE herb%u@ert.example\n", said=["clear text"],
         lines=["from = herb%%u@ert.example", "force_from = yes",
@@ -251,6 +256,10 @@ NULLMAILER = [
         leads={"root": "a@x.example b@x.example"},
         lines=["aliases = /etc/posthaste/aliases",
                "#    default: a@x.example, b@x.example"]),
+    nullmailer("mail that waits", "a.example smtp starttls\n", {
+        "/var/spool/nullmailer/queue/1700000000.12": "a@b.example\n",
+        "/var/spool/nullmailer/tmp/13": ""}, status=1,
+        said=["/var/spool/nullmailer/queue: mail waits there"]),
     nullmailer("one sender for all, names", "a.example smtp starttls\n", {
         "/etc/nullmailer/allmailfrom": "web%h@example.org",
         "/etc/nullmailer/defaulthost": "mail\n",

@@ -445,6 +445,9 @@ EXIM = [
          said=["localmacros:1: the login went to smtp.example.org in clear"],
          ways=[("x@y.example", "submission", "smtp.example.org:587",
                 START)]),
+    exim("mail that waits", SATELLITE, {
+        "/var/spool/exim4/input/q/1rABCD-0001-00-H": "x", **MAILNAME},
+         status=1, said=[OFFERED, "/var/spool/exim4/input: mail waits"]),
     exim("addresses", SATELLITE, {
         "/etc/email-addresses": "# who\nroot: joe%u@x.example\nnobody\n",
         **MAILNAME}, status=1,
