@@ -326,7 +326,9 @@ bool normalise(struct normaliser *s, const char *in, size_t n)
 {
 	size_t used;
 
-	s->look_wide = !s->body_wide && bytes_wide(in, n);
+	/* of a byte order mark, what came before may be text after all */
+	s->look_wide = !s->body_wide &&
+		       (s->state == NORMAL_MARK || bytes_wide(in, n));
 	s->look_nul = !s->body_nul && memchr(in, '\0', n);
 	for (; n && !s->ended && !s->stopped && !s->nul; in += used, n -= used)
 		used = take_piece(s, in, n);

@@ -267,6 +267,25 @@ static void check_facts(const char *text, size_t fill, bool wide, bool is_long)
 	buf_release(&in);
 }
 
+/* What could become a byte order mark is text, whatever piece it came in. */
+static void test_half_a_mark(void **state)
+{
+	static const char *const texts[] = { "\xef", "\xef\n", "\xef\xbb",
+					     "\xef\xbbx: y\n\nz\n" };
+	struct buf out;
+	size_t i, split;
+
+	(void)state;
+	for (i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+		for (split = 0; split <= strlen(texts[i]); split++) {
+			struct normaliser s = {0};
+
+			feed(&s, &out, texts[i], strlen(texts[i]), split);
+			assert_true(s.body_wide);
+			buf_release(&out);
+		}
+}
+
 static void test_facts(void **state)
 {
 	(void)state;
@@ -436,6 +455,7 @@ int main(void)
 		cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_long_runs),
 		cmocka_unit_test(test_facts),
+		cmocka_unit_test(test_half_a_mark),
 		cmocka_unit_test(test_commands),
 		cmocka_unit_test(test_stops),
 		cmocka_unit_test(test_stuffer),
