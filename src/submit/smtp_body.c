@@ -7,6 +7,8 @@
 #include "base/clock.h"
 #include "mail/lines.h"
 
+enum { LITTLE = 16 * 1024 };
+
 int64_t body_size(const struct delivery *d)
 {
 	return message_size(d->message) +
@@ -99,6 +101,11 @@ static bool write_stuffed(struct session *s, const struct delivery *d,
 		/* the last piece and the dot leave together */
 		if (at == message_size(d->message))
 			break;
+		/* a header's few bytes leave with what follows them */
+		if (conn_gathered(s->conn) + stuffed <= LITTLE) {
+			conn_put(s->conn, room, stuffed);
+			continue;
+		}
 		if (!conn_write(s->conn, room, stuffed, timeout, CLOCK_NEVER,
 				why))
 			return false;
