@@ -12,8 +12,9 @@
 #include "base/scan.h"
 #include "mail/address.h"
 
-/* DEPTH_MAX only keeps a hostile file from the stack's end. */
-enum { FILE_MAX = 64 * 1024 * 1024, DEPTH_MAX = 100 };
+/* DEPTH_MAX only keeps a hostile file from the stack's end, COMMENT_MAX one
+ * from being walked through for each parenthesis in it. */
+enum { FILE_MAX = 64 * 1024 * 1024, DEPTH_MAX = 100, COMMENT_MAX = 1024 };
 
 enum progress { UNSEEN, FOLLOWED, EMPTY, GIVEN };
 
@@ -55,7 +56,7 @@ static size_t comment_length(const char *s, size_t n)
 {
 	size_t i, depth = 0;
 
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n && i < COMMENT_MAX; i++) {
 		if (s[i] == '\\')
 			i++;
 		else if (s[i] == '(')

@@ -292,6 +292,9 @@ static void test_worst(void **state)
 	buf_adds(&b, "many: ");
 	for (i = 0; i < 50000; i++)
 		buf_adds(&b, "x@x,");
+	buf_adds(&b, "\nopen: ");
+	for (i = 0; i < 50000; i++)
+		buf_adds(&b, "(,");
 	buf_adds(&b, "\nnul: x@x");
 	buf_addc(&b, '\0');
 	a = load(b.data, b.len);
@@ -299,6 +302,9 @@ static void test_worst(void **state)
 	free(got);
 	got = expanded(a, "many");
 	assert_int_equal(strlen(got), 4 * 50000 - 1);
+	free(got);
+	got = expanded(a, "open");
+	assert_string_equal(got, "-");
 	free(got);
 	/* no more than was asked for, more or less */
 	assert_true(aliases_expand(a, "many", 100, &few, &found, &why));
