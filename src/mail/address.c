@@ -36,6 +36,7 @@ struct words {
 	bool after_word;
 	bool adjacent;     /* two words without a dot between: no local part */
 	bool spaced;       /* white space or a comment among them */
+	bool quoted;       /* one is */
 	bool encoded;      /* the last is an encoded word (RFC 2047) */
 };
 
@@ -217,8 +218,10 @@ static bool word_read(struct address_scan *s, struct words *w)
 	w->after_word = true;
 	w->count++;
 	w->encoded = false;
-	if (peek(s) == '"')
+	if (peek(s) == '"') {
+		w->quoted = true;
 		return quoted_read(s, w);
+	}
 	n = encoded_word_length(s->text + start, s->n - start);
 	w->encoded = n > 0;
 	s->pos += n;
@@ -394,6 +397,7 @@ static bool spec_read(struct address_scan *s, const struct words *w, char *name)
 		.address = buf_take(&address),
 		.qualified = domain != NULL,
 		.spaced = w->spaced,
+		.quoted = w->quoted,
 		.at = w->end,
 	};
 	name = NULL;

@@ -295,8 +295,9 @@ char *message_id(struct message *m)
 
 bool mailbox_is_author(const struct mailbox *b)
 {
-	return b->qualified || (!mailbox_is_name(b) &&
-				(b->name || *b->address != '"'));
+	if (b->qualified || mailbox_is_name(b))
+		return b->qualified;
+	return b->name || (!b->quoted && *b->address != '"');
 }
 
 static bool visit_author(struct mailbox *b, void *context)

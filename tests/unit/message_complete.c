@@ -305,6 +305,7 @@ static void test_name_alone(void **state)
 		{ "Alice\n Example <>", "Alice Example <f@x.example>" },
 		{ "Alice Q. Example", "\"Alice Q. Example\" <f@x.example>" },
 		{ "\"Cron Daemon\"", "Cron Daemon <f@x.example>" },
+		{ "\"Backup\"", "Backup <f@x.example>" },
 		{ "Alice [work]", "\"Alice [work]\" <f@x.example>" },
 		{ "A team:;", "A team <f@x.example>" },
 		{ "=?UTF-8?Q?J=C3=BC?=", "=?UTF-8?Q?J=C3=BC?= <f@x.example>" },
@@ -324,6 +325,7 @@ static void test_name_alone(void **state)
 		{ "root (J. Example)", "root@d.example (J. Example)" },
 		{ "Alice <root>", "Alice <root@d.example>" },
 		{ "\"A B\" <\"c d\">", "\"A B\" <\"c d\"@d.example>" },
+		{ "\"Backup\"@y", "\"Backup\"@y" },
 		{ "Alice Example, b@y", "Alice Example, b@y" },
 	};
 	struct buf in = BUF(MOST);
