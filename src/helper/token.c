@@ -443,15 +443,15 @@ static void note_refusal(struct helper *h, const struct store *s,
 	memcpy(h->words, words, sizeof(words));
 }
 
-/* The file is written anew before the issuer is asked: where that cannot be
- * done, its one refresh token would be spent for nothing. So it would be where
- * we did not wait for the answer: what went before (the lock, a resolver, the
+/* The file is written anew before the issuer is asked, and room for the next is
+ * kept: where that cannot be done, or a disk fills up meanwhile, its one refresh
+ * token would be spent for nothing. So it would be where we did not wait for the answer: what went before (the lock, a resolver, the
  * way there) may take two fifths of the time, the answer has the rest. */
 static int renew(struct helper *h, const struct store *s, const char *secret,
 		 struct token *t)
 {
 	struct buf form = BUF_SECRET(FORM_MAX);
-	int status;
+	int status, room = -1;
 
 	if (!t->refresh) {
 		buf_release(&form);
@@ -459,12 +459,16 @@ static int renew(struct helper *h, const struct store *s, const char *secret,
 				   "issuer gave no way to renew it");
 	}
 	status = store_write(h, s, t);
+	if (!status)
+		status = store_reserve(h, s, t, &room);
 	if (!status) {
 		form_add(&form, "grant_type", "refresh_token");
 		form_add(&form, "refresh_token", t->refresh);
 		h->http.least = h->time / 5 * 3;
 		token_hold_signals(true);
 		status = grant_ask(h, &form, secret, t);
+		if (room >= 0)
+			close(room);
 		if (!status)
 			status = store_write(h, s, t);
 		else if (status == EX_NOPERM)

@@ -91,6 +91,11 @@ void store_close(struct store *s);
 /* EX_NOPERM, without words: there is no such file, or it is none of ours;
  * EX_TEMPFAIL: memory or descriptors lack. */
 int store_read(struct helper *h, const struct store *s, struct token *t);
+/* Keeps room on the disk for what will take the place of *t, in a file without
+ * a name: *room, to be closed before that is written; -1 where there is no way
+ * to. The status. */
+int store_reserve(struct helper *h, const struct store *s,
+		  const struct token *t, int *room);
 /* Writes and syncs. The status. */
 int store_write(struct helper *h, const struct store *s,
 		const struct token *t);

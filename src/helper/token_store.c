@@ -15,7 +15,8 @@
 #include "base/kernel.h"
 #include "helper/token_parts.h"
 
-enum { LOOK_AGAIN_NS = 20 * 1000 * 1000 };
+/* How much longer tokens may be than those before. */
+enum { LOOK_AGAIN_NS = 20 * 1000 * 1000, MORE = 4096 };
 
 /* What a writer left that was killed; its name is ours and a number. */
 static void sweep(const struct store *s)
@@ -126,6 +127,31 @@ int store_read(struct helper *h, const struct store *s, struct token *t)
 	return status;
 }
 
+static int write_fault(struct helper *h, const struct store *s)
+{
+	return helper_fail(h, EX_CANTCREAT, "%s: cannot be written: %s",
+			   s->path, strerror(errno));
+}
+
+int store_reserve(struct helper *h, const struct store *s,
+		  const struct token *t, int *room)
+{
+	struct buf text = BUF_SECRET(TOKEN_FILE_MAX);
+	int status = EX_OK;
+
+	*room = kernel_open(s->directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC,
+			    0600);
+	if (*room >= 0 && token_write(t, &text) &&
+	    kernel_reserve(*room, 0, (off_t)text.len + MORE) &&
+	    (errno == ENOSPC || errno == EDQUOT)) {
+		status = write_fault(h, s);
+		close(*room);
+		*room = -1;
+	}
+	buf_release(&text);
+	return status;
+}
+
 int store_write(struct helper *h, const struct store *s, const struct token *t)
 {
 	struct buf text = BUF_SECRET(TOKEN_FILE_MAX);
@@ -136,8 +162,7 @@ int store_write(struct helper *h, const struct store *s, const struct token *t)
 				     "into a file");
 	else if (!file_replace(s->directory, strrchr(s->path, '/') + 1, 0600,
 			       &text))
-		status = helper_fail(h, EX_CANTCREAT, "%s: cannot be written: "
-				     "%s", s->path, strerror(errno));
+		status = write_fault(h, s);
 	buf_release(&text);
 	return status;
 }

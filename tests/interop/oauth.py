@@ -706,29 +706,55 @@ def once(folder, certificates):
              len(w.server.used) - 1, "tokens differ")
 
 
+@contextlib.contextmanager
+def small_disk(place):
+    """What lies there, on a disk of little room; a function that fills it."""
+    kept = {p.name: p.read_bytes() for p in place.iterdir()}
+    mxnet.command("mount", "-t", "tmpfs", "-o", "size=16k,mode=700",
+                  "tmpfs", str(place))
+
+    def fill():
+        with contextlib.suppress(OSError), \
+                open(place / "filler", "wb", 0) as f:
+            while True:
+                f.write(b"x" * 512)
+    try:
+        for name, data in kept.items():
+            (place / name).write_bytes(data)
+            (place / name).chmod(0o600)
+        yield fill
+    finally:
+        mxnet.command("umount", str(place))
+
+
 def not_writable(folder, certificates):
     """where the new tokens could not be kept, the login is not spent"""
     with World(folder, certificates) as w:
         w.login()
         w.expire()
-        place = w.file.parent
-        kept = {p.name: p.read_bytes() for p in place.iterdir()}
-        mxnet.command("mount", "-t", "tmpfs", "-o", "size=16k,mode=700",
-                      "tmpfs", str(place))
-        try:
-            for name, data in kept.items():
-                (place / name).write_bytes(data)
-                (place / name).chmod(0o600)
-            with contextlib.suppress(OSError), \
-                    open(place / "filler", "wb", 0) as f:
-                while True:
-                    f.write(b"x" * 512)
+        with small_disk(w.file.parent) as fill:
+            fill()
             w.send(status=75)
             want(w.issuer.grants["refresh_token"] == 0, "it was spent")
-            (place / "filler").unlink()
+            (w.file.parent / "filler").unlink()
             w.send()
-        finally:
-            mxnet.command("umount", str(place))
+
+
+def filled_meanwhile(folder, certificates):
+    """a disk that is filled while the issuer answers does not cost the
+    login"""
+    with World(folder, certificates) as w:
+        w.login()
+        w.expire()
+        with small_disk(w.file.parent) as fill:
+            def answer(handler):
+                fill()
+                w.issuer.tricks.clear()
+                handler.answer(200, w.issuer.tokens())
+            w.issuer.tricks["/token"] = answer
+            old = w.token("refresh_token")
+            w.send()
+            want(w.token("refresh_token") != old, "it was not kept")
 
 
 def another_issuer(folder, certificates):
@@ -998,8 +1024,9 @@ TESTS = [device, xoauth2, slow_down, denied, code, pasted, wrong_iss,
          refused_there, registered, service, other_metadata, by_name,
          not_configured, resolver, proxied, system, home_of_another,
          not_logged_in, rotation, soon, each_once, clock, revoked, away,
-         refused_token, once, not_writable, another_issuer, dying, rights, cheap,
-         unseen, broken_json, hostile_tokens, hostile_issuers]
+         refused_token, once, not_writable, filled_meanwhile, another_issuer,
+         dying, rights, cheap, unseen, broken_json, hostile_tokens,
+         hostile_issuers]
 
 
 def main():
