@@ -14,7 +14,8 @@
 enum {
 	READ_SIZE = 64 * 1024,
 	DRAIN_BYTES = 64 * 1024 * 1024,
-	DRAIN_MS = 10 * 1000
+	DRAIN_MS = 10 * 1000,
+	IDLE_MS = 1000
 };
 
 struct message_reader {
@@ -113,24 +114,31 @@ static ssize_t read_some(int fd, char *data, size_t n)
 	}
 }
 
-void message_drain(int fd)
+/* idle: how long nothing may come. */
+static void drain(int fd, int idle)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	int64_t deadline = clock_in(DRAIN_MS), left = DRAIN_BYTES;
 	char *data;
 	ssize_t n = 1;
+	int wait;
 
 	if (isatty(fd))
 		return;
 	data = mem_resize(NULL, READ_SIZE, 1);
-	while (n > 0 && left > 0 && clock_left(deadline) &&
-	       kernel_poll(&p, 1, clock_left(deadline)) > 0) {
+	while (n > 0 && left > 0 && (wait = clock_left(deadline)) &&
+	       kernel_poll(&p, 1, wait < idle ? wait : idle) > 0) {
 		n = read(fd, data, READ_SIZE);
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			n = 1;
 		left -= n;
 	}
 	free(data);
+}
+
+void message_drain(int fd)
+{
+	drain(fd, DRAIN_MS);
 }
 
 bool message_read(int fd, const struct message_limits *limits,
@@ -155,9 +163,10 @@ bool message_read(int fd, const struct message_limits *limits,
 		message_abandon(r);
 		return false;
 	}
-	/* who writes on after the dot must not die of it */
+	/* who writes on after the dot must not die of it; who waits for us, his
+	 * end still open, has been understood */
 	if (r->machine.ended)
-		message_drain(fd);
+		drain(fd, IDLE_MS);
 	return message_end(r, out, why);
 }
 

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "mail/complete.h"
 #include "mail/message.h"
 
@@ -239,6 +240,30 @@ static void test_drain(void **state)
 	assert_int_equal(read(fd, &byte, 1), 0);
 	message_free(m);
 	close(fd);
+}
+
+/* Nor is a writer waited for who keeps his end open. */
+static void test_dot_without_end(void **state)
+{
+	static const char text[] = "A: b\n\n.\nrest\n";
+	struct pollfd input = { .events = POLLIN };
+	int64_t begin = clock_now();
+	struct message *m;
+	struct outcome why;
+	int fd[2];
+
+	(void)state;
+	assert_int_equal(pipe(fd), 0);
+	assert_int_equal(write(fd[1], text, sizeof(text) - 1),
+			 sizeof(text) - 1);
+	assert_true(message_read(fd[0], &dots, &m, &why));
+	assert_true(clock_now() - begin < 8000);
+	check_message(m, "A: b\r\n", "");
+	input.fd = fd[0];
+	assert_int_equal(poll(&input, 1, 0), 0);
+	message_free(m);
+	close(fd[0]);
+	close(fd[1]);
 }
 
 static bool first_two(const struct field *f, void *context)
@@ -698,6 +723,7 @@ int main(void)
 		cmocka_unit_test(test_unreadable),
 		cmocka_unit_test(test_slow_writer),
 		cmocka_unit_test(test_drain),
+		cmocka_unit_test(test_dot_without_end),
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_from),
 		cmocka_unit_test(test_facts),
