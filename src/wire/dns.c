@@ -31,7 +31,8 @@ enum {
 	EDNS_PATIENCE = 2000,  /* ms for a question with EDNS before the same
 				* is asked without */
 	PAIR_LEAST = 50,       /* RFC 8305 3: ms for the second family */
-	PAIR_MOST = 2000
+	PAIR_MOST = 2000,
+	PAIR_LOOKS = 8         /* addresses of the first that are looked at */
 };
 
 struct watched {
@@ -318,7 +319,7 @@ static bool any_is_in_reach(const struct dns_answer *a)
 {
 	size_t i;
 
-	for (i = 0; i < a->n; i++)
+	for (i = 0; i < a->n && i < PAIR_LOOKS; i++)
 		if (interfaces_lead_to(&a->record[i].address))
 			return true;
 	return false;
