@@ -155,10 +155,13 @@ def before(folder, _certificates):
             ("nullmailer: /usr/sbin/sendmail", "nullmailer"),
             ("posthaste-mta: /usr/sbin/sendmail", "nullmailer"),
             ("msmtp-mta: /usr/sbin/sendmail", "msmtp"),
+            ("$([ \"$LC_ALL\" = C ] && echo diversion by || echo Umleitung "
+             "durch) local from: /usr/sbin/sendmail\ndma: /usr/sbin/sendmail",
+             "dma"),
             ("exim4-daemon-light: /usr/sbin/sendmail", "exim4"),
             ("sendmail-bin: /usr/sbin/sendmail", ""), ("", "nullmailer"))):
         machine = Machine(f"{folder}/{number}")
-        machine.program("dpkg-query", f"#!/bin/sh\necho '{said}'\n")
+        machine.program("dpkg-query", f"#!/bin/sh\ncat <<EOF\n{said}\nEOF\n")
         (machine.root / "etc/nullmailer").mkdir()
         (machine.root / "etc/nullmailer/remotes").write_text("x.example\n")
         machine.answer(adopt="true")
