@@ -71,9 +71,14 @@ static bool hello(struct session *s, struct outcome *why)
 	return reply_class(&s->reply) == 2 || refused(s, STAGE_HELLO, why);
 }
 
-/* What the administrator can set, in the words of the configuration. */
-static void tls_advice(const struct tls_facts *f, struct outcome *why)
+/* What the administrator can set, in the words of the configuration; of a host
+ * that a domain names it is not his to say whom to trust. */
+static void tls_advice(const struct session *s, struct outcome *why)
 {
+	const struct tls_facts *f = &s->facts.tls;
+
+	if (s->params->stranger && f->fault != TLS_FAULT_NO_AUTHORITIES)
+		return;
 	switch (f->fault) {
 	case TLS_FAULT_IN_CLEAR:
 		outcome_append(why, "; if it is a port for STARTTLS, set kind "
@@ -119,7 +124,7 @@ static bool handshake(struct session *s, struct outcome *why)
 	s->spent += clock_now() - began;
 	if (done)
 		return true;
-	tls_advice(&s->facts.tls, why);
+	tls_advice(s, why);
 	kind_words(s, why);
 	return session_break(s, STAGE_TLS, why);
 }
