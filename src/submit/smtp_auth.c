@@ -92,6 +92,10 @@ static bool auth_refusal(struct auth *a, unsigned round, struct outcome *why)
 			       "TLS offloader before the server makes it fail; "
 			       "then set \"mechanisms = %.*s\")", a->mechanism,
 			       (int)strlen(a->mechanism) - 5, a->mechanism);
+	else if (mechanism_needs(a->mechanism) & NEED_CERTIFICATE &&
+		 !a->s->facts.tls.client_certificate)
+		outcome_append(why, " (%s, but the server's TLS asked for no "
+			       "certificate)", a->mechanism);
 	else if (inner.len)
 		outcome_append(why, " (%.200s)", buf_text(&inner));
 	else
