@@ -292,7 +292,8 @@ static void check_setting(struct config *c, const struct setting *s,
 	file = !strcmp(key->key, "password_file") ? t->password_file :
 	       !strcmp(key->key, "oauth_client_secret_file") ?
 	       t->oauth_client_secret_file : NULL;
-	if (file && !stat(file, &st) && st.st_mode & S_IROTH)
+	if (file && !stat(file, &st) && S_ISREG(st.st_mode) &&
+	    st.st_mode & S_IROTH)
 		secret_exposed(c, s, file, file);
 }
 

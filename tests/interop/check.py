@@ -153,7 +153,8 @@ password_file = {place.file("open", "secret", 0o604)}
 """, "2: ca_file: ", "3: crl_file: ", "6: dkim_key: ", "6: dkim_key: ",
                  "13: password_file: ", "14: ca_file: ",
                  "15: certificate: ", "19: ca_file: ", "20: certificate: ",
-                 "26: password_file: ", "31: password_file: ")
+                 f"26: password_file: {folder}: Is a directory",
+                 "31: password_file: ")
 
 
 def keys(place):
