@@ -406,7 +406,10 @@ def lifecycle():
     print(f"  upgraded from {versions[-1]} to {versions[0]}: mail came")
 
     submit(provider, "removed")
+    run("systemctl", "enable", "--now", "posthaste-smtp-loopback.socket")
+    want(":25 " in run("ss", "-Hltn"), "nothing listens")
     apt("remove", "posthaste", "posthaste-mta")
+    want(":25 " not in run("ss", "-Hltn"), "it still listens")
     want(CONFIG.exists() and secret.exists(), "the configuration is gone")
     want(not pathlib.Path("/usr/sbin/sendmail").exists(), "sendmail")
     apt("install", "posthaste", "posthaste-mta")
