@@ -346,6 +346,10 @@ void finding_of_host(struct finding *f, const char *host, const char *how)
 	f->host = mem_string(host);
 	f->port = 465;
 	f->kind = KIND_SUBMISSIONS;
+	/* whatever was found or named before */
+	f->provider = NULL;
+	f->issuer = NULL;
+	f->token = f->local_part = f->foreign = false;
 	snprintf(f->how, sizeof(f->how), "%s", how);
 }
 

@@ -499,6 +499,20 @@ def an_unknown_provider(place):
 
 
 @test
+def another_is_named_after_one_without_smtp(place):
+    place.zone["example.org MX"] = ["10 mx.example.org"]
+    place.serve("out.provider.example", 465, user="me@example.org")
+    place.answer(place.zone)
+    status, seen = place.talk(["--setup", "me@example.org"], [
+        ("no SRV records.*name of a provider", "tuta"),
+        ("no SMTP.*name of a provider", "out.provider.example"), *USUAL])
+    want(status == 0 and "Tuta: out" not in seen, (status, seen))
+    want("[transport provider]" in place.config.read_text(),
+         place.config.read_text())
+    arrived(place, "me@example.org")
+
+
+@test
 def a_server_elsewhere_is_not_trusted_unasked(place):
     place.zone["_submissions._tcp.example.org SRV"] = [
         "0 1 465 out.provider.example"]
