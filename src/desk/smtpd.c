@@ -19,7 +19,6 @@
 #include "queue/serve.h"
 
 enum {
-	RECIPIENTS_MOST = 10000,
 	FAULTS_MOST = 20,       /* in a row, each a command that was refused */
 	/* clients bound a reply's lines and their length (RFC 5321
 	 * 4.5.3.1.5) */
@@ -182,7 +181,7 @@ static void do_rcpt(struct session *s, const char *text)
 		smtpd_refuse(s, "503 5.5.1 MAIL comes first");
 		return;
 	}
-	if (s->n == RECIPIENTS_MOST) {
+	if (s->n == RECIPIENTS_MAX) {
 		client_reply(&s->client, "452 4.5.3 too many recipients");
 		return;
 	}

@@ -493,6 +493,22 @@ def many_recipients_refused(session):
     session.end()
 
 
+@test()
+def as_many_recipients_as_a_message_may_have(session):
+    session.reply("220 ")
+    session.say("EHLO me", "250 ")
+    session.say("MAIL FROM:<a@example.test>", "250 ")
+    for _ in range(65536 // 1024):
+        session.write(b"RCPT TO:<b@example.org>\r\n" * 1024)
+        for _ in range(1024):
+            session.reply("250 2.1.5 ")
+    session.say("RCPT TO:<c@example.org>", "452 4.5.3 ")
+    session.say("DATA", "354 ")
+    session.write(b"Subject: s\r\n\r\nhi\r\n.\r\n")
+    session.reply("250 ")
+    want(one_message(session)["to"] == ["b@example.org"], "another one")
+
+
 @test(argv=["-N", "delay", "-V", "mine"])
 def dsn_parameters(session):
     session.reply("220 ")
