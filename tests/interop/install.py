@@ -208,9 +208,14 @@ def uninstall_takes_only_its_own(folder, _certificates):
     inside = pathlib.Path(root, str(House.prefix).strip("/"))
     (inside / "bin/other").write_text("other\n")
     (inside / "lib/systemd/system/other.service").write_text("other\n")
+    # another mail program that has come since
+    for name in ("sbin/sendmail", "bin/mailq"):
+        (inside / name).unlink()
+    (inside / "sbin/sendmail").write_text("other\n")
+    (inside / "bin/mailq").symlink_to("../sbin/sendmail")
     house.make(House.build, "uninstall", f"DESTDIR={root}")
     want({pathlib.Path(name).name for name in files_of(root)} ==
-         {"other", "other.service"}, files_of(root))
+         {"other", "other.service", "sendmail", "mailq"}, files_of(root))
 
 
 def group_that_is_there_gets_its_bit(folder, _certificates):
