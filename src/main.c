@@ -48,7 +48,8 @@ static int version(const struct desk *d)
 
 	(void)d;
 	buf_addf(&out, "posthaste %s\n", PACKAGE_VERSION);
-	buf_addf(&out, "features: tls sasl queue direct socks dane dkim %s %s\n",
+	buf_addf(&out, "features: tls sasl queue direct socks dane dkim "
+		 "%s %s\n",
 		 BUILT_WITH_MTA_STS ? "mta-sts" : "no-mta-sts",
 		 BUILT_WITH_OAUTH ? "oauth" : "no-oauth");
 	buf_addf(&out, "libraries: GnuTLS %s, libgsasl %s, c-ares %s\n",

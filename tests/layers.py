@@ -227,6 +227,18 @@ def named_elsewhere():
     return faults
 
 
+def wide_lines():
+    """C is written in 80 columns, tabs being eight."""
+    faults = set()
+    for top in ("src", "tests"):
+        for path in (TOP / top).rglob("*.[ch]"):
+            lines = path.read_text("utf-8").splitlines()
+            faults.update(f"{path.relative_to(TOP)}:{number}"
+                          for number, line in enumerate(lines, 1)
+                          if len(line.expandtabs()) > 80)
+    return faults
+
+
 def check_sources():
     files = sources()
     ok(set() if len(files) > 60 else {f"{len(files)} files"},
@@ -250,7 +262,8 @@ def check_sources():
        "the resolver is known to wire/dns alone")
     ok(included_from(files, r"netdb\.h", r"wire/(dns.*|lookup\.c)"),
        "names of hosts are asked for in wire alone")
-    ok(included_from(files, r"curl/.*", r"helper/(fetch|token|token_http|certificate)\.c"),
+    ok(included_from(files, r"curl/.*",
+                     r"helper/(fetch|token|token_http|certificate)\.c"),
        "libcurl is known to posthaste-fetch and posthaste-token alone")
     ok(included_from(files, r"jansson\.h", r"helper/token_parts\.h"),
        "jansson is known to posthaste-token alone")
@@ -277,6 +290,7 @@ def check_sources():
     found = keys_below(files)
     ok(found if "no keys" in found else no_more_than(KEYS_BELOW, found),
        "keys of the configuration are named above submit")
+    ok(wide_lines(), "no line is wider than 80 columns")
     ok(named_elsewhere(), "nothing points at a text that is not here")
 
 

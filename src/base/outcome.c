@@ -124,8 +124,8 @@ void outcome_words(const struct outcome *o, char *out, size_t size)
 	snprintf(out, size, "%s by %s: %s%s%s",
 		 o->code < 400 ? "taken" :
 		 o->code < 500 ? "refused for now" : "refused",
-		 o->host[0] ? o->host : "the server", code, o->text[0] ? " " : "",
-		 o->text);
+		 o->host[0] ? o->host : "the server", code,
+		 o->text[0] ? " " : "", o->text);
 }
 
 void text_printable(char *out, size_t size, const char *in, size_t n)

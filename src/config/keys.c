@@ -264,7 +264,8 @@ static const struct config_key table[] = {
 	  .traits = CONNECTS, .words = early,
 	  .help = "auto or off: whether a server that was seen to offer it "
 		  "is sent everything at once" },
-	{ NAMED(TRANSPORT, transport, starttls_insecure_skip_verify, bool, "no"),
+	{ NAMED(TRANSPORT, transport, starttls_insecure_skip_verify, bool,
+		"no"),
 	  .traits = STARTS_TLS,
 	  .help = "whether TLS is required but any certificate will do" },
 	{ NAMED(TRANSPORT, transport, no_starttls, bool, "no"),

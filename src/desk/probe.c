@@ -161,7 +161,8 @@ static void show_json(struct probe *p)
 	else
 		json_add_raw(&j, "port", "null");
 	json_add_object(&j, "tls");
-	json_add_string(&j, "version", f->tls.version[0] ? f->tls.version : NULL);
+	json_add_string(&j, "version",
+			f->tls.version[0] ? f->tls.version : NULL);
 	json_add_string(&j, "cipher", f->tls.cipher[0] ? f->tls.cipher : NULL);
 	json_add_bool(&j, "verified", f->tls.verified);
 	json_add_array(&j, "certificates");

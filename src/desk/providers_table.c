@@ -70,7 +70,8 @@ static const struct provider table[] = {
 	  .more = "An administrator has to permit \"Authenticated SMTP\" for "
 		  "the mailbox." },
 	/* https://support.microsoft.com/office/pop-imap-and-smtp-settings-for-
-	 * outlook-com-d088b986-291d-42b8-9564-9c414e2aa040; ISPDB hotmail.com */
+	 * outlook-com-d088b986-291d-42b8-9564-9c414e2aa040;
+	 * ISPDB hotmail.com */
 	{ .name = "outlook", .title = "Outlook.com",
 	  .domain = NAMES("outlook.com", "hotmail.com", "live.com",
 			  "msn.com", "windowslive.com", "outlook.de",
@@ -258,7 +259,8 @@ static const struct provider table[] = {
 	  .domain = NAMES("libero.it", "iol.it", "blu.it", "inwind.it",
 			  "giallo.it"),
 	  TLS_AT("smtp.libero.it", 465), .secret = OR_APP_PASSWORD },
-	/* http://napoveda.seznam.cz/cz/email/imap-pop3-smtp/; ISPDB seznam.cz */
+	/* http://napoveda.seznam.cz/cz/email/imap-pop3-smtp/;
+	 * ISPDB seznam.cz */
 	{ .name = "seznam", .title = "Seznam",
 	  .domain = NAMES("seznam.cz", "email.cz", "post.cz",
 			  "spoluzaci.cz"),
@@ -266,7 +268,8 @@ static const struct provider table[] = {
 	/* http://poczta.wp.pl/info-pomoc-konfig.html; ISPDB wp.pl */
 	{ .name = "wp", .title = "WP Poczta", .domain = NAMES("wp.pl"),
 	  TLS_AT("smtp.wp.pl", 465), .user = "%u", .secret = OWN_PASSWORD },
-	/* https://pomoc.o2.pl/jak-skonfigurowac-program-pocztowy; ISPDB o2.pl */
+	/* https://pomoc.o2.pl/jak-skonfigurowac-program-pocztowy;
+	 * ISPDB o2.pl */
 	{ .name = "o2", .title = "o2 Poczta",
 	  .domain = NAMES("o2.pl", "go2.pl", "tlen.pl"),
 	  TLS_AT("poczta.o2.pl", 465), .user = "%u",

@@ -443,10 +443,11 @@ static void note_refusal(struct helper *h, const struct store *s,
 	memcpy(h->words, words, sizeof(words));
 }
 
-/* The file is written anew before the issuer is asked, and room for the next is
- * kept: where that cannot be done, or a disk fills up meanwhile, its one refresh
- * token would be spent for nothing. So it would be where we did not wait for the answer: what went before (the lock, a resolver, the
- * way there) may take two fifths of the time, the answer has the rest. */
+/* The file is written anew before the issuer is asked, and room for the next
+ * is kept: where that cannot be done, or a disk fills up meanwhile, its one
+ * refresh token would be spent for nothing. So it would be where we did not
+ * wait for the answer: what went before (the lock, a resolver, the way there)
+ * may take two fifths of the time, the answer has the rest. */
 static int renew(struct helper *h, const struct store *s, const char *secret,
 		 struct token *t)
 {

@@ -46,7 +46,8 @@ bool json_lists(const json_t *object, const char *name, const char *word,
 /* --- token_issuer.c --- */
 
 struct issuer {
-	char *exact;             /* its name in its own words; NULL: not known */
+	char *exact;             /* its name in its own words; NULL: not
+				  * known */
 	char *authorization, *token, *device, *registration; /* NULL: none */
 	bool sends_iss;          /* RFC 9207 */
 	bool knows_offline;      /* offline_access may be asked for */

@@ -324,7 +324,8 @@ static void put_missing(struct completer *s)
 		put_formatted(s->out, "Message-ID: <%llx.%lx.%016llx@%s>",
 			      (unsigned long long)time(NULL),
 			      (unsigned long)getpid(),
-			      (unsigned long long)clock_chance(), s->c->id_domain);
+			      (unsigned long long)clock_chance(),
+			      s->c->id_domain);
 	}
 	if (s->body == BODY_QUOTED && !s->has->mime_version)
 		put_formatted(s->out, "MIME-Version: 1.0");

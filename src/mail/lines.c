@@ -78,7 +78,8 @@ static void put_text(struct normaliser *s, const char *data, size_t n)
 static void bare_crs(struct normaliser *s, size_t n)
 {
 	static const char ends[] =
-		"\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n";
+		"\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n"
+		"\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n";
 	static const char blanks[] = "                                ";
 	size_t most, part;
 

@@ -126,8 +126,8 @@ struct auth_facts {
 				* that shows the secret, even if named */
 };
 /* The mechanism to use out of those offered: the first acceptable one of
- * configured (if not empty) or of the table. NULL: none, why is filled (EX_NOPERM,
- * what was offered and what is allowed). */
+ * configured (if not empty) or of the table. NULL: none, why is filled
+ * (EX_NOPERM, what was offered and what is allowed). */
 const char *policy_mechanism(const struct list *offered,
 			     const struct list *configured,
 			     const struct auth_facts *facts,
@@ -207,7 +207,8 @@ bool policy_names_limit(const struct outcome *o);
 struct rcpt_answers {
 	size_t accepted;       /* before the first "too many" */
 	size_t too_many;
-	bool otherwise;        /* another answer came after the first of those */
+	bool otherwise;        /* another answer came after the first of
+				* those */
 	bool named;            /* policy_names_limit of one of them */
 };
 /* Whether they show a limit: a->accepted recipients. */
@@ -411,7 +412,8 @@ bool policy_report_is_global(const struct envelope *cause, const size_t *rcpt,
 /* Mail that waits for a worker. */
 struct claim {
 	bool late;             /* it was cut off before */
-	size_t user, entry;    /* what its user, and its entry, have under way */
+	size_t user, entry;    /* what its user, and its entry, have under
+				* way */
 	int64_t since;         /* monotonic ms: waiting */
 };
 /* Whether a comes before b: who has least under way does; of two that have as

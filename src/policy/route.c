@@ -181,7 +181,8 @@ bool policy_reaches(const struct config *c, const struct account *account,
 						   account->name))) ||
 			    !may_come_from(r, account))
 				continue;
-			if (r->transport.n ? list_has(&r->transport, transport) :
+			if (r->transport.n ?
+			    list_has(&r->transport, transport) :
 			    !strcmp(transport, "direct"))
 				return true;
 			/* what takes everything lets no route after it be

@@ -20,9 +20,9 @@
  *                 time is until when the others would have waited
  *
  * Order. Accepting: write tmp/ID, sync it, rename it into mess, sync mess,
- * success. An attempt: a line before it, a line before the final dot, synced, a
- * line an outcome, a sync before the next message's final dot. Removal: sync the
- * journal, unlink; if a power cut undoes the unlink, the journal comes back
+ * success. An attempt: a line before it, a line before the final dot, synced,
+ * a line an outcome, a sync before the next message's final dot. Removal: sync
+ * the journal, unlink; if a power cut undoes the unlink, the journal comes back
  * with the message and says that all is done. Room for the journal is
  * reserved when an entry is written and when an attempt begins, so that a
  * full disk stops an attempt before it is made, not the record of its end.
@@ -32,8 +32,8 @@
  * share them).
  *
  * Rights. A user's own queue: directories 0700, files 0600. The system's:
- * the directory itself 0755; tmp, mess, corrupt and wake 2770, all of it owned by
- * posthaste:posthaste. Nobody is in that group; posthaste-drop gets it by
+ * the directory itself 0755; tmp, mess, corrupt and wake 2770, all of it owned
+ * by posthaste:posthaste. Nobody is in that group; posthaste-drop gets it by
  * its set-group-id bit. Where mess is group-writable, files are 0660: an
  * entry that came through posthaste-drop belongs to the user who called it
  * (which is how the runner knows whose it is) and is read and appended to by
@@ -94,7 +94,8 @@ bool queue_serve(struct queue *q, struct drop_caller *c, int argc,
 struct queue_vitals {
 	int64_t last_run;      /* of -q, wall clock, seconds; 0: none */
 	size_t damaged;        /* files in corrupt/; 0 for a remote one */
-	size_t unread;         /* entries that the last queue_list passed over */
+	size_t unread;         /* entries that the last queue_list passed
+				* over */
 	unsigned free_percent; /* of its file system's space or of its
 				* inodes, whichever is less; 100: not known */
 	int64_t free_bytes;    /* -1: not known */

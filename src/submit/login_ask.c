@@ -102,7 +102,8 @@ bool login_ask(const struct config *c, const struct transport *t,
 	int status;
 	bool done = false;
 
-	if (!make_request(c, t, !strcmp(verb, "refresh"), more, ms, &request, why))
+	if (!make_request(c, t, !strcmp(verb, "refresh"), more, ms, &request,
+			  why))
 		;
 	else if (!child_run(&child, &status, why))
 		outcome_prefix(why, "posthaste-token");

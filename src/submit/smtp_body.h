@@ -14,9 +14,9 @@ bool body_has_command(const struct delivery *d, int64_t size);
 /* Gathers all of it as it is. False: EX_IOERR, it can no longer be read. */
 bool body_gather(struct session *s, const struct delivery *d,
 		 struct outcome *why) MUST_CHECK;
-/* Writes all of it, stuffed, and the final dot, a small one at once. False: the dot did not leave,
- * so that nothing is in doubt; the session is broken, and what the server said
- * meanwhile is *why. */
+/* Writes all of it, stuffed, and the final dot, a small one at once. False:
+ * the dot did not leave, so that nothing is in doubt; the session is broken,
+ * and what the server said meanwhile is *why. */
 bool body_write(struct session *s, const struct delivery *d, int64_t size,
 		struct outcome *why) MUST_CHECK;
 

@@ -8,8 +8,8 @@
  *
  * An allocation counts if the program asks for it, by itself or by way of the
  * C library or libcurl: what GnuTLS and the loader do without memory is theirs.
- * So is it how glibc looks up names (its NSS ends the process or crashes): there
- * the whole call fails as it may.
+ * So is it how glibc looks up names (its NSS ends the process or crashes):
+ * there the whole call fails as it may.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -348,7 +348,8 @@ ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 {
 	REAL(recvmsg);
 
-	return part(NULL, "recvmsg", fd, flags, 1) < 0 ? -1 : real(fd, m, flags);
+	return part(NULL, "recvmsg", fd, flags, 1) < 0 ? -1 :
+	       real(fd, m, flags);
 }
 
 ssize_t recvfrom(int fd, void *data, size_t n, int flags,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What a server says within SASL: the first byte chooses the mechanism and
- * who logs in, each line is a challenge, in base64 or (after "!") what is to be encoded. Whoever
- * does not know the password proves nothing, learns nothing of it in clear,
+ * who logs in, each line is a challenge, in base64 or (after "!") what is to be
+ * encoded. Whoever does not know the password proves nothing, learns nothing of
+ * it in clear,
  * and gets answers of base64 alone. XOAUTH2 and OAUTHBEARER are here for
  * their errors, which are a server's JSON.
  */

@@ -89,7 +89,8 @@ static struct peer {
 	unsigned waits;
 	struct buf said, heard;    /* in TLS */
 	struct buf sent;           /* by the client */
-	struct buf raw;            /* as it came, what leaves after clear words */
+	struct buf raw;            /* as it came, what leaves after clear
+				    * words */
 	size_t read;               /* of what was said, by the client */
 } *the_peer;
 

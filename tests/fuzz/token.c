@@ -135,7 +135,8 @@ static void log_in(struct helper *h)
 {
 	struct token t = {
 		.issuer = mem_string("https://i.example"),
-		.client_id = mem_string("client"), .method = mem_string("basic"),
+		.client_id = mem_string("client"),
+		.method = mem_string("basic"),
 	};
 	struct buf form = BUF_SECRET(64 * 1024);
 	struct issuer i = { 0 };

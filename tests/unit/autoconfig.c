@@ -129,8 +129,8 @@ static void test_xml(void **state)
 		  "SSL"), NULL },
 		{ "<!DOCTYPE x [<!ENTITY a \"b\">]>" HEAD OUT(SERVER("&a;.b",
 		  "465", "SSL")), NULL },
-		{ "", NULL }, { "<", NULL }, { "<!--", NULL }, { "<a b=\"", NULL },
-		{ "<><><>", NULL }, { "{}", NULL },
+		{ "", NULL }, { "<", NULL }, { "<!--", NULL },
+		{ "<a b=\"", NULL }, { "<><><>", NULL }, { "{}", NULL },
 	};
 	size_t i;
 

@@ -15,8 +15,8 @@
 #include "submit/smtp_body.h"
 #include "wire/conn.h"
 
-#define HEADER "Date: Sun, 29 Nov 2026 10:00:00 +0000\r\nFrom: a@x.example\r\n" \
-	"Message-ID: <1@x.example>\r\n"
+#define HEADER "Date: Sun, 29 Nov 2026 10:00:00 +0000\r\n" \
+	"From: a@x.example\r\nMessage-ID: <1@x.example>\r\n"
 
 /* Writes it, completed, so that header and body lie apart; gives the number of
  * writes, by a socket that keeps them apart. */

@@ -249,7 +249,8 @@ static void test_envelope(void **state)
 static void test_caller(void **state)
 {
 	struct caller root = { 0 }, nobody = { .uid = 3999999999U };
-	struct caller named = { .name = "Someone Else" }, empty = { .name = "" };
+	struct caller named = { .name = "Someone Else" };
+	struct caller empty = { .name = "" };
 	const char *name;
 
 	(void)state;

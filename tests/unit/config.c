@@ -756,7 +756,8 @@ static void test_no_effect(void **state)
 {
 	check_warnings(*state,
 		"[route r]\ntransport = a b c d e f g\n"
-		"[transport a]\nkind = submission\nhost = h\nno_starttls = yes\n"
+		"[transport a]\nkind = submission\nhost = h\n"
+		"no_starttls = yes\n"
 		"fingerprint = " PIN "\nca_file = /ca.pem\ntls_name = n\n"
 		"[transport b]\nkind = lmtp\nhost = h\nca_file = /ca.pem\n"
 		"starttls_insecure_skip_verify = yes\n"

@@ -469,11 +469,14 @@ static int other_sees_nothing(struct room *r)
 		return 1;
 	if (listed(q).n != 0)
 		return 2;
-	if (queue_order(q, ORDER_HOLD, shared_id, NULL, &why) || why.exit != EX_NOINPUT)
+	if (queue_order(q, ORDER_HOLD, shared_id, NULL, &why) ||
+	    why.exit != EX_NOINPUT)
 		return 3;
-	if (queue_order(q, ORDER_REMOVE, shared_id, NULL, &why) || why.exit != EX_NOINPUT)
+	if (queue_order(q, ORDER_REMOVE, shared_id, NULL, &why) ||
+	    why.exit != EX_NOINPUT)
 		return 4;
-	if (queue_order(q, ORDER_RETRY, shared_id, "x", &why) || why.exit != EX_NOINPUT)
+	if (queue_order(q, ORDER_RETRY, shared_id, "x", &why) ||
+	    why.exit != EX_NOINPUT)
 		return 5;
 	text_name(name, shared_id, 0, false);
 	snprintf(path, sizeof(path), "%s/mess/%s", r->dir, name);
@@ -514,7 +517,8 @@ static int user_manages(struct room *r)
 		return 2;
 	if (!queue_order(q, ORDER_RETRY, shared_id, "way", &why))
 		return 3;
-	return queue_order(q, ORDER_REMOVE, shared_id, NULL, &why) && listed(q).n == 0 ? 0 : 4;
+	return queue_order(q, ORDER_REMOVE, shared_id, NULL, &why) &&
+	       listed(q).n == 0 ? 0 : 4;
 }
 
 static int helper_without_group(struct room *r)

@@ -294,8 +294,8 @@ static const struct row rows[] = {
 	  .want = "a.two.example:25/opportunistic"
 		  "[192.0.2.1 2001:db8::1] "
 		  "b.two.example:25/opportunistic[192.0.2.2]" },
-	{ "no IPv6 here, but preferred", { .ip_family = FAMILY_PREFER_V6 }, NULL,
-	  "two.example", .no_ipv6 = true,
+	{ "no IPv6 here, but preferred", { .ip_family = FAMILY_PREFER_V6 },
+	  NULL, "two.example", .no_ipv6 = true,
 	  .want = "a.two.example:25/opportunistic"
 		  "[2001:db8::1 192.0.2.1] "
 		  "b.two.example:25/opportunistic[192.0.2.2]" },

@@ -127,13 +127,15 @@ static void policies(void **state)
 		{ HEAD, false, STS_NONE, 0, 0 },
 		{ "", false, STS_NONE, 0, 0 },
 		{ "\n\n\n", false, STS_NONE, 0, 0 },
-		{ "version: STSv2\nmode: none\nmax_age: 1\n", false, STS_NONE, 0, 0 },
+		{ "version: STSv2\nmode: none\nmax_age: 1\n",
+		  false, STS_NONE, 0, 0 },
 		{ "mode: none\nmax_age: 1\n", false, STS_NONE, 0, 0 },
 		{ "version: STSv1\nmode: none\n", false, STS_NONE, 0, 0 },
 		{ "version: STSv1\nmax_age: 1\n", false, STS_NONE, 0, 0 },
 		{ "version: STSv1\nmode: Enforce\nmax_age: 1\nmx: a.b\n",
 		  false, STS_NONE, 0, 0 },
-		{ "version: STSv1\nmode: none\nmax_age: -1\n", false, STS_NONE, 0, 0 },
+		{ "version: STSv1\nmode: none\nmax_age: -1\n",
+		  false, STS_NONE, 0, 0 },
 		{ "version: STSv1\nmode: none\nmax_age: 99999999999\n",
 		  false, STS_NONE, 0, 0 },
 		{ HEAD "mx: a..example\n", false, STS_NONE, 0, 0 },
@@ -142,7 +144,8 @@ static void policies(void **state)
 		{ HEAD "mx: [192.0.2.1]\n", false, STS_NONE, 0, 0 },
 		{ HEAD "mx:\n", false, STS_NONE, 0, 0 },
 		{ HEAD "no colon\nmx: a.example\n", false, STS_NONE, 0, 0 },
-		{ "<html><body>404: gone</body></html>", false, STS_NONE, 0, 0 },
+		{ "<html><body>404: gone</body></html>",
+		  false, STS_NONE, 0, 0 },
 	};
 	static const char nul[] = HEAD "mx: a.example\0\n";
 	struct sts_policy p;

@@ -98,12 +98,13 @@ static void test_lookup(void **state)
 	assert_int_equal(list.n, 1);
 	assert_int_equal(threads(), 1);
 	net_addresses_release(&list);
-	assert_false(net_lookup("::1", 25, FAMILY_V4, clock_in(0), &list, &why));
+	assert_false(net_lookup("::1", 25, FAMILY_V4, clock_in(0), &list,
+				&why));
 	assert_non_null(strstr(why.text, "address family allows"));
 	assert_int_equal(list.n, 0);
 
-	assert_true(net_lookup("localhost", 25, FAMILY_V4, clock_in(5000), &list,
-			       &why));
+	assert_true(net_lookup("localhost", 25, FAMILY_V4, clock_in(5000),
+			       &list, &why));
 	net_address_text(&list.item[0], text);
 	assert_string_equal(text, "127.0.0.1");
 	assert_int_equal(((struct sockaddr_in *)&list.item[0].sa)->sin_port,
@@ -130,8 +131,8 @@ static void test_lookup_forked(void **state)
 	pid_t pid;
 
 	(void)state;
-	assert_true(net_lookup("localhost", 25, FAMILY_V4, clock_in(5000), &list,
-			       &why));
+	assert_true(net_lookup("localhost", 25, FAMILY_V4, clock_in(5000),
+			       &list, &why));
 	net_addresses_release(&list);
 	pid = fork();
 	assert_true(pid >= 0);

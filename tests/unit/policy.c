@@ -897,7 +897,7 @@ static void test_room(void **state)
 		{ 1, 1, 0, 0, SIZE_MAX },
 		{ 1, 1, 30, 30, 30 },          /* two thirds of it all */
 		{ 2, 2, 60, 60, 0 },
-		{ 1, 0, 30, 0, 60 },           /* his first takes what is left */
+		{ 1, 0, 30, 0, 60 },           /* his first: what is left */
 		{ 2, 1, 60, 30, 10 },          /* two thirds of 60, with 30 */
 		{ 1, 0, 90, 0, 0 },
 		{ 1, 0, 200, 0, 0 },

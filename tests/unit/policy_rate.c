@@ -222,14 +222,18 @@ static void test_slows(void **state)
 		bool want;
 	} row[] = {
 		{ { .stage = STAGE_HELLO, .code = 421 }, true },
-		{ { .stage = STAGE_DOT, .code = 421, .status = "4.3.2" }, true },
-		{ { .stage = STAGE_RCPT, .code = 454, .status = "4.7.0" }, true },
+		{ { .stage = STAGE_DOT, .code = 421, .status = "4.3.2" },
+		  true },
+		{ { .stage = STAGE_RCPT, .code = 454, .status = "4.7.0" },
+		  true },
 		{ { .stage = STAGE_DOT, .code = 454 }, true },
 		/* those are of STARTTLS and AUTH */
 		{ { .stage = STAGE_TLS, .code = 454 }, false },
 		{ { .stage = STAGE_AUTH, .code = 454 }, false },
-		{ { .stage = STAGE_RCPT, .code = 454, .status = "4.7.1" }, false },
-		{ { .stage = STAGE_RCPT, .code = 450, .status = "4.2.0" }, false },
+		{ { .stage = STAGE_RCPT, .code = 454, .status = "4.7.1" },
+		  false },
+		{ { .stage = STAGE_RCPT, .code = 450, .status = "4.2.0" },
+		  false },
 		{ { .stage = STAGE_CONNECT }, false },
 		{ { .stage = STAGE_DOT, .code = 250 }, false },
 	};

@@ -582,7 +582,8 @@ static void not_there(void **state)
 	struct outcome why;
 	struct queue *q;
 
-	assert_false(queue_open("/nonexistent/queue", false, NULL, NULL, &q, &why));
+	assert_false(queue_open("/nonexistent/queue", false, NULL, NULL, &q,
+				&why));
 	assert_int_equal(why.exit, EX_CANTCREAT);
 	assert_false(queue_open("", true, NULL, NULL, &q, &why));
 	assert_false(queue_open("/dev/null", true, NULL, NULL, &q, &why));

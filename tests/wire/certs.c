@@ -106,8 +106,9 @@ static void name_it(gnutls_x509_crt_t crt, const struct spec *s)
 	must(gnutls_x509_crt_set_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME,
 		0, s->cn, (unsigned int)strlen(s->cn)), "name");
 	for (size_t i = 0; i < 3 && s->dns[i]; i++)
-		must(gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME,
-			s->dns[i], (unsigned int)strlen(s->dns[i]),
+		must(gnutls_x509_crt_set_subject_alt_name(crt,
+			GNUTLS_SAN_DNSNAME, s->dns[i],
+			(unsigned int)strlen(s->dns[i]),
 			GNUTLS_FSAN_APPEND), "name");
 	if (!s->ip)
 		return;
