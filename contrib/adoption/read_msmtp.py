@@ -62,6 +62,12 @@ def sections(out, path, report):
             continue
         if name.startswith("transport") and dict(keys).get("host"):
             keys = safer(keys, report, path)
+        command = dict(keys).get("password_command")
+        if command:
+            report.name(word("", path, getattr(command, "line", 0)),
+                        "passwordeval: everybody can read that command now, "
+                        "and for root the queue's owner runs it; see "
+                        "posthaste --store-password")
         yield name, [(k, v) if k != "password" else (
             "password_file", Secret(v, word("", path, getattr(v, "line", 0))))
             for k, v in keys]

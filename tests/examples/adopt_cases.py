@@ -390,7 +390,8 @@ MSMTP = [
     msmtp("a password's command", "account default\nhost a.example\ntls on\n"
           "auth on\nuser u\npasswordeval \"cat /etc/msmtp-password\"\n",
           lines=["password_command = cat /etc/msmtp-password",
-                 "queue = never"]),
+                 "queue = never"], status=1,
+          said=["msmtprc:6: passwordeval: everybody can read that"]),
     msmtp("aliases", "defaults\naliases /etc/aliases\naccount default\n"
           "host a.example\ntls on\n", {"/etc/aliases": "root: a@b.example\n"},
           lines=["aliases = /etc/aliases"]),
