@@ -62,6 +62,9 @@ QUEUES = {
                 "postfix/active", "postfix/deferred", "postfix/hold"),
     "opensmtpd": (r".", "smtpd/queue", "smtpd/offline"),
 }
+# what a user's own settings are in, below his home
+OWN = {"msmtp": (".msmtprc", ".config/msmtp/config"),
+       "esmtp": (".esmtprc",)}
 SYSCONFDIR = os.environ.get("SYSCONFDIR", "/etc")
 
 
@@ -269,12 +272,24 @@ def waiting(peer, files, report):
                         f"carried over: have {peer} send it first")
 
 
+def users_own(peer, files, report):
+    """Settings of users, by which their mail went."""
+    read = next((p for p in READERS[peer].FILES if files.exists(p)), None)
+    for path in (f"{home}/{name}" for home in files.homes()
+                 for name in OWN.get(peer, ())):
+        if path != read and files.exists(path):
+            report.name(word("", path, 0), "a user's own, whose mail goes as "
+                        "the machine's now" + (
+                            "; see from-msmtprc" if peer == "msmtp" else ""))
+
+
 def adopt(peer, files, report):
     """The Result, None where the peer has no configuration."""
     setup = READERS[peer].read(files, report)
     if setup is None:
         return None
     waiting(peer, files, report)
+    users_own(peer, files, report)
     sections, extra = judge.sections_of(setup, files)
     return write.Result(peer, sections, extra, SYSCONFDIR)
 

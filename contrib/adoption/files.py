@@ -135,6 +135,12 @@ class Files:
                 users[field[0]] = int(field[2])
         return users
 
+    def homes(self):
+        """The users' home directories."""
+        fields = [line.split(":") for line in self.lines("/etc/passwd") or []]
+        return sorted({field[5].rstrip("/") for field in fields
+                       if len(field) > 5 and field[5].startswith("/")})
+
     def groups(self, name):
         """The user's group, by number."""
         for line in self.lines("/etc/passwd") or []:

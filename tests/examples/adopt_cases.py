@@ -317,6 +317,10 @@ ESMTP = [
                  "b.example:2525", START),
                 ("-f o@b.example x@y.example", "smtp", "a.example:25",
                  START)]),
+    esmtp("users' own", "hostname=a.example:25\nstarttls=required\n", {
+        "/etc/passwd": "joe:x:1000:1000::/home/joe:/bin/sh\n",
+        "/home/joe/.esmtprc": "x"}, status=1,
+          said=["/home/joe/.esmtprc: a user's own", VERIFIED]),
     esmtp("identities alone", "identity = me@b.example\n"
           "hostname = b.example:25\nstarttls=required\n", said=["esmtprc:3"],
           ways=[("-f o@b.example x@y.example", "smtp", "b.example:25",
@@ -392,6 +396,12 @@ MSMTP = [
           lines=["password_command = cat /etc/msmtp-password",
                  "queue = never"], status=1,
           said=["msmtprc:6: passwordeval: everybody can read that"]),
+    msmtp("users' own", "account default\nhost a.example\ntls on\n", {
+        "/etc/passwd": "root:x:0:0:r:/root:/bin/sh\njoe:x:1000:1000::/home/"
+        "joe:/bin/sh\nann:x:1001:1001::/home/ann/:/bin/sh\n",
+        "/root/.msmtprc": "x", "/home/ann/.config/msmtp/config": "y"},
+          status=1, said=["/root/.msmtprc: a user's own",
+                          "/home/ann/.config/msmtp/config: a user's own"]),
     msmtp("aliases", "defaults\naliases /etc/aliases\naccount default\n"
           "host a.example\ntls on\n", {"/etc/aliases": "root: a@b.example\n"},
           lines=["aliases = /etc/aliases"]),
