@@ -97,6 +97,9 @@ void quoted_add(struct buf *b, const char *s, size_t n);
 void name_encode(struct buf *b, const char *name);
 /* The same for a name out of a header, whose encoded words stay so. */
 void name_encode_again(struct buf *b, const char *name);
+/* Adds " <address>" after one of these: on a line of its own where that with an
+ * encoded word would be too long. */
+void name_add_address(struct buf *b, const char *address);
 /* The length of an encoded word (RFC 2047 2) that text begins with, even with
  * blanks in it; 0: there is none. */
 size_t encoded_word_length(const char *text, size_t n);

@@ -8,7 +8,8 @@
 #include "base/utf8.h"
 #include "mail/address.h"
 
-enum { ENCODED_WORD_MAX = 75 };
+/* RFC 2047 2: of a word, and of a line with one in it */
+enum { ENCODED_WORD_MAX = 75, LINE_MAX_ENCODED = 76 };
 
 /* RFC 2047 5 (3): what a phrase's encoded word may hold as it is */
 static bool is_q_literal(unsigned char c)
@@ -42,6 +43,16 @@ static size_t word_fit(const char *s, size_t n, bool utf8, bool q, size_t room)
 	return used;
 }
 
+/* Of the last line, which is not yet ended. */
+static size_t line_length(const struct buf *b)
+{
+	size_t i = b->len;
+
+	while (i && b->data[i - 1] != '\n')
+		i--;
+	return b->len - i;
+}
+
 static void encoded_add(struct buf *b, const char *s, size_t n)
 {
 	bool utf8 = utf8_valid(s, n);
@@ -51,10 +62,12 @@ static void encoded_add(struct buf *b, const char *s, size_t n)
 	const char *charset = utf8 ? "UTF-8" : "ISO-8859-1";
 	const size_t room = ENCODED_WORD_MAX - strlen("=?" "?Q?" "?=") -
 			    strlen(charset);
-	size_t len, i;
+	/* the first line has the field's name, the others a blank */
+	size_t before = line_length(b), len, i;
 
-	for (; n; s += len, n -= len) {
-		len = word_fit(s, n, utf8, q, room);
+	before = before && before < room / 2 ? before - 1 : 0;
+	for (; n; s += len, n -= len, before = 0) {
+		len = word_fit(s, n, utf8, q, room - before);
 		buf_addf(b, "=?%s?%c?", charset, q ? 'Q' : 'B');
 		for (i = 0; q && i < len; i++) {
 			if (s[i] == ' ')
@@ -98,6 +111,15 @@ void name_encode_again(struct buf *b, const char *name)
 		buf_adds(b, name);
 	else
 		name_encode(b, name);
+}
+
+void name_add_address(struct buf *b, const char *address)
+{
+	const size_t length = line_length(b) + strlen(" <>") + strlen(address);
+
+	if (length > LINE_MAX_ENCODED && strstr(buf_text(b), "=?"))
+		buf_adds(b, "\r\n");
+	buf_addf(b, " <%s>", address);
 }
 
 void name_encode(struct buf *b, const char *name)

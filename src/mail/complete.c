@@ -241,13 +241,14 @@ static void put_from(struct completer *s)
 	buf_adds(&b, "From: ");
 	if (s->name_alone && s->c->from_header != FROM_REPLACE) {
 		name_encode_again(&b, s->name_alone);
-		buf_addf(&b, " <%s>\r\n", s->c->from);
+		name_add_address(&b, s->c->from);
 	} else if (name && *name) {
 		name_encode(&b, name);
-		buf_addf(&b, " <%s>\r\n", s->c->from);
+		name_add_address(&b, s->c->from);
 	} else {
-		buf_addf(&b, "%s\r\n", s->c->from);
+		buf_adds(&b, s->c->from);
 	}
+	buf_adds(&b, "\r\n");
 	if (b.full) {
 		buf_reset(&b);
 		buf_addf(&b, "From: %s\r\n", s->c->from);

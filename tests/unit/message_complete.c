@@ -397,6 +397,32 @@ static size_t longest_line(const char *text)
 	return longest;
 }
 
+/* A line with an encoded word has 76 octets at most (RFC 2047 2). */
+static void test_encoded_lines(void **state)
+{
+	struct completion c = usual;
+	struct buf name = BUF(MOST), got;
+	struct message *m;
+	int i, j;
+
+	(void)state;
+	c.full_name = "";
+	for (i = 0; i < 120; i++) {
+		buf_adds(&name, i % 7 ? "a" : "\xc3\xbc ");
+		c.full_name = buf_text(&name);
+		for (j = 0; j < 2; j++) {
+			c.from = j ? "f@x.example" :
+				 "somebody-with-a-longer-name@mail.x.example";
+			m = completed(FULL "\n", strlen(FULL "\n"), &c);
+			all_bytes(m, &got);
+			assert_true(longest_line(got.data) <= 76);
+			buf_release(&got);
+			message_free(m);
+		}
+	}
+	buf_release(&name);
+}
+
 /* No field has a line of blanks alone, and unfolded the text is the same. */
 static void check_refolded(const struct buf *field, size_t longest)
 {
@@ -865,6 +891,7 @@ int main(void)
 		cmocka_unit_test(test_qualified),
 		cmocka_unit_test(test_from_replaced),
 		cmocka_unit_test(test_name_alone),
+		cmocka_unit_test(test_encoded_lines),
 		cmocka_unit_test(test_original_to),
 		cmocka_unit_test(test_undisclosed),
 		cmocka_unit_test(test_refolded),
