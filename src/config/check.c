@@ -344,36 +344,41 @@ static void check_port(struct config *c, size_t i)
  * fingerprint believes that it is looked at. */
 static void check_effect(struct config *c, size_t i)
 {
+	static const char near[] = "without proxy";
 	const struct transport *t = &c->transport[i];
-	const bool clear = t->no_starttls &&
-			   kind_facts(t->kind)->way != WAY_DIRECT;
+	const bool local = kind_has(t->kind, SPEAKS_LMTP) &&
+			   any_socket(&t->host);
+	const bool clear = local || (t->no_starttls &&
+			   kind_facts(t->kind)->way != WAY_DIRECT);
+	const char *in_clear = local ? "on a UNIX socket" : "with no_starttls";
 	const bool any = t->starttls_insecure_skip_verify && !t->fingerprint.n;
-	const bool near = kind_has(t->kind, TAKES_PROXY) &&
-			  !kind_has(t->kind, IS_PROXIED) && !transport_proxy(t);
+	const bool proxied = kind_has(t->kind, IS_PROXIED) ||
+			     transport_proxy(t);
 	const struct {
-		const char *key;
 		bool idle;
-		const char *because;
+		const char *key, *because;
 	} rows[] = {
-		{ "fingerprint", clear, "with no_starttls" },
-		{ "ca_file", clear, "with no_starttls" },
-		{ "tls_name", clear, "with no_starttls" },
-		{ "certificate", clear, "with no_starttls" },
-		{ "ca_file", any, "with starttls_insecure_skip_verify" },
-		{ "proxy_dns", near, "without proxy" },
-		{ "proxy_username", near, "without proxy" },
-		{ "proxy_password", near, "without proxy" },
-		{ "port", t->srv, "with srv: the records name the port" },
+		{ clear && t->fingerprint.n, "fingerprint", in_clear },
+		{ clear && t->ca_file, "ca_file", in_clear },
+		{ clear && t->tls_name, "tls_name", in_clear },
+		{ clear && t->certificate, "certificate", in_clear },
+		{ local && t->starttls_insecure_skip_verify,
+		  "starttls_insecure_skip_verify", in_clear },
+		{ any && !clear && t->ca_file, "ca_file",
+		  "with starttls_insecure_skip_verify" },
+		{ !proxied && t->proxy_dns >= 0, "proxy_dns", near },
+		{ !proxied && t->proxy_username, "proxy_username", near },
+		{ !proxied && t->proxy_password, "proxy_password", near },
+		{ t->srv && t->port, "port",
+		  "with srv: the records name the port" },
 	};
-	unsigned line;
 	size_t n;
 
-	for (n = 0; n < sizeof(rows) / sizeof(*rows); n++) {
-		line = config_line(c, "transport", rows[n].key, i);
-		if (line && rows[n].idle)
-			config_warn(c, line, "%s has no effect %s",
+	for (n = 0; n < sizeof(rows) / sizeof(*rows); n++)
+		if (rows[n].idle)
+			config_warn(c, config_line(c, "transport", rows[n].key,
+						   i), "%s has no effect %s",
 				    rows[n].key, rows[n].because);
-	}
 }
 
 void config_check(struct config *c, unsigned mode)

@@ -755,7 +755,7 @@ static void test_warnings(void **state)
 static void test_no_effect(void **state)
 {
 	check_warnings(*state,
-		"[route r]\ntransport = a b c d e f g\n"
+		"[route r]\ntransport = a b c d e f g h\n"
 		"[transport a]\nkind = submission\nhost = h\n"
 		"no_starttls = yes\n"
 		"fingerprint = " PIN "\nca_file = /ca.pem\ntls_name = n\n"
@@ -771,7 +771,10 @@ static void test_no_effect(void **state)
 		"[transport f]\nkind = smtp\nhost = h\nproxy_dns = no\n"
 		"proxy = p.example\ntls_name = n\n"
 		"[transport g]\nkind = socks\naddress = p.example\n"
-		"proxy_username = u\n",
+		"proxy_username = u\n"
+		/* these have not */
+		"[transport h]\nkind = lmtp\nhost = /s\nca_file = /ca.pem\n"
+		"starttls_insecure_skip_verify = yes\n",
 		"7: fingerprint has no effect with no_starttls\n"
 		"8: ca_file has no effect with no_starttls\n"
 		"9: tls_name has no effect with no_starttls\n"
@@ -779,7 +782,10 @@ static void test_no_effect(void **state)
 		"starttls_insecure_skip_verify\n"
 		"15: proxy_username has no effect without proxy\n"
 		"16: proxy_dns has no effect without proxy\n"
-		"21: port has no effect with srv: the records name the port\n");
+		"21: port has no effect with srv: the records name the port\n"
+		"44: ca_file has no effect on a UNIX socket\n"
+		"45: starttls_insecure_skip_verify has no effect on a UNIX "
+		"socket\n");
 }
 
 static void check_author(struct place *p, const char *lines, const char *from,
