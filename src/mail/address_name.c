@@ -44,7 +44,7 @@ static size_t word_fit(const char *s, size_t n, bool utf8, bool q, size_t room)
 }
 
 /* Of the last line, which is not yet ended. */
-static size_t line_length(const struct buf *b)
+static size_t open_length(const struct buf *b)
 {
 	size_t i = b->len;
 
@@ -63,7 +63,7 @@ static void encoded_add(struct buf *b, const char *s, size_t n)
 	const size_t room = ENCODED_WORD_MAX - strlen("=?" "?Q?" "?=") -
 			    strlen(charset);
 	/* the first line has the field's name, the others a blank */
-	size_t before = line_length(b), len, i;
+	size_t before = open_length(b), len, i;
 
 	before = before && before < room / 2 ? before - 1 : 0;
 	for (; n; s += len, n -= len, before = 0) {
@@ -115,7 +115,7 @@ void name_encode_again(struct buf *b, const char *name)
 
 void name_add_address(struct buf *b, const char *address)
 {
-	const size_t length = line_length(b) + strlen(" <>") + strlen(address);
+	const size_t length = open_length(b) + strlen(" <>") + strlen(address);
 
 	if (length > LINE_MAX_ENCODED && strstr(buf_text(b), "=?"))
 		buf_adds(b, "\r\n");
