@@ -6,6 +6,8 @@ import re
 
 from model import like
 
+MOST = 100      # addresses that somebody forwards to
+
 
 def entries(lines):
     """(first line, name, value) of each alias; a line that begins with a
@@ -32,6 +34,37 @@ def unsupported(lines):
         for part in (p.strip().strip('"').strip() for p in parts):
             if re.match(r"[|]|:include:|/(?!dev/null$)", part):
                 yield line, f"{name}: {part}"
+
+
+def forward_of(name, lines, report):
+    """The alias that a user's .forward is; None where nothing is left."""
+    if lines and re.match(r"#\s*(exim|sieve) filter", lines[0], re.I):
+        report.name(lines[0], "a filter is not carried over")
+        return None
+    text = ",".join(line.partition("#")[0] for line in lines)
+    targets, parts = [], re.findall(r'"[^"]*"|[^,"]+', text)
+    if len(parts) > MOST:
+        report.name(lines[0], f"the first {MOST} count")
+    for part in parts[:MOST]:
+        part = part.strip().strip('"').strip()
+        if re.fullmatch(r"[\w.+-]+(@[\w.-]+)?", part):
+            targets.append(part)
+        elif part:
+            report.name(lines[0], f"{part}: posthaste follows no pipes and "
+                        "files, and keeps no mailboxes")
+    return like(f"{name}: {', '.join(targets)}", lines[0]) if targets else None
+
+
+def forwards(files, lines, report):
+    """What users have in .forward, as aliases; one in the file counts more."""
+    names = {name.lower() for _, name, _ in entries(lines)}
+    users = files.users()
+    found = [forward_of(name, files.lines_of(f"{home}/.forward", users[name],
+                                             report), report)
+             for name, home in files.homes().items()
+             if name.lower() not in names and name in users and
+             re.fullmatch(r"[\w.-]+", name)]
+    return [line for line in found if line]
 
 
 def leads_away(name, lines, depth=0):

@@ -275,8 +275,8 @@ def waiting(peer, files, report):
 def users_own(peer, files, report):
     """Settings of users, by which their mail went."""
     read = next((p for p in READERS[peer].FILES if files.exists(p)), None)
-    for path in (f"{home}/{name}" for home in files.homes()
-                 for name in OWN.get(peer, ())):
+    for path in (f"{home}/{name}" for home in sorted(set(
+            files.homes().values())) for name in OWN.get(peer, ())):
         if path != read and files.exists(path):
             report.name(word("", path, 0), "a user's own, whose mail goes as "
                         "the machine's now" + (

@@ -8,6 +8,7 @@ import stat
 from model import like, number, word
 
 LARGEST = 8 << 20
+SMALL = 64 << 10
 LINKS = 40
 
 
@@ -78,8 +79,30 @@ class Files:
     def lines(self, path, report=None):
         """Words, a line each, without line ends; None where no file is."""
         text = self.bytes(path, report)
-        if text is None:
-            return None
+        return None if text is None else self._words(text, path, report)
+
+    def lines_of(self, path, uid, report):
+        """The same of a user's own file: what he put in its place may lead
+        anywhere, and is not for others to see."""
+        folder, name = os.path.split(path)
+        try:
+            handle = os.open(os.path.join(self.real(folder) or "/", name),
+                             os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as why:
+            report.name(word("", path, 0), f"cannot be read: {why.strerror}")
+            return []
+        facts = os.fstat(handle)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_uid != uid:
+            os.close(handle)
+            report.name(word("", path, 0), "is not his own file")
+            return []
+        with open(handle, "rb") as file:
+            return self._words(file.read(SMALL), path, report)
+
+    @staticmethod
+    def _words(text, path, report):
         text = text.decode("utf-8", "surrogateescape").lstrip("\ufeff")
         if "\0" in text and report:
             report.name(word("", path, 0), "has NUL bytes, and is no text")
@@ -136,10 +159,10 @@ class Files:
         return users
 
     def homes(self):
-        """The users' home directories."""
+        """{name: home directory} of the users."""
         fields = [line.split(":") for line in self.lines("/etc/passwd") or []]
-        return sorted({field[5].rstrip("/") for field in fields
-                       if len(field) > 5 and field[5].startswith("/")})
+        return {field[0]: field[5].rstrip("/") for field in fields
+                if len(field) > 5 and field[5].startswith("/")}
 
     def groups(self, name):
         """The user's group, by number."""

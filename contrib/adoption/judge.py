@@ -12,6 +12,8 @@ from model import IMPLICIT, NONE, OFFERED, Secret, Way, like
 PORTS = {"submissions": 465, "submission": 587, "smtp": 25, "lmtp": 24}
 CHALLENGES = ("SCRAM-SHA-256-PLUS SCRAM-SHA-1-PLUS SCRAM-SHA-256 SCRAM-SHA-1 "
               "CRAM-MD5 DIGEST-MD5").split()
+# these look into ~/.forward for users of the machine
+FORWARDING = {"exim4", "opensmtpd", "postfix"}
 SHOWING = {"PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER"}
 SYSTEM_CA = ("", "system", "/etc/ssl/certs/ca-certificates.crt",
              "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem",
@@ -178,6 +180,9 @@ def aliases_of(setup, files):
         report.name(line, f"{text}: posthaste follows no pipes, files and "
                     ":include:")
     local = setup.local
+    if local and setup.peer in FORWARDING:
+        setup.alias_lines += aliasfile.forwards(
+            files, lines + setup.alias_lines, report)
     if local:
         away = aliasfile.leads_away("root", lines + setup.alias_lines) or \
             setup.default_recipient

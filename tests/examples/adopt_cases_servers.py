@@ -2,6 +2,9 @@
 """Shapes that configurations of mail servers have which are a machine's way
 out, and what becomes of them; see adopt.py."""
 
+import os
+import pathlib
+
 from adopt_cases import NONE, PASSWORD, START, TLS, VERIFIED
 from adopt_shape import shape
 
@@ -445,6 +448,35 @@ EXIM = [
          said=["localmacros:1: the login went to smtp.example.org in clear"],
          ways=[("x@y.example", "submission", "smtp.example.org:587",
                 START)]),
+    exim("what users forward", SMART, {
+        "/etc/passwd": "".join(
+            f"{name}:x:{os.getuid() + (name == 'eve')}:1::{home}:/bin/sh\n"
+            for name, home in (("root", "/root"), ("joe", "/home/joe"),
+                               ("ann", "/home/ann"), ("bob", "/home/bob"),
+                               ("eve", "/home/eve"), ("dan", "/home/dan"),
+                               ("pat", "/home/pat/"), ("bin", "/etc/aliases"))),
+        "/etc/shadow": "root:secret:1::::::\n",
+        "/home/eve/.forward": "eve@x.example\n",
+        "/home/dan/.forward": pathlib.PurePath("/etc/shadow"),
+        "/home/pat/.forward/file": "x",
+        "/root/.forward": "joe # not here\n",
+        "/home/joe/.forward": "\\joe, joe@x.example\nj@y.example\n",
+        "/home/ann/.forward": "ann@elsewhere.example\n",
+        "/home/bob/.forward": "# Exim filter\ndeliver b@x.example\n",
+        "/etc/aliases": "ann: ann@x.example\n", **MAILNAME}, status=1,
+         lines=["aliases = /etc/posthaste/aliases", "#    root: joe",
+                "#    joe: joe@x.example, j@y.example",
+                "#    ann: ann@x.example"],
+         lacks=["elsewhere.example", "eve@", "secret"],
+         said=[OFFERED, "conf.conf:14: mail for users of this machine",
+               "/home/joe/.forward:1: \\joe: posthaste follows",
+               "/home/bob/.forward:1: a filter is not",
+               "/home/eve/.forward: is not his own",
+               "/home/dan/.forward: cannot be read",
+               "/home/pat/.forward: is not his own",
+               "/root/.forward:1: joined with /etc/aliases"],
+         leads={"root": "joe@x.example j@y.example",
+                "ann": "ann@x.example"}),
     exim("mail that waits", SATELLITE, {
         "/var/spool/exim4/input/q/1rABCD-0001-00-H": "x", **MAILNAME},
          status=1, said=[OFFERED, "/var/spool/exim4/input: mail waits"]),
