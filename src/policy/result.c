@@ -77,6 +77,10 @@ enum rcpt_state policy_verdict(const struct outcome *o, bool queue)
 		return RCPT_PENDING;
 	if (!queue)
 		return RCPT_FAILED;
+	/* no server said so: what a command says is of the message, whatever
+	 * its status is called */
+	if (o->stage == STAGE_RCPT && !o->code && o->status[0] == '5')
+		return RCPT_FAILED;
 	/* failures of a way or of ours, not of the message: another way, or
 	 * the same one when somebody has mended it, can still carry it */
 	if (o->exit == EX_PROTOCOL || o->exit == EX_NOPERM ||

@@ -231,6 +231,12 @@ def command_statuses(place):
         place.write("cmd", command=how)
         status, _, err = place.mail("a@y.example")
         want(status == 75 and "signal" in err, f"{how}: {status} {err}")
+    # with a queue, too, a refusal is one
+    for n, wanted in ((70, 70), (76, 76), (77, 77), (78, 78), (71, 0),
+                      (73, 0), (74, 0), (99, 0)):
+        place.write("cmd", queue="on_failure", command=f"exit {n}")
+        status, _, err = place.mail("a@y.example")
+        want(status == wanted, f"{n}: {status} {err}")
     # each recipient for himself
     place.write("cmd", command='cat >/dev/null; test "$LOCAL" = good || '
                  'exit 67')

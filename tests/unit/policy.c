@@ -624,6 +624,11 @@ static void test_verdict(void **state)
 		  true },
 		{ { STAGE_HELLO, EX_PROTOCOL, .code = 0 }, 'F', 'D', true },
 		{ { STAGE_RCPT, EX_PROTOCOL, .code = 0 }, 'F', 'D', true },
+		/* of a command */
+		{ { STAGE_RCPT, EX_NOPERM, 0, .status = "5.7.0" }, 'F', 'F',
+		  false },
+		{ { STAGE_RCPT, EX_OSERR, 0, .status = "4.3.0" }, 'D', 'D',
+		  true },
 		{ { STAGE_AUTH, EX_NOPERM, 535, .status = "5.7.8" }, 'F', 'D',
 		  true },
 		{ { STAGE_LOCAL, EX_CONFIG, .code = 0 }, 'F', 'D', true },
