@@ -92,6 +92,8 @@ class House:
         """One for each peer, for contrib/adopt to look at."""
         for case in reversed(SMALL + SERVERS):
             for path, text in case.files.items():
+                if isinstance(text, pathlib.PurePath):
+                    continue
                 place = self.folder / "peers" / case.peer / path.lstrip("/")
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(text if isinstance(text, bytes)
