@@ -83,7 +83,8 @@ struct store {
 	int directory, lock;
 };
 
-/* Whether it could be written, by a way that is root's or ours. The status. */
+/* Whether it could be written, by a way that is root's or ours, and has room
+ * on its disk. The status. */
 int store_prove(struct helper *h, const char *path);
 /* Opens the place of the file and waits for its lock, until the deadline. The
  * status; store_close gives all of it back in any case. */

@@ -60,13 +60,33 @@ static int open_place(struct helper *h, const char *path)
 	return fd;
 }
 
+/* A file without a name that keeps so much room. -1: there is no room, and
+ * errno says so; or no way to keep it, and errno is 0. */
+static int take_room(int directory, size_t n)
+{
+	int fd = kernel_open(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC,
+			     0600);
+	int error = fd >= 0 && kernel_reserve(fd, 0, (off_t)n) ? errno : 0;
+
+	if (error != ENOSPC && error != EDQUOT) {
+		errno = 0;
+		return fd;
+	}
+	close(fd);
+	errno = error;
+	return -1;
+}
+
 int store_prove(struct helper *h, const char *path)
 {
-	int fd = open_place(h, path), status = EX_OK;
+	int fd = open_place(h, path), room, status = EX_OK;
 
 	if (fd < 0)
 		return EX_CANTCREAT;
-	if (faccessat(fd, ".", W_OK, AT_EACCESS))
+	room = take_room(fd, 2 * MORE);
+	if (room >= 0)
+		close(room);
+	if ((room < 0 && errno) || faccessat(fd, ".", W_OK, AT_EACCESS))
 		status = place_fault(h, path);
 	close(fd);
 	return status;
@@ -139,15 +159,10 @@ int store_reserve(struct helper *h, const struct store *s,
 	struct buf text = BUF_SECRET(TOKEN_FILE_MAX);
 	int status = EX_OK;
 
-	*room = kernel_open(s->directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC,
-			    0600);
-	if (*room >= 0 && token_write(t, &text) &&
-	    kernel_reserve(*room, 0, (off_t)text.len + MORE) &&
-	    (errno == ENOSPC || errno == EDQUOT)) {
+	(void)token_write(t, &text);
+	*room = take_room(s->directory, text.len + MORE);
+	if (*room < 0 && errno)
 		status = write_fault(h, s);
-		close(*room);
-		*room = -1;
-	}
 	buf_release(&text);
 	return status;
 }

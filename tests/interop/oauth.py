@@ -736,6 +736,10 @@ def not_writable(folder, certificates):
             fill()
             w.send(status=75)
             want(w.issuer.grants["refresh_token"] == 0, "it was spent")
+            # and nobody logs in for nothing
+            w.issuer.seen.clear()
+            said = w.login(status=73)
+            want("No space left" in said and not w.issuer.seen, said)
             (w.file.parent / "filler").unlink()
             w.send()
 
