@@ -4,7 +4,7 @@
 # tests/manual.py holds the two lists against the program's table.
 
 _posthaste_plain='
-	-t --read-recipients -i -oi --read-envelope-from -bm -bs --require-tls --dry-run -v -odi -odb -odq -odd
+	-t --read-recipients -i -oi -oitrue --read-envelope-from -bm -bs --require-tls --dry-run -v -odi -odb -odq -odd
 	-bp --check --health --metrics --explain -bv --json --yes --systemd-creds -bi -I --help --version'
 _posthaste_valued='
 	-f -r -F -B -a --account --transport -N -R -V -q --show --hold

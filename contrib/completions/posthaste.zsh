@@ -32,6 +32,7 @@ _arguments -S -A '-*' \
 	'--read-envelope-from[envelope sender from the From field]' \
 	'-i[a line with a single dot does not end the message]' \
 	'-oi[the same as -i]' \
+	'-oitrue[the same as -i]' \
 	'*-f+[envelope sender]:address:' \
 	'*-r+[the same as -f]:address:' \
 	'*-F+[full name for a From field that is added]:name:' \

@@ -145,6 +145,8 @@ static void test_syntax(void **state)
 		{ "s|-oi|-oem|-odi|-odb|-om|-oo|-or0s|-oQ/var/x|-oT3d|d@x",
 		  "send i background [d@x]" },
 		{ "s|-o|i|d@x", "send i [d@x]" },
+		{ "s|-oitrue|d@x", "send i [d@x]" },
+		{ "s|-oif|d@x", "send [d@x]" },
 		{ "s|-i|-F|Full Name|-f|e@x|--|d@x",
 		  "send i f=<e@x> F=<Full Name> [d@x]" },
 		{ "s|-FCronDaemon|-i|-odi|-oem|-oi|-t|-f|e@x",
