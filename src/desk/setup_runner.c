@@ -188,6 +188,22 @@ static bool user_units(void)
 	return done;
 }
 
+/* Whether the person's systemd goes on once he has logged out. */
+static bool lingers(void)
+{
+	struct user user = { 0 };
+	struct outcome ignored;
+	char *path = NULL;
+	bool there;
+
+	if (user_find(geteuid(), &user, &ignored) && user.name)
+		path = mem_printf("/var/lib/systemd/linger/%s", user.name);
+	there = path && is_there(path);
+	user_release(&user);
+	free(path);
+	return there;
+}
+
 static bool system_cron(const struct setup *s)
 {
 	char *program = setup_program(), *text;
@@ -312,6 +328,9 @@ void setup_runner(struct setup *s)
 		done = own_cron();
 	setup_say(done ? "The queue is run." : "The queue is not run; "
 		  "posthaste(1), under QUEUE, says how to have that.");
+	if (done && r == RUNNER_USER_TIMER && !lingers())
+		setup_say("That ends when you log out, and goes on when you "
+			  "log in; \"loginctl enable-linger\" keeps it going.");
 }
 
 void setup_sendmail(const struct setup *s)

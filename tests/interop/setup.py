@@ -605,7 +605,7 @@ def a_timer_of_the_persons_systemd(place):
     place.answer(place.zone)
     seen = ends(place, ("timer of your systemd\\? \\[yes\\]", ""),
                 env={"XDG_RUNTIME_DIR": str(runtime.parent)})
-    want("The queue is run" in seen, seen)
+    want("The queue is run" in seen and "enable-linger" in seen, seen)
     want((place.home / "asked").read_text() == "--user daemon-reload\n"
          "--user enable --now posthaste.timer\n",
          (place.home / "asked").read_text())
