@@ -32,7 +32,7 @@ CHOWN = """#!/bin/sh
 [ "$1 $(stat -c '%a %s' "$2")" = "posthaste 600 0" ] || exit 1
 """
 CHECK = """#!/bin/sh
-exec "$REAL" -C "$ROOT/etc/posthaste.conf" "$@" 2>"$ROOT/said"
+exec "$REAL" "$@" 2>"$ROOT/said"
 """
 
 
