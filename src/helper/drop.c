@@ -63,6 +63,8 @@ static bool clean(void)
 	clean_limit(RLIMIT_NOFILE, 256);
 	clean_limit(RLIMIT_CPU, RLIM_INFINITY);
 	clean_limit(RLIMIT_AS, RLIM_INFINITY);
+	clean_limit(RLIMIT_DATA, RLIM_INFINITY);
+	clean_limit(RLIMIT_STACK, RLIM_INFINITY);
 	umask(0);
 	return chdir("/") == 0;
 }

@@ -128,6 +128,7 @@ static int begin_device(struct helper *h, const struct issuer *i,
 {
 	struct buf form = BUF_SECRET(FORM_MAX);
 	const char *code, *uri, *whole, *user;
+	char words[JSON_REFUSAL_SIZE];
 	json_t *root;
 	int status;
 
@@ -144,15 +145,12 @@ static int begin_device(struct helper *h, const struct issuer *i,
 	if (!uri)
 		uri = json_text(root, "verification_url", false, 1000);
 	whole = json_text(root, "verification_uri_complete", false, 1000);
+	json_refusal(root, words);
 	if (h->http.status != 200)
 		status = helper_fail(h, h->http.status >= 500 ? EX_TEMPFAIL :
 				     EX_NOPERM, "the issuer permits this "
-				     "client no login by device (%ld%s%.100s)",
-				     h->http.status,
-				     json_text(root, "error", true, 100) ?
-				     " " : "",
-				     json_text(root, "error", true, 100) ?
-				     json_text(root, "error", true, 100) : "");
+				     "client no login by device (%ld%s%s)",
+				     h->http.status, *words ? " " : "", words);
 	else if (!code || !user || !uri || !http_is_url(uri))
 		status = helper_fail(h, EX_DATAERR, "the issuer's answer to a "
 				     "device has no code or no https address");

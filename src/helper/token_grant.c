@@ -64,11 +64,12 @@ static int grant_refusal(struct helper *h, const json_t *root)
 		"authorization_pending", "slow_down", NULL
 	};
 	const char *error = json_text(root, "error", true, 100);
-	const char *more = json_text(root, "error_description", true, 2000);
+	char words[JSON_REFUSAL_SIZE];
 
 	if (!error)
 		return helper_fail(h, EX_TEMPFAIL, "the issuer's answer (%ld) "
 				   "is none", h->http.status);
+	json_refusal(root, words);
 	/* who does not poll has not asked anything that could be answered so */
 	if (h->interval && is_one_of(error, waiting)) {
 		h->interval += strcmp(error, "slow_down") ? 0 : 5;
@@ -77,9 +78,8 @@ static int grant_refusal(struct helper *h, const json_t *root)
 	return helper_fail(h, is_one_of(error, later) ||
 			   is_one_of(error, waiting) ||
 			   h->http.status >= 500 || h->http.status == 429 ?
-			   EX_TEMPFAIL : EX_NOPERM,
-			   "the issuer says %s%s%.200s", error,
-			   more ? ": " : "", more ? more : "");
+			   EX_TEMPFAIL : EX_NOPERM, "the issuer says %s",
+			   words);
 }
 
 static void grant_replace(char **at, const char *value)

@@ -157,14 +157,17 @@ static int issuer_client(struct helper *h, const struct issuer *i,
 	const char *secret = json_text(root, "client_secret", true, 4000);
 	const char *method = json_text(root, "token_endpoint_auth_method",
 				       false, 100);
+	char words[JSON_REFUSAL_SIZE];
 	int status = EX_OK;
 
+	json_refusal(root, words);
 	mask_add_secret(&h->secrets, secret);
 	if (h->http.status != 201 && h->http.status != 200) {
 		status = helper_fail(h, h->http.status >= 500 ? EX_TEMPFAIL :
 				     EX_CONFIG, "it registers no client by "
-				     "itself (%ld): register one there and "
-				     "configure it", h->http.status);
+				     "itself (%ld%s%s): register one there "
+				     "and configure it", h->http.status,
+				     *words ? " " : "", words);
 	} else if (!id) {
 		status = helper_fail(h, EX_DATAERR, "its answer to a "
 				     "registration names no client");

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What issuers say, in JSON (RFC 8259), by people one need not trust. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/outcome.h"
 #include "base/scan.h"
 #include "helper/token_parts.h"
 
@@ -32,6 +34,26 @@ const char *json_text(const json_t *object, const char *name, bool spaces,
 		if (*p < ' ' || *p > '~' || (*p == ' ' && !spaces))
 			return NULL;
 	return text;
+}
+
+void json_refusal(const json_t *object, char out[JSON_REFUSAL_SIZE])
+{
+	const char *error = json_text(object, "error", true, 100);
+	const char *p = json_string_value(json_object_get(object,
+		"error_description"));
+	char line[JSON_REFUSAL_SIZE + 8];
+	size_t n;
+
+	n = (size_t)snprintf(line, sizeof(line), "%s", error ? error : "");
+	if (p && *p && n)
+		n += (size_t)snprintf(line + n, sizeof(line) - n, ": ");
+	for (; p && *p && n < sizeof(line); p++)
+		if ((unsigned char)*p > ' ')
+			line[n++] = *p;
+		else if (n && line[n - 1] != ' ')
+			line[n++] = ' ';
+	n -= n && line[n - 1] == ' ';
+	text_printable(out, JSON_REFUSAL_SIZE, line, n);
 }
 
 int64_t json_number(const json_t *object, const char *name, int64_t most)

@@ -36,6 +36,11 @@ json_t *body_json(const struct http *h);
  * most so many bytes; NULL: there is none. The object's. */
 const char *json_text(const json_t *object, const char *name, bool spaces,
 		      size_t most);
+/* What a refusal says (RFC 6749 5.2), for a person: its error, and the
+ * description as far as it fits, printable and on one line, whatever its
+ * characters and line ends (Microsoft's has some); "": nothing. */
+enum { JSON_REFUSAL_SIZE = 320 };
+void json_refusal(const json_t *object, char out[JSON_REFUSAL_SIZE]);
 /* A number from 0 to most, or a string of digits; 0: there is none. */
 int64_t json_number(const json_t *object, const char *name, int64_t most);
 /* Whether a member is a list that has this string; otherwise what is asked

@@ -16,8 +16,9 @@ static int hexadecimal(char c)
 	       c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* As forms are encoded; NULL for what could not be one line of text. */
-static char *decode(const struct scan *s)
+/* As forms are encoded; NULL for what could not be one line of text. Of words
+ * for a person any white space is one blank. */
+static char *decode(const struct scan *s, bool words)
 {
 	struct buf out = BUF_SECRET(VALUE_MAX);
 	const char *p;
@@ -33,6 +34,11 @@ static char *decode(const struct scan *s)
 				   hexadecimal(p[2]) : 0;
 			p += 2;
 		}
+		if (words && (c == '\r' || c == '\n' || c == '\t'))
+			c = ' ';
+		if (words && c == ' ' && out.len &&
+		    out.data[out.len - 1] == ' ')
+			continue;
 		good = good && c >= ' ' && c != 0x7f &&
 		       buf_addc(&out, (char)c);
 	}
@@ -44,7 +50,7 @@ static char *decode(const struct scan *s)
 
 /* The value of that name; NULL: there is none, or more than one (RFC 6749
  * 3.1). */
-static char *parameter(const char *query, const char *name)
+static char *parameter(const char *query, const char *name, bool words)
 {
 	struct scan s = scan_text(query), key, value;
 	char *found = NULL;
@@ -56,7 +62,7 @@ static char *parameter(const char *query, const char *name)
 			mem_wipe_string(found);
 			return NULL;
 		}
-		found = decode(&value);
+		found = decode(&value, words);
 		if (!found)
 			return NULL;
 	}
@@ -67,7 +73,7 @@ static char *parameter(const char *query, const char *name)
 static bool from_issuer(const char *query, const struct login_question *q,
 			struct outcome *why)
 {
-	char *iss = parameter(query, "iss");
+	char *iss = parameter(query, "iss", false);
 	bool good = iss ? !q->issuer || !strcmp(iss, q->issuer) :
 		    !q->sends_iss;
 
@@ -82,11 +88,11 @@ static enum login_verdict judge_query(const char *query,
 				      const struct login_question *q,
 				      char **code, struct outcome *why)
 {
-	char *error = parameter(query, "error");
-	char *more = parameter(query, "error_description");
+	char *error = parameter(query, "error", false);
+	char *more = parameter(query, "error_description", true);
 	enum login_verdict v = ANSWER_REFUSED;
 
-	*code = parameter(query, "code");
+	*code = parameter(query, "code", false);
 	if (!from_issuer(query, q, why))
 		;
 	else if (error)
@@ -117,7 +123,7 @@ enum login_verdict login_answer(const char *address,
 	*code = NULL;
 	start = start ? start + 1 : address;
 	query = mem_stringn(start, strcspn(start, "# \r\n"));
-	state = parameter(query, "state");
+	state = parameter(query, "state", false);
 	if (state && !strcmp(state, q->state))
 		v = judge_query(query, q, code, why);
 	mem_wipe_string(state);

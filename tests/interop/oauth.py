@@ -646,6 +646,33 @@ def revoked(folder, certificates):
         want("--login" not in w.run("--check"), "after another login")
 
 
+def words_of_refusals(folder, certificates):
+    """what an issuer says to a refusal is told, whatever its line ends and
+    letters, on one line and without what could move a cursor"""
+    said = "AADSTS70008: gr\u00fc\u00df Gott.\r\nTrace ID: 1\r\n\r\nTime\x1b[2J\u202e"
+    told = "AADSTS70008: gr\u00fc\u00df Gott. Trace ID: 1 Time [2J?"
+
+    def refuse(error, status=400):
+        return lambda handler: handler.answer(
+            status, {"error": error, "error_description": said})
+    with World(folder, certificates) as w:
+        w.login()
+        w.expire()
+        w.issuer.tricks["/token"] = refuse("invalid_grant")
+        for _ in range(2):      # as it was said, and as it was kept
+            heard = w.send(status=77)
+            want(f"invalid_grant: {told}: posthaste --login relay" in heard,
+                 heard)
+        w.issuer.tricks = {"/device": refuse("unauthorized_client")}
+        w.issuer.change["authorization_endpoint"] = None
+        heard = w.login(status=77)
+        want(f"(400 unauthorized_client: {told})" in heard, heard)
+        w.issuer.tricks = {"/register": refuse("invalid_client_metadata")}
+        heard = w.login(status=78)
+        want(f"(400 invalid_client_metadata: {told}): register" in heard,
+             heard)
+
+
 def away(folder, certificates):
     """an issuer that is away when the token has ended: 75, with a queue it
     waits there"""
@@ -1027,10 +1054,10 @@ def hostile_issuers(folder, certificates):
 TESTS = [device, xoauth2, slow_down, denied, code, pasted, wrong_iss,
          refused_there, registered, service, other_metadata, by_name,
          not_configured, resolver, proxied, system, home_of_another,
-         not_logged_in, rotation, soon, each_once, clock, revoked, away,
-         refused_token, once, not_writable, filled_meanwhile, another_issuer,
-         dying, rights, cheap, unseen, broken_json, hostile_tokens,
-         hostile_issuers]
+         not_logged_in, rotation, soon, each_once, clock, revoked,
+         words_of_refusals, away, refused_token, once, not_writable,
+         filled_meanwhile, another_issuer, dying, rights, cheap, unseen,
+         broken_json, hostile_tokens, hostile_issuers]
 
 
 def main():

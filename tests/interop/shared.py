@@ -507,6 +507,10 @@ def limits_do_not_reach_it(folder, certificates):
         "nofile 8": limit(resource.RLIMIT_NOFILE, 8),
         "as": limit(resource.RLIMIT_AS, 1 << 20),
         "stack": limit(resource.RLIMIT_STACK, 1 << 14),
+        "soft stack": limit(resource.RLIMIT_STACK, 1 << 17,
+                            resource.RLIM_INFINITY),
+        "soft data": limit(resource.RLIMIT_DATA, 1 << 19,
+                           resource.RLIM_INFINITY),
         "cpu": limit(resource.RLIMIT_CPU, 1),
         "nice": lambda: os.nice(19),
         "signals": lambda: signal.pthread_sigmask(
@@ -528,8 +532,8 @@ def limits_do_not_reach_it(folder, certificates):
                 data = (QUEUE / "mess" / path)
                 want(data.read_bytes().startswith(whole), name)
                 want(stat.S_IMODE(data.stat().st_mode) == 0o660, name)
-            if name in ("umask", "soft fsize", "signals", "alarm", "root",
-                        "nice"):
+            if name in ("umask", "soft fsize", "soft stack", "soft data",
+                        "signals", "alarm", "root", "nice"):
                 want(status == 0, (name, status))
         machine.drain()
         want(not entries("tmp"), entries("tmp"))

@@ -48,6 +48,9 @@ static void test_answers(void **state)
 		{ "/?error=access_denied&state=s1", false, ANSWER_REFUSED,
 		  "access_denied" },
 		{ "/?code=a&error=x&state=s1", false, ANSWER_REFUSED, "x" },
+		/* as Microsoft ends its words */
+		{ "/?error=x&error_description=no+consent.%0d%0aTrace+ID&"
+		  "state=s1", false, ANSWER_REFUSED, "no consent. Trace ID" },
 		{ "/?code=a&state=s1", true, ANSWER_REFUSED,
 		  "does not come from" },
 		{ "/?code=a&state=s1&iss=https%3A%2F%2Fevil.example", false,
