@@ -205,7 +205,7 @@ void desk_accept(const struct desk *d, const struct request *request,
 		refuse_unheld(a);
 		return;
 	}
-	first = first || (mode == MODE_UNSET && is_for_owner(d, q, a, *m));
+	first = first || is_for_owner(d, q, a, *m);
 	if (!q || !first) {
 		deliver_first(d, q, a, *m);
 		/* what is due and has nobody to send it goes along with us */

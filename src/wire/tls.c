@@ -70,11 +70,8 @@ static bool set_priorities(struct tls *t, struct outcome *why)
 static bool is_readable(const char *what, const char *path,
 			struct outcome *why)
 {
-	if (tls_is_uri(path) || access(path, R_OK) == 0)
-		return true;
-	return outcome_fail(why, STAGE_TLS, file_exit(errno),
-			    "cannot read the %s %s: %s", what, path,
-			    strerror(errno));
+	return tls_is_uri(path) || access(path, R_OK) == 0 ||
+	       tls_cannot_read(what, path, why);
 }
 
 /* How much of it may be shown: after the "?" of a URI there may be a PIN. */

@@ -47,6 +47,8 @@ void tls_facts_session(struct tls *t);
  * EX_CONFIG. */
 bool tls_trust(struct tls *t, const struct tls_chain *c, bool all,
 	       struct outcome *why) MUST_CHECK;
+/* That a file (what it is) cannot be read, by errno, and as whom: false. */
+bool tls_cannot_read(const char *what, const char *path, struct outcome *why);
 
 /* --- tls_chain.c --- */
 

@@ -162,15 +162,24 @@ static bool search_file(struct search *s, const char *path, bool *missing)
 	return true;
 }
 
+bool tls_cannot_read(const char *what, const char *path, struct outcome *why)
+{
+	const int error = errno;
+
+	outcome_fail(why, STAGE_TLS, file_exit(error), "cannot read the %s "
+		     "%s: %s", what, path, strerror(error));
+	if (error == EACCES)
+		file_add_reader(why, path);
+	return false;
+}
+
 static bool search_own(struct search *s, const char *path,
 		       struct outcome *why)
 {
 	bool missing;
 
 	if (!search_file(s, path, &missing))
-		return outcome_fail(why, STAGE_TLS, file_exit(errno),
-				    "cannot read the CA file %s: %s", path,
-				    strerror(errno));
+		return tls_cannot_read("CA file", path, why);
 	if (!s->seen)
 		return outcome_fail(why, STAGE_TLS, EX_CONFIG,
 				    "the CA file %s holds no certificate",
@@ -218,6 +227,8 @@ bool tls_trust(struct tls *t, const struct tls_chain *c, bool all,
 	for (i = 0; i < s.names; i++)
 		gnutls_free(s.name[i].data);
 	free(s.der);
+	if (done && p->crl_file && access(p->crl_file, R_OK) < 0)
+		done = tls_cannot_read("CRL file", p->crl_file, why);
 	if (done && p->crl_file)
 		n = gnutls_x509_trust_list_add_trust_file(
 			s.list, NULL, p->crl_file, GNUTLS_X509_FMT_PEM, 0, 0);

@@ -1419,8 +1419,9 @@ def what_only_the_owner_can_send_is_his(folder, certificates):
     """With queue = on_failure, a caller who may not read what it takes to
     send makes no attempt, and nothing has failed."""
     def queued_without_an_attempt():
-        identity = submitted("alice")
-        want(entry(identity).name == f"{identity},0", entry(identity))
+        for mode in (), ("-odi",):
+            identity = submitted("alice", *mode)
+            want(entry(identity).name == f"{identity},0", entry(identity))
         want("status=queued" in log_text() and
              "deferred" not in log_text() and "Permission" not in log_text(),
              log_text())
@@ -1436,7 +1437,7 @@ def what_only_the_owner_can_send_is_his(folder, certificates):
         machine.drain()
         queued_without_an_attempt()
         machine.drain()
-        want(len(machine.messages()) == 1, "not sent")
+        want(len(machine.messages()) == 2, "not sent")
     secret = f"password_file = {SECRET}"
     public = f"{ROOT}/certs/ca.pem"
     for instead, more in (
@@ -1503,6 +1504,34 @@ def own_queues(folder, certificates):
                 want(not entries(), "it is in the system's queue")
 
 
+def as_whom_it_could_not_be_read(folder, certificates):
+    """A file of the configuration's that the runner may not read: the words
+    name the file, him, and whose it is."""
+    roots = ROOT / "of-root"
+    roots.write_text("not looked into\n")
+    roots.chmod(0o600)
+    secret = f"password_file = {SECRET}"
+    authority = f"ca_file = {ROOT}/certs/ca.pem"
+    for old, new in (
+            (secret, f"password_file = {roots}"),
+            (secret, f"{secret}\ncertificate = {roots}\nkey = {roots}"),
+            (authority, f"ca_file = {roots}"),
+            (secret, f"{secret}\n[tls]\ncrl_file = {roots}"),
+            (secret, f"{secret}\n[domain example.test]\ndkim_selector = s\n"
+                     f"dkim_key = {roots}")):
+        with Machine(folder, certificates) as machine:
+            text = CONFIG.read_text()
+            want(old in text, text)
+            CONFIG.write_text(text.replace(old, new))
+            submitted("alice")
+            machine.drain()
+            want(f"{roots}" in log_text() and "Permission denied (read as the "
+                 "user posthaste); it belongs to the user root" in log_text(),
+                 (new, log_text()))
+            status, out, err = run_as("alice", [PROGRAM, "-bp"])
+            want(status == 0 and "user posthaste" in out, (out, err))
+
+
 TESTS = [setup_rights, setup_follows_no_link, what_to_do_is_said,
          the_machines_password,
          nobody_reads_anothers_mail,
@@ -1528,7 +1557,8 @@ TESTS = [setup_rights, setup_follows_no_link, what_to_do_is_said,
          transports_stay_within_the_routes,
          the_owner_orders_any_way,
          parameters_are_held_to_the_command_lines,
-         what_only_the_owner_can_send_is_his, never_set_id,
+         what_only_the_owner_can_send_is_his, as_whom_it_could_not_be_read,
+         never_set_id,
          own_queues]
 
 
