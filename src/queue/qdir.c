@@ -55,6 +55,18 @@ static bool open_part(struct qdir *s, const char *name, bool create,
 	return *fd >= 0;
 }
 
+/* A new directory's own name must be as durable as what it holds. corrupt is
+ * made after that: where it is, nobody was killed in between, and nobody else
+ * is just making the others. */
+static bool sync_made(const struct qdir *s, bool made)
+{
+	struct stat st;
+
+	return (!made && !fstatat(s->root, "corrupt", &st,
+				  AT_SYMLINK_NOFOLLOW)) ||
+	       kernel_sync_system(s->root) == 0;
+}
+
 bool qdir_open(const char *directory, bool create, struct qdir *s,
 		struct outcome *why)
 {
@@ -69,13 +81,11 @@ bool qdir_open(const char *directory, bool create, struct qdir *s,
 	if (s->root < 0 || fstat(s->root, &root) < 0 ||
 	    !open_part(s, "tmp", create, &made, &s->tmp) ||
 	    !open_part(s, "mess", create, &made, &s->mess) ||
+	    (create && !sync_made(s, made)) ||
 	    !open_part(s, "corrupt", create, &made, &s->corrupt) ||
 	    fstat(s->mess, &mess) < 0)
 		return qdir_failed(why, errno == EACCES || errno == EPERM ?
 				   EX_NOPERM : EX_CANTCREAT, directory);
-	/* a new directory's own name must be as durable as what it holds */
-	if (create && made && kernel_sync_system(s->root) < 0)
-		return qdir_failed(why, EX_CANTCREAT, directory);
 	s->owner = root.st_uid;
 	s->mode = mess.st_mode & S_IWGRP ? 0660 : 0600;
 	return true;

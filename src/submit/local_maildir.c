@@ -63,15 +63,13 @@ static bool maildir_open(struct maildir *m, const char *path)
 {
 	const int how = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 	char name[NAME_MAX + 1];
-	bool made = false;
+	bool made = false, whole;
 	struct stat st;
 	int above, cur;
 
 	*m = (struct maildir){ -1, -1, -1 };
-	if (stat(path, &st)) {
-		if (!file_make_directories(path) || !sync_upwards(path))
-			return false;
-	}
+	if (stat(path, &st) && !file_make_directories(path))
+		return false;
 	if (geteuid()) {
 		m->top = kernel_open(AT_FDCWD, path, how, 0);
 	} else if (file_walk(path, false, &above, name)) {
@@ -87,11 +85,18 @@ static bool maildir_open(struct maildir *m, const char *path)
 	m->new = open_within(m->top, "new", &made);
 	if (m->new < 0)
 		return false;
+	/* The names of what is new are synced before anything gets in there,
+	 * and cur is made after that: where it is, nobody was killed in
+	 * between, and nobody else is just making the others. */
+	whole = !fstatat(m->top, "cur", &st, AT_SYMLINK_NOFOLLOW);
+	if ((!whole && !sync_upwards(path)) ||
+	    ((made || !whole) && kernel_sync(m->top)))
+		return false;
 	cur = open_within(m->top, "cur", &made);
 	if (cur < 0)
 		return false;
 	close(cur);
-	return !made || !kernel_sync(m->top);
+	return true;
 }
 
 /* --- the file --- */

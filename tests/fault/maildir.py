@@ -8,6 +8,7 @@ import email
 import importlib.util
 import os
 import pathlib
+import re
 import shutil
 import sys
 
@@ -134,6 +135,47 @@ class Cut(power.Sweep):
         self.lab.config.write_text(head + ROUTE.format(self.box))
 
 
+def synced_by(trace):
+    """What was synced: directories' paths, and the name of the call."""
+    found = set()
+    for line in trace.read_text().splitlines():
+        call = re.search(r"(fsync|syncfs)\(\d+<([^>]*)>\) += 0", line)
+        if call:
+            found |= {call[1], call[2]}
+    return found
+
+
+def made_in_part(folder):
+    """killed while directories are made: the next one syncs their names"""
+    need_strace()
+    lab = Lab(folder, 1)
+    top = lab.folder / "deep"
+    trace = lab.folder / "trace"
+    wrap = ["strace", "-f", "-y", "-o", str(trace), "-e",
+            "trace=fsync,syncfs"]
+
+    def by_kill(call, n, argv, needed):
+        shutil.rmtree(top, ignore_errors=True)
+        killed = lab.submit("m", RCPTS[0], args=argv, wrap=[
+            *wrap, "-e", f"inject={call}:signal=KILL:when={n}"])
+        synced = synced_by(trace)
+        done = lab.submit("m", RCPTS[0], args=argv, wrap=wrap)
+        want(killed[0] in (0, -9, 137) and done[0] == 0, (killed, done))
+        missing = needed - synced - synced_by(trace)
+        want(not missing, f"{argv}, killed at {call} {n}: not synced: "
+             f"{missing}")
+        return killed[0]
+
+    lab.configure("queue = never", ROUTE.format(top / "box"))
+    needed = {str(path) for path in (lab.folder, top, top / "box")}
+    n = 1
+    while by_kill("fsync", n, [], needed):
+        n += 1
+    want(n > 3, f"killed at {n} calls")
+    lab.configure("queue = always", ROUTE.format(top / "box"))
+    want(by_kill("syncfs", 1, ["-odq"], {"syncfs"}), "not killed")
+
+
 AT_ONCE = ["-i", "-f", "s@test.example", *RCPTS]
 
 
@@ -160,5 +202,5 @@ def cut_runner(folder):
 
 
 if __name__ == "__main__":
-    sys.exit(tap([killed_at_once, killed_runner, cut_at_once, cut_control,
-                  cut_runner], workers=2))
+    sys.exit(tap([killed_at_once, killed_runner, made_in_part, cut_at_once,
+                  cut_control, cut_runner], workers=2))
