@@ -60,7 +60,7 @@ class Machine:
         for name, text in answers.items():
             (self.root / "answers" / name).write_text(text)
 
-    def script(self, name, *words):
+    def script(self, name, *words, **more):
         text = (TOP / "contrib/debian" / name).read_text()
         for before in (" ", "=", ":", ">"):
             for folder in ("/etc/", "/usr/share/"):
@@ -73,7 +73,7 @@ class Machine:
             timeout=60, env={
                 "PATH": f"{self.root}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                 "ROOT": str(self.root), "REAL": harness.POSTHASTE,
-                "HOME": str(self.root)})
+                "HOME": str(self.root), **more})
         want(done.returncode == 0, done.stderr)
         return done.stderr
 
@@ -193,6 +193,15 @@ def adopted(folder, _certificates):
             harness.environment(folder), folder)
         want((b"transport hold (kind fail)" in out) == held, out + err)
         if held:
+            # an upgrade answers nothing
+            machine.configure()
+            want("code = 451" in machine.settings(), machine.settings())
+            again = Machine(f"{folder}/{number}-again")
+            again.config.write_text(machine.config.read_text())
+            again.answer(mailname="example.org")
+            again.script("posthaste.postinst", "configure", "0",
+                         DEBCONF_RECONFIGURE="1")
+            want("code = 451" not in again.settings(), again.settings())
             machine.answer(**RELAY)
             machine.configure()
             want("transport = relay" in machine.settings() and
