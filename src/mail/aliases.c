@@ -335,6 +335,13 @@ static void follow_address(struct walk *w, const char *address)
 		list_add(&w->found, address);
 }
 
+/* A pipe, a file, :include:, or a refusal. */
+static bool is_foreign(struct scan word)
+{
+	return scan_left(&word) && (strchr("|/:", *word.p) ||
+				    scan_skip_nocase(&word, "error:"));
+}
+
 /* What a part of a value is that is not an address. */
 enum part_kind { PART_ADDRESSES, PART_DISCARD, PART_FOREIGN };
 
@@ -356,8 +363,7 @@ static enum part_kind part_read(const struct aliases *a, size_t line,
 	if (scan_is_nocase(&word, "/dev/null") ||
 	    scan_skip_nocase(&word, ":blackhole:"))
 		return PART_DISCARD;
-	if (scan_left(&word) && (strchr("|/:", *word.p) ||
-				 scan_skip_nocase(&word, "error:"))) {
+	if (is_foreign(word)) {
 		alias_tell(a, faults, line, true, "pipes, files, :include: "
 			   "and refusals are not followed");
 		return PART_FOREIGN;
@@ -399,26 +405,24 @@ static bool follow_part(struct walk *w, const struct alias *from,
 	return any;
 }
 
-/* The next part of a value, up to a comma that is not within a group; false:
- * there is none. */
-static bool alias_part(const char **value, struct scan *part)
+/* The next part of a value, up to a comma that is not a group's (RFC 5322
+ * 3.4). False: there is none. */
+static bool alias_part(struct scan *value, struct scan *part)
 {
-	size_t n, length, blanks, group;
+	const size_t left = scan_left(value);
+	struct scan word = *value;
+	size_t n;
 
-	if (!*value)
+	if (!value->p)
 		return false;
-	length = strlen(*value);
-	blanks = strspn(*value, " \t");
-	n = find_bare(*value, length, ",:");
-	if (n < length && (*value)[n] == ':' && n > blanks &&
-	    !strchr("|/", (*value)[blanks]))
-		group = find_bare(*value, length, ";");
-	else
-		group = length;
-	n = group < length ? group : 0;
-	n += find_bare(*value + n, length - n, ",");
-	*part = scan_bytes(*value, n);
-	*value = (*value)[n] ? *value + n + 1 : NULL;
+	scan_skip_blanks(&word);
+	n = find_bare(value->p, left, ",:@[");
+	if (n < left && value->p[n] == ':' && !is_foreign(word))
+		n += find_bare(value->p + n, left - n, ";");
+	n += find_bare(value->p + n, left - n, ",");
+	*part = scan_bytes(value->p, n);
+	*value = n == left ? (struct scan){0} :
+		 scan_bytes(value->p + n + 1, left - n - 1);
 	return true;
 }
 
@@ -426,8 +430,7 @@ static bool alias_part(const char **value, struct scan *part)
 static bool alias_follow(struct walk *w, size_t i)
 {
 	struct alias *alias = &w->a->item[i];
-	const char *value = alias->value;
-	struct scan part;
+	struct scan value = scan_text(alias->value), part;
 	bool any = false, self = false;
 
 	if (alias->faulty) {
@@ -483,8 +486,7 @@ void aliases_check(const struct aliases *a, const struct alias_faults *faults)
 {
 	struct mailboxes m = {0};
 	const struct alias *alias;
-	const char *value;
-	struct scan part;
+	struct scan value, part;
 	char words[200];
 	size_t i, first = 0;
 	bool last;
@@ -502,8 +504,8 @@ void aliases_check(const struct aliases *a, const struct alias_faults *faults)
 		} else {
 			first = i;
 		}
-		value = alias->value;
-		if (!value[strspn(value, " \t\r,")])
+		value = scan_text(alias->value);
+		if (!alias->value[strspn(alias->value, " \t\r,")])
 			alias_tell(a, faults, alias->line, false,
 				   "yields no address");
 		while (alias_part(&value, &part)) {

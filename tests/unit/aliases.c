@@ -168,6 +168,10 @@ static void test_expand(void **state)
 		  "b@x \"c;d\"@x g@x f@x" },
 		{ "a: all: b@x, c@x\n", "a", "b@x c@x" },
 		{ "a: |f x:y, b@x, c;d\n", "a", "b@x" },
+		{ "a: b@x, all: c@x, d@x;, \"/f\", e@x\n", "a",
+		  "b@x c@x d@x e@x" },
+		{ "a: b@[IPv6:::1], \\c, all: d@x;\n", "a",
+		  "b@[IPv6:::1] c d@x" },
 		{ "a: b@[IPv6:::1], |f;, c@x\n", "a", "b@[IPv6:::1] c@x" },
 		/* lines that are none */
 		{ "nonsense\na: b@x\n", "a", "b@x" },
@@ -295,6 +299,9 @@ static void test_worst(void **state)
 	buf_adds(&b, "\nopen: ");
 	for (i = 0; i < 50000; i++)
 		buf_adds(&b, "(,");
+	buf_adds(&b, "\ngroups: ");
+	for (i = 0; i < 200000; i++)
+		buf_adds(&b, "g:,");
 	buf_adds(&b, "\nnul: x@x");
 	buf_addc(&b, '\0');
 	a = load(b.data, b.len);
@@ -304,6 +311,9 @@ static void test_worst(void **state)
 	assert_int_equal(strlen(got), 4 * 50000 - 1);
 	free(got);
 	got = expanded(a, "open");
+	assert_string_equal(got, "-");
+	free(got);
+	got = expanded(a, "groups");
 	assert_string_equal(got, "-");
 	free(got);
 	/* no more than was asked for, more or less */
