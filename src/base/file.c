@@ -435,9 +435,8 @@ bool file_directories_possible(const char *directory)
 	bool possible;
 
 	while (faccessat(AT_FDCWD, path, F_OK, AT_EACCESS) < 0 &&
-	       errno == ENOENT && (slash = strrchr(path, '/')) &&
-	       slash > path)
-		*slash = '\0';
+	       errno == ENOENT && (slash = strrchr(path, '/')) && path[1])
+		slash[slash == path] = '\0';
 	possible = faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) == 0;
 	free(path);
 	return possible;

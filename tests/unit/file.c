@@ -252,12 +252,16 @@ static void directories(void **state)
 	struct stat st;
 
 	(void)state;
+	assert_true(file_directories_possible("./a/b/c"));
+	assert_int_equal(file_directories_possible("/of-no-such-name/b"),
+			 !access("/", W_OK | X_OK));
 	assert_true(file_make_directories("a/b/c"));
 	assert_true(file_make_directories("a/b/c"));
 	assert_int_equal(stat("a/b", &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0700);
 	put("a/f", "", 0600);
 	assert_false(file_make_directories("a/f/g"));
+	assert_false(file_directories_possible("a/f/g"));
 	unlink("a/f");
 	rmdir("a/b/c");
 	rmdir("a/b");
