@@ -367,7 +367,7 @@ static bool spec_read(struct address_scan *s, const struct words *w, char *name)
 	const char *local = buf_text(&w->local);
 	struct outcome bad;
 	char *domain = NULL;
-	bool ok = false;
+	bool ok = false, plain;
 
 	if (!local_check(s, w))
 		goto out;
@@ -385,7 +385,8 @@ static bool spec_read(struct address_scan *s, const struct words *w, char *name)
 		address_fault(s, "a name without an address");
 		goto out;
 	}
-	if (w->local.len && is_atoms(local, w->local.len, '.'))
+	plain = w->local.len && is_atoms(local, w->local.len, '.');
+	if (plain)
 		buf_add(&address, local, w->local.len);
 	else
 		quoted_add(&address, local, w->local.len);
@@ -397,7 +398,7 @@ static bool spec_read(struct address_scan *s, const struct words *w, char *name)
 		.address = buf_take(&address),
 		.qualified = domain != NULL,
 		.spaced = w->spaced,
-		.quoted = w->quoted,
+		.quoted = w->quoted || !plain,
 		.at = w->end,
 	};
 	name = NULL;

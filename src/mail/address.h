@@ -21,7 +21,8 @@ struct mailbox {
 			 * none */
 	bool qualified; /* has a domain */
 	bool spaced;    /* white space stands at a dot of its local part */
-	bool quoted;    /* its local part was written with quotes */
+	bool quoted;    /* its local part was written with quotes, or has to
+			 * be */
 	size_t at;      /* offset in the text just after the local part, where
 			 * "@domain" is to be inserted */
 	size_t start, end; /* offsets of the element it stands in */

@@ -295,9 +295,8 @@ char *message_id(struct message *m)
 
 bool mailbox_is_author(const struct mailbox *b)
 {
-	if (b->qualified || mailbox_is_name(b))
-		return b->qualified;
-	return b->name || (!b->quoted && *b->address != '"');
+	return b->qualified ||
+	       (!mailbox_is_name(b) && (b->name || !b->quoted));
 }
 
 static bool visit_author(struct mailbox *b, void *context)

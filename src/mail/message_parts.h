@@ -74,8 +74,8 @@ bool field_is_blank(const struct field *f);
  * *name is then that name, freed by the caller; NULL: none. */
 bool field_has_author(const struct field *f, char **name);
 /* Whether a mailbox of a From field is one of these. What stands where an
- * address should be is a name if it looks like one, or stands alone in quotes
- * or would have to. */
+ * address should be is a name if it looks like one, or is quoted and has no
+ * name beside it. */
 bool mailbox_is_author(const struct mailbox *b);
 /* An address field longer than this is not parsed: its mailboxes would take
  * many times its room in memory. It is left as it is. */
