@@ -35,8 +35,11 @@ static char *literally(const char *s)
 {
 	struct buf out = BUF(64 * 1024);
 
-	for (; *s; s++)
-		buf_addf(&out, *s == '%' ? "%%%%" : "%c", *s);
+	for (; *s; s++) {
+		if (*s == '%')
+			buf_addc(&out, '%');
+		buf_addc(&out, *s);
+	}
 	return buf_take(&out);
 }
 
