@@ -66,13 +66,14 @@ static int take_room(int directory, size_t n)
 {
 	int fd = kernel_open(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC,
 			     0600);
-	int error = fd >= 0 && kernel_reserve(fd, 0, (off_t)n) ? errno : 0;
+	int error = fd < 0 || kernel_reserve(fd, 0, (off_t)n) ? errno : 0;
 
 	if (error != ENOSPC && error != EDQUOT) {
 		errno = 0;
 		return fd;
 	}
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 	errno = error;
 	return -1;
 }

@@ -737,8 +737,8 @@ def once(folder, certificates):
 def small_disk(place):
     """What lies there, on a disk of little room; a function that fills it."""
     kept = {p.name: p.read_bytes() for p in place.iterdir()}
-    mxnet.command("mount", "-t", "tmpfs", "-o", "size=16k,mode=700",
-                  "tmpfs", str(place))
+    mxnet.command("mount", "-t", "tmpfs", "-o",
+                  "size=16k,nr_inodes=20,mode=700", "tmpfs", str(place))
 
     def fill():
         with contextlib.suppress(OSError), \
@@ -769,6 +769,21 @@ def not_writable(folder, certificates):
             want("No space left" in said and not w.issuer.seen, said)
             (w.file.parent / "filler").unlink()
             w.send()
+
+
+def no_more_files(folder, certificates):
+    """nor does anybody log in where a disk takes no more files"""
+    with World(folder, certificates) as w:
+        w.login()
+        w.issuer.seen.clear()
+        with small_disk(w.file.parent), contextlib.ExitStack() as files:
+            with contextlib.suppress(OSError):
+                for number in range(20):
+                    path = w.file.parent / f"filler{number}"
+                    path.touch()
+                    files.callback(path.unlink)
+            said = w.login(status=73)
+            want("No space left" in said and not w.issuer.seen, said)
 
 
 def filled_meanwhile(folder, certificates):
@@ -1056,6 +1071,7 @@ TESTS = [device, xoauth2, slow_down, denied, code, pasted, wrong_iss,
          not_configured, resolver, proxied, system, home_of_another,
          not_logged_in, rotation, soon, each_once, clock, revoked,
          words_of_refusals, away, refused_token, once, not_writable,
+         no_more_files,
          filled_meanwhile, another_issuer, dying, rights, cheap, unseen,
          broken_json, hostile_tokens, hostile_issuers]
 
