@@ -131,20 +131,20 @@ static bool look_up_relay(struct run *run, const struct transport *t,
 	    !net_address_parse(host->name, 0, &numeric))
 		status = dns_addresses(run_dns(run), host->name, host->port,
 				       family, out, words);
-	if (!out->n && !net_lookup(host->name, host->port, family, deadline,
-				   out, why)) {
-		if (why->exit == EX_NOHOST && status == DNS_FAILED)
-			outcome_fail(why, STAGE_DNS, EX_TEMPFAIL,
-				     "%s cannot be looked up: %s", host->name,
-				     words);
-		else if (why->exit == EX_NOHOST && status == DNS_NODATA)
-			outcome_fail(why, STAGE_DNS, EX_TEMPFAIL,
-				     "%s has no address of the family "
-				     "that is allowed", host->name);
-		return false;
+	if (out->n || net_lookup(host->name, host->port, family, deadline,
+				 out, why)) {
+		net_interleave(out, family);
+		return true;
 	}
-	net_interleave(out, family);
-	return true;
+	if (why->exit == EX_NOHOST && status == DNS_FAILED)
+		outcome_fail(why, STAGE_DNS, EX_TEMPFAIL,
+			     "%s cannot be looked up: %s", host->name, words);
+	else if (why->exit == EX_NOHOST && status == DNS_NODATA)
+		outcome_fail(why, STAGE_DNS, EX_TEMPFAIL,
+			     "%s has no %saddress", host->name,
+			     family == FAMILY_V4 ? "IPv4 " :
+			     family == FAMILY_V6 ? "IPv6 " : "");
+	return false;
 }
 
 bool link_addresses(struct run *run, const struct transport *t,

@@ -235,7 +235,7 @@ def other_family(folder, _certificates):
         folder, ["b@dest.test"], resolver=dns.where,
         more="[route all]\ntransport = relay\n[transport relay]\n"
         "kind = smtp\nhost = relay.test\nno_starttls = yes\n"
-        "ip_family = ipv4\n").expect(75, "relay.test has no address")
+        "ip_family = ipv4\n").expect(75, "relay.test has no IPv4 address")
     dns.stop()
     none.stop()
     mxnet.command("umount", "/etc/resolv.conf")
