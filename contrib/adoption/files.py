@@ -85,8 +85,11 @@ class Files:
         """The same of a user's own file: what he put in its place may lead
         anywhere, and is not for others to see."""
         folder, name = os.path.split(path)
+        real = self.real(folder)
+        if real is None:
+            return []
         try:
-            handle = os.open(os.path.join(self.real(folder) or "/", name),
+            handle = os.open(os.path.join(real, name),
                              os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
         except (FileNotFoundError, NotADirectoryError):
             return []
