@@ -19,7 +19,7 @@ enum who {
 	LEAF, WRONG_NAME, SELF, EXPIRED, FUTURE, CLIENT_ONLY, CN_ONLY, WITH_IP,
 	WILDCARD, NUL_NAME, STAPLE, CHAINED, EMAIL_ONLY, IP_AS_DNS, EVIL,
 	NOT_BY_CA, OLD_CHAINED, PARTIAL, ANY, DEEP_STAR, WEAK, WEAK_CHAINED,
-	STRONG_RSA, LEAVES
+	STRONG_RSA, MANY_NAMES, LEAVES
 };
 
 static struct cert root, other_root, middle, old_middle, twin_root, evil_root;
@@ -32,6 +32,30 @@ static int files[7];
 static struct cert leaf_make(const struct cert_spec *spec)
 {
 	return cert_make(spec, &root);
+}
+
+/* 1000 names of others, and one more. */
+static void make_many_names(void)
+{
+	static const char last[] = "\x82\x0emx.example.org";
+	struct buf names = BUF(64 * 1024), san = BUF(64 * 1024);
+	struct cert_spec many = { 0 };
+	int i;
+
+	for (i = 0; i < 1000; i++)
+		buf_addf(&names, "\x82\x11m%04d.example.net", i);
+	buf_adds(&names, last);
+	/* a sequence of as many bytes */
+	buf_addc(&san, '\x30');
+	buf_addc(&san, '\x82');
+	buf_addc(&san, (char)(names.len >> 8));
+	buf_addc(&san, (char)(names.len & 0xff));
+	buf_add(&san, names.data, names.len);
+	many.raw_san = san.data;
+	many.raw_len = san.len;
+	leaf[MANY_NAMES] = leaf_make(&many);
+	buf_release(&names);
+	buf_release(&san);
 }
 
 static void make_leaves(void)
@@ -80,6 +104,7 @@ static void make_leaves(void)
 	leaf[WEAK_CHAINED] = cert_make(&good, &weak_middle);
 	leaf[EVIL] = cert_make(&good, &evil_root);
 	leaf[NOT_BY_CA] = cert_make(&good, &leaf[LEAF]);
+	make_many_names();
 }
 
 static void make_crl(void)
@@ -253,6 +278,9 @@ static const struct fault faults[] = {
 	{ "wildcard, part of a label", PARTIAL, .words = "is not for" },
 	{ "wildcard for everything", ANY, .words = "is not for" },
 	{ "wildcard within", DEEP_STAR, .words = "is not for" },
+	{ "after a thousand others", MANY_NAMES, .words = NULL },
+	{ "none of a thousand", MANY_NAMES, "m1000.example.net",
+	  .words = "is not for m1000.example.net but for m0000.example.net" },
 	{ "final dot", LEAF, "mx.example.org.", .words = NULL },
 	{ "weak key", WEAK, .words = "no longer safe" },
 	{ "weak key of an issuer", WEAK_CHAINED, .above = &weak_middle,
