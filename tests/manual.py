@@ -13,6 +13,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))
@@ -184,6 +185,17 @@ def check_bash():
     ok(wanted and found == wanted, "bash offers transports", found, wanted)
     found = complete(PROGRAM, "-C", "/")
     ok("/etc" in found, "bash offers files", found)
+    with tempfile.TemporaryDirectory() as folder:
+        strange = [f"$(touch${{IFS}}{folder}/1)", f"`touch${{IFS}}{folder}/2`",
+                   "*", "~"]
+        path = os.path.join(folder, "conf")
+        with open(path, "w", encoding="ascii") as f:
+            f.writelines(f"[account {name}]\nfrom = a@example.org\n"
+                         for name in strange)
+        found = complete(PROGRAM, "-C", path, "-a", "")
+        ok(os.listdir(folder) == ["conf"] and
+           [re.sub(r"\\(.)", r"\1", name) for name in found] == strange,
+           "bash runs nothing of a name, nor offers it without quotes", found)
 
 
 def check_program():

@@ -35,28 +35,36 @@ _posthaste_ids()
 _posthaste()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]}
-	local prev=${COMP_WORDS[COMP_CWORD - 1]} words=
+	local prev=${COMP_WORDS[COMP_CWORD - 1]} word words=()
 
 	case $prev in
 	-C|--config)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		compopt -o filenames 2>/dev/null
 		return ;;
-	-a|--account)	words=$(_posthaste_sections account) ;;
-	--transport)	words="direct $(_posthaste_sections transport)" ;;
+	-a|--account)	mapfile -t words < <(_posthaste_sections account) ;;
+	--transport)	mapfile -t words < <(
+				echo direct; _posthaste_sections transport) ;;
 	--probe|--login|--store-password)
-			words=$(_posthaste_sections transport) ;;
-	--dnscheck)	words=$(_posthaste_sections domain) ;;
+			mapfile -t words < <(_posthaste_sections transport) ;;
+	--dnscheck)	mapfile -t words < <(_posthaste_sections domain) ;;
 	--show|--hold|--release|--remove|--retry)
-			words=$(_posthaste_ids) ;;
-	-B)		words='7BIT 8BITMIME' ;;
-	-N)		words='never success failure delay' ;;
-	-R)		words='full hdrs' ;;
+			mapfile -t words < <(_posthaste_ids) ;;
+	-B)		words=(7BIT 8BITMIME) ;;
+	-N)		words=(never success failure delay) ;;
+	-R)		words=(full hdrs) ;;
 	-f|-r|-F|-V|--configure|--setup)
-			words= ;;
-	*)		words="$_posthaste_plain $_posthaste_valued" ;;
+			;;
+	*)		read -rd '' -a words <<<"$_posthaste_plain
+$_posthaste_valued" ;;
 	esac
-	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+	# not by compgen -W, which expands them: whoever wrote the file that -C
+	# names chose what its sections are called
+	COMPREPLY=()
+	for word in "${words[@]}"; do
+		[[ $word != "$cur"* ]] ||
+			COMPREPLY+=("$(printf %q "$word")")
+	done
 }
 
 complete -F _posthaste posthaste sendmail
