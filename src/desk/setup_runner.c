@@ -239,7 +239,7 @@ static bool runs_queue(const struct buf *table)
 	return false;
 }
 
-/* The person's table with our line behind the others. */
+/* The person's table with our line after the others. */
 static bool own_cron(void)
 {
 	char *crontab = program_named("crontab"), *program = setup_program();

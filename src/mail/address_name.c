@@ -62,7 +62,8 @@ static void encoded_add(struct buf *b, const char *s, size_t n)
 	const char *charset = utf8 ? "UTF-8" : "ISO-8859-1";
 	const size_t room = ENCODED_WORD_MAX - strlen("=?" "?Q?" "?=") -
 			    strlen(charset);
-	/* the first line has the field's name, the others a blank */
+	/* the first word shares its line with the field's name, the others
+	 * with a blank */
 	size_t before = open_length(b), len, i;
 
 	before = before && before < room / 2 ? before - 1 : 0;
