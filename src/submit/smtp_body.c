@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "mail/lines.h"
 
-enum { LITTLE = 16 * 1024 };
+enum { GATHERED_MAX = 16 * 1024 };
 
 int64_t body_size(const struct delivery *d)
 {
@@ -102,7 +102,7 @@ static bool write_stuffed(struct session *s, const struct delivery *d,
 		if (at == message_size(d->message))
 			break;
 		/* a header's few bytes leave with what follows them */
-		if (conn_gathered(s->conn) + stuffed <= LITTLE) {
+		if (conn_gathered(s->conn) + stuffed <= GATHERED_MAX) {
 			conn_put(s->conn, room, stuffed);
 			continue;
 		}
