@@ -52,20 +52,7 @@ void file_add_reader(struct outcome *why, const char *path)
  * belongs to nobody. */
 static bool is_root(uid_t uid)
 {
-	enum { UNMAPPED = 65534 };
-	char map[128] = "";
-	int fd;
-
-	if (!uid)
-		return true;
-	fd = uid == UNMAPPED ? kernel_open(AT_FDCWD, "/proc/self/uid_map",
-					   O_RDONLY | O_CLOEXEC, 0) : -1;
-	if (fd >= 0) {
-		if (read(fd, map, sizeof(map) - 1) < 0)
-			map[0] = '\0';
-		close(fd);
-	}
-	return fd >= 0 && !strstr(map, "4294967295");
+	return !uid || user_is_unmapped(uid);
 }
 
 static bool is_read_only(int fd)

@@ -2,6 +2,7 @@
 #include "base/user.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +10,31 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/kernel.h"
 
 enum { ENTRY_MAX = 1024 * 1024 };
+
+bool user_is_unmapped(uid_t uid)
+{
+	enum { UNMAPPED = 65534 };
+	char map[128] = "";
+	int fd;
+
+	fd = uid == UNMAPPED ? kernel_open(AT_FDCWD, "/proc/self/uid_map",
+					   O_RDONLY | O_CLOEXEC, 0) : -1;
+	if (fd >= 0) {
+		if (read(fd, map, sizeof(map) - 1) < 0)
+			map[0] = '\0';
+		close(fd);
+	}
+	return fd >= 0 && !strstr(map, "4294967295");
+}
+
+bool user_is_out_of_reach(uid_t owner, const char *directory)
+{
+	return user_is_unmapped(owner) && access(directory, W_OK) < 0 &&
+	       errno == EACCES;
+}
 
 bool user_find(uid_t uid, struct user *out, struct outcome *why)
 {

@@ -23,6 +23,13 @@ struct user {
  * gave no answer. */
 bool user_find(uid_t uid, struct user *out, struct outcome *why) MUST_CHECK;
 void user_release(struct user *u);
+/* Whether that is the number of whoever has none in this user namespace (he is
+ * called nobody): he may be anybody, and root here cannot become him. */
+bool user_is_unmapped(uid_t uid);
+/* Whether the owner of this directory is such a one: to him root here is a
+ * caller like any other. (One who is called nobody by right, root can stand
+ * in for.) */
+bool user_is_out_of_reach(uid_t owner, const char *directory);
 /* The caller's home directory: HOME, else the database's; NULL where he has
  * none. The caller frees. False as above. */
 bool user_home(char **home, struct outcome *why) MUST_CHECK;

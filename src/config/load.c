@@ -106,7 +106,9 @@ static bool read_environment(const struct config_place *place,
 		return false;
 	/* root would become the owner of the system's queue */
 	c->url_ignored = !geteuid() && place->queue_directory &&
-			 !stat(place->queue_directory, &st) && st.st_uid;
+			 !stat(place->queue_directory, &st) && st.st_uid &&
+			 !user_is_out_of_reach(st.st_uid,
+					       place->queue_directory);
 	if (c->url_ignored)
 		return false;
 	c->path = mem_string("POSTHASTE_URL");

@@ -19,7 +19,8 @@ bool desk_step_down(const struct config *c, bool login, struct outcome *why)
 	bool done;
 
 	if (geteuid() || c->user_file || !c->queue.directory ||
-	    stat(c->queue.directory, &st) || !st.st_uid)
+	    stat(c->queue.directory, &st) || !st.st_uid ||
+	    user_is_out_of_reach(st.st_uid, c->queue.directory))
 		return true;
 	if (!user_find(st.st_uid, &owner, why))
 		return false;

@@ -974,6 +974,35 @@ def hands_over_by_itself(folder, certificates):
         want(froms == ["alice@example.test"] and not entries(), froms)
 
 
+def the_root_of_a_namespace(folder, certificates):
+    """Who is called root in a user namespace of his own (a container's, say),
+    from where the queue is to be seen and its owner is nobody: a caller as any
+    other, and his is what he is outside. (In a chroot the kernel makes no
+    user namespace.)"""
+    if run_as("alice", ["unshare", "--user", "true"])[0]:
+        print("# no user namespace can be made here")
+        return
+    there = ["unshare", "--user", "--map-root-user", PROGRAM]
+    with Listening(), Machine(folder, certificates) as machine:
+        other = submitted("bob")
+        done = run_as("alice", [*there, "-i", "b@example.org"], MESSAGE)
+        want(done == (0, "", ""), done)
+        want(len(entries()) == 2, entries())
+        mine = next(name for name in entries() if other not in name)[:-2]
+        status, out, err = run_as("alice", [*there, "-bp", "--json"])
+        want(status == 0 and [e["id"] for e in json.loads(out)] == [mine],
+             (status, out, err))
+        done = run_as("alice", [*there, "--hold", "ALL"])
+        want(done == (0, "", "") and entry(mine).name.endswith(",h") and
+             entry(other).name.endswith(",0"), (done, entries()))
+        status, _, err = run_as("alice", [*there, "-q"])
+        want(status == 77 and "owner" in err, (status, err))
+        want(run_as("alice", [*there, "--release", mine]) == (0, "", ""), "")
+        machine.drain()
+        want(sorted(m["from"] for m in machine.messages()) ==
+             ["alice@example.test", "bob@example.test"], machine.messages())
+
+
 def only_the_socket_is_mounted(folder, certificates):
     """In a container that has nothing of the queue but the owner's socket."""
     jail = ROOT / "jail"
@@ -1548,7 +1577,8 @@ TESTS = [setup_rights, setup_follows_no_link, what_to_do_is_said,
          room_is_taken_first, status_and_queue_agree,
          what_the_runner_refuses_is_not_taken, an_entry_stays_its_users,
          no_new_privileges_drop, no_new_privileges_socket,
-         hands_over_by_itself, only_the_socket_is_mounted,
+         hands_over_by_itself, the_root_of_a_namespace,
+         only_the_socket_is_mounted,
          the_socket_believes_the_kernel_alone,
          the_socket_has_the_helpers_bounds, many_at_once_by_the_socket,
          the_peer_is_the_caller, who_cannot_be_told_is_refused,
