@@ -308,6 +308,21 @@ bool file_walk(const char *path, bool root_only, int *directory,
 	return false;
 }
 
+bool file_walk_directory(const char *path, bool root_only, int *directory,
+			 char name[NAME_MAX + 1])
+{
+	size_t n = strlen(path);
+	bool walked;
+	char *bare;
+
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	bare = mem_stringn(path, n);
+	walked = file_walk(bare, root_only, directory, name);
+	free(bare);
+	return walked;
+}
+
 /* --- writing --- */
 
 bool file_write_all(int fd, const void *data, size_t n)
@@ -457,7 +472,7 @@ static int open_trusted(const char *path, bool root_only, int flags)
 	const char *slash = strrchr(path, '/');
 	int directory, fd, error;
 
-	if (!file_walk(path, root_only, &directory, name)) {
+	if (!file_walk_directory(path, root_only, &directory, name)) {
 		if (errno != ENOENT || !slash || slash == path)
 			return -1;
 		above = mem_stringn(path, (size_t)(slash - path));
@@ -467,7 +482,8 @@ static int open_trusted(const char *path, bool root_only, int flags)
 		if (fd >= 0)
 			close(fd);
 		errno = error;
-		if (fd < 0 || !file_walk(path, root_only, &directory, name))
+		if (fd < 0 || !file_walk_directory(path, root_only, &directory,
+						   name))
 			return -1;
 	}
 	return enter_trusted(directory, name, root_only, true, flags);
@@ -483,7 +499,7 @@ int file_open_trusted(const char *path, bool root_only, bool make)
 	char name[NAME_MAX + 1];
 	int directory;
 
-	if (!file_walk(path, root_only, &directory, name))
+	if (!file_walk_directory(path, root_only, &directory, name))
 		return -1;
 	return enter_trusted(directory, name, root_only, make, O_RDONLY);
 }

@@ -73,6 +73,9 @@ void file_add_reader(struct outcome *why, const char *path);
  * somebody else's rights are in the way. */
 bool file_walk(const char *path, bool root_only, int *directory,
 	       char name[NAME_MAX + 1]) MUST_CHECK;
+/* The same to a directory, whose path may end in slashes. */
+bool file_walk_directory(const char *path, bool root_only, int *directory,
+			 char name[NAME_MAX + 1]) MUST_CHECK;
 
 /* All n bytes, whatever a call takes of them. False: errno. */
 bool file_write_all(int fd, const void *data, size_t n) MUST_CHECK;

@@ -72,7 +72,7 @@ static bool maildir_open(struct maildir *m, const char *path)
 		return false;
 	if (geteuid()) {
 		m->top = kernel_open(AT_FDCWD, path, how, 0);
-	} else if (file_walk(path, false, &above, name)) {
+	} else if (file_walk_directory(path, false, &above, name)) {
 		/* root goes where nobody but root can lead it */
 		m->top = kernel_open(above, name, how | O_NOFOLLOW, 0);
 		close(above);

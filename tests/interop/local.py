@@ -164,6 +164,15 @@ def maildir_full(place):
     want(len(place.files(BOX)) == 1, "not in the next")
 
 
+def maildir_slashes(place):
+    """a path that ends in slashes, as many write a maildir's"""
+    place.write("slashes", more="[transport slashes]\nkind = maildir\n"
+                f"path = {place.folder}/below//box//\n")
+    silent(place.mail("a@y.example"))
+    silent(place.mail("a@y.example"))
+    want(len(place.files(BOX)) == 2, place.files(BOX))
+
+
 def maildir_links(place):
     """what new links to is not written to"""
     (place.folder / BOX).mkdir(parents=True)
@@ -373,7 +382,8 @@ def reports(place):
 def main():
     tests = [(test.__doc__, lambda folder, certificates, test=test:
               test(Place(folder))) for test in (
-        into_maildir, maildir_large, maildir_full, maildir_links, mixed,
+        into_maildir, maildir_large, maildir_full, maildir_slashes,
+        maildir_links, mixed,
         command_environment, command_statuses, command_hangs, command_leaves,
         command_cut_off, command_talks, from_queue, reports)]
     return harness.tap(tests)

@@ -276,10 +276,12 @@ static void directories_opened(void **state)
 		int error;
 	} rows[] = {
 		{ "a/b/c", 0 }, { "a/b/c", 0 }, { "a//b", 0 },
+		{ "a/b//c//", 0 }, { "a/s/t/", 0 }, { "own/", 0 },
 		{ "own/d/e", 0 }, { "f", ENOTDIR }, { "f/g", ENOTDIR },
 		{ "nowhere", 0 }, { "", EISDIR },
 		{ "theirs/d", EPERM }, { "theirs", EPERM },
 		{ "link/d", EPERM }, { "link", EPERM },
+		{ "link/", EPERM },
 	};
 	bool root = !geteuid();
 	struct buf b = BUF(16);
@@ -314,10 +316,12 @@ static void directories_opened(void **state)
 	assert_int_equal(errno, ENOENT);
 	assert_int_equal(file_open_trusted("a/x", false, false), -1);
 	assert_int_equal(errno, ENOENT);
-	fd = file_open_trusted("a/x", false, true);
+	fd = file_open_trusted("a/x//", false, true);
 	assert_true(fd >= 0);
 	close(fd);
 	assert_int_equal(rmdir("a/x"), 0);
+	assert_int_equal(rmdir("a/s/t"), 0);
+	assert_int_equal(rmdir("a/s"), 0);
 	/* root writes nothing where others lead him */
 	buf_adds(&b, "x");
 	assert_true(file_replace_path("own/x", 0600, &b, &why));
