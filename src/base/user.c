@@ -32,8 +32,9 @@ bool user_is_unmapped(uid_t uid)
 
 bool user_is_out_of_reach(uid_t owner, const char *directory)
 {
-	return user_is_unmapped(owner) && access(directory, W_OK) < 0 &&
-	       errno == EACCES;
+	if (!access(directory, W_OK) || errno != EACCES)
+		return false;
+	return user_is_unmapped(owner) || seteuid(owner) < 0 || seteuid(0) < 0;
 }
 
 bool user_find(uid_t uid, struct user *out, struct outcome *why)

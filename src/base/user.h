@@ -26,9 +26,9 @@ void user_release(struct user *u);
 /* Whether that is the number of whoever has none in this user namespace (he is
  * called nobody): he may be anybody, and root here cannot become him. */
 bool user_is_unmapped(uid_t uid);
-/* Whether the owner of this directory is such a one: to him root here is a
- * caller like any other. (One who is called nobody by right, root can stand
- * in for.) */
+/* For root: whether he can neither become the owner of this directory nor write
+ * there, because that one has no number here or root lacks the capabilities (as
+ * a service may): he is a caller like any other then. */
 bool user_is_out_of_reach(uid_t owner, const char *directory);
 /* The caller's home directory: HOME, else the database's; NULL where he has
  * none. The caller frees. False as above. */

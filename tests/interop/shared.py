@@ -10,6 +10,7 @@ TOP_SRCDIR, POSTHASTE, WIRE_SERVER  as for tests/wire/run.py
 """
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -1003,6 +1004,36 @@ def the_root_of_a_namespace(folder, certificates):
              ["alice@example.test", "bob@example.test"], machine.messages())
 
 
+def a_root_without_power(folder, certificates):
+    """A service of root's that was left no capabilities is a caller as any
+    other, with the helper or by the socket; one that may write there though
+    it cannot become the owner touches nothing."""
+    for listening, more in (contextlib.nullcontext(), []), (
+            Listening(), ["--no-new-privs"]):
+        aside = pathlib.Path(folder, f"{len(more)}")
+        aside.mkdir()
+        with listening, Machine(aside, certificates) as machine:
+            there = ["setpriv", "--bounding-set", "-all", *more, PROGRAM]
+            other = submitted("bob")
+            done = run_as("root", [*there, "-i", "b@example.org"], MESSAGE)
+            want(done == (0, "", ""), (more, done))
+            status, out, err = run_as("root", [*there, "-bp", "--json"])
+            want(status == 0 and other not in out and "b@example.org" in out,
+                 (more, status, out, err))
+            status, _, err = run_as("root", [*there, "--remove", other])
+            want(status == 66, (more, status, err))
+            status, _, err = run_as("root", [*there, "-q"])
+            want(status == 77, (more, status, err))
+            machine.drain()
+            want(len(machine.messages()) == 2, machine.messages())
+    with Machine(folder, certificates):
+        status, _, err = run_as("root", [
+            "setpriv", "--bounding-set", "-setuid", PROGRAM, "-i",
+            "b@example.org"], MESSAGE)
+        want(status == 71 and "cannot become" in err, (status, err))
+        want(not entries(), entries())
+
+
 def only_the_socket_is_mounted(folder, certificates):
     """In a container that has nothing of the queue but the owner's socket."""
     jail = ROOT / "jail"
@@ -1578,6 +1609,7 @@ TESTS = [setup_rights, setup_follows_no_link, what_to_do_is_said,
          what_the_runner_refuses_is_not_taken, an_entry_stays_its_users,
          no_new_privileges_drop, no_new_privileges_socket,
          hands_over_by_itself, the_root_of_a_namespace,
+         a_root_without_power,
          only_the_socket_is_mounted,
          the_socket_believes_the_kernel_alone,
          the_socket_has_the_helpers_bounds, many_at_once_by_the_socket,
