@@ -56,7 +56,7 @@ enum tls_fault {
 	TLS_FAULT_NONE,
 	TLS_FAULT_IN_CLEAR,        /* it speaks in clear where TLS begins */
 	TLS_FAULT_NAME,            /* the certificate is for other names */
-	TLS_FAULT_NO_NAME,         /* it has no subject alternative name */
+	TLS_FAULT_NO_NAME,         /* it has none that could count */
 	TLS_FAULT_SELF_SIGNED,
 	TLS_FAULT_ISSUER,          /* unknown */
 	TLS_FAULT_NO_AUTHORITIES,  /* this system knows no issuer at all */

@@ -251,6 +251,13 @@ bool chain_is_named(struct tls *t, const struct tls_chain *c,
 		return cert_bad(why, "has no subject alternative name; a "
 				"common name alone does not count");
 	}
+	/* hand-made ones have "DNS:192.0.2.1" */
+	if (list_has(&names, p->verify_name)) {
+		list_release(&names);
+		t->facts->fault = TLS_FAULT_NO_NAME;
+		return cert_bad(why, "is not for the address %s, which it has "
+				"as a domain's name", p->verify_name);
+	}
 	t->facts->fault = TLS_FAULT_NAME;
 	text = list_join(&names, ", ");
 	list_release(&names);

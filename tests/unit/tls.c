@@ -270,7 +270,8 @@ static const struct fault faults[] = {
 	{ "wrong IP", WITH_IP, "127.0.0.2", .words = "is not for 127.0.0.2" },
 	{ "IPv6", WITH_IP, "[::1]", .words = "is not for [::1]" },
 	{ "IP without SAN", LEAF, "127.0.0.1", .words = "is not for" },
-	{ "IP as a DNS name", IP_AS_DNS, "127.0.0.1", .words = "is not for" },
+	{ "IP as a DNS name", IP_AS_DNS, "127.0.0.1", .words = "is not for "
+	  "the address 127.0.0.1, which", .fault = TLS_FAULT_NO_NAME },
 	{ "wildcard", WILDCARD, .words = NULL },
 	{ "wildcard, deeper", WILDCARD, "a.mx.example.org",
 	  .words = "is not for" },
