@@ -140,7 +140,7 @@ static bool search_file(struct search *s, const char *path, bool *missing)
 {
 	int fd = kernel_open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY,
 			     0);
-	struct stat st;
+	struct stat st = { 0 };
 	void *text;
 
 	*missing = fd < 0 && (errno == ENOENT || errno == ENOTDIR);
@@ -149,7 +149,7 @@ static bool search_file(struct search *s, const char *path, bool *missing)
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
 	    st.st_size > BUNDLE_MOST) {
 		close(fd);
-		errno = EINVAL;
+		errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
 		return false;
 	}
 	text = st.st_size ? mmap(NULL, (size_t)st.st_size, PROT_READ,

@@ -592,7 +592,7 @@ static void test_files(void **state)
 		const char *ca, *crl, *certificate, *key, *words;
 	} cases[] = {
 		{ "/nonexistent/ca", NULL, NULL, NULL, "/nonexistent/ca" },
-		{ "/", NULL, NULL, NULL, "CA file /" },
+		{ "/", NULL, NULL, NULL, "CA file /: Is a directory" },
 		{ empty_path, NULL, NULL, NULL, "holds no certificate" },
 		{ ca_path, "/nonexistent/crl", NULL, NULL, "nonexistent/crl" },
 		{ ca_path, empty_path, NULL, NULL, "CRL file" },
