@@ -102,7 +102,11 @@ class Files:
             report.name(word("", path, 0), "is not his own file")
             return []
         with open(handle, "rb") as file:
-            return self._words(file.read(SMALL), path, report)
+            text = file.read(SMALL + 1)
+        if len(text) > SMALL:
+            report.name(word("", path, 0), "is too large")
+            return []
+        return self._words(text, path, report)
 
     @staticmethod
     def _words(text, path, report):
