@@ -405,24 +405,34 @@ static bool follow_part(struct walk *w, const struct alias *from,
 	return any;
 }
 
+/* What is left of a value. */
+struct alias_rest {
+	struct scan text;
+	bool unclosed;        /* a group in it has no end */
+};
+
 /* The next part of a value, up to a comma that is not a group's (RFC 5322
  * 3.4). False: there is none. */
-static bool alias_part(struct scan *value, struct scan *part)
+static bool alias_part(struct alias_rest *rest, struct scan *part)
 {
-	const size_t left = scan_left(value);
-	struct scan word = *value;
-	size_t n;
+	const char *p = rest->text.p;
+	const size_t left = scan_left(&rest->text);
+	struct scan word = rest->text;
+	size_t n, end;
 
-	if (!value->p)
+	if (!p)
 		return false;
 	scan_skip_blanks(&word);
-	n = find_bare(value->p, left, ",:@[");
-	if (n < left && value->p[n] == ':' && !is_foreign(word))
-		n += find_bare(value->p + n, left - n, ";");
-	n += find_bare(value->p + n, left - n, ",");
-	*part = scan_bytes(value->p, n);
-	*value = n == left ? (struct scan){0} :
-		 scan_bytes(value->p + n + 1, left - n - 1);
+	n = find_bare(p, left, ",:@[");
+	if (n < left && p[n] == ':' && !rest->unclosed && !is_foreign(word)) {
+		end = n + find_bare(p + n, left - n, ";");
+		rest->unclosed = end == left;
+		n = rest->unclosed ? n : end;
+	}
+	n += find_bare(p + n, left - n, ",");
+	*part = scan_bytes(p, n);
+	rest->text = n == left ? (struct scan){0} :
+		     scan_bytes(p + n + 1, left - n - 1);
 	return true;
 }
 
@@ -430,7 +440,8 @@ static bool alias_part(struct scan *value, struct scan *part)
 static bool alias_follow(struct walk *w, size_t i)
 {
 	struct alias *alias = &w->a->item[i];
-	struct scan value = scan_text(alias->value), part;
+	struct alias_rest rest = { .text = scan_text(alias->value) };
+	struct scan part;
 	bool any = false, self = false;
 
 	if (alias->faulty) {
@@ -447,7 +458,7 @@ static bool alias_follow(struct walk *w, size_t i)
 	alias->round = w->a->round;
 	alias->progress = FOLLOWED;
 	w->depth++;
-	while (w->found.n <= w->most && alias_part(&value, &part))
+	while (w->found.n <= w->most && alias_part(&rest, &part))
 		if (scan_left(&part) && follow_part(w, alias, part, &self))
 			any = true;
 	/* one that names itself beside others has a mailbox, too */
@@ -486,7 +497,8 @@ void aliases_check(const struct aliases *a, const struct alias_faults *faults)
 {
 	struct mailboxes m = {0};
 	const struct alias *alias;
-	struct scan value, part;
+	struct alias_rest rest;
+	struct scan part;
 	char words[200];
 	size_t i, first = 0;
 	bool last;
@@ -504,11 +516,11 @@ void aliases_check(const struct aliases *a, const struct alias_faults *faults)
 		} else {
 			first = i;
 		}
-		value = scan_text(alias->value);
+		rest = (struct alias_rest){ .text = scan_text(alias->value) };
 		if (!alias->value[strspn(alias->value, " \t\r,")])
 			alias_tell(a, faults, alias->line, false,
 				   "yields no address");
-		while (alias_part(&value, &part)) {
+		while (alias_part(&rest, &part)) {
 			part_read(a, alias->line, faults, part, &m, &last);
 			mailboxes_release(&m);
 		}

@@ -167,6 +167,7 @@ static void test_expand(void **state)
 		{ "a: all: b@x, \"c;d\"@x, e;, f@x\ne: g@x\n", "a",
 		  "b@x \"c;d\"@x g@x f@x" },
 		{ "a: all: b@x, c@x\n", "a", "b@x c@x" },
+		{ "a: all: b@x, \\c, |f\n", "a", "b@x c" },
 		{ "a: |f x:y, b@x, c;d\n", "a", "b@x" },
 		{ "a: b@x, all: c@x, d@x;, \"/f\", e@x\n", "a",
 		  "b@x c@x d@x e@x" },
