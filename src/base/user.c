@@ -34,6 +34,7 @@ bool user_is_out_of_reach(uid_t owner, const char *directory)
 {
 	if (!access(directory, W_OK) || errno != EACCES)
 		return false;
+	/* whether root may become him nothing tells but trying */
 	return user_is_unmapped(owner) || seteuid(owner) < 0 || seteuid(0) < 0;
 }
 
