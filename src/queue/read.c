@@ -236,7 +236,7 @@ bool entry_whose(const struct qdir *s, int fd, const struct stat *st,
 	if (st->st_uid != s->owner)
 		return true;
 	n = kernel_read_at(fd, text, sizeof(text), 0);
-	while (!found && n > line - text) {
+	while (!found && !state.ended && n > line - text) {
 		end = memchr(line, '\n', (size_t)(text + n - line));
 		if (!end || !text_read_header_line(&state, line,
 						   (size_t)(end - line), &e,
