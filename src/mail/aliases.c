@@ -431,8 +431,10 @@ static bool alias_part(struct alias_rest *rest, struct scan *part)
 	}
 	n += find_bare(p + n, left - n, ",");
 	*part = scan_bytes(p, n);
-	rest->text = n == left ? (struct scan){0} :
-		     scan_bytes(p + n + 1, left - n - 1);
+	if (n < left)
+		rest->text = scan_bytes(p + n + 1, left - n - 1);
+	else
+		rest->text = (struct scan){0};
 	return true;
 }
 

@@ -40,6 +40,10 @@ bool policy_replaces(const struct outcome *old, const struct outcome *new)
 		return false;
 	if (!outcome_is_temporary(old))
 		return true;
+	/* what is wrong here (a key that cannot be read) is so at every host,
+	 * and is what somebody has to mend */
+	if (old->stage == STAGE_LOCAL && policy_is_attempt(old))
+		return false;
 	return outcome_is_temporary(new) && new->stage >= old->stage;
 }
 

@@ -158,7 +158,8 @@ bool policy_asks_password(const struct transport *t);
  * same attempt. What was for now stands against whatever a later host says
  * of its session, or the way to it, alone; a refusal of the message itself
  * ends the matter; what one host lacks gives way to anything. An address that
- * cannot be reached says nothing against what its host said at another. */
+ * cannot be reached says nothing against what its host said at another, nor a
+ * host against what is wrong here. */
 bool policy_replaces(const struct outcome *old, const struct outcome *new);
 /* Whether another address of the same host may be tried after it. */
 bool policy_next_address(const struct outcome *o);

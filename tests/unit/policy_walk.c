@@ -71,6 +71,9 @@ static struct outcome said(const char *name)
 				 .status = "5.1.2" } },
 		{ "lacks", { .stage = STAGE_MAIL, .exit = EX_DATAERR,
 			     .lacking = true, .status = "5.6.7" } },
+		{ "key", { .stage = STAGE_LOCAL, .exit = EX_TEMPFAIL } },
+		{ "put off", { .stage = STAGE_LOCAL, .exit = EX_TEMPFAIL,
+			       .not_before = 1 } },
 		{ "configuration", { .stage = STAGE_TLS, .exit = EX_CONFIG } },
 	};
 	size_t i;
@@ -124,6 +127,12 @@ static void test_replaces(void **state)
 		{ "here: no greeting", "there: unreachable", true },
 		{ "here: unreachable", "here: no greeting", true },
 		{ "there: unreachable", "here: no greeting", false },
+		/* what is wrong here is so everywhere */
+		{ "key", "unreachable", false },
+		{ "key", "no greeting", false },
+		{ "key", "no user", true },
+		{ "key", "ok", true },
+		{ "put off", "unreachable", true },
 		/* refused for good, then asked by the other family */
 		{ "policy", "unreachable", false },
 		{ "policy", "no greeting", false },
