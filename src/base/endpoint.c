@@ -11,6 +11,12 @@
  * be (IFNAMSIZ) with room to spare */
 enum { ADDRESS_MAX = 46, ZONE_MAX = 32 };
 
+const char *family_words(enum family family)
+{
+	return family == FAMILY_V4 ? "IPv4 address" :
+	       family == FAMILY_V6 ? "IPv6 address" : "address";
+}
+
 enum ip_kind ip_kind(const char *text)
 {
 	unsigned char raw[16];

@@ -9,6 +9,9 @@
 enum family { FAMILY_ANY, FAMILY_V4, FAMILY_V6, FAMILY_PREFER_V4,
 	      FAMILY_PREFER_V6 };
 
+/* What is wanted then: "IPv4 address", "IPv6 address", "address". */
+const char *family_words(enum family family);
+
 enum ip_kind { IP_NONE, IP_V4, IP_V6 };
 
 /* That of a SOCKS proxy where nothing else is said. */

@@ -30,12 +30,19 @@ bool user_is_unmapped(uid_t uid)
 	return fd >= 0 && !strstr(map, "4294967295");
 }
 
-bool user_is_out_of_reach(uid_t owner, const char *directory)
+/* Of root's. */
+static bool is_out_of_reach(uid_t owner, const char *directory)
 {
 	if (!access(directory, W_OK) || errno != EACCES)
 		return false;
 	/* whether root may become him nothing tells but trying */
 	return user_is_unmapped(owner) || seteuid(owner) < 0 || seteuid(0) < 0;
+}
+
+bool user_is_to_become_owner(const char *directory, struct stat *st)
+{
+	return !geteuid() && !stat(directory, st) && st->st_uid &&
+	       !is_out_of_reach(st->st_uid, directory);
 }
 
 bool user_find(uid_t uid, struct user *out, struct outcome *why)

@@ -104,11 +104,8 @@ static bool read_environment(const struct config_place *place,
 
 	if (!url || !*url)
 		return false;
-	/* root would become the owner of the system's queue */
-	c->url_ignored = !geteuid() && place->queue_directory &&
-			 !stat(place->queue_directory, &st) && st.st_uid &&
-			 !user_is_out_of_reach(st.st_uid,
-					       place->queue_directory);
+	c->url_ignored = place->queue_directory &&
+			 user_is_to_become_owner(place->queue_directory, &st);
 	if (c->url_ignored)
 		return false;
 	c->path = mem_string("POSTHASTE_URL");

@@ -18,9 +18,8 @@ bool desk_step_down(const struct config *c, bool login, struct outcome *why)
 	struct stat st;
 	bool done;
 
-	if (geteuid() || c->user_file || !c->queue.directory ||
-	    stat(c->queue.directory, &st) || !st.st_uid ||
-	    user_is_out_of_reach(st.st_uid, c->queue.directory))
+	if (c->user_file || !c->queue.directory ||
+	    !user_is_to_become_owner(c->queue.directory, &st))
 		return true;
 	if (!user_find(st.st_uid, &owner, why))
 		return false;

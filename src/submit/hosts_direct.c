@@ -524,11 +524,9 @@ static bool by_addresses(struct search *s, struct outcome *why)
 	if (s->local[0])
 		return loops_back(s, why);
 	outcome_fail_status(why, STAGE_DNS, EX_NOHOST, "5.1.2",
-			    "%s has no %s %saddress", s->query->domain,
+			    "%s has no %s %s", s->query->domain,
 			    s->exchanges.has_mx ? "mail host with an" :
-			    "MX record and no",
-			    family == FAMILY_V4 ? "IPv4 " :
-			    family == FAMILY_V6 ? "IPv6 " : "");
+			    "MX record and no", family_words(family));
 	return advise_on(s, why);
 }
 

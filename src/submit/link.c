@@ -141,9 +141,7 @@ static bool look_up_relay(struct run *run, const struct transport *t,
 			     "%s cannot be looked up: %s", host->name, words);
 	else if (why->exit == EX_NOHOST && status == DNS_NODATA)
 		outcome_fail(why, STAGE_DNS, EX_TEMPFAIL,
-			     "%s has no %saddress", host->name,
-			     family == FAMILY_V4 ? "IPv4 " :
-			     family == FAMILY_V6 ? "IPv6 " : "");
+			     "%s has no %s", host->name, family_words(family));
 	return false;
 }
 

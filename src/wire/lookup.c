@@ -148,12 +148,6 @@ static bool inquire_of_all(const char *host, enum family family,
 	return inquire(host, AF_UNSPEC, port, deadline, out, error, why);
 }
 
-static const char *family_words(enum family family)
-{
-	return family == FAMILY_V4 ? "IPv4 address" :
-	       family == FAMILY_V6 ? "IPv6 address" : "address";
-}
-
 static bool lookup_failed(const char *host, int error, enum family family,
 			  struct outcome *why)
 {
