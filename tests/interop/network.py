@@ -186,17 +186,22 @@ def silent_system(folder, certificates):
     want(not any("localhost" in name for name, _ in dns.asked), dns.asked)
 
 
-def late_family(folder, certificates):
-    """an address that no route leads to is no reason to do without the other
-    family's, whose answer was lost on the way once"""
-    answer, lost = zone({**TABLE, "mx.dest.test AAAA": [FAR6]}), []
+def losing_one(table):
+    """A resolver whose first answer about A is lost; what was lost so far."""
+    answer, lost = zone(table), []
 
     def hook(name, kind):
         if kind == "A" and not lost:
             lost.append(name)
             return None
         return answer(name, kind)
-    dns = mxnet.Resolver(hook)
+    return mxnet.Resolver(hook), lost
+
+
+def late_family(folder, certificates):
+    """an address that no route leads to is no reason to do without the other
+    family's, whose answer was lost on the way once"""
+    dns, lost = losing_one({**TABLE, "mx.dest.test AAAA": [FAR6]})
     with mxnet.Hosts(folder, certificates).add(HERE4) as hosts:
         mxnet.submit(folder, ["b@dest.test"], resolver=dns.where,
                      dns=LOOSE, tls="mta_sts = no").expect(0)
@@ -206,15 +211,8 @@ def late_family(folder, certificates):
 
 def late_wanted(folder, certificates):
     """a family that ip_family rules out ends no wait for the other either"""
-    answer, lost = zone({"relay.test A": [HERE4],
-                         "relay.test AAAA": [HERE6]}), []
-
-    def hook(name, kind):
-        if kind == "A" and not lost:
-            lost.append(name)
-            return None
-        return answer(name, kind)
-    dns = mxnet.Resolver(hook)
+    dns, lost = losing_one({"relay.test A": [HERE4],
+                            "relay.test AAAA": [HERE6]})
     with mxnet.Hosts(folder, certificates).add(HERE4) as hosts:
         mxnet.submit(
             folder, ["b@dest.test"], resolver=dns.where,
