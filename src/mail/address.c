@@ -1,93 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "mail/address.h"
+#include "mail/address_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "base/buf.h"
 #include "base/utf8.h"
 #include "mail/lines.h"
 
 /* RFC 5321 4.5.3.1.1 says 64, but longer ones are in use (VERP) and every
  * server may decide for itself; this only keeps a command line sane. */
-enum { LOCAL_MAX = 512, SHOWN_MAX = 80 };
-/* After so many comments without an end no other one is looked for: each
- * costs a walk over the rest of the text. */
-enum { UNCLOSED_MAX = 64 };
-
-struct address_scan {
-	const char *text;
-	size_t n;
-	size_t pos;
-	size_t start;      /* of the element at hand, for the words */
-	bool in_group;
-	unsigned unclosed; /* comments without an end so far */
-	struct mailbox box; /* of the element at hand; no address: none */
-	struct outcome *why;
-};
-
-/* What is a phrase or a local part, depending on what follows it. */
-struct words {
-	struct buf phrase; /* words with the blanks between them */
-	struct buf local;  /* words and dots alone, unquoted */
-	size_t end;        /* offset after the last of them */
-	size_t count;
-	bool after_word;
-	bool adjacent;     /* two words without a dot between: no local part */
-	bool spaced;       /* white space or a comment among them */
-	bool quoted;       /* one is */
-	bool encoded;      /* the last is an encoded word (RFC 2047) */
-};
-
-static bool address_fault(struct address_scan *s, const char *what)
-{
-	size_t n = s->n - s->start;
-
-	return outcome_fail(s->why, STAGE_LOCAL, EX_DATAERR,
-			    "bad address \"%.*s%s\": %s",
-			    n > SHOWN_MAX ? SHOWN_MAX : (int)n,
-			    s->text + s->start, n > SHOWN_MAX ? "..." : "",
-			    what);
-}
-
-/* The byte at hand; -1 at the end. */
-static int peek(const struct address_scan *s)
-{
-	return s->pos < s->n ? (unsigned char)s->text[s->pos] : -1;
-}
-
-bool is_atext(int c)
-{
-	if (c >= 0x80 || (c >= '0' && c <= '9') ||
-	    (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
-		return true;
-	return c > ' ' && c < 0x7f && strchr("!#$%&'*+-/=?^_`{|}~", c);
-}
-
-bool is_atoms(const char *s, size_t n, char between)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (s[i] == between ?
-		    !i || i + 1 == n || s[i - 1] == between :
-		    !is_atext((unsigned char)s[i]))
-			return false;
-	return true;
-}
-
-/* The length of the white space character at hand, a no-break space being
- * one; 0: it is not one. */
-static size_t blank_length(const struct address_scan *s)
-{
-	int c = peek(s);
-
-	if (c == ' ' || c == '\t' || c == '\r' || c == '\n')
-		return 1;
-	return c == 0xc2 && s->pos + 1 < s->n &&
-	       (unsigned char)s->text[s->pos + 1] == 0xa0 ? 2 : 0;
-}
+enum { LOCAL_MAX = 512 };
 
 /* No control character from a place up to here, but tabs and folds (CRLF or
  * LF, then a blank), so that nothing later need think of them. */
@@ -111,212 +34,7 @@ static bool controls_check(struct address_scan *s, size_t from)
 	return true;
 }
 
-/* Comments nest; a counter does, however deep. */
-static bool comment_skip(struct address_scan *s)
-{
-	size_t depth = 0;
-	int c;
-
-	while (s->unclosed < UNCLOSED_MAX && (c = peek(s)) >= 0) {
-		s->pos++;
-		if (c == '\\' && s->pos < s->n)
-			s->pos++;
-		else if (c == '(')
-			depth++;
-		else if (c == ')' && !--depth)
-			return true;
-	}
-	s->unclosed++;
-	return address_fault(s, "comment without end");
-}
-
-static bool cfws_skip(struct address_scan *s)
-{
-	size_t n;
-
-	for (;;) {
-		n = blank_length(s);
-		s->pos += n;
-		if (n)
-			continue;
-		if (peek(s) != '(')
-			return true;
-		if (!comment_skip(s))
-			return false;
-	}
-}
-
-static void words_release(struct words *w)
-{
-	buf_release(&w->phrase);
-	buf_release(&w->local);
-}
-
-static bool quoted_read(struct address_scan *s, struct words *w)
-{
-	char c;
-
-	for (s->pos++; s->pos < s->n; s->pos++) {
-		c = s->text[s->pos];
-		if (c == '"') {
-			s->pos++;
-			return true;
-		}
-		if (c == '\r' || c == '\n')
-			continue;
-		if (c == '\\' && ++s->pos < s->n)
-			c = s->text[s->pos];
-		buf_addc(&w->phrase, c);
-		buf_addc(&w->local, c);
-	}
-	return address_fault(s, "quoted string without end");
-}
-
-static size_t atom_skip(struct address_scan *s)
-{
-	size_t start = s->pos;
-
-	while (is_atext(peek(s)) && !blank_length(s))
-		s->pos++;
-	return s->pos - start;
-}
-
-/* The length of an encoded word (RFC 2047 2) that begins at p; 0: there is
- * none. Its text may hold what is otherwise special: a comma, say. Some
- * write blanks in it, too. */
-size_t encoded_word_length(const char *p, size_t n)
-{
-	enum { CHARSET_MAX = 64, TEXT_MAX = 1024 };
-	size_t i = 2, from;
-
-	if (n < 7 || p[0] != '=' || p[1] != '?')
-		return 0;
-	while (i < n && i < CHARSET_MAX && is_atext((unsigned char)p[i]) &&
-	       p[i] != '?')
-		i++;
-	if (i == 2 || n - i < 3 || p[i] != '?' ||
-	    !strchr("QqBb", p[i + 1]) || !p[i + 1] || p[i + 2] != '?')
-		return 0;
-	from = i += 3;
-	for (; i + 1 < n && i - from < TEXT_MAX; i++) {
-		if (p[i] == '?' && p[i + 1] == '=')
-			return i + 2;
-		if ((unsigned char)p[i] < ' ' || p[i] == 0x7f ||
-		    strchr("<>\"", p[i]))
-			break;
-	}
-	return 0;
-}
-
-static bool word_read(struct address_scan *s, struct words *w)
-{
-	size_t start = s->pos;
-	size_t n;
-
-	if (w->after_word)
-		w->adjacent = true;
-	w->after_word = true;
-	w->count++;
-	w->encoded = false;
-	if (peek(s) == '"') {
-		w->quoted = true;
-		return quoted_read(s, w);
-	}
-	n = encoded_word_length(s->text + start, s->n - start);
-	w->encoded = n > 0;
-	s->pos += n;
-	n += atom_skip(s);
-	buf_add(&w->phrase, s->text + start, n);
-	buf_add(&w->local, s->text + start, n);
-	return true;
-}
-
-/* Words, dots and what may stand between them, up to anything else. */
-static bool words_read(struct address_scan *s, struct words *w)
-{
-	size_t before;
-	int c;
-
-	*w = (struct words){ .phrase = BUF(2 * s->n), .local = BUF(s->n) };
-	for (;;) {
-		before = s->pos;
-		if (!cfws_skip(s))
-			return false;
-		c = peek(s);
-		if (c != '"' && c != '.' &&
-		    (!is_atext(c) || blank_length(s)))
-			return true;
-		if (s->pos != before && w->phrase.len) {
-			buf_addc(&w->phrase, ' ');
-			w->spaced = true;
-		}
-		if (c == '.') {
-			s->pos++;
-			w->after_word = false;
-			buf_addc(&w->phrase, '.');
-			buf_addc(&w->local, '.');
-		} else if (!word_read(s, w)) {
-			return false;
-		}
-		w->end = s->pos;
-	}
-}
-
-/* The display name that a phrase is; NULL: none. The caller frees. */
-static char *phrase_name(struct words *w)
-{
-	size_t i;
-
-	if (!w->phrase.len)
-		return NULL;
-	for (i = 0; i < w->phrase.len; i++)
-		if (w->phrase.data[i] == '\t')
-			w->phrase.data[i] = ' ';
-	return buf_take(&w->phrase);
-}
-
-static bool literal_read(struct address_scan *s, struct buf *domain)
-{
-	size_t n;
-	int c;
-
-	while ((c = peek(s)) >= 0) {
-		n = blank_length(s);
-		s->pos += n ? n : 1;
-		if (!n)
-			buf_addc(domain, (char)c);
-		if (c == ']')
-			return cfws_skip(s);
-	}
-	return address_fault(s, "address literal without end");
-}
-
-/* The domain after an "@", with the blanks and comments of RFC 5322 4.4. */
-static bool domain_read(struct address_scan *s, struct buf *domain)
-{
-	bool after_atom = false;
-	size_t start;
-	int c;
-
-	if (!cfws_skip(s))
-		return false;
-	if (peek(s) == '[')
-		return literal_read(s, domain);
-	for (;;) {
-		start = s->pos;
-		c = peek(s);
-		if (c == '.')
-			s->pos++;
-		else if (after_atom || !atom_skip(s))
-			return true;
-		after_atom = c != '.';
-		buf_add(domain, s->text + start, s->pos - start);
-		if (!cfws_skip(s))
-			return false;
-	}
-}
-
-static bool local_check(struct address_scan *s, const struct words *w)
+static bool local_check(struct address_scan *s, const struct address_words *w)
 {
 	const unsigned char *p = (const unsigned char *)buf_text(&w->local);
 	size_t n = w->local.len, len;
@@ -340,19 +58,6 @@ static bool local_check(struct address_scan *s, const struct words *w)
 	return true;
 }
 
-void quoted_add(struct buf *b, const char *s, size_t n)
-{
-	size_t i;
-
-	buf_addc(b, '"');
-	for (i = 0; i < n; i++) {
-		if (s[i] == '"' || s[i] == '\\')
-			buf_addc(b, '\\');
-		buf_addc(b, s[i]);
-	}
-	buf_addc(b, '"');
-}
-
 static void mailbox_release(struct mailbox *b)
 {
 	free(b->name);
@@ -361,7 +66,8 @@ static void mailbox_release(struct mailbox *b)
 }
 
 /* The rest of an addr-spec whose local part was read; takes name over. */
-static bool spec_read(struct address_scan *s, const struct words *w, char *name)
+static bool spec_read(struct address_scan *s, const struct address_words *w,
+		      char *name)
 {
 	struct buf raw = BUF(s->n), address = BUF(4 * LOCAL_MAX);
 	const char *local = buf_text(&w->local);
@@ -371,9 +77,9 @@ static bool spec_read(struct address_scan *s, const struct words *w, char *name)
 
 	if (!local_check(s, w))
 		goto out;
-	if (peek(s) == '@') {
+	if (address_peek(s) == '@') {
 		s->pos++;
-		if (!domain_read(s, &raw))
+		if (!address_read_domain(s, &raw))
 			goto out;
 		if (!domain_normalise(buf_text(&raw), raw.len, &domain,
 				      &bad)) {
@@ -417,14 +123,15 @@ static bool route_skip(struct address_scan *s)
 	bool ok = true;
 	int c;
 
-	while (ok && ((c = peek(s)) == '@' || c == ',')) {
+	while (ok && ((c = address_peek(s)) == '@' || c == ',')) {
 		s->pos++;
-		ok = c == '@' ? domain_read(s, &ignored) : cfws_skip(s);
+		ok = c == '@' ? address_read_domain(s, &ignored) :
+		     address_skip_cfws(s);
 	}
 	buf_release(&ignored);
 	if (!ok)
 		return false;
-	if (peek(s) != ':')
+	if (address_peek(s) != ':')
 		return address_fault(s, "source route without colon");
 	s->pos++;
 	return true;
@@ -433,31 +140,31 @@ static bool route_skip(struct address_scan *s)
 /* From "<" to after ">"; takes name over. */
 static bool angle_read(struct address_scan *s, char *name)
 {
-	struct words w = {0};
+	struct address_words w = {0};
 	bool ok = false;
 
 	s->pos++;
-	if (!cfws_skip(s))
+	if (!address_skip_cfws(s))
 		goto out;
-	if (peek(s) == '@' && !route_skip(s))
+	if (address_peek(s) == '@' && !route_skip(s))
 		goto out;
-	if (!words_read(s, &w))
+	if (!address_read_words(s, &w))
 		goto out;
 	ok = spec_read(s, &w, name);
 	name = NULL;
-	if (ok && peek(s) != '>')
+	if (ok && address_peek(s) != '>')
 		ok = address_fault(s, "\">\" missing");
 	s->pos++;
-	ok = ok && cfws_skip(s);
+	ok = ok && address_skip_cfws(s);
 out:
 	free(name);
-	words_release(&w);
+	address_words_release(&w);
 	return ok;
 }
 
 static bool element_end(struct address_scan *s)
 {
-	int c = peek(s);
+	int c = address_peek(s);
 
 	if (c < 0 || c == ',' || (c == ';' && s->in_group))
 		return true;
@@ -467,22 +174,22 @@ static bool element_end(struct address_scan *s)
 /* As the RFC has it: a group's beginning, or a mailbox. */
 static bool element_parse(struct address_scan *s)
 {
-	struct words w = {0};
-	bool ok = words_read(s, &w);
+	struct address_words w = {0};
+	bool ok = address_read_words(s, &w);
 
-	if (ok && peek(s) == ':') {
+	if (ok && address_peek(s) == ':') {
 		if (!w.count)
 			ok = address_fault(s, "nothing before the colon");
 		else if (s->in_group)
 			ok = address_fault(s, "group within a group");
 		s->in_group = true;
 		s->pos++;
-	} else if (ok && peek(s) == '<') {
-		ok = angle_read(s, phrase_name(&w)) && element_end(s);
+	} else if (ok && address_peek(s) == '<') {
+		ok = angle_read(s, address_words_name(&w)) && element_end(s);
 	} else if (ok) {
 		ok = spec_read(s, &w, NULL) && element_end(s);
 	}
-	words_release(&w);
+	address_words_release(&w);
 	return ok && controls_check(s, s->start);
 }
 
@@ -520,13 +227,13 @@ static struct extent element_extent(const struct address_scan *scan)
 	int c;
 
 	s.why = &ignored;
-	for (s.pos = s.start; (c = peek(&s)) >= 0; s.pos++) {
+	for (s.pos = s.start; (c = address_peek(&s)) >= 0; s.pos++) {
 		if (c == ',' || (c == ';' && s.in_group))
 			break;
 		from = s.pos;
 		if (c == '"') {
 			e.quote = !quote_skip(&s);
-		} else if (c == '(' && comment_skip(&s)) {
+		} else if (c == '(' && address_skip_comment(&s)) {
 			s.pos--;
 		} else if (c == '(') {
 			s.pos = from;
@@ -568,9 +275,9 @@ static bool element_loose(struct address_scan *s, const struct extent *e)
 	s->n = e->end;
 	s->pos = e->open;
 	ok = angle_read(s, name);
-	while (ok && peek(s) == '>') {
+	while (ok && address_peek(s) == '>') {
 		s->pos++;
-		ok = cfws_skip(s);
+		ok = address_skip_cfws(s);
 	}
 	ok = ok && s->pos == s->n && controls_check(s, e->open);
 	s->n = n;
@@ -611,13 +318,13 @@ bool address_each(const char *text, size_t n, enum address_faults faults,
 	while (on) {
 		s.start = s.pos;
 		/* a comment without end may yet be part of a name */
-		if (!cfws_skip(&s))
+		if (!address_skip_cfws(&s))
 			s.pos = s.start;
-		if (peek(&s) < 0)
+		if (address_peek(&s) < 0)
 			return true;
-		if (peek(&s) == ',') {
+		if (address_peek(&s) == ',') {
 			s.pos++;
-		} else if (peek(&s) == ';' && s.in_group) {
+		} else if (address_peek(&s) == ';' && s.in_group) {
 			s.in_group = false;
 			s.pos++;
 		} else if (!element_read(&s)) {
@@ -655,17 +362,17 @@ static bool is_null_path(const struct address_scan *scan)
 	struct address_scan s = *scan;
 
 	s.why = &ignored;
-	if (!cfws_skip(&s))
+	if (!address_skip_cfws(&s))
 		return false;
-	if (peek(&s) < 0)
+	if (address_peek(&s) < 0)
 		return true;
-	if (peek(&s) != '<')
+	if (address_peek(&s) != '<')
 		return false;
 	s.pos++;
-	if (!cfws_skip(&s) || peek(&s) != '>')
+	if (!address_skip_cfws(&s) || address_peek(&s) != '>')
 		return false;
 	s.pos++;
-	return cfws_skip(&s) && peek(&s) < 0;
+	return address_skip_cfws(&s) && address_peek(&s) < 0;
 }
 
 bool address_one(const char *text, char **address, bool *qualified,
@@ -684,7 +391,7 @@ bool address_one(const char *text, char **address, bool *qualified,
 		return true;
 	}
 	ok = element_read(&s);
-	if (ok && (s.in_group || peek(&s) >= 0))
+	if (ok && (s.in_group || address_peek(&s) >= 0))
 		ok = address_fault(&s, "one address is wanted");
 	if (ok) {
 		*address = s.box.address;
@@ -707,12 +414,12 @@ char *address_phrase(const char *text, size_t n)
 {
 	struct outcome ignored;
 	struct address_scan s = { .text = text, .n = n, .why = &ignored };
-	struct words w = {0};
-	bool whole = words_read(&s, &w) &&
-		     (peek(&s) < 0 || strchr("<:", peek(&s)));
-	char *name = whole ? phrase_name(&w) : NULL;
+	struct address_words w = {0};
+	bool whole = address_read_words(&s, &w) &&
+		     (address_peek(&s) < 0 || strchr("<:", address_peek(&s)));
+	char *name = whole ? address_words_name(&w) : NULL;
 
-	words_release(&w);
+	address_words_release(&w);
 	if (whole)
 		return name;
 	while (n && strchr(" <>:;,", text[n - 1]))
