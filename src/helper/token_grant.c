@@ -8,8 +8,7 @@
 
 #include "helper/token_parts.h"
 
-enum { SECRET_LENGTH = 64 * 1024, LIFETIME_MAX = 10 * 366 * 86400,
-       FORM_MAX = 256 * 1024 };
+enum { SECRET_LENGTH = 64 * 1024, LIFETIME_MAX = 10 * 366 * 86400 };
 
 void form_add(struct buf *form, const char *name, const char *value)
 {

@@ -68,6 +68,7 @@ int issuer_register(struct helper *h, const struct issuer *i,
 
 /* --- token_grant.c --- */
 
+enum { FORM_MAX = 256 * 1024 };   /* bytes of a form */
 /* "name=value" of a form, percent-encoded, after what is there. */
 void form_add(struct buf *form, const char *name, const char *value);
 /* Asks the token endpoint of *t for what the form asks for, as the client of
@@ -106,5 +107,17 @@ int store_reserve(struct helper *h, const struct store *s,
 /* Writes and syncs. The status. */
 int store_write(struct helper *h, const struct store *s,
 		const struct token *t);
+
+/* --- token_begin.c, token_keep.c --- */
+
+/* The verbs, as token.c has them. The status; what was found is in answer. */
+int token_begin(struct helper *h);
+int token_poll(struct helper *h);
+int token_exchange(struct helper *h);
+int token_refresh(struct helper *h);
+int token_service(struct helper *h);
+/* What to ask for so that mail may be sent, as it was configured or where it
+ * is known; NULL: nothing. The caller frees. */
+char *scope_for(struct helper *h, const struct issuer *i, bool service);
 
 #endif
