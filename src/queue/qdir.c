@@ -1,33 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "queue/qdir.h"
+#include "queue/qdir_parts.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/buf.h"
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/kernel.h"
-#include "base/log.h"
 #include "queue/format.h"
 
-/* what is gathered before it is written */
-enum { WRITE_SIZE = 32 * 1024 };
-
 enum { OPEN_DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
-/* O_NONBLOCK: a FIFO that somebody put here must not stop us. */
-enum { OPEN_FILE = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC };
 
-static bool qdir_failed(struct outcome *why, int exit, const char *what)
+bool qdir_failed(struct outcome *why, int exit, const char *what)
 {
 	return outcome_fail(why, STAGE_LOCAL, exit, "queue: %s: %s", what,
 			    strerror(errno));
@@ -35,9 +22,29 @@ static bool qdir_failed(struct outcome *why, int exit, const char *what)
 
 /* A disk that is full, read-only or beyond a quota can be told from one that
  * fails. */
-static int write_exit(void)
+int qdir_write_exit(void)
 {
 	return errno == EIO ? EX_IOERR : EX_CANTCREAT;
+}
+
+bool qdir_is_at(int directory, const char *name, int fd, struct stat *st)
+{
+	struct stat there;
+
+	return fstat(fd, st) == 0 && st->st_nlink == 1 &&
+	       fstatat(directory, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       there.st_dev == st->st_dev && there.st_ino == st->st_ino;
+}
+
+/* Where the file system cannot refuse to replace, the id's randomness is
+ * what is left. */
+int qdir_rename_new(int from_fd, const char *from, int to_fd, const char *to)
+{
+	if (kernel_rename_new(from_fd, from, to_fd, to) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -1;
+	return kernel_rename(from_fd, from, to_fd, to);
 }
 
 /* --- directories --- */
@@ -101,236 +108,6 @@ void qdir_close(struct qdir *s)
 			close(*fd[i]);
 		*fd[i] = -1;
 	}
-}
-
-/* --- writing --- */
-
-/* Twelve digits of time, so that ids sort by age, and four of chance. */
-static void fresh_id(char id[QUEUE_ID_SIZE])
-{
-	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
-	struct timespec now;
-	uint64_t time, chance = clock_chance();
-	int i;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	time = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-	id[16] = '\0';
-	for (i = 16; i-- > 12; chance /= 36)
-		id[i] = digits[chance % 36];
-	for (i = 12; i-- > 0; time /= 36)
-		id[i] = digits[time % 36];
-}
-
-/* Whether the file behind fd is (still) the one of this name. */
-static bool is_at(int directory, const char *name, int fd, struct stat *st)
-{
-	struct stat there;
-
-	return fstat(fd, st) == 0 && st->st_nlink == 1 &&
-	       fstatat(directory, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       there.st_dev == st->st_dev && there.st_ino == st->st_ino;
-}
-
-bool qdir_begin(struct qdir *s, const char *id, struct qdir_writer *w,
-		 struct outcome *why)
-{
-	struct stat st;
-	int tries;
-
-	*w = (struct qdir_writer){
-		.dir = s, .fd = -1, .pending = BUF(WRITE_SIZE + 1)
-	};
-	/* a sweep may have taken the file for a dead writer's before it was
-	 * locked */
-	for (tries = 0; tries < 10; tries++) {
-		if (id)
-			snprintf(w->id, sizeof(w->id), "%s", id);
-		else
-			fresh_id(w->id);
-		w->fd = kernel_open(s->tmp, w->id, O_RDWR | O_CREAT | O_EXCL |
-				    OPEN_FILE, s->mode);
-		if (w->fd < 0)
-			break;
-		if (kernel_lock(w->fd, LOCK_EX | LOCK_NB) == 0 &&
-		    is_at(s->tmp, w->id, w->fd, &st))
-			break;
-		close(w->fd);
-		w->fd = -1;
-	}
-	if (w->fd < 0)
-		return qdir_failed(why, EX_CANTCREAT, "cannot create an entry");
-	if ((st.st_mode & 07777) != s->mode && fchmod(w->fd, s->mode) < 0) {
-		qdir_failed(why, EX_CANTCREAT, "cannot create an entry");
-		qdir_abandon(w);
-		return false;
-	}
-	return true;
-}
-
-static bool writer_put(struct qdir_writer *w, const char *data, size_t n,
-		       struct outcome *why)
-{
-	if (file_write_all(w->fd, data, n))
-		return true;
-	qdir_failed(why, write_exit(), "cannot write an entry");
-	qdir_abandon(w);
-	return false;
-}
-
-bool qdir_flush(struct qdir_writer *w, struct outcome *why)
-{
-	if (!writer_put(w, w->pending.data, w->pending.len, why))
-		return false;
-	buf_reset(&w->pending);
-	return true;
-}
-
-bool qdir_add(struct qdir_writer *w, const char *data, size_t n,
-	       struct outcome *why)
-{
-	/* a small entry is one write */
-	if (n > WRITE_SIZE - w->pending.len && !qdir_flush(w, why))
-		return false;
-	if (n > WRITE_SIZE) {
-		if (!writer_put(w, data, n, why))
-			return false;
-	} else {
-		buf_add(&w->pending, data, n);
-	}
-	w->sum = text_sum(w->sum, data, n);
-	w->size += (int64_t)n;
-	return true;
-}
-
-static void writer_close(struct qdir_writer *w)
-{
-	buf_release(&w->pending);
-	close(w->fd);
-	w->fd = -1;
-}
-
-/* Where the file system cannot refuse to replace, the id's randomness is
- * what is left. */
-static int rename_new(int from_fd, const char *from, int to_fd,
-		      const char *to)
-{
-	if (kernel_rename_new(from_fd, from, to_fd, to) == 0)
-		return 0;
-	if (errno != EINVAL && errno != ENOSYS)
-		return -1;
-	return kernel_rename(from_fd, from, to_fd, to);
-}
-
-/* Only in the system's queue: a user's own has no path unit. */
-void qdir_waken(struct qdir *s)
-{
-	int fd;
-
-	if (!(s->mode & S_IRGRP))
-		return;
-	fd = kernel_open(s->root, QDIR_WAKE, O_WRONLY | O_CREAT | O_NOFOLLOW |
-			 O_NONBLOCK | O_NOCTTY | O_CLOEXEC, s->mode);
-	if (fd >= 0)
-		close(fd);
-}
-
-/* Whole and on disk, with room to grow. */
-static bool writer_sync(struct qdir_writer *w, struct outcome *why)
-{
-	struct stat st;
-
-	if (!qdir_flush(w, why))
-		return false;
-	/* a queue that fills its disk could not be drained without room for
-	 * the journals */
-	if (!w->reserved && !qdir_reserve(w->fd, QDIR_JOURNAL_ROOM, why)) {
-		qdir_abandon(w);
-		return false;
-	}
-	if (kernel_sync(w->fd) < 0 || fstat(w->fd, &st) < 0) {
-		qdir_failed(why, write_exit(), "cannot sync an entry");
-		qdir_abandon(w);
-		return false;
-	}
-	if (st.st_size != w->size) {
-		outcome_fail(why, STAGE_LOCAL, EX_IOERR,
-			     "queue: an entry was not written whole");
-		qdir_abandon(w);
-		return false;
-	}
-	return true;
-}
-
-/* A directory that was made a moment ago may not be on disk itself: whoever
- * made it may have died before it saw to that. */
-static bool sync_directories(const struct qdir *s)
-{
-	enum { A_MOMENT = 300 };
-	struct stat st;
-
-	if (kernel_sync(s->mess) < 0 || fstat(s->root, &st) < 0)
-		return false;
-	return st.st_mtime < time(NULL) - A_MOMENT || kernel_sync(s->root) == 0;
-}
-
-bool qdir_commit(struct qdir_writer *w, const char *name,
-		  struct outcome *why)
-{
-	struct qdir *s = w->dir;
-
-	if (!writer_sync(w, why))
-		return false;
-	if (rename_new(s->tmp, w->id, s->mess, name) < 0) {
-		qdir_failed(why, EX_CANTCREAT, "cannot name an entry");
-		qdir_abandon(w);
-		return false;
-	}
-	if (!sync_directories(s)) {
-		qdir_failed(why, write_exit(), "cannot sync the directory");
-		/* still locked, so nobody has begun with it */
-		unlinkat(s->mess, name, 0);
-		writer_close(w);
-		return false;
-	}
-	writer_close(w);
-	qdir_waken(s);
-	return true;
-}
-
-bool qdir_replace(struct qdir_writer *w, const char *name,
-		  struct outcome *why)
-{
-	struct qdir *s = w->dir;
-
-	if (fcntl(w->fd, F_SETFL, O_APPEND | O_NONBLOCK) < 0) {
-		qdir_failed(why, EX_IOERR, "cannot rewrite an entry");
-		qdir_abandon(w);
-		return false;
-	}
-	if (!writer_sync(w, why))
-		return false;
-	if (kernel_rename(s->tmp, w->id, s->mess, name) < 0) {
-		qdir_failed(why, write_exit(), "cannot rewrite an entry");
-		qdir_abandon(w);
-		return false;
-	}
-	buf_release(&w->pending);
-	return true;
-}
-
-bool qdir_sync(struct qdir *s, struct outcome *why)
-{
-	return sync_directories(s) ||
-	       qdir_failed(why, write_exit(), "cannot sync the directory");
-}
-
-void qdir_abandon(struct qdir_writer *w)
-{
-	if (w->fd < 0)
-		return;
-	unlinkat(w->dir->tmp, w->id, 0);
-	writer_close(w);
 }
 
 /* --- looking --- */
@@ -461,7 +238,7 @@ bool qdir_lock(struct qdir *s, const char *name, int *fd, struct stat *st,
 				     (int)strcspn(name, ","), name);
 		else
 			qdir_failed(why, EX_IOERR, name);
-	} else if (is_at(s->mess, name, *fd, st)) {
+	} else if (qdir_is_at(s->mess, name, *fd, st)) {
 		return true;
 	} else {
 		/* whoever had the lock renamed or removed it */
@@ -473,129 +250,26 @@ bool qdir_lock(struct qdir *s, const char *name, int *fd, struct stat *st,
 	return false;
 }
 
-bool qdir_read(int fd, int64_t offset, void *data, size_t n)
-{
-	return file_read_at(fd, offset, data, n);
-}
-
-bool qdir_sum(int fd, int64_t n, uint64_t *sum)
-{
-	char block[32 * 1024];
-	int64_t offset;
-	size_t part;
-
-	*sum = 0;
-	for (offset = 0; offset < n; offset += (int64_t)part) {
-		part = n - offset < (int64_t)sizeof(block) ?
-		       (size_t)(n - offset) : sizeof(block);
-		if (!qdir_read(fd, offset, block, part))
-			return false;
-		*sum = text_sum(*sum, block, part);
-	}
-	return true;
-}
-
 /* --- changing --- */
 
-/* Whether the file ends with these bytes. */
-static bool ends_with(int fd, off_t end, const char *data, size_t n)
+/* Only in the system's queue: a user's own has no path unit. */
+void qdir_waken(struct qdir *s)
 {
-	char block[4096];
-	size_t at, part;
+	int fd;
 
-	if (end < (off_t)n)
-		return false;
-	for (at = 0; at < n; at += part) {
-		part = n - at < sizeof(block) ? n - at : sizeof(block);
-		if (!qdir_read(fd, end - (off_t)(n - at), block, part) ||
-		    memcmp(block, data + at, part) != 0)
-			return false;
-	}
-	return true;
-}
-
-bool qdir_append(int fd, const char *data, size_t n, struct outcome *why)
-{
-	size_t done = 0;
-	ssize_t part = 0;
-	sigset_t all, old;
-	struct stat st;
-	int error;
-
-	/* half a record, after which others write, would be damage: whoever is
-	 * to end this process waits for the write */
-	sigfillset(&all);
-	sigprocmask(SIG_BLOCK, &all, &old);
-	while (done < n) {
-		part = write(fd, data + done, n - done);
-		if (part < 0 && errno == EINTR)
-			continue;
-		if (part <= 0)
-			break;
-		done += (size_t)part;
-	}
-	error = part < 0 ? errno : ENOSPC;
-	sigprocmask(SIG_SETMASK, &old, NULL);
-	if (done == n)
-		return true;
-	/* whatever lines follow must not follow half a line; but what another
-	 * worker has written behind it by now stays */
-	if (done && fstat(fd, &st) == 0 &&
-	    ends_with(fd, st.st_size, data, done) &&
-	    kernel_cut(fd, st.st_size - (off_t)done) < 0)
-		log_say(LOG_AT_ERROR, "queue: cannot cut the journal: %s",
-			strerror(errno));
-	errno = error;
-	return qdir_failed(why, EX_IOERR, "cannot write the journal");
-}
-
-bool qdir_cut_torn(int fd)
-{
-	char tail[TEXT_LINE_MAX];
-	struct stat st;
-	const char *end;
-	size_t n;
-
-	if (fstat(fd, &st) < 0)
-		return false;
-	n = st.st_size < (off_t)sizeof(tail) ? (size_t)st.st_size :
-	    sizeof(tail);
-	if (!qdir_read(fd, st.st_size - (off_t)n, tail, n))
-		return false;
-	end = memrchr(tail, '\n', n);
-	if (!end)
-		return false;
-	n -= (size_t)(end + 1 - tail);
-	return !n || kernel_cut(fd, st.st_size - (off_t)n) == 0;
-}
-
-bool qdir_reserve(int fd, size_t n, struct outcome *why)
-{
-	struct rlimit most;
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return qdir_failed(why, EX_IOERR, "cannot reserve room");
-	/* what is reserved behind the end is not held against it */
-	if (!getrlimit(RLIMIT_FSIZE, &most) &&
-	    most.rlim_cur != RLIM_INFINITY &&
-	    (uint64_t)st.st_size + n > most.rlim_cur) {
-		errno = EFBIG;
-		return qdir_failed(why, write_exit(),
-				   "cannot reserve room for the journal");
-	}
-	if (kernel_reserve(fd, st.st_size, (off_t)n) == 0 ||
-	    errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL)
-		return true;
-	return qdir_failed(why, write_exit(),
-			   "cannot reserve room for the journal");
+	if (!(s->mode & S_IRGRP))
+		return;
+	fd = kernel_open(s->root, QDIR_WAKE, O_WRONLY | O_CREAT | O_NOFOLLOW |
+			 O_NONBLOCK | O_NOCTTY | O_CLOEXEC, s->mode);
+	if (fd >= 0)
+		close(fd);
 }
 
 bool qdir_rename(struct qdir *s, const char *from, const char *to,
 		  bool sync, struct outcome *why)
 {
 	if (strcmp(from, to) != 0 &&
-	    rename_new(s->mess, from, s->mess, to) < 0)
+	    qdir_rename_new(s->mess, from, s->mess, to) < 0)
 		return qdir_failed(why, EX_IOERR, "cannot rename an entry");
 	if (sync && kernel_sync(s->mess) < 0)
 		return qdir_failed(why, EX_IOERR, "cannot sync the directory");
@@ -621,7 +295,7 @@ bool qdir_quarantine(struct qdir *s, const char *name, const char *id)
 
 	for (i = 0; i < 100 && moved < 0; i++) {
 		snprintf(to, sizeof(to), i ? "%s~%d" : "%s", id, i);
-		moved = rename_new(s->mess, name, s->corrupt, to);
+		moved = qdir_rename_new(s->mess, name, s->corrupt, to);
 		if (moved < 0 && errno != EEXIST)
 			break;
 	}

@@ -28,7 +28,7 @@ bool qdir_open(const char *directory, bool create, struct qdir *s,
 		struct outcome *why) MUST_CHECK;
 void qdir_close(struct qdir *s);
 
-/* --- an entry that is being written --- */
+/* --- an entry that is being written: qdir_write.c --- */
 
 /* What is reserved after it for its journal: some attempts for a few
  * recipients. */
@@ -84,6 +84,15 @@ bool qdir_look(struct qdir *s, const char *name, int *fd, struct stat *st,
  * the lock). */
 bool qdir_lock(struct qdir *s, const char *name, int *fd, struct stat *st,
 		struct outcome *why) MUST_CHECK;
+/* Of a locked entry. sync: the new name is durable when this is true. */
+bool qdir_rename(struct qdir *s, const char *from, const char *to,
+		  bool sync, struct outcome *why) MUST_CHECK;
+bool qdir_unlink(struct qdir *s, const char *name, bool sync,
+		  struct outcome *why) MUST_CHECK;
+bool qdir_quarantine(struct qdir *s, const char *name, const char *id);
+
+/* --- the bytes of one, by its descriptor: qdir_file.c --- */
+
 /* All n bytes at offset. */
 bool qdir_read(int fd, int64_t offset, void *data, size_t n);
 /* The checksum of the first n bytes. */
@@ -98,12 +107,8 @@ bool qdir_cut_torn(int fd);
 /* Reserves room for n bytes behind the end; a file system that cannot is
  * fine, a full one is not. */
 bool qdir_reserve(int fd, size_t n, struct outcome *why) MUST_CHECK;
-/* Of a locked entry. sync: the new name is durable when this is true. */
-bool qdir_rename(struct qdir *s, const char *from, const char *to,
-		  bool sync, struct outcome *why) MUST_CHECK;
-bool qdir_unlink(struct qdir *s, const char *name, bool sync,
-		  struct outcome *why) MUST_CHECK;
-bool qdir_quarantine(struct qdir *s, const char *name, const char *id);
+
+/* --- besides --- */
 
 /* The sign that something is due, for a path unit to see: a file in a folder
  * of the system's queue. It does not matter if it cannot be made, or is there
