@@ -1,64 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "submit/serve.h"
+#include "submit/serve_parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "submit/local.h"
 #include "submit/rate.h"
-#include "submit/sign.h"
-
-/* A share while it is served. */
-struct serving {
-	struct run *run;
-	struct share *share;
-	const struct witness *witness;
-	const struct transport *t;
-	struct trace *traces;     /* of all links so far */
-	size_t addresses;         /* that may still be asked */
-	bool answered;            /* any host spoke */
-	bool limited;             /* the transport's rate is used up */
-	bool enough;              /* the witness had it */
-};
-
-/* A message on its way over a link. */
-struct sending {
-	struct serving *v;
-	size_t part;
-	struct delivery d;
-};
-
-void serve_doubt(void)
-{
-	mem_exhaustion_means(EX_TEMPFAIL,
-			     ": the message may have been delivered");
-}
-
-static struct part *part_at(const struct serving *v, size_t i)
-{
-	return &v->share->d->part[i];
-}
-
-/* The first part from i on with a recipient in this state or an earlier
- * one. */
-static size_t find_part(const struct serving *v, size_t i,
-			enum attempt_state most)
-{
-	size_t j;
-
-	for (; i < v->share->last; i++)
-		for (j = 0; j < part_at(v, i)->n; j++)
-			if (part_at(v, i)->to[j].state <= most)
-				return i;
-	return i;
-}
 
 static bool any_left(const struct serving *v)
 {
 	return !v->limited &&
-	       find_part(v, v->share->first, ATTEMPT_ANSWERED) <
+	       serving_find(v, v->share->first, ATTEMPT_ANSWERED) <
 	       v->share->last;
 }
 
@@ -70,255 +23,13 @@ static void next_address(struct serving *v)
 	size_t i;
 
 	for (i = v->share->first; i < v->share->last; i++) {
-		p = part_at(v, i);
+		p = serving_part(v, i);
 		for (a = p->to; a < p->to + p->n; a++) {
 			if (a->state == ATTEMPT_ANSWERED)
 				a->state = ATTEMPT_OPEN;
 			a->fresh = false;
 		}
 	}
-}
-
-/* Once the witness had enough, what was not begun is left as it is; what was
- * tried here goes on to its next host. */
-static void heed(struct serving *v)
-{
-	const struct witness *w = v->witness;
-	size_t i, j;
-
-	if (!v->enough && (!w || !w->enough || !w->enough(w->context)))
-		return;
-	v->enough = true;
-	for (i = v->share->first; i < v->share->last; i++)
-		for (j = 0; !part_at(v, i)->touched && j < part_at(v, i)->n;
-		     j++)
-			part_at(v, i)->to[j].state = ATTEMPT_OVER;
-}
-
-/* What the log says of a link, or (NULL) of the transport alone. */
-static struct trace *trace_link(struct serving *v, const struct link *link)
-{
-	struct trace *trace = mem_alloc(sizeof(*trace));
-	const struct session_facts *f = link && link->session ?
-					session_facts(link->session) : NULL;
-
-	trace->transport = v->t->name;
-	if (link)
-		snprintf(trace->ip, sizeof(trace->ip), "%s",
-			 link->peer.address);
-	if (f) {
-		snprintf(trace->tls, sizeof(trace->tls), "%s",
-			 f->tls.version);
-		snprintf(trace->auth, sizeof(trace->auth), "%s",
-			 f->mechanism ? f->mechanism : "");
-	}
-	trace->next = v->traces;
-	v->traces = trace;
-	return trace;
-}
-
-/* One answer about all of a part that are still to be asked about. */
-static void answer_part(struct part *p, const struct outcome *o,
-			const struct trace *trace)
-{
-	struct attempt *a;
-
-	for (a = p->to; a < p->to + p->n; a++) {
-		if (a->state != ATTEMPT_OPEN)
-			continue;
-		p->touched = true;
-		attempt_answer(a, o, trace);
-	}
-}
-
-/* The same about all parts from the first one on; link: NULL where there was
- * none. */
-static void answer_all(struct serving *v, size_t first,
-		       const struct outcome *o, const struct link *link)
-{
-	const struct trace *trace = trace_link(v, link);
-
-	for (; first < v->share->last; first++)
-		answer_part(part_at(v, first), o, trace);
-}
-
-/* --- one message --- */
-
-/* Records what has come of a part's recipients and was not recorded yet, in
- * one write; of successes alone, which are on disk before anything else is
- * sent and are handed on, or of all. False: that could not be done. */
-static bool record(struct serving *v, size_t part, bool successes)
-{
-	const struct witness *w = v->witness;
-	struct part *p = part_at(v, part);
-	struct entry *e = p->job->entry;
-	size_t *place = mem_alloc(p->n * sizeof(*place)), n = 0;
-	struct outcome ignored;
-	struct attempt *a;
-	bool done = true;
-
-	for (a = p->to; a < p->to + p->n; a++) {
-		const struct outcome *o = &a->rcpt->last;
-
-		if (a->recorded ||
-		    (successes && (!a->answered || o->exit != EX_OK)))
-			continue;
-		a->recorded = true;
-		place[n++] = place_of(p, a);
-		if (e)
-			entry_note(e, place_of(p, a), o,
-				   policy_verdict(o, v->run->queue),
-				   a->rcpt->attempts +
-				   (policy_is_attempt(o) ? 1 : 0));
-	}
-	p->touched = p->touched || n;
-	if (n && e)
-		done = entry_write(e, place, n, &ignored);
-	if (n && e && successes)
-		done = entry_sync(e, &ignored) && done;
-	if (n && w && successes)
-		w->success(w->context, part);
-	free(place);
-	return done;
-}
-
-static bool settled(void *context)
-{
-	struct sending *s = context;
-
-	return record(s->v, s->part, true);
-}
-
-static void dot(void *context)
-{
-	struct sending *s = context;
-	struct part *p = part_at(s->v, s->part);
-
-	serve_doubt();
-	if (p->job->entry)
-		entry_dot(p->job->entry);
-}
-
-static bool seal(struct serving *v, struct part *p, struct outcome *why)
-{
-	if (!p->sealed)
-		p->sealed = sign_message(v->run->config, p->job->message,
-					 &p->prefix, why);
-	return p->sealed;
-}
-
-/* The attempt is in the journal before it is made. */
-static bool begin_part(struct serving *v, struct part *p, struct outcome *why)
-{
-	size_t *place;
-
-	if (p->job->entry && !p->begun) {
-		place = part_places(p);
-		p->begun = entry_begin(p->job->entry, place, p->n, why);
-		free(place);
-		if (!p->begun)
-			return false;
-	}
-	return seal(v, p, why);
-}
-
-/* Waits until n recipients may go, or as many as the rate knows, for as long as
- * is short. False: they may not, or somebody else's mail comes first. */
-static bool await_turn(struct serving *v, size_t n, struct rate_ticket *taken,
-		       struct outcome *why)
-{
-	enum { LOOK_MS = 100, NS_A_MS = 1000000 };
-	const int64_t deadline = clock_in(RATE_PATIENCE);
-	struct timespec pause = { 0 };
-	int64_t wait;
-
-	while ((wait = rate_take(v->run, v->t, n, taken))) {
-		heed(v);
-		if (v->enough || wait > clock_left(deadline))
-			return rate_fail(v->t, wait, why);
-		pause.tv_nsec = NS_A_MS *
-				(int)(wait < LOOK_MS ? wait : LOOK_MS);
-		nanosleep(&pause, NULL);
-	}
-	return true;
-}
-
-/* The rate is used up: whoever supervises us puts off what was not begun, in
- * its turn; else all of it has this outcome, and goes to the next transport
- * where there is one. */
-static void rate_is_up(struct serving *v, size_t part,
-		       const struct outcome *why)
-{
-	v->limited = true;
-	if (!v->witness || v->share->d->way[1]) {
-		answer_all(v, part, why, NULL);
-		return;
-	}
-	answer_part(part_at(v, part), why, trace_link(v, NULL));
-	v->enough = true;
-	heed(v);
-}
-
-/* Tells the rate what came of those that were sent to. One that wants less
- * gets no more of this share. */
-static void note_turn(struct serving *v, const struct delivery *d,
-		      const struct rate_ticket *taken)
-{
-	bool took = false, slows = false;
-	const struct attempt *a;
-
-	for (a = d->to; a < d->to + d->n; a++) {
-		if (!a->answered)
-			continue;
-		took = took || a->rcpt->last.exit == EX_OK;
-		slows = slows || policy_slows(&a->rcpt->last);
-	}
-	rate_done(v->run, v->t, taken, took, slows);
-	if (slows && v->witness)
-		v->enough = true;
-}
-
-/* Sends a part's message to its open recipients, in as many turns as its rate
- * takes; those that stay open are for another link to ask about. False: the
- * link is used up. */
-static bool send_part(struct serving *v, size_t i, struct link *link,
-		      const struct trace *trace, struct outcome *why)
-{
-	struct part *p = part_at(v, i);
-	struct sending s = { .v = v, .part = i, .d = {
-		.envelope = p->job->envelope, .message = p->job->message,
-		.trace = trace, .dot = dot, .settled = settled,
-		.context = &s,
-	} };
-	struct rate_ticket taken;
-	bool usable = true;
-	size_t open, j;
-
-	while (usable) {
-		s.d.to = p->to;
-		for (open = 0, j = 0; j < p->n; j++)
-			open += p->to[j].state == ATTEMPT_OPEN;
-		if (!open)
-			break;
-		if (!await_turn(v, open, &taken, why)) {
-			rate_is_up(v, i, why);
-			break;
-		}
-		if (!begin_part(v, p, why)) {
-			answer_part(p, why, trace_link(v, NULL));
-			rate_done(v->run, v->t, &taken, false, false);
-			break;
-		}
-		for (j = 0, open = 0; j < p->n && open < (size_t)taken.n; j++)
-			open += p->to[j].state == ATTEMPT_OPEN;
-		s.d.n = j;
-		s.d.prefix = p->prefix;
-		usable = session_send(link->session, &s.d, why);
-		note_turn(v, &s.d, &taken);
-		for (j = 0; j < p->n; j++)
-			p->touched = p->touched || p->to[j].answered;
-	}
-	return usable;
 }
 
 /* --- one address of a host --- */
@@ -340,18 +51,18 @@ static bool use_link(struct serving *v, const struct host *host,
 		if (!why->host[0])
 			snprintf(why->host, sizeof(why->host), "%s",
 				 host->name);
-		answer_all(v, *next, why, &link);
+		serving_answer(v, *next, why, &link);
 	} else {
-		trace = trace_link(v, &link);
+		trace = serving_trace(v, &link);
 	}
 	while (usable) {
-		heed(v);
-		*next = find_part(v, *next, ATTEMPT_OPEN);
+		serving_heed(v);
+		*next = serving_find(v, *next, ATTEMPT_OPEN);
 		if (v->limited || *next == v->share->last)
 			break;
-		usable = send_part(v, *next, &link, trace, why);
+		usable = serving_send(v, *next, &link, trace, why);
 	}
-	*next = find_part(v, *next, ATTEMPT_OPEN);
+	*next = serving_find(v, *next, ATTEMPT_OPEN);
 	/* a login that was sent early may have been refused */
 	if (linked && !session_facts(link.session)->mechanism)
 		trace->auth[0] = '\0';
@@ -416,7 +127,7 @@ static void switch_family(struct serving *v, struct walk *w, int other)
 	if (w->switched || !there)
 		return;
 	for (i = v->share->first; i < v->share->last; i++) {
-		struct part *p = part_at(v, i);
+		struct part *p = serving_part(v, i);
 
 		for (j = 0; j < p->n; j++) {
 			struct attempt *a = &p->to[j];
@@ -447,7 +158,7 @@ static void use_host(struct serving *v, const struct host *host,
 			snprintf(why.host, sizeof(why.host), "%s",
 				 host->name);
 		next_address(v);
-		answer_all(v, v->share->first, &why, NULL);
+		serving_answer(v, v->share->first, &why, NULL);
 		return;
 	}
 	if (w.left.n)
@@ -461,9 +172,9 @@ static void use_host(struct serving *v, const struct host *host,
 			    w.left.item[i].sa.ss_family == w.family)
 				net_addresses_add(&w.now, &w.left.item[i]);
 		w.family = 0;
-		heed(v);
+		serving_heed(v);
 		next_address(v);
-		next = find_part(v, v->share->first, ATTEMPT_OPEN);
+		next = serving_find(v, v->share->first, ATTEMPT_OPEN);
 		/* a session that breaks over one message, or has carried its
 		 * share, is opened again for the others */
 		for (linked = true;
@@ -485,7 +196,7 @@ static void use_host(struct serving *v, const struct host *host,
 static bool keep_here(struct serving *v, size_t part, struct attempt *a,
 		      const struct local_kind *kind, const struct trace *trace)
 {
-	struct part *p = part_at(v, part);
+	struct part *p = serving_part(v, part);
 	struct entry *e = kind->keeps ? p->job->entry : NULL;
 	const size_t place = place_of(p, a);
 	struct local l = {
@@ -498,7 +209,7 @@ static bool keep_here(struct serving *v, size_t part, struct attempt *a,
 
 	p->touched = true;
 	if ((e && !entry_begin(e, &place, 1, &o)) ||
-	    (kind->keeps && !seal(v, p, &o))) {
+	    (kind->keeps && !serving_seal(v, p, &o))) {
 		attempt_answer(a, &o, trace);
 		return true;
 	}
@@ -508,7 +219,7 @@ static bool keep_here(struct serving *v, size_t part, struct attempt *a,
 		entry_dot(e);
 	kind->deed(&l, &o);
 	attempt_answer(a, &o, trace);
-	return o.exit != EX_OK || record(v, part, true);
+	return o.exit != EX_OK || serving_record(v, part, true);
 }
 
 /* Nobody at all answered on port 25: say what that usually means. Where there
@@ -518,7 +229,7 @@ static void explain_silence(struct serving *v)
 	size_t i, j;
 
 	for (i = v->share->first; i < v->share->last; i++) {
-		struct part *p = part_at(v, i);
+		struct part *p = serving_part(v, i);
 
 		for (j = 0; j < p->n; j++) {
 			struct outcome *o = &p->to[j].rcpt->last;
@@ -544,7 +255,7 @@ static void use_transport(struct serving *v)
 		.relaxed = d->relaxed, .require_tls = d->require_tls,
 	};
 	const struct local_kind *kind = local_kind(v->t->kind);
-	const struct trace *trace = kind ? trace_link(v, NULL) : NULL;
+	const struct trace *trace = kind ? serving_trace(v, NULL) : NULL;
 	struct hosts hosts = { 0 };
 	struct outcome why;
 	struct attempt *a;
@@ -555,8 +266,8 @@ static void use_transport(struct serving *v)
 
 	next_address(v);
 	for (i = v->share->first; kind && i < v->share->last; i++) {
-		heed(v);
-		p = part_at(v, i);
+		serving_heed(v);
+		p = serving_part(v, i);
 		for (a = p->to, on = true; on && a < p->to + p->n; a++)
 			if (a->state == ATTEMPT_OPEN)
 				on = keep_here(v, i, a, kind, trace);
@@ -566,7 +277,7 @@ static void use_transport(struct serving *v)
 	wait = rate_wait(v->run, v->t);
 	if (wait > RATE_PATIENCE) {
 		rate_fail(v->t, wait, &why);
-		rate_is_up(v, v->share->first, &why);
+		serving_rate_is_up(v, v->share->first, &why);
 		return;
 	}
 	if (hosts_find(v->run, &query, &hosts, &why)) {
@@ -579,7 +290,7 @@ static void use_transport(struct serving *v)
 		    !v->answered && transport_port(v->t) == 25)
 			explain_silence(v);
 	} else {
-		answer_all(v, v->share->first, &why, NULL);
+		serving_answer(v, v->share->first, &why, NULL);
 	}
 	hosts_release(&hosts);
 }
@@ -600,12 +311,12 @@ void serve(struct run *run, struct share *share, const struct witness *w)
 		v.limited = false;
 	}
 	for (i = share->first; i < share->last; i++) {
-		p = part_at(&v, i);
+		p = serving_part(&v, i);
 		if (v.enough && !p->touched)
 			continue;
 		p->touched = true;
 		/* where that fails it was said */
-		(void)!record(&v, i, false);
+		(void)!serving_record(&v, i, false);
 		log_hold();
 		for (k = 0; k < p->n; k++) {
 			log_attempt(run, p, &p->to[k]);
