@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* An open session, for smtp.c, smtp_auth.c and smtp_send.c alone: commands,
- * replies, and when it is of no further use. */
+/* An open session, for the files smtp*.c alone: commands, replies, and when it
+ * is of no further use. */
 #ifndef SUBMIT_SMTP_SESSION_H
 #define SUBMIT_SMTP_SESSION_H
 
