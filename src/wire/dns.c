@@ -1,31 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "wire/dns.h"
+#include "wire/dns_parts.h"
 
 #include <arpa/nameser.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/kernel.h"
-#include "wire/dns_library.h"
-#include "wire/dns_parse.h"
-#include "wire/dns_servers.h"
 #include "wire/interfaces.h"
 
 enum {
-	TRY_MS_MIN = 100,
-	TRY_MS_MAX = 3000,
-	TRIES = 3,
 	TIMEOUT_MS = 10000,    /* where none is set */
 	CNAMES_MAX = 16,
 	EDNS_PATIENCE = 2000,  /* ms for a question with EDNS before the same
@@ -35,44 +24,6 @@ enum {
 	PAIR_LOOKS = 8         /* addresses of the first that are looked at */
 };
 
-struct watched {
-	ares_socket_t fd;
-	short events;
-};
-
-struct dns {
-	ares_channel channel;        /* NULL: unusable, for the reason words */
-	char words[DNS_WORDS];
-	int64_t timeout;
-	struct net_addresses server; /* those that the library has */
-	bool trusted;
-	bool plain;                  /* they know no EDNS (RFC 6891) */
-	bool answered;               /* some answer came */
-	struct watched *watched;     /* what the library waits for */
-	size_t watching;
-	struct pending *pending;     /* while dns_ask is under way */
-	size_t pendings;
-};
-
-/* A question until it has its answer. */
-struct pending {
-	struct dns *dns;
-	struct dns_question *question;
-	struct pending *other;   /* the other family of its name; NULL */
-	char *name;              /* asked for: at the end of the CNAMEs */
-	struct list seen;        /* names before it */
-	bool insecure;           /* one of their answers was not authentic */
-	bool done;
-	unsigned turn;           /* what was asked in an earlier one is void */
-	unsigned copies;         /* that the library has of this turn */
-	bool plain_asked, wants_plain;
-	int64_t since, plain_at, over_at;
-	unsigned char query[DNS_QUERY_MAX];
-	size_t n;
-	int refusal;             /* RCODE of failure last heard; 0: none */
-	int status;              /* the library's, of a copy that failed */
-};
-
 /* A question as the library has it. */
 struct copy {
 	struct pending *pending;
@@ -80,209 +31,17 @@ struct copy {
 	bool plain;
 };
 
-/* --- what the library sees --- */
-
-static bool is_question(const unsigned char *data, size_t n,
-			const struct pending *p)
-{
-	const size_t length = p->n - DNS_HEAD - DNS_OPT;
-	size_t i;
-
-	if (n < length)
-		return false;
-	for (i = 0; i < length; i++) {
-		unsigned char a = data[i], b = p->query[DNS_HEAD + i];
-
-		if (a != b && ((a ^ b) != 0x20 || (a | 0x20) < 'a' ||
-			       (a | 0x20) > 'z'))
-			return false;
-	}
-	return true;
-}
-
-static ares_socket_t dns_socket(int domain, int type, int protocol,
-				void *context)
-{
-	int fd = socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC,
-			protocol);
-	int moved;
-
-	(void)context;
-	if (fd < 0 || fd > 2)
-		return fd;
-	moved = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	close(fd);
-	return moved;
-}
-
-static int dns_close_socket(ares_socket_t fd, void *context)
-{
-	(void)context;
-	return close(fd);
-}
-
-static int dns_connect(ares_socket_t fd, const struct sockaddr *sa,
-		       ares_socklen_t len, void *context)
-{
-	const struct dns *d = context;
-	const struct sockaddr_in6 *known;
-	struct sockaddr_in6 v6;
-	size_t i;
-
-	if (sa->sa_family != AF_INET6 || len < sizeof(v6))
-		return connect(fd, sa, len);
-	memcpy(&v6, sa, sizeof(v6));
-	for (i = 0; i < d->server.n && !v6.sin6_scope_id; i++) {
-		known = &d->server.item[i].v6;
-		if (known->sin6_family == AF_INET6 &&
-		    !memcmp(&known->sin6_addr, &v6.sin6_addr,
-			    sizeof(v6.sin6_addr)))
-			v6.sin6_scope_id = known->sin6_scope_id;
-	}
-	return connect(fd, (const void *)&v6, sizeof(v6));
-}
-
-/*
- * The library passes over an answer of failure in favour of the next
- * resolver, and when none is left reports that nobody could be reached; an
- * answer that does not repeat the question it drops. What they said is seen
- * here. Over TCP the message may come after its length.
- */
-static ares_ssize_t dns_receive(ares_socket_t fd, void *data, size_t size,
-				int flags, struct sockaddr *from,
-				ares_socklen_t *len, void *context)
-{
-	const ssize_t n = recvfrom(fd, data, size, flags, from, len);
-	const struct dns *d = context;
-	const unsigned char *m = data;
-	struct pending *p;
-	ssize_t left;
-
-	for (left = n; left >= n - 2 && left >= DNS_HEAD; left -= 2, m += 2) {
-		int rcode = m[3] & 15;
-
-		if (!(m[2] & 0x80) ||
-		    (rcode != ns_r_servfail && rcode != ns_r_refused &&
-		     rcode != ns_r_notimpl && rcode != ns_r_formerr))
-			continue;
-		for (p = d->pending; p < d->pending + d->pendings; p++)
-			if (is_question(m + DNS_HEAD,
-					(size_t)left - DNS_HEAD, p))
-				p->refusal = rcode;
-			else if (rcode == ns_r_formerr && n == DNS_HEAD)
-				p->wants_plain = true;
-	}
-	return n;
-}
-
-static ares_ssize_t dns_send(ares_socket_t fd, const struct iovec *vector,
-			     int n, void *context)
-{
-	(void)context;
-	return writev(fd, vector, n);
-}
-
-const struct ares_socket_functions dns_socket_functions = {
-	dns_socket, dns_close_socket, dns_connect, dns_receive, dns_send
-};
-
-static void dns_watch(void *context, ares_socket_t fd, int readable,
-		      int writable)
-{
-	struct dns *d = context;
-	size_t i;
-
-	for (i = 0; i < d->watching && d->watched[i].fd != fd; i++)
-		;
-	if (!readable && !writable) {
-		if (i < d->watching)
-			d->watched[i] = d->watched[--d->watching];
-		return;
-	}
-	if (i == d->watching)
-		d->watched = mem_resize(d->watched, ++d->watching,
-					sizeof(*d->watched));
-	d->watched[i].fd = fd;
-	d->watched[i].events = (short)((readable ? POLLIN : 0) |
-				       (writable ? POLLOUT : 0));
-}
-
-/* --- servers --- */
-
-/* Older libraries know no zones: there the address goes without, and the
- * zone is put in where the socket is connected. */
-static bool set_servers(struct dns *d)
-{
-	int rc = ARES_EBADSTR, zones;
-	char *text;
-
-	for (zones = 1; zones >= 0 && rc != ARES_SUCCESS; zones--) {
-		text = dns_servers_text(&d->server, zones);
-		rc = ares_set_servers_ports_csv(d->channel, text);
-		free(text);
-	}
-	/* not before: the newest library reads zones by its own alone */
-	ares_set_socket_functions(d->channel, &dns_socket_functions, d);
-	if (rc != ARES_SUCCESS)
-		snprintf(d->words, sizeof(d->words), "the resolvers cannot be "
-			 "asked: %s", ares_strerror(rc));
-	return rc == ARES_SUCCESS;
-}
-
-/* --- the channel --- */
-
-static bool open_channel(struct dns *d)
-{
-	int64_t one = d->timeout / 5;
-	struct ares_options options = {
-		/* EDNS here: how long answers may be */
-		.flags = ARES_FLAG_EDNS | ARES_FLAG_NOSEARCH |
-			 ARES_FLAG_NOALIASES,
-		.ednspsz = DNS_UDP_SIZE,
-		.timeout = (int)(one < TRY_MS_MIN ? TRY_MS_MIN :
-				 one > TRY_MS_MAX ? TRY_MS_MAX : one),
-		.tries = TRIES,
-		.sock_state_cb = dns_watch,
-		.sock_state_cb_data = d,
-	};
-	struct outcome why;
-	int rc;
-
-	if (!ares_load(&why)) {
-		snprintf(d->words, sizeof(d->words), "%s", why.text);
-		return false;
-	}
-	rc = ares_library_init(ARES_LIB_INIT_ALL);
-	if (rc == ARES_SUCCESS)
-		rc = ares_init_options(&d->channel, &options, ARES_OPT_FLAGS |
-				       ARES_OPT_EDNSPSZ | ARES_OPT_TIMEOUTMS |
-				       ARES_OPT_TRIES |
-				       ARES_OPT_SOCK_STATE_CB);
-	if (rc == ARES_SUCCESS)
-		return true;
-	d->channel = NULL;
-	snprintf(d->words, sizeof(d->words), "%s", ares_strerror(rc));
-	return false;
-}
-
-static void close_channel(struct dns *d)
-{
-	if (d->channel)
-		ares_destroy(d->channel);
-	d->channel = NULL;
-}
-
 struct dns *dns_open(const struct dns_settings *settings)
 {
 	struct dns *d = mem_alloc(sizeof(*d));
 	bool own_trust;
 
 	d->timeout = settings->timeout > 0 ? settings->timeout : TIMEOUT_MS;
-	if (!open_channel(d))
+	if (!dns_channel_open(d))
 		return d;
 	own_trust = dns_servers_find(settings->resolver, &d->server, d->words);
-	if (!d->server.n || !set_servers(d))
-		close_channel(d);
+	if (!d->server.n || !dns_channel_ask_servers(d))
+		dns_channel_close(d);
 	d->trusted = settings->trust == DNS_TRUST_ALWAYS ||
 		     (settings->trust == DNS_TRUST_AUTO && own_trust);
 	return d;
@@ -294,7 +53,7 @@ void dns_close(struct dns *d)
 
 	if (!d)
 		return;
-	close_channel(d);
+	dns_channel_close(d);
 	if (ares_load(&ignored))
 		ares_library_cleanup();
 	net_addresses_release(&d->server);
