@@ -317,6 +317,21 @@ static void release_words(struct config_error *list, size_t n)
 	free(list);
 }
 
+void config_copy_faults(const struct config *c, struct config *copy)
+{
+	size_t i;
+
+	*copy = *c;
+	copy->error = copy->warning = NULL;
+	copy->errors = copy->warnings = 0;
+	for (i = 0; i < c->errors; i++)
+		config_fault_in(copy, c->error[i].file, c->error[i].line,
+				c->error[i].message);
+	for (i = 0; i < c->warnings; i++)
+		config_warn_in(copy, c->warning[i].file, c->warning[i].line,
+			       c->warning[i].message);
+}
+
 void config_release_faults(struct config *c)
 {
 	release_words(c->error, c->errors);

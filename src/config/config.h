@@ -239,6 +239,9 @@ void config_warn(struct config *c, unsigned line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* "FILE:LINE: what is wrong", or without the line where there is none. */
 void config_fault_words(const struct config_error *e, char *out, size_t size);
+/* *copy is c, of which it borrows everything but both lists: it has its own, to
+ * be released by config_release_faults alone. */
+void config_copy_faults(const struct config *c, struct config *copy);
 /* Frees both lists; config_release does too. */
 void config_release_faults(struct config *c);
 /* The same about a line of another file. */

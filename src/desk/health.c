@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "desk/desk.h"
+#include "desk/files.h"
 #include "mail/dkim.h"
 #include "policy/policy.h"
 #include "submit/login.h"
@@ -176,6 +177,15 @@ static void find_queue(struct findings *f, const struct desk *d)
 	queue_close(q);
 }
 
+/* What is not for the caller to read is another's to see. */
+static void find_denied(struct findings *f, const char *check, const char *of,
+			const char *what, const char *name)
+{
+	find(f, check, of, HEALTH_OK, -1,
+	     mem_printf("%s of %s cannot be read by you, so it was not looked "
+			"at: the queue's owner reads it", what, name));
+}
+
 static void find_logins(struct findings *f, const struct config *c)
 {
 	const struct transport *t;
@@ -184,6 +194,11 @@ static void find_logins(struct findings *f, const struct config *c)
 	for (t = c->transport; t < c->transport + c->transports; t++) {
 		if (!t->oauth)
 			continue;
+		if (login_is_denied(c, t)) {
+			find_denied(f, "login", t->name, "the login",
+				    t->name);
+			continue;
+		}
 		login_look(c, t, &state);
 		find(f, "login", t->name, state.health == LOGIN_GOOD ?
 		     HEALTH_OK : state.health == LOGIN_DYING ?
@@ -195,7 +210,8 @@ static void find_logins(struct findings *f, const struct config *c)
 	}
 }
 
-static void find_certificates(struct findings *f, const struct config *c)
+static void find_certificates(struct findings *f, const struct config *c,
+			      uid_t sender)
 {
 	const int64_t now = time(NULL);
 	const struct transport *t;
@@ -206,6 +222,11 @@ static void find_certificates(struct findings *f, const struct config *c)
 	for (t = c->transport; t < c->transport + c->transports; t++) {
 		if (!t->certificate || tls_is_uri(t->certificate))
 			continue;
+		if (files_denied(t->certificate, sender)) {
+			find_denied(f, "certificate", t->name,
+				    t->certificate, t->name);
+			continue;
+		}
 		if (!tls_certificate_expiry(t->certificate, &ends, &why)) {
 			find(f, "certificate", t->name, HEALTH_CRITICAL, -1,
 			     mem_printf("%s of transport %s: %s",
@@ -222,38 +243,55 @@ static void find_certificates(struct findings *f, const struct config *c)
 	}
 }
 
-static void find_dkim(struct findings *f, const struct config *c)
+static void find_key(struct findings *f, const char *path, const char *domain)
+{
+	struct dkim_key *key = NULL;
+	struct outcome why;
+	const bool good = dkim_key_read(path, &key, &why);
+
+	dkim_key_free(key);
+	find(f, "dkim", path, good ? HEALTH_OK : HEALTH_CRITICAL, -1,
+	     good ? mem_printf("the DKIM key of %s can be read", domain) :
+	     mem_string(why.text));
+}
+
+static void find_dkim(struct findings *f, const struct config *c, uid_t sender)
 {
 	const struct domain *d;
-	struct dkim_key *key;
-	struct outcome why;
+	const char *path;
 	size_t i;
-	bool good;
 
 	for (d = c->domain; d < c->domain + c->domains; d++)
 		for (i = 0; i < d->dkim_key.n; i++) {
-			key = NULL;
-			good = dkim_key_read(d->dkim_key.item[i], &key, &why);
-			dkim_key_free(key);
-			find(f, "dkim", d->dkim_key.item[i], good ? HEALTH_OK :
-			     HEALTH_CRITICAL, -1,
-			     good ? mem_printf("the DKIM key of %s can be "
-					       "read", d->name) :
-			     mem_string(why.text));
+			path = d->dkim_key.item[i];
+			if (files_denied(path, sender))
+				find_denied(f, "dkim", path, "the DKIM key",
+					    d->name);
+			else
+				find_key(f, path, d->name);
 		}
 }
 
-static void find_configuration(struct findings *f, const struct config *c)
+/* A faulty one is not asked for the files that it names: what it says of them
+ * is not to be believed. */
+static void find_configuration(struct findings *f, const struct config *c,
+			       uid_t sender)
 {
+	struct config seen;
 	char words[2048];
 
-	if (c->errors)
-		config_fault_words(&c->error[0], words, sizeof(words));
-	find(f, "configuration", NULL, c->errors ? HEALTH_CRITICAL : HEALTH_OK,
-	     (int64_t)c->errors,
-	     !c->errors ? mem_string("the configuration has no faults") :
-	     mem_printf("%s%s", words, c->errors > 1 ?
+	config_copy_faults(c, &seen);
+	if (!c->errors)
+		files_check(&seen, sender);
+	config_sort_faults(&seen);
+	if (seen.errors)
+		config_fault_words(&seen.error[0], words, sizeof(words));
+	find(f, "configuration", NULL,
+	     seen.errors ? HEALTH_CRITICAL : HEALTH_OK, (int64_t)seen.errors,
+	     !seen.errors ? mem_string("the configuration has no faults") :
+	     mem_printf("%s%s", words, seen.errors > 1 ?
 			" (posthaste --check shows all)" : ""));
+	config_release_faults(&seen);
 }
 
 /* --- saying it --- */
@@ -381,17 +419,18 @@ int desk_health(const struct desk *d)
 {
 	struct buf out = BUF(16 * 1024 * 1024);
 	struct findings f = { 0 };
+	const uid_t sender = files_sender(d->config);
 	enum health worst = HEALTH_OK;
 	int status;
 	size_t i;
 
-	find_configuration(&f, d->config);
+	find_configuration(&f, d->config, sender);
 	/* what a faulty one says of a queue is not to be believed */
 	if (!d->config->errors) {
 		find_queue(&f, d);
 		find_logins(&f, d->config);
-		find_certificates(&f, d->config);
-		find_dkim(&f, d->config);
+		find_certificates(&f, d->config, sender);
+		find_dkim(&f, d->config, sender);
 	}
 	for (i = 0; i < f.n; i++)
 		if (f.item[i].health > worst)

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import subprocess
 import sys
 import time
 
@@ -220,6 +221,66 @@ def faulty(m):
          got)
 
 
+def files(m):
+    """a file that the configuration names cannot be read: 2, and its line"""
+    m.queue()
+    m.tended()
+    lines = {
+        "password_file": "username = u\npassword_file = {}\n",
+        "ca_file": "ca_file = {}\n",
+        "key": f"certificate = {m.certificates}/good.pem\nkey = {{}}\n",
+    }
+    for key, line in lines.items():
+        path = m.folder / key
+        m.configure("[transport other]\nkind = submissions\nhost = h.test\n" +
+                    line.format(path))
+        got = m.checks(2)["configuration"]
+        want(got[0] == "CRITICAL" and got[2] == 1 and
+             f": {key}: " in got[1] and str(path) in got[1], got)
+
+
+def denied(m):
+    """what is for the queue's owner to read is no fault for who may not"""
+    if os.geteuid():
+        raise harness.Skip("needs root")
+    other, owner = 54321, 54322
+    m.queue()
+    secret = m.folder / "secret"
+    secret.mkdir()
+    for name in ("good.pem", "good.key"):
+        (secret / name).write_bytes(
+            pathlib.Path(m.certificates, name).read_bytes())
+    (secret / "password").write_text("x\n")
+    m.configure(f"""[transport other]
+kind = submissions
+host = h.test
+username = u
+password_file = {secret}/password
+certificate = {secret}/good.pem
+key = {secret}/good.key
+[domain example.test]
+dkim_selector = s
+dkim_key = {secret}/good.key
+""")
+    (m.folder / "conf").chmod(0o644)
+    for folder in (m.folder, m.folder.parent):
+        folder.chmod(0o755)
+    for path in (m.folder / "queue", secret, *secret.iterdir()):
+        os.chown(path, owner, owner)
+        path.chmod(0o700)
+    program = harness.copy_program(harness.POSTHASTE, f"{m.folder}/")
+    done = subprocess.run(
+        [program, "-C", str(m.folder / "conf"), "--health", "--json"],
+        env=m.env, stdout=subprocess.PIPE, timeout=60, check=False,
+        user=other, group=other, extra_groups=[], cwd="/")
+    checks = {c["check"]: (c["status"], c["text"])
+              for c in json.loads(done.stdout)["checks"]}
+    for name in ("configuration", "certificate", "dkim"):
+        want(checks[name][0] == "OK", checks)
+    for name in ("certificate", "dkim"):
+        want("not looked at" in checks[name][1], checks)
+
+
 def without(m):
     """no queue at all is not a fault"""
     path = m.folder / "conf"
@@ -289,5 +350,5 @@ if __name__ == "__main__":
     sys.exit(harness.tap([
         (f.__doc__, test(f)) for f in (
             well, unattended, left_there, unreadable, unusable, damaged,
-            certificate, dkim, login, faulty, without, failure,
+            certificate, dkim, login, faulty, files, denied, without, failure,
             failing_command, killed_command)]))
