@@ -146,13 +146,10 @@ static void deliver_first(const struct desk *d, struct queue *q,
 	desk_run_release(&run);
 }
 
-/* Whether only the queue's owner can make this attempt: he reads a secret that
- * the caller may not, and his runs come by. Then it is his from the start, and
- * nothing has failed. */
-static bool is_for_owner(const struct desk *d, const struct queue *q,
-			 const struct acceptance *a, struct message *m)
+bool desk_is_for_owner(const struct desk *d, const struct queue *q,
+		       const struct account *account, const struct envelope *e,
+		       struct message *m)
 {
-	const struct envelope *e = &a->envelope;
 	const struct transport *const *way;
 	bool denied;
 	size_t i;
@@ -161,7 +158,7 @@ static bool is_for_owner(const struct desk *d, const struct queue *q,
 		return false;
 	denied = sign_is_denied(d->config, m);
 	for (i = 0; i < e->n && !denied; i++) {
-		way = policy_transports(d->config, d->transport, a->account,
+		way = policy_transports(d->config, d->transport, account,
 					e->sender, e->rcpt[i].address, 0, NULL);
 		for (; *way && !denied; way++)
 			denied = secret_is_denied(d->config, *way);
@@ -205,7 +202,7 @@ void desk_accept(const struct desk *d, const struct request *request,
 		refuse_unheld(a);
 		return;
 	}
-	first = first || is_for_owner(d, q, a, *m);
+	first = first || desk_is_for_owner(d, q, a->account, &a->envelope, *m);
 	if (!q || !first) {
 		deliver_first(d, q, a, *m);
 		/* what is due and has nobody to send it goes along with us */

@@ -128,6 +128,12 @@ struct acceptance {
 void desk_accept(const struct desk *d, const struct request *request,
 		 struct message **m, struct acceptance *a);
 void acceptance_release(struct acceptance *a);
+/* Whether only the queue's owner can make the first attempt: he reads a secret
+ * that the caller may not, and his runs come by. Then the message is his from
+ * the start, and nothing has failed. */
+bool desk_is_for_owner(const struct desk *d, const struct queue *q,
+		       const struct account *account, const struct envelope *e,
+		       struct message *m);
 /* The request that the command line makes. */
 void desk_request(const struct desk *d, struct request *r);
 /* For reading: wide enough for what is judged when it is complete. */

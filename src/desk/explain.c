@@ -288,30 +288,54 @@ static bool print_message(struct explanation *x, struct message *m,
 	return true;
 }
 
-/* What the queue would do, which is not touched. */
-static const char *queue_words(const struct desk *d)
+/* What the queue is to a message, which it is not given. */
+struct prospect {
+	enum queue_use use;
+	bool usable;
+	bool owners;                  /* its owner alone can send it */
+	bool unsigned_here;           /* and he alone reads the DKIM key */
+};
+
+static struct prospect look_at_queue(const struct explanation *x,
+				     struct message *m)
 {
+	const struct desk *d = x->d;
 	const enum delivery_mode mode = d->options->mode;
 	const bool asked = mode == MODE_BACKGROUND || mode == MODE_QUEUE;
-	const enum queue_use use = policy_queue_use(d->config, asked);
+	struct prospect p = { .use = policy_queue_use(d->config, asked) };
 	struct outcome ignored;
 	struct queue *q = NULL;
-	bool usable = use != USE_NONE;
 
-	if (usable && desk_open_queue(d, false, &q, &ignored)) {
-		usable = use != USE_IF_TENDED || queue_tended(q);
-		queue_close(q);
-	} else if (usable) {
-		usable = desk_queue_possible(d, asked);
+	if (p.use == USE_NONE)
+		return p;
+	if (!desk_open_queue(d, false, &q, &ignored)) {
+		p.usable = desk_queue_possible(d, asked);
+		return p;
 	}
-	if (!usable && use == USE_PROMISED)
+	p.usable = p.use != USE_IF_TENDED || queue_tended(q);
+	p.owners = p.usable && desk_is_for_owner(d, q, x->account,
+						 x->envelope, m);
+	p.unsigned_here = p.usable && queue_is_remote(q) &&
+			  sign_is_denied(d->config, m);
+	queue_close(q);
+	return p;
+}
+
+static const char *queue_words(const struct desk *d, const struct prospect *p)
+{
+	const enum delivery_mode mode = d->options->mode;
+
+	if (!p->usable && p->use == USE_PROMISED)
 		return "it cannot be used: what would be queued is refused "
 		       "(status 73)";
-	if (!usable)
+	if (!p->usable)
 		return "there is none in use: what fails for now is not kept "
 		       "(status 75)";
 	if (mode == MODE_QUEUE)
 		return "the message would be queued, for the next run";
+	if (p->owners)
+		return "the message would be queued for the queue's owner, "
+		       "who alone may read what it takes to send it";
 	if (policy_queues_first(d->config, mode))
 		return "the message would be queued first and delivered in "
 		       "the background";
@@ -322,6 +346,7 @@ static const char *queue_words(const struct desk *d)
 static bool dry_run(struct explanation *x, struct message *m,
 		    struct outcome *why)
 {
+	const struct prospect queue = look_at_queue(x, m);
 	char *prefix = NULL;
 	struct buf whole = BUF(OUTPUT_MAX);
 	const char *data;
@@ -329,7 +354,8 @@ static bool dry_run(struct explanation *x, struct message *m,
 	bool done;
 	long n;
 
-	if (!sign_message(x->d->config, m, &prefix, why))
+	if (!queue.unsigned_here &&
+	    !sign_message(x->d->config, m, &prefix, why))
 		return false;
 	if (x->d->options->json) {
 		json_add_object(&x->json, NULL);
@@ -350,7 +376,11 @@ static bool dry_run(struct explanation *x, struct message *m,
 		json_end(&x->json);
 	} else {
 		buf_addf(&x->out, "from <%s>\n", x->envelope->sender);
-		desk_wrap(&x->out, "queue: ", queue_words(x->d));
+		desk_wrap(&x->out, "queue: ", queue_words(x->d, &queue));
+		if (queue.unsigned_here)
+			desk_wrap(&x->out, "DKIM:  ", "the queue's owner "
+				  "signs it, who alone may read the key: no "
+				  "signature is shown");
 		buf_addc(&x->out, '\n');
 		explain_all(x);
 		buf_addc(&x->out, '\n');

@@ -1479,6 +1479,12 @@ def what_only_the_owner_can_send_is_his(folder, certificates):
     """With queue = on_failure, a caller who may not read what it takes to
     send makes no attempt, and nothing has failed."""
     def queued_without_an_attempt():
+        status, out, err = submit("alice", "--dry-run")
+        words = " ".join(out.split())
+        want(status == 0 and not err and
+             "queued for the queue's owner" in words and
+             ("no signature is shown" in words) ==
+             ("dkim_key" in CONFIG.read_text()), (status, out, err))
         for mode in (), ("-odi",):
             identity = submitted("alice", *mode)
             want(entry(identity).name == f"{identity},0", entry(identity))
