@@ -73,6 +73,9 @@
 	F(gnutls_transport_set_ptr2) \
 	F(gnutls_transport_set_pull_function) \
 	F(gnutls_transport_set_pull_timeout_function) \
+	F(gnutls_x509_crl_deinit) \
+	F(gnutls_x509_crl_get_next_update) \
+	F(gnutls_x509_crl_list_import2) \
 	F(gnutls_x509_crt_check_issuer) \
 	F(gnutls_x509_crt_deinit) \
 	F(gnutls_x509_crt_export2) \
@@ -187,6 +190,11 @@ const struct gnutls_calls *gnutls_calls(void);
 	GNUTLS_CALL(gnutls_transport_set_pull_function)
 #define gnutls_transport_set_pull_timeout_function \
 	GNUTLS_CALL(gnutls_transport_set_pull_timeout_function)
+#define gnutls_x509_crl_deinit GNUTLS_CALL(gnutls_x509_crl_deinit)
+#define gnutls_x509_crl_get_next_update \
+	GNUTLS_CALL(gnutls_x509_crl_get_next_update)
+#define gnutls_x509_crl_list_import2 \
+	GNUTLS_CALL(gnutls_x509_crl_list_import2)
 #define gnutls_x509_crt_check_issuer GNUTLS_CALL(gnutls_x509_crt_check_issuer)
 #define gnutls_x509_crt_deinit GNUTLS_CALL(gnutls_x509_crt_deinit)
 #define gnutls_x509_crt_export2 GNUTLS_CALL(gnutls_x509_crt_export2)

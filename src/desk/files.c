@@ -8,10 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/user.h"
+#include "desk/desk.h"
 #include "mail/aliases.h"
 #include "mail/dkim.h"
 #include "policy/policy.h"
@@ -97,6 +99,24 @@ static bool dkim_key_valid(const char *path, struct outcome *why)
 
 	dkim_key_free(key);
 	return good;
+}
+
+/* It is still held against servers: what it says stays true. */
+static void check_revocations(struct files *f)
+{
+	const char *path = f->c->tls.crl_file;
+	char stamp[DESK_STAMP];
+	struct outcome ignored;
+	time_t due;
+
+	if (!check_file(f, "tls", 0, "crl_file", path, tls_crl_file_valid) ||
+	    !path || !tls_crl_renewal(path, &due, &ignored) ||
+	    due > time(NULL))
+		return;
+	desk_stamp(due, stamp);
+	config_warn(f->c, config_line(f->c, "tls", "crl_file", 0), "crl_file: "
+		    "%.300s was to be renewed by %s: what has been revoked "
+		    "since is not known", path, stamp);
 }
 
 static void check_certificate(struct files *f, size_t i)
@@ -187,8 +207,7 @@ void files_check(struct config *c, uid_t sender)
 	size_t i, n;
 
 	check_file(f, "tls", 0, "ca_file", c->tls.ca_file, tls_ca_file_valid);
-	check_file(f, "tls", 0, "crl_file", c->tls.crl_file,
-		   tls_crl_file_valid);
+	check_revocations(f);
 	for (i = 0; i < c->domains; i++) {
 		d = &c->domain[i];
 		for (n = 0; n < d->dkim_key.n; n++)

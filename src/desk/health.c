@@ -243,6 +243,29 @@ static void find_certificates(struct findings *f, const struct config *c,
 	}
 }
 
+static void find_revocations(struct findings *f, const char *path, uid_t sender)
+{
+	struct outcome ignored;
+	struct buf text;
+	int64_t left;
+	time_t due;
+
+	if (!path || files_denied(path, sender) ||
+	    !tls_crl_renewal(path, &due, &ignored))
+		return;
+	left = due - (int64_t)time(NULL);
+	text = BUF(8192);
+	buf_addf(&text, "%s %s to be renewed ", path, left > 0 ? "is" : "was");
+	if (left > 0)
+		buf_adds(&text, "in ");
+	add_span(&text, left > 0 ? left : -left);
+	if (left <= 0)
+		buf_adds(&text, " ago: what has been revoked since is not "
+			 "known");
+	find(f, "crl", path, policy_health_renewal(left), due,
+	     buf_take(&text));
+}
+
 static void find_key(struct findings *f, const char *path, const char *domain)
 {
 	struct dkim_key *key = NULL;
@@ -394,6 +417,8 @@ static void findings_metrics(struct buf *out, const struct findings *f)
 		{ "certificate",
 		  "posthaste_certificate_expiry_timestamp_seconds",
 		  "transport", "When a client certificate expires." },
+		{ "crl", "posthaste_crl_renewal_timestamp_seconds", NULL,
+		  "When the list of revoked certificates is to be renewed." },
 		{ "login", "posthaste_login_expiry_timestamp_seconds",
 		  "transport", "When a login ends, where that is known." },
 	};
@@ -430,6 +455,7 @@ int desk_health(const struct desk *d)
 		find_queue(&f, d);
 		find_logins(&f, d->config);
 		find_certificates(&f, d->config, sender);
+		find_revocations(&f, d->config->tls.crl_file, sender);
 		find_dkim(&f, d->config, sender);
 	}
 	for (i = 0; i < f.n; i++)

@@ -37,6 +37,11 @@ enum health policy_health_expiry(int64_t left)
 	       left < 14 * DAY ? HEALTH_WARNING : HEALTH_OK;
 }
 
+enum health policy_health_renewal(int64_t left)
+{
+	return left <= 0 ? HEALTH_WARNING : HEALTH_OK;
+}
+
 enum health policy_health_space(unsigned percent)
 {
 	return percent < 5 ? HEALTH_CRITICAL :

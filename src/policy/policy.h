@@ -532,6 +532,9 @@ enum health policy_health_oldest(int64_t age);
 enum health policy_health_waiting(size_t entries);
 /* The seconds that a certificate still holds. */
 enum health policy_health_expiry(int64_t left);
+/* The seconds until a list of revoked certificates is to be renewed: an old one
+ * counts as ever. */
+enum health policy_health_renewal(int64_t left);
 /* What is free of the queue's file system. */
 enum health policy_health_space(unsigned percent);
 

@@ -128,6 +128,10 @@ bool tls_key_fits(const char *certificate, const char *key,
  * cannot be told, as for a PKCS#11 URI, with words. */
 bool tls_certificate_expiry(const char *path, time_t *ends,
 			    struct outcome *why) MUST_CHECK;
+/* By when the first CRL of the file is to be renewed (RFC 5280 5.1.2.5; wall
+ * clock). False: none of them says so, or it cannot be told, with words. */
+bool tls_crl_renewal(const char *path, time_t *due,
+		     struct outcome *why) MUST_CHECK;
 /* Whether this system has certificates of authorities at all. */
 bool tls_system_has_trust(void);
 

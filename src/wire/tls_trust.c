@@ -387,6 +387,31 @@ bool tls_certificate_expiry(const char *path, time_t *ends,
 	return error >= 0 || file_unfit(why, gnutls_strerror(error));
 }
 
+bool tls_crl_renewal(const char *path, time_t *due, struct outcome *why)
+{
+	gnutls_datum_t data = { 0 };
+	gnutls_x509_crl_t *crl = NULL;
+	unsigned n = 0, i;
+	bool told = false;
+	time_t next;
+
+	if (!load_file(path, &data, why))
+		return false;
+	if (gnutls_x509_crl_list_import2(&crl, &n, &data, GNUTLS_X509_FMT_PEM,
+					 0) < 0)
+		n = 0;
+	for (i = 0; i < n; i++) {
+		next = gnutls_x509_crl_get_next_update(crl[i]);
+		if (next != (time_t)-1 && (!told || next < *due))
+			*due = next;
+		told = told || next != (time_t)-1;
+		gnutls_x509_crl_deinit(crl[i]);
+	}
+	gnutls_free(crl);
+	gnutls_free(data.data);
+	return told || file_unfit(why, "says nothing of a renewal");
+}
+
 bool tls_system_has_trust(void)
 {
 	gnutls_x509_trust_list_t list;

@@ -275,6 +275,14 @@ full_name = "Alice"
                  warnings=["2: queue: there is none"])
 
 
+def old_revocations(place):
+    """A CRL past its time is used, and that is said."""
+    place.faults(f"""[tls]
+crl_file = {place.certificates}/crl-old.pem
+""", warnings=["2: crl_file: " + place.certificates + "/crl-old.pem was to be "
+               "renewed by "])
+
+
 def own_file(place):
     """The user's own file, where it sets nothing."""
     own = pathlib.Path(place.env["XDG_CONFIG_HOME"], "posthaste.conf")
@@ -369,6 +377,7 @@ def main():
         ("files that are right", right),
         ("files that may not be read", unreadable),
         ("what is hardly meant", meaning),
+        ("revocations that are old", old_revocations),
         ("an own file that sets nothing", own_file),
         ("no file", no_file),
         ("the environment in place of a file", environment),

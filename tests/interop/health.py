@@ -194,6 +194,18 @@ def certificate(m):
         want(got[0] == word and name in got[1], got)
 
 
+def revocations(m):
+    """a CRL that should have been renewed: 1"""
+    m.queue()
+    m.tended()
+    for name, status in (("crl.pem", 0), ("crl-old.pem", 1)):
+        m.configure(f"[tls]\ncrl_file = {m.certificates}/{name}\n")
+        got = m.checks(status)["crl"]
+        want(got[0] == ("OK", "WARNING")[status] and name in got[1] and
+             abs(got[2] - time.time()) > 86400 and
+             ("3 days ago" in got[1]) == bool(status), got)
+
+
 def dkim(m):
     """a DKIM key that cannot be read: 2"""
     m.queue()
@@ -350,5 +362,5 @@ if __name__ == "__main__":
     sys.exit(harness.tap([
         (f.__doc__, test(f)) for f in (
             well, unattended, left_there, unreadable, unusable, damaged,
-            certificate, dkim, login, faulty, files, denied, without, failure,
+            certificate, revocations, dkim, login, faulty, files, denied, without, failure,
             failing_command, killed_command)]))

@@ -1137,6 +1137,8 @@ static void test_health(void **state)
 	assert_int_equal(policy_health_expiry(14 * DAY), HEALTH_OK);
 	assert_int_equal(policy_health_expiry(14 * DAY - 1), HEALTH_WARNING);
 	assert_int_equal(policy_health_expiry(0), HEALTH_CRITICAL);
+	assert_int_equal(policy_health_renewal(1), HEALTH_OK);
+	assert_int_equal(policy_health_renewal(0), HEALTH_WARNING);
 	assert_int_equal(policy_health_space(10), HEALTH_OK);
 	assert_int_equal(policy_health_space(9), HEALTH_WARNING);
 	assert_int_equal(policy_health_space(4), HEALTH_CRITICAL);

@@ -208,25 +208,26 @@ static void save_one(const char *directory, size_t i, const struct made *all)
 	save_pin(directory, s, all[i].crt);
 }
 
-static void save_revocations(const char *directory, const struct made *all)
+static void save_revocations(const char *directory, const struct made *all,
+			     const char *name, time_t next)
 {
 	const struct made *ca = &all[index_of("ca")];
 	static const unsigned char number[] = { 1 };
 	gnutls_x509_crl_t crl;
 	gnutls_datum_t d;
-	time_t now = time(NULL);
+	time_t then = time(NULL) - 9 * DAY;
 
 	must(gnutls_x509_crl_init(&crl), "CRL");
 	must(gnutls_x509_crl_set_version(crl, 2), "CRL");
-	must(gnutls_x509_crl_set_this_update(crl, now - DAY), "CRL");
-	must(gnutls_x509_crl_set_next_update(crl, now + 90 * DAY), "CRL");
+	must(gnutls_x509_crl_set_this_update(crl, then), "CRL");
+	must(gnutls_x509_crl_set_next_update(crl, next), "CRL");
 	must(gnutls_x509_crl_set_number(crl, number, sizeof(number)), "CRL");
 	must(gnutls_x509_crl_set_crt(crl, all[index_of("revoked")].crt,
-		now - DAY), "CRL");
+		then), "CRL");
 	must(gnutls_x509_crl_sign2(crl, ca->crt, ca->key, GNUTLS_DIG_SHA256,
 		0), "CRL");
 	must(gnutls_x509_crl_export2(crl, GNUTLS_X509_FMT_PEM, &d), "CRL");
-	save(directory, "crl", ".pem", "w", &d);
+	save(directory, name, ".pem", "w", &d);
 	gnutls_x509_crl_deinit(crl);
 }
 
@@ -238,7 +239,8 @@ bool certs_make(const char *directory)
 		make_one(i, all);
 	for (size_t i = 0; i < SPECS; i++)
 		save_one(directory, i, all);
-	save_revocations(directory, all);
+	save_revocations(directory, all, "crl", time(NULL) + 90 * DAY);
+	save_revocations(directory, all, "crl-old", time(NULL) - 3 * DAY);
 	for (size_t i = 0; i < SPECS; i++) {
 		gnutls_x509_crt_deinit(all[i].crt);
 		gnutls_x509_privkey_deinit(all[i].key);
