@@ -67,6 +67,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 	want_words(tls_key_valid(path, &why), &why);
 	want_words(tls_key_fits(path, path, &why), &why);
 	want_words(tls_certificate_expiry(path, &ends, &why), &why);
+	want_words(tls_crl_renewal(path, &ends, &why), &why);
 	chain(path, data, n);
 	close(fd);
 	return 0;
