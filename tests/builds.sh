@@ -9,7 +9,7 @@
 #    tests/builds.sh FOLDER tree-i386      that Debian alone, to be had ahead
 #
 # Another one, musl-shared, is made by "make check-musl": the machine that users
-# share (tests/interop/shared.py), with programs of musl for all but what talks
+# share (tests/interop/shared*.py), with programs of musl for all but what talks
 # to a relay.
 #
 # All of them side by side, and with no more optimisation than it takes to be
@@ -125,8 +125,10 @@ musl_programs() {
 # Whoever calls has posthaste and posthaste-drop of musl, and so has the socket.
 musl_shared() {
 	musl_libraries "$base/musl-shared" || return 1
-	SHARED_MUSL=$base/musl-shared "${PYTHON-python3}" \
-		"$top/tests/interop/shared.py" >"$base/shared.tap"
+	for part in shared shared_socket; do
+		SHARED_MUSL=$base/musl-shared "${PYTHON-python3}" \
+			"$top/tests/interop/$part.py"
+	done >"$base/shared.tap"
 	sed 's/^not ok/FAIL: &/' "$base/shared.tap"
 	grep -q '^ok' "$base/shared.tap" &&
 		! grep -q '^not ok\|^Bail out' "$base/shared.tap"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Queue entries as a hostile user of tests/interop/shared.py writes them."""
+"""Queue entries as a hostile user of tests/interop/shared*.py writes them."""
 
 import os
 

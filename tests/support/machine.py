@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The machine of tests/interop/shared.py: its users, its programs, its queue,
-its relay, entries made by hand. Only for a mount namespace of one's own."""
+"""A machine that several users share: a build of its own with its queue's
+directory compiled in, set up by contrib/setup, in a mount and process namespace
+with an /etc of its own; its users, its programs, its queue, its relay, entries
+made by hand. For tests/interop/shared*.py."""
 
 import json
 import os
@@ -8,11 +10,13 @@ import pathlib
 import shutil
 import socket
 import subprocess
+import sys
+import tempfile
 import threading
 
 import harness
 import house
-from harness import LIBC, want
+from harness import LIBC, Failure, want
 
 PR_SET_NO_NEW_PRIVS = 38
 ALL_ONES = (1 << 64) - 1
@@ -297,3 +301,35 @@ def build(certificates):
     os.chmod(certificates, 0o755)
     for name in os.listdir(certificates):
         os.chmod(f"{certificates}/{name}", 0o644)
+
+
+def inside(tests):
+    house.command("mount", "-t", "tmpfs", "-o", "mode=755,size=600m",
+                  "tmpfs", ROOT)
+    tempfile.tempdir = str(ROOT)
+    os.umask(0o022)
+    try:
+        build(f"{ROOT}/certs")
+    except (Failure, OSError, subprocess.TimeoutExpired) as why:
+        text = str(why).replace("\n", "\n# ")
+        print(f"Bail out! cannot be built: {text}")
+        return 1
+    # one machine, so one at a time
+    return harness.tap(tests, workers=1)
+
+
+def main(tests, more=()):
+    """Runs tests, by their functions' names, and more, of other names."""
+    harness.need_programs()
+    if "SHARED_ROOT" in os.environ:
+        return inside([(test.__name__.replace("_", "-"), test)
+                       for test in tests] + list(more))
+    if os.geteuid():
+        print("Bail out! must be root")
+        return 1
+    # on the machine itself nothing is changed: what is mounted, made and
+    # started in there ends with it
+    with tempfile.TemporaryDirectory(prefix="shared-") as root:
+        return subprocess.call(
+            harness.namespace("mount", "pid") + [sys.executable] + sys.argv,
+            env={**os.environ, "SHARED_ROOT": root})
