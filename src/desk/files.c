@@ -36,7 +36,7 @@ uid_t files_sender(const struct config *c)
 bool files_denied(const char *path, uid_t sender)
 {
 	return sender != (uid_t)-1 && sender != geteuid() &&
-	       faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) && errno == EACCES;
+	       secret_file_is_denied(path);
 }
 
 /* Whether a file can be read; otherwise that is said. */
@@ -157,12 +157,12 @@ static void check_maildir(struct files *f, size_t i)
 	}
 	user_words(geteuid(), reader, sizeof(reader));
 	if (t->path && !stat(at, &st) && !S_ISDIR(st.st_mode))
-		config_fault(f->c, line, "path: %.300s is not a "
-			     "directory", at);
+		config_fault(f->c, line, "path: %.300s is not a directory",
+			     at);
 	else if (t->path &&
 		 faccessat(AT_FDCWD, at, W_OK | X_OK, AT_EACCESS))
-		config_warn(f->c, line, "path: %.300s cannot be written "
-			    "by %s: %s", at, reader, strerror(errno));
+		config_warn(f->c, line, "path: %.300s cannot be written by "
+			    "%s: %s", at, reader, strerror(errno));
 	free(at);
 }
 
@@ -175,8 +175,7 @@ static void tell_alias(void *context, size_t line, bool foreign,
 	if (foreign)
 		config_warn_in(f->c, f->c->general.aliases, at, words);
 	else
-		config_fault_in(f->c, f->c->general.aliases, at,
-				words);
+		config_fault_in(f->c, f->c->general.aliases, at, words);
 }
 
 static void check_aliases(struct files *f)
