@@ -250,6 +250,14 @@ static bool read_step(struct transaction *t, size_t i, struct outcome *why)
 	return false;
 }
 
+/* From here on it is the message that is waited for. */
+static void chunk_leaves(struct transaction *t)
+{
+	t->s->spent = 0;
+	if (t->d->dot)
+		t->d->dot(t->d->context);
+}
+
 bool transaction_negotiate(struct transaction *t, struct outcome *why)
 {
 	size_t window = t->s->facts.features.pipelining ? BURST : 1;
@@ -266,8 +274,8 @@ bool transaction_negotiate(struct transaction *t, struct outcome *why)
 		if (t->unheard)
 			return false;
 		t->data_sent = t->chunked && sent == total;
-		if (t->data_sent && t->d->dot)
-			t->d->dot(t->d->context);
+		if (t->data_sent)
+			chunk_leaves(t);
 		if (!(t->data_sent ? session_flush_message(t->s, why) :
 				     session_flush(t->s, STAGE_MAIL, why))) {
 			t->data_sent = false;

@@ -191,6 +191,8 @@ static bool transact(struct transaction *t, struct outcome *why)
 
 	choose_batch(t);
 	t->carried = s->mails;
+	if (t->carried)
+		s->spent = 0;
 	t->rset = s->dirty;
 	t->ahead = policy_bdat_ahead(t->carried, t->rset);
 	done = transaction_negotiate(t, why) && (!t->go || send_data(t, why));
@@ -308,8 +310,6 @@ bool session_send(struct session *s, struct delivery *d, struct outcome *why)
 		flight.has_command = body_has_command(d, first.size);
 		first.chunked = policy_one_flight(&flight);
 	}
-	if (s->sent++)
-		s->spent = 0;
 	usable = refuse_lacking(&first, why);
 	while (usable && any_open(d)) {
 		t = first;

@@ -35,8 +35,16 @@ bool session_is_other_kind(const struct session *s)
 	return s->params->port == (s->params->implicit_tls ? 587 : 465);
 }
 
-/* No wait outlasts the stage's time, and all of them together (the message's
- * bytes apart) not twice the timeout: a drip of bytes stretches neither. */
+/* The answer to a message tells whether it was delivered: it has its whole
+ * time, whatever was waited for before. */
+static bool is_counted(enum stage stage)
+{
+	return stage != STAGE_DOT;
+}
+
+/* No wait outlasts the stage's time, and all of a transaction together (the
+ * message's bytes and the answers to it apart) not twice the timeout: a drip
+ * of bytes stretches neither. */
 int64_t session_deadline(const struct session *s, enum stage stage)
 {
 	int64_t timeout = s->params->timeout;
@@ -46,7 +54,9 @@ int64_t session_deadline(const struct session *s, enum stage stage)
 	limit = clock_earlier(limit, timeout);
 	if (session_is_other_kind(s))
 		limit = clock_earlier(limit, OTHER_KIND_MS);
-	return clock_in(clock_earlier(limit, left > 0 ? left : 0));
+	if (is_counted(stage))
+		limit = clock_earlier(limit, left > 0 ? left : 0);
+	return clock_in(limit);
 }
 
 void session_watch(struct session *s, char who, const char *text, size_t n)
@@ -159,7 +169,8 @@ bool session_reply(struct session *s, enum stage stage, struct outcome *why)
 	int64_t began = clock_now();
 	bool done = read_reply(s, stage, session_deadline(s, stage), why);
 
-	s->spent += clock_now() - began;
+	if (is_counted(stage))
+		s->spent += clock_now() - began;
 	if (!done || s->reply.code != 421)
 		return done;
 	session_outcome(s, stage, why);

@@ -22,10 +22,11 @@ struct session {
 	bool changed;            /* and the server is not as it was: what it
 				  * refuses may be for that reason alone */
 	bool refused;            /* before MAIL */
-	int64_t spent;           /* ms waited so far for this message, its
-				  * bytes not counted */
+	int64_t spent;           /* ms waited so far in this transaction (the
+				  * first one's begins with the greeting); the
+				  * message's bytes and the answers to it are
+				  * not counted */
 	size_t rcpt_limit;       /* learned from the server; 0: none */
-	unsigned sent;           /* messages */
 	unsigned mails;          /* MAIL commands: transactions begun */
 };
 
