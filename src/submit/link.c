@@ -44,8 +44,11 @@ static const char *renew_token(void *context, struct outcome *why)
 	struct link *link = context;
 	const struct secret *secret;
 
-	return secrets_renew_token(link->run->secrets, link->transport,
-				   &secret, why) ? secret->token : NULL;
+	if (!secrets_renew_token(link->run->secrets, link->transport, &secret,
+				 why))
+		return NULL;
+	link->params.token = secret->token;
+	return secret->token;
 }
 
 /* With where the password comes from, for whoever has to find the wrong
@@ -303,6 +306,13 @@ static bool open_session(struct link *link, struct outcome *why)
 	return session_open(p, conn_new(fd), &link->session, why);
 }
 
+/* Whether to log in anew, with a token that the server has not heard: once, as
+ * there is one fresh token a run. */
+static bool has_fresh_token(const struct link *link)
+{
+	return link->session && session_facts(link->session)->token_unheard;
+}
+
 bool link_open(struct run *run, const struct transport *t,
 	       const struct host *host, const struct link_options *options,
 	       struct link *link, struct outcome *why)
@@ -335,7 +345,7 @@ bool link_open(struct run *run, const struct transport *t,
 		      !list_has(&run->no_early, host->name);
 	*demand = policy_first_demand(host->demand, host->sts_testing);
 	while (!open_session(link, why)) {
-		if (gives_up_early(link))
+		if (gives_up_early(link) || has_fresh_token(link))
 			continue;
 		if (!policy_falls_back(demand, host->demand, why))
 			return false;

@@ -56,7 +56,8 @@ struct session_params {
 					* certificate */
 	bool stranger;                 /* but not there: a host that a domain
 					* names is nobody's provider */
-	/* asks for a fresh token after a refusal; NULL: none to be had */
+	/* asks for a fresh token after a refusal, which takes the place of
+	 * token; NULL: none to be had */
 	const char *(*renew_token)(void *context, struct outcome *why);
 	void *context;
 	const struct list *without;    /* extensions not used; NULL: none */
@@ -74,6 +75,8 @@ struct session_facts {
 	struct features features;
 	const char *mechanism;         /* used; NULL: no AUTH */
 	bool authenticated;
+	bool token_unheard;            /* a token was refused, and the server
+					* hung up on the fresh one */
 	bool chunking_broken;          /* BDAT was announced and refused */
 	char *hello;                   /* the extensions, if early pipelining
 					* is among them and may be used */

@@ -26,6 +26,7 @@ struct auth {
 	struct buf answer;      /* base64, secret */
 	bool refused;           /* by the server, with a reply */
 	bool unknown;           /* refused for its name alone */
+	bool unheard;           /* there was no word on the last exchange */
 	struct list offered;    /* by the server, without what it did not
 				 * know after all */
 };
@@ -223,16 +224,34 @@ static const char *auth_pick(const struct session *s,
 				facts, why);
 }
 
+/* Another exchange after a refusal, which stands where the server hangs up on
+ * this one: a lost connection would be tried again, password and all. */
+static bool exchange_again(struct auth *a, struct outcome *why)
+{
+	const struct outcome refusal = *why;
+
+	if (auth_exchange(a, why))
+		return true;
+	a->unheard = a->s->broken && why->exit != EX_NOPERM;
+	if (a->unheard)
+		*why = refusal;
+	return false;
+}
+
 /* A refused token may only be too old. */
 static bool with_fresh_token(struct auth *a, struct outcome *why)
 {
 	const struct session_params *p = a->s->params;
 	struct outcome none = { 0 };
+	bool done;
 
 	a->token = p->renew_token ? p->renew_token(p->context, &none) : NULL;
 	mask_add_secret(&a->s->secrets, a->token);
-	if (a->token)
-		return auth_exchange(a, why);
+	if (a->token) {
+		done = exchange_again(a, why);
+		a->s->facts.token_unheard = a->unheard;
+		return done;
+	}
 	/* of a login: whether it is refused, or its issuer away for now */
 	if (none.stage != STAGE_AUTH)
 		return false;
@@ -261,7 +280,7 @@ static bool authenticate(struct auth *a, const struct auth_facts *facts,
 			return false;
 		}
 		a->mechanism = next;
-		if (auth_exchange(a, why))
+		if (refused ? exchange_again(a, why) : auth_exchange(a, why))
 			return true;
 		if (!a->refused || a->s->broken)
 			return false;
