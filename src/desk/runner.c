@@ -237,6 +237,12 @@ struct watchman {
 	int64_t turn;             /* when what was put off is looked for */
 };
 
+/* Selected by hand: those, and besides them their reports alone. */
+static bool is_selective(const struct runner *r)
+{
+	return r->selection && r->selection->field;
+}
+
 /* Whether a rate put mail off for so short a time that this run is still there
  * to send it: else a rate would be used only when somebody starts one. Where
  * every caller has a run of his own, one of them stays for all. */
@@ -245,7 +251,7 @@ static bool waits_for_turn(struct runner *r)
 	const int64_t now = clock_now(), left = r->settler.put_off - now;
 	int64_t until, others;
 
-	if (r->ending || (r->selection && r->selection->field) ||
+	if (r->ending || is_selective(r) ||
 	    !r->settler.put_off || left + 2 * TURN_MS <= 0 ||
 	    now - r->taken >= TURNLESS_MS)
 		return false;
@@ -260,6 +266,11 @@ static bool waits_for_turn(struct runner *r)
 
 static bool look_for_due(struct runner *r, struct outcome *why)
 {
+	size_t i;
+
+	for (i = 0; is_selective(r) && i < r->settler.reports.n; i++)
+		turns_admit(r->turns, r->settler.reports.item[i]);
+	list_release(&r->settler.reports);
 	return turns_look(r->turns, r->selection,
 			  policy_longest_wait(r->d->config), why);
 }
@@ -303,15 +314,9 @@ static void run_end(struct runner *r)
 	dispatcher_stop(r->x, GRACE_MS);
 }
 
-/* Selected by hand: those, and then reports alone. */
-static bool runs_on(struct runner *r)
+static bool runs_on(const struct runner *r)
 {
-	if (!r->selection || !r->selection->field)
-		return true;
-	if (!r->settler.reported)
-		return false;
-	r->selection = NULL;
-	return true;
+	return !is_selective(r) || r->settler.reported;
 }
 
 /* After all was tried. What the postmaster is told goes out in this run. */

@@ -135,6 +135,8 @@ static bool queue_report(struct settler *s, struct entry *e,
 	item.message = m;
 	done = done && queue_add(s->queue, &item, id, why);
 	s->reported = s->reported || done;
+	if (done)
+		list_add(&s->reports, id);
 	message_free(m);
 	envelope_release(&envelope);
 	return done;

@@ -18,6 +18,8 @@ struct settler {
 	const struct config *config;
 	struct queue *queue;
 	bool reported;            /* one was queued: there is more to do */
+	struct list reports;      /* the ids of those that were queued; whoever
+				   * looks for them empties it */
 	int64_t put_off;          /* the latest time, monotonic ms, within
 				   * SETTLE_NEAR that a rate put an entry off
 				   * to; 0: none did */

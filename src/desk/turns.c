@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,6 +58,7 @@ struct turns {
 	size_t now;               /* the line whose turn it is */
 	struct names tried;
 	struct names busy;        /* of those, what somebody else had */
+	struct names admitted;    /* ids */
 };
 
 struct turns *turns_new(struct queue *q, size_t most)
@@ -153,6 +155,7 @@ void turns_free(struct turns *t)
 	free(t->line);
 	free(t->tried.hash);
 	free(t->busy.hash);
+	free(t->admitted.hash);
 	free(t);
 }
 
@@ -170,33 +173,58 @@ static size_t memory_seen(const struct glance *g)
 			  RECIPIENTS_MAX, g->header, 0);
 }
 
+void turns_admit(struct turns *t, const char *id)
+{
+	names_add(&t->admitted, id);
+}
+
+static bool is_admitted(const struct turns *t, const char *name)
+{
+	char id[QUEUE_ID_SIZE];
+
+	snprintf(id, sizeof(id), "%.*s", (int)strcspn(name, ","), name);
+	return names_have(&t->admitted, mem_hash(id));
+}
+
+/* Into its user's line, unless it was tried. */
+static void line_up(struct turns *t, const char *name)
+{
+	unsigned class = 0;
+	struct glance g;
+	struct line *l;
+
+	if (names_have(&t->tried, mem_hash(name)) ||
+	    !queue_glance(t->q, name, &g))
+		return;
+	while (memory_seen(&g) > classes[class].largest)
+		class++;
+	l = line_of(t, g.uid, class);
+	l->name = mem_grow(l->name, l->n, sizeof(*l->name));
+	l->name[l->n++] = mem_string(name);
+}
+
 bool turns_look(struct turns *t, const struct selection *s,
 		int64_t longest_wait, struct outcome *why)
 {
-	struct list due = { 0 };
-	struct glance g;
-	struct line *l;
-	unsigned class;
-	size_t i, memory;
+	struct list due = { 0 }, all = { 0 };
+	bool done;
+	size_t i;
 
 	lines_empty(t);
 	names_sort(&t->tried);
-	if (!queue_select(t->q, s, longest_wait, &due, why))
-		return false;
-	for (i = 0; i < due.n; i++) {
-		if (names_have(&t->tried, mem_hash(due.item[i])) ||
-		    !queue_glance(t->q, due.item[i], &g))
-			continue;
-		memory = memory_seen(&g);
-		for (class = 0; memory > classes[class].largest; class++)
-			;
-		l = line_of(t, g.uid, class);
-		l->name = mem_grow(l->name, l->n, sizeof(*l->name));
-		l->name[l->n++] = due.item[i];
-		due.item[i] = NULL;
-	}
+	names_sort(&t->admitted);
+	done = queue_select(t->q, s, longest_wait, &due, why) &&
+	       (!t->admitted.n ||
+		queue_select(t->q, NULL, longest_wait, &all, why));
+	for (i = 0; done && i < due.n; i++)
+		line_up(t, due.item[i]);
+	for (i = 0; done && i < all.n; i++)
+		if (is_admitted(t, all.item[i]) &&
+		    !list_has(&due, all.item[i]))
+			line_up(t, all.item[i]);
 	list_release(&due);
-	return true;
+	list_release(&all);
+	return done;
 }
 
 bool turns_left(const struct turns *t)

@@ -23,6 +23,8 @@ struct turn {
 struct turns *turns_new(struct queue *q, size_t most);
 void turns_free(struct turns *t);
 
+/* The entry of this id is looked for, too, whatever is selected. */
+void turns_admit(struct turns *t, const char *id);
 /* Looks for what is due; longest_wait as for queue_select(). False: the queue
  * could not be read. */
 bool turns_look(struct turns *t, const struct selection *s,

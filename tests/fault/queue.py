@@ -361,6 +361,29 @@ def selection(folder):
         equal({a.id for a in sink.accepted}, {"m1", "m2", "m3"}, "-qI ''")
 
 
+def selection_alone(folder):
+    """what was selected is tried, due or not, and then reports alone"""
+    with Sink() as sink:
+        sink.up()
+        lab = Lab(folder, sink.port)
+        lab.make_queue()
+        later = int(time.time()) + 3000
+        for i, rcpt in enumerate(("nouser@one.example", "b@two.example",
+                                  "c@three.example")):
+            lab.put(i + 1, entry_bytes([rcpt], message_bytes(f"m{i + 1}"),
+                                       "red@test.example"))
+        for i in range(4, 40):
+            lab.put(i, entry_bytes([f"nouser{i}@one.example"],
+                                   message_bytes(f"m{i}"),
+                                   "red@test.example"), later)
+        lab.good("-q!Rtwo.example")
+        sent = [a.id for a in sink.accepted]
+        want("m2" not in sent and "m3" in sent, sent)
+        equal(sum(a.sender == "" for a in sink.accepted), 37, "reports")
+        equal([e["recipients"][0]["address"] for e in lab.list()],
+              ["b@two.example"], "left")
+
+
 def tends(folder):
     """-q notes that the queue is run; one for a few entries does not"""
     with Sink() as sink:
@@ -1093,9 +1116,10 @@ if __name__ == "__main__":
     sys.exit(tap([
         relay_down, queue_only, background, always, never, untended,
         unusable, unusable_unasked, not_ours, steps_down, drains_by_itself,
-        minimum_attempts, no_delay, dead_destination, selection, tends,
-        administration, retry_transport, named_transport, shown, listing,
-        refused_in_run, returns, expiry, delay, no_delay_report,
+        minimum_attempts, no_delay, dead_destination, selection,
+        selection_alone, tends, administration, retry_transport,
+        named_transport, shown, listing, refused_in_run, returns, expiry,
+        delay, no_delay_report,
         no_report_of_report, partial, partial_at_once, poison, foreign_files,
         unreadable, runners, thousand, one_runner, many_destinations,
         by_loopback, one_record_a_transaction, ten_thousand, clock]))
