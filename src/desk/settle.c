@@ -34,6 +34,8 @@ void settle_refused(struct settler *s, struct entry *e,
 	struct outcome ignored;
 	size_t i;
 
+	if (e->foreign)
+		foreign_sender(s->config, e);
 	for (i = 0; i < e->envelope.n; i++) {
 		if (rcpt[i].state != RCPT_PENDING ||
 		    (!final && waits_on(s->config, e, i)))
@@ -44,8 +46,6 @@ void settle_refused(struct settler *s, struct entry *e,
 			break;
 		entry_log(e, i, why, final ? "failed" : "deferred");
 	}
-	if (e->foreign)
-		foreign_sender(s->config, e);
 }
 
 /* Time is up: what is pending is refused by us. A server's last words and

@@ -86,45 +86,6 @@ static void take_recipients(struct entry *e)
 	free(sorted);
 }
 
-void foreign_sender(const struct config *config, struct entry *e)
-{
-	struct caller caller = { .uid = e->uid };
-	struct request request = { .caller = &caller };
-	const struct account *account;
-	struct outcome ignored;
-	char *sender = NULL, *plain = NULL;
-	bool qualified;
-
-	if (address_one(e->envelope.sender, &plain, &qualified, &ignored))
-		request.sender = e->envelope.sender;
-	if (!compose_sender(config, &request, NULL, &account, &sender,
-			    &ignored)) {
-		free(sender);
-		/* who he is will be known again; until then his word has to
-		 * do, since nobody else could be told */
-		sender = mem_string(ignored.exit == EX_TEMPFAIL && plain ?
-				    plain : "");
-	}
-	free(plain);
-	foreign_replace(&e->envelope.sender, &sender);
-	caller_release(&caller);
-}
-
-/* --transport is for those who may choose: whoever hands in an entry gets no
- * further by it than his account's routes. */
-static void hold_transport(const struct config *config,
-			   const struct account *account, struct entry *e,
-			   char **transport)
-{
-	if (!*transport || policy_reaches(config, account, *transport))
-		return;
-	log_say(LOG_AT_INFO, "%s: no route of this user (%lu) leads to "
-		"transport %s: it goes where the routes say", e->id,
-		(unsigned long)e->uid, *transport);
-	free(*transport);
-	*transport = NULL;
-}
-
 /* What an account that is anybody's made of the sender need not lead to it
  * again. By its name nobody gets a sender that where his own leads would not
  * leave him. */
@@ -142,6 +103,55 @@ static void take_account(const struct config *config, const struct entry *e,
 		if (led && led != named && led->force_from)
 			request->sender = NULL;
 	}
+}
+
+void foreign_sender(const struct config *config, struct entry *e)
+{
+	struct caller caller = { .uid = e->uid };
+	struct request request = { .caller = &caller };
+	const struct account *account = NULL;
+	struct envelope *v = &e->envelope;
+	struct outcome ignored;
+	char *sender = NULL, *plain = NULL, *name;
+	bool qualified;
+	size_t i;
+
+	if (address_one(v->sender, &plain, &qualified, &ignored))
+		request.sender = v->sender;
+	if (v->account)
+		take_account(config, e, caller_login(&caller), &request);
+	if (!compose_sender(config, &request, NULL, &account, &sender,
+			    &ignored)) {
+		free(sender);
+		/* who he is will be known again; until then his word has to
+		 * do, since nobody else could be told */
+		sender = mem_string(ignored.exit == EX_TEMPFAIL && plain ?
+				    plain : "");
+		account = NULL;
+	}
+	free(plain);
+	name = account ? mem_string(account->name) : NULL;
+	foreign_replace(&v->sender, &sender);
+	foreign_replace(&v->account, &name);
+	keep_xtext(&v->envid, envid_is_valid);
+	for (i = 0; i < v->n; i++)
+		keep_xtext(&v->rcpt[i].orcpt, NULL);
+	caller_release(&caller);
+}
+
+/* --transport is for those who may choose: whoever hands in an entry gets no
+ * further by it than his account's routes. */
+static void hold_transport(const struct config *config,
+			   const struct account *account, struct entry *e,
+			   char **transport)
+{
+	if (!*transport || policy_reaches(config, account, *transport))
+		return;
+	log_say(LOG_AT_INFO, "%s: no route of this user (%lu) leads to "
+		"transport %s: it goes where the routes say", e->id,
+		(unsigned long)e->uid, *transport);
+	free(*transport);
+	*transport = NULL;
 }
 
 bool foreign_compose(const struct config *config, struct entry *e,

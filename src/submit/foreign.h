@@ -15,8 +15,8 @@
 bool foreign_compose(const struct config *config, struct entry *e,
 		     struct message **m, const struct account **account,
 		     struct outcome *why) MUST_CHECK;
-/* For an entry that goes no further: its sender becomes an address that a
- * report can be sent to, by the rules of his account. */
+/* For an entry that goes no further, and the reports of it: account and sender
+ * follow from the file's owner here, too, and what is no parameter goes. */
 void foreign_sender(const struct config *config, struct entry *e);
 
 #endif

@@ -400,13 +400,19 @@ def size_is_judged_once(folder, certificates):
 
 
 def what_cannot_be_sent_is_reported(folder, certificates):
-    """Whatever was accepted and can be read: its sender is told."""
+    """Whatever was accepted and can be read: its sender is told, by the way
+    of his own account."""
     bad = {"nul": made(head(1), b"Subject: a\0b\n\nx\n"),
            "loop": made(head(1), b"Received: x\n" * 60 + b"\nx\n"),
            "one": made(head(1, rcpt=b"no%20address"), BODY),
+           "account": made(head(1, more=b"account ops\n"),
+                           b"Received: x\n" * 60 + b"\nx\n"),
            "sender": made(head(1, sender=b"what@@ever",
                                rcpt=b"no%20address"), BODY)}
     with Machine(folder, certificates) as machine:
+        with open(CONFIG, "a") as config:
+            config.write("[account ops]\n[route ops]\naccount = ops\n"
+                         "transport = no\n[transport no]\nkind = fail\n")
         for data in bad.values():
             want(hand_in("alice", data)[0] == 0, data[:200])
         data = made(head(1, more=b"rcpt no%20address\n"
@@ -423,6 +429,7 @@ def what_cannot_be_sent_is_reported(folder, certificates):
         want(sent == [["b@example.org"]], sent)
         for m in messages:
             want(b"\0" not in machine.relay.message(m), "NUL")
+        want("account=ops" not in log_text(), log_text())
 
 
 def giant_claims(folder, certificates):
