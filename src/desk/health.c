@@ -45,7 +45,8 @@ static void find(struct findings *f, const char *check, const char *of,
 /* --- looking --- */
 
 struct waiting {
-	size_t entries;
+	bool own;                       /* the caller's alone are seen */
+	size_t entries, held;
 	int64_t now, oldest, overdue;   /* seconds; 0: none */
 };
 
@@ -58,9 +59,14 @@ static bool wait_one(const struct entry *e, void *context)
 	if (!e->pending && !entry_owes_report(e))
 		return true;
 	w->entries++;
+	/* whoever holds it knows */
+	if (e->held) {
+		w->held++;
+		return true;
+	}
 	if (w->now - e->queued > w->oldest)
 		w->oldest = w->now - e->queued;
-	if (!e->held && w->now - due > w->overdue)
+	if (w->now - due > w->overdue)
 		w->overdue = w->now - due;
 	return true;
 }
@@ -83,7 +89,9 @@ static void add_span(struct buf *out, int64_t seconds)
 static void find_runner(struct findings *f, const struct waiting *w,
 			int64_t last_run)
 {
-	const int64_t idle = last_run ? w->now - last_run : -1;
+	/* one may have begun since, and a clock may have been set back */
+	const int64_t idle = !last_run ? -1 : last_run > w->now ? 0 :
+			     w->now - last_run;
 	const enum health health = policy_health_runner(idle, w->overdue);
 	struct buf text = BUF(512);
 
@@ -111,20 +119,42 @@ static void find_waiting(struct findings *f, const struct waiting *w)
 	struct buf text = BUF(512);
 
 	find(f, "queue", NULL, policy_health_waiting(w->entries),
-	     (int64_t)w->entries, mem_printf("%zu message%s wait%s",
+	     (int64_t)w->entries, mem_printf("%zu message%s%s wait%s",
 					     w->entries,
 					     w->entries == 1 ? "" : "s",
+					     w->own ? " of yours" : "",
 					     w->entries == 1 ? "s" : ""));
-	if (!w->entries) {
-		buf_adds(&text, "nothing waits");
+	if (w->entries == w->held) {
+		buf_addf(&text, "nothing%s waits%s", w->own ? " of yours" : "",
+			 w->held ? " but what is held" : "");
 	} else {
-		buf_adds(&text, "the oldest message has waited for ");
+		buf_addf(&text, "the oldest message%s has waited for ",
+			 w->own ? " of yours" : "");
 		add_span(&text, w->oldest);
 		if (policy_health_oldest(w->oldest))
 			buf_adds(&text, " (mailq says for what)");
 	}
 	find(f, "oldest", NULL, policy_health_oldest(w->oldest), w->oldest,
 	     buf_take(&text));
+}
+
+/* What only the owner of a queue sees. */
+static void find_unsendable(struct findings *f, const struct queue_vitals *v,
+			    const char *directory)
+{
+	find(f, "unreadable", NULL, v->unread ? HEALTH_WARNING : HEALTH_OK,
+	     (int64_t)v->unread, v->unread ?
+	     mem_printf("%zu entr%s in %s/mess cannot be read, and so not be "
+			"sent (the log says why)", v->unread,
+			v->unread == 1 ? "y" : "ies", directory) :
+	     mem_string("all entries can be read"));
+	find(f, "damaged", NULL, v->damaged ? HEALTH_WARNING : HEALTH_OK,
+	     (int64_t)v->damaged, v->damaged ?
+	     mem_printf("%zu damaged entr%s, or reports that could not be "
+			"delivered, in %s/corrupt (the log says which; remove "
+			"what nobody needs)", v->damaged,
+			v->damaged == 1 ? "y" : "ies", directory) :
+	     mem_string("no damaged entries"));
 }
 
 static void find_queue(struct findings *f, const struct desk *d)
@@ -147,23 +177,13 @@ static void find_queue(struct findings *f, const struct desk *d)
 		     HEALTH_OK : HEALTH_CRITICAL, -1, mem_string(why.text));
 		return;
 	}
+	w.own = queue_is_remote(q);
 	if (queue_list(q, wait_one, &w, &why)) {
 		queue_vitals(q, &v);
 		find_runner(f, &w, v.last_run);
 		find_waiting(f, &w);
-		find(f, "unreadable", NULL, v.unread ? HEALTH_WARNING :
-		     HEALTH_OK, (int64_t)v.unread, v.unread ?
-		     mem_printf("%zu entr%s in %s/mess cannot be read, and so "
-				"not be sent (the log says why)", v.unread,
-				v.unread == 1 ? "y" : "ies",
-				d->config->queue.directory) :
-		     mem_string("all entries can be read"));
-		find(f, "damaged", NULL, v.damaged ? HEALTH_WARNING :
-		     HEALTH_OK, (int64_t)v.damaged, v.damaged ?
-		     mem_printf("%zu damaged entr%s in %s/corrupt",
-				v.damaged, v.damaged == 1 ? "y" : "ies",
-				d->config->queue.directory) :
-		     mem_string("no damaged entries"));
+		if (!w.own)
+			find_unsendable(f, &v, d->config->queue.directory);
 		if (v.free_bytes >= 0)
 			find(f, "space", NULL,
 			     policy_health_space(v.free_percent),
@@ -266,14 +286,16 @@ static void find_revocations(struct findings *f, const char *path, uid_t sender)
 	     buf_take(&text));
 }
 
-static void find_key(struct findings *f, const char *path, const char *domain)
+/* name: that of its record in DNS, since several may share a file. */
+static void find_key(struct findings *f, const char *path, const char *domain,
+		     const char *name)
 {
 	struct dkim_key *key = NULL;
 	struct outcome why;
 	const bool good = dkim_key_read(path, &key, &why);
 
 	dkim_key_free(key);
-	find(f, "dkim", path, good ? HEALTH_OK : HEALTH_CRITICAL, -1,
+	find(f, "dkim", name, good ? HEALTH_OK : HEALTH_CRITICAL, -1,
 	     good ? mem_printf("the DKIM key of %s can be read", domain) :
 	     mem_string(why.text));
 }
@@ -282,16 +304,20 @@ static void find_dkim(struct findings *f, const struct config *c, uid_t sender)
 {
 	const struct domain *d;
 	const char *path;
+	char *name;
 	size_t i;
 
 	for (d = c->domain; d < c->domain + c->domains; d++)
 		for (i = 0; i < d->dkim_key.n; i++) {
 			path = d->dkim_key.item[i];
+			name = mem_printf("%s._domainkey.%s",
+					  d->dkim_selector.item[i], d->name);
 			if (files_denied(path, sender))
-				find_denied(f, "dkim", path, "the DKIM key",
+				find_denied(f, "dkim", name, "the DKIM key",
 					    d->name);
 			else
-				find_key(f, path, d->name);
+				find_key(f, path, d->name, name);
+			free(name);
 		}
 }
 

@@ -121,6 +121,28 @@ def unattended(m):
          "mail has been due for 2 hours" in out, out)
 
 
+def begun(m):
+    """a run that begins at this moment, or before a clock is set back: 0"""
+    m.queue()
+    m.tended(-3)
+    want(m.checks(0)["runner"][2] == 0, "runner")
+
+
+def held(m):
+    """what somebody holds is counted, and does not grow old"""
+    m.queue()
+    m.tended()
+    entry, = (m.folder / "queue/mess").iterdir()
+    entry.write_bytes(entry_bytes(["b@example.test"], message_bytes("m"),
+                                  queued=int(time.time()) - 2 * 86400))
+    want(m.checks(2)["oldest"][0] == "CRITICAL", "oldest")
+    want(m.run("--hold", "ALL")[0] == 0, "--hold")
+    checks = m.checks(0)
+    want(checks["queue"][2] == 1 and
+         checks["oldest"] == ("OK", "nothing waits but what is held", 0),
+         checks)
+
+
 def left_there(m):
     """the queue is run, and what has been due for an hour is left there: 1"""
     m.queue()
@@ -213,6 +235,15 @@ def dkim(m):
     m.configure(f"[domain example.test]\ndkim_selector = s\n"
                 f"dkim_key = {m.folder}/nothing\n")
     want(m.checks(2)["dkim"][0] == "CRITICAL", "dkim")
+    # one file for several domains is a line, and a series, for each
+    harness.command("openssl", "genpkey", "-algorithm", "ed25519", "-out",
+                    m.folder / "dkim.pem")
+    m.configure("".join(f"[domain {name}.test]\ndkim_selector = s\n"
+                        f"dkim_key = {m.folder}/dkim.pem\n"
+                        for name in ("a", "b")))
+    m.checks(0)
+    _, metrics = m.run("--health", "--metrics")
+    want(metrics.count("_domainkey.") == 2, metrics)
 
 
 def login(m):
@@ -361,6 +392,6 @@ def test(function):
 if __name__ == "__main__":
     sys.exit(harness.tap([
         (f.__doc__, test(f)) for f in (
-            well, unattended, left_there, unreadable, unusable, damaged,
+            well, unattended, begun, held, left_there, unreadable, unusable, damaged,
             certificate, revocations, dkim, login, faulty, files, denied, without, failure,
             failing_command, killed_command)]))

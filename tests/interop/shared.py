@@ -7,6 +7,7 @@ standard output; arguments: names of tests.
 TOP_SRCDIR, POSTHASTE, WIRE_SERVER  as for tests/wire/run.py
 """
 
+import json
 import os
 import pathlib
 import re
@@ -178,6 +179,22 @@ def mailq_shows_ones_own(folder, certificates):
         want(status == 0 and not err and ids["alice"] in out and
              "recipient: <b@example.org>" in out and "queued: " in out,
              (status, out, err))
+
+
+def health_is_of_what_one_sees(folder, certificates):
+    """--health says nothing of what is others', and says that."""
+    with Machine(folder, certificates):
+        for user in ("alice", "alice", "bob"):
+            submitted(user)
+        (QUEUE / "corrupt/x").write_text("x")
+        for user, words, more in (("bob", "1 message of yours waits", False),
+                                  ("root", "3 messages wait", True)):
+            _, out, _ = run_as(user, [PROGRAM, "--health", "--json"])
+            checks = {c["check"]: c["text"]
+                      for c in json.loads(out)["checks"]}
+            want(checks["queue"] == words and
+                 ("damaged" in checks) == ("unreadable" in checks) == more,
+                 (user, checks))
 
 
 def only_ones_own_is_administered(folder, certificates):
@@ -975,7 +992,8 @@ def as_whom_it_could_not_be_read(folder, certificates):
 
 TESTS = [setup_rights, setup_follows_no_link, what_to_do_is_said,
          the_machines_password, nobody_reads_anothers_mail,
-         mailq_shows_ones_own, only_ones_own_is_administered, root_steps_down,
+         mailq_shows_ones_own, health_is_of_what_one_sees,
+         only_ones_own_is_administered, root_steps_down,
          root_submits_as_the_owner, callers_run_no_queue,
          owner_decides_not_the_entry, ones_own_account_by_name,
          anybodys_account_stays, hostile_entries_do_no_harm,
