@@ -111,22 +111,33 @@ static int sink_stream(const char *to)
 	return -1;
 }
 
-/* Syslog; or where nobody takes its lines, as in a container, standard error
- * if that is where the first process's goes, which an engine collects: a
- * caller's pipe, who takes any word for a failure, and a terminal stay
- * silent. */
-static void sink_system(void)
+bool log_is_stream(const char *to)
+{
+	return sink_stream(to) >= 0;
+}
+
+bool log_stderr_is_collected(void)
 {
 	struct stat ours, first;
 
+	if (isatty(STDERR_FILENO) || fstat(STDERR_FILENO, &ours) ||
+	    S_ISDIR(ours.st_mode))
+		return false;
+	return getpid() == 1 || (!stat("/proc/1/fd/2", &first) &&
+				 ours.st_dev == first.st_dev &&
+				 ours.st_ino == first.st_ino);
+}
+
+/* Syslog; or where nobody takes its lines, as in a container, standard error
+ * if that is collected: a caller's pipe, who takes any word for a failure, and
+ * a terminal stay silent. */
+static void sink_system(void)
+{
+	const bool taken = !access("/dev/log", F_OK);
+
 	sink.kind = SINK_SYSLOG;
 	sink.fd = -1;
-	if (!access("/dev/log", F_OK) || isatty(STDERR_FILENO) ||
-	    fstat(STDERR_FILENO, &ours) || S_ISDIR(ours.st_mode))
-		return;
-	if (getpid() != 1 && (stat("/proc/1/fd/2", &first) ||
-			      ours.st_dev != first.st_dev ||
-			      ours.st_ino != first.st_ino))
+	if (taken || !log_stderr_is_collected())
 		return;
 	sink.kind = SINK_DESCRIPTOR;
 	sink.fd = STDERR_FILENO;

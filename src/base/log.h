@@ -34,9 +34,14 @@ struct log_field {
 /* Before the first call, events go to syslog as text, and so they do where a
  * file cannot be opened, or a line not be written to it. Where there is no
  * /dev/log, standard error stands for syslog if it is the first process's
- * too (a container's). A file is only opened
- * where no third user could put another in its place. */
+ * too (a container's). A file is only opened where no third user could put
+ * another in its place. */
 void log_open(const struct log_settings *settings);
+/* Whether that is a stream of the caller's, and no file. */
+bool log_is_stream(const char *to);
+/* Whether standard error is the first process's, too, which an engine collects
+ * (a container's): no caller waits for its end. */
+bool log_stderr_is_collected(void);
 /* Before a child closes descriptors whose numbers it does not know: the log's
  * is let go of, or what is opened under that number next would be taken for
  * it. Lines that follow go to syslog until log_open. */

@@ -457,8 +457,11 @@ int desk_run(const struct desk *d)
 
 void runner_detach(const struct desk *d)
 {
+	/* his streams are not kept; what an engine collects is nobody's */
+	const bool collected = log_stderr_is_collected();
 	const struct log_settings settings = {
-		.to = d->config->log.to,
+		.to = log_is_stream(d->config->log.to) ? "syslog" :
+		      d->config->log.to,
 		.json = d->config->log.format == LOG_JSON,
 		.level = (enum log_level)d->config->log.level,
 	};
@@ -476,7 +479,8 @@ void runner_detach(const struct desk *d)
 	if (null >= 0) {
 		in = kernel_duplicate(null, STDIN_FILENO);
 		out = kernel_duplicate(null, STDOUT_FILENO);
-		err = kernel_duplicate(null, STDERR_FILENO);
+		err = collected ? STDERR_FILENO :
+		      kernel_duplicate(null, STDERR_FILENO);
 	}
 	if (in < 0 || out < 0 || err < 0)
 		process_leave(EX_OSERR);

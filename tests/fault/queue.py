@@ -22,7 +22,7 @@ sys.dont_write_bytecode = True
 # not this folder itself: its names would hide those of the library
 sys.path[0] = os.path.join(os.path.dirname(__file__), "../support")
 from harness import (  # noqa: E402
-    POSTHASTE, Skip, equal, eventually, need, sanitized, want)
+    POSTHASTE, Skip, equal, eventually, namespace, need, sanitized, want)
 from entries import entry_bytes, journal_line, message_bytes  # noqa: E402
 from lab import (  # noqa: E402
     ROUTE, Lab, Sink, faketime_library, need_strace, tap)
@@ -103,6 +103,44 @@ def background(folder):
         eventually(lambda: not lab.names(), "delivery in the background", 60)
         equal(held, [], "descriptors still open")
         equal(sink.counts(), {("bg", "a@example.net"): 1}, "sent")
+
+
+# In namespaces of its own, as process 1: a /dev with a log or without, then the
+# command. What comes to that log goes to standard output.
+FIRST_PROCESS = """
+import os, socket, subprocess, sys, time
+subprocess.run(["mount", "-t", "tmpfs", "none", "/dev"], check=True)
+os.mknod("/dev/null", 0o666 | 0o020000, os.makedev(1, 3))
+log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+log.settimeout(60)
+if sys.argv[1] == "syslog":
+    log.bind("/dev/log")
+subprocess.run(sys.argv[2:], input=b"hi\\n", check=True,
+               stderr=None if sys.argv[1] == "none" else subprocess.DEVNULL)
+while '"failed"' not in (log.recv(65536).decode() if sys.argv[1] == "syslog"
+                          else open("/proc/self/fd/2").read()):
+    time.sleep(0.02)
+"""
+
+
+def background_log(folder):
+    """with to = stderr a background run logs by syslog, or to an engine"""
+    if os.geteuid():
+        raise Skip("needs root")
+    for taker in ("syslog", "none"):
+        with Sink() as sink:
+            lab = Lab(f"{folder}/{taker}", sink.up().port, "queue = always")
+            lab.config.write_text(re.sub("(?m)^to = .*", "to = stderr",
+                                         lab.config.read_text()))
+            with open(f"{folder}/{taker}/stderr", "w") as stderr:
+                done = subprocess.run(
+                    namespace("mount", "pid") +
+                    [sys.executable, "-c", FIRST_PROCESS, taker, POSTHASTE,
+                     "-C", str(lab.config), "-i", "-f", "<>",
+                     "nouser@example.net"],
+                    stderr=stderr, env=lab.env, timeout=90, check=False)
+            said = pathlib.Path(f"{folder}/{taker}/stderr").read_text()
+            equal(done.returncode, 0, f"{taker}: {said}")
 
 
 def always(folder):
@@ -1114,7 +1152,7 @@ def clock(folder):
 
 if __name__ == "__main__":
     sys.exit(tap([
-        relay_down, queue_only, background, always, never, untended,
+        relay_down, queue_only, background, background_log, always, never, untended,
         unusable, unusable_unasked, not_ours, steps_down, drains_by_itself,
         minimum_attempts, no_delay, dead_destination, selection,
         selection_alone, tends, administration, retry_transport,
