@@ -100,7 +100,8 @@ static const struct config_key table[] = {
 	  .least = 1, .most = 100,
 	  .help = "connections at once to one destination" },
 	{ KEY(QUEUE, queue, postmaster, address, "postmaster"),
-	  .help = "who gets the reports that have no sender to go to" },
+	  .help = "whom reports come from, and who is told of mail that "
+		  "stands still" },
 	{ KEY(QUEUE, queue, on_failure, text, ""),
 	  .help = "a command that gets a final failure as JSON" },
 	{ KEY(QUEUE, queue, alarm_after, duration, "4h"),

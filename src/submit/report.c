@@ -162,6 +162,27 @@ static void add_reason(struct making *r, size_t i)
 	buf_adds(&r->text, "\r\n");
 }
 
+/* Whether its time is not up: after a machine was off for days one more
+ * attempt is made, and the report may come after that. */
+static bool goes_on(const struct making *r)
+{
+	return r->place->retry_until > r->place->now;
+}
+
+/* Whether the sender hears of it when it is. */
+static bool tells_the_end(const struct making *r)
+{
+	unsigned notify;
+	size_t i;
+
+	for (i = 0; i < r->n; i++) {
+		notify = recipient(r, i)->notify;
+		if (notify && !(notify & NOTIFY_FAILURE))
+			return false;
+	}
+	return true;
+}
+
 static void add_words(struct making *r)
 {
 	struct buf *b = &r->text;
@@ -185,10 +206,10 @@ static void add_words(struct making *r)
 	if (i < r->n)
 		buf_addf(b, "  and %zu more, listed in the next part\r\n\r\n",
 			 r->n - i);
-	if (r->kind == REPORT_DELAY) {
+	if (r->kind == REPORT_DELAY && goes_on(r)) {
 		clock_date((time_t)r->place->retry_until, date);
-		buf_addf(b, "It will be given up on %s;\r\nyou will be told "
-			 "then.\r\n\r\n", date);
+		buf_addf(b, "It will be given up on %s%s.\r\n\r\n", date,
+			 tells_the_end(r) ? ";\r\nyou will be told then" : "");
 	}
 }
 
@@ -279,7 +300,7 @@ static void add_status(struct making *r)
 		if (b->len > REPORT_SAID)
 			continue;
 		add_diagnostic(r, &rcpt->last);
-		if (delay)
+		if (delay && goes_on(r))
 			add_date(b, "Will-Retry-Until", r->place->retry_until);
 	}
 	buf_adds(b, "\r\n");

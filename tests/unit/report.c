@@ -229,9 +229,40 @@ static void delay(void **state)
 	has(text, "Diagnostic-Code: smtp; 450 later\r\n");
 	has(text, "Will-Retry-Until: Sun, 30 Nov 2025 08:06:40 +0000\r\n");
 	has(text, "given up on Sun, 30 Nov 2025 08:06:40 +0000");
+	has(text, "you will be told then.");
 	has(text, "need not do anything");
 	free(text);
 	envelope_release(&v);
+	message_free(c.m);
+}
+
+/* What a delay report promises: nothing of a time that is past, nor a word at
+ * the end to who asked for none. */
+static void delay_promises(void **state)
+{
+	const struct report_place before = place;
+	const size_t rcpt[] = { 2 };
+	struct envelope v;
+	struct cause c;
+	char *text;
+
+	(void)state;
+	cause_init(&c);
+	c.rcpt[2].notify = NOTIFY_DELAY;
+	text = make(&c, REPORT_DELAY, rcpt, 1, &v);
+	has(text, "given up on Sun, 30 Nov 2025");
+	lacks(text, "be told then");
+	free(text);
+	envelope_release(&v);
+	c.rcpt[2].notify = 0;
+	place.now = place.retry_until + 86400;
+	text = make(&c, REPORT_DELAY, rcpt, 1, &v);
+	has(text, "is tried again");
+	lacks(text, "given up on");
+	lacks(text, "Will-Retry-Until");
+	free(text);
+	envelope_release(&v);
+	place = before;
 	message_free(c.m);
 }
 
@@ -359,6 +390,7 @@ int main(void)
 		cmocka_unit_test(failure_returns_the_whole),
 		cmocka_unit_test(large_cause_is_cut),
 		cmocka_unit_test(delay),
+		cmocka_unit_test(delay_promises),
 		cmocka_unit_test(international),
 		cmocka_unit_test(international_in_ascii),
 		cmocka_unit_test(given_up),
