@@ -163,13 +163,11 @@ bool hosts_find(struct run *run, const struct hosts_query *query,
 		out->direct = true;
 		return hosts_by_domain(run, query, out, why);
 	}
-	/* several domains stand for each other as several hosts do: one that
-	 * cannot be looked up matters only if none can */
+	/* several domains stand for each other as several hosts do */
 	for (i = 0; i < host->n; i++)
 		if (!t->srv)
 			add_smarthost(query, host->item[i], out);
-		else if (!hosts_by_srv(run, query, host->item[i], out, why) &&
-			 i + 1 == host->n && !out->n)
-			return false;
-	return true;
+		else if (!hosts_by_srv(run, query, host->item[i], out, why))
+			out->not_now = *why;
+	return out->n || !out->not_now.exit;
 }

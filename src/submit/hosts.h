@@ -41,6 +41,10 @@ struct hosts {
 	struct host *item;
 	size_t n;
 	bool direct;
+	/* for one or more that are not among them for now (a look-up that
+	 * failed, TLS that cannot be judged): it counts as a host's answer, so
+	 * that the others do not stand for all. EX_OK: there are none */
+	struct outcome not_now;
 };
 void hosts_release(struct hosts *h);
 

@@ -117,8 +117,7 @@ struct judging {
 	struct assurance *assurance;
 	struct hosts *out;
 	struct tls_evidence evidence[HOSTS_MOST];
-	char temporary[280];       /* words for a host that was dropped */
-	char permanent[280];
+	char permanent[280];       /* words for a host that was dropped */
 };
 
 static bool is_relaxed(const struct judging *j)
@@ -150,9 +149,10 @@ static void take_tlsa(struct judging *j, size_t i, const char *base,
 
 	if (a->status == DNS_FAILED) {
 		e->dane_failed = true;
-		snprintf(j->temporary, sizeof(j->temporary), "the TLSA "
-			 "records of %.100s cannot be looked up: %.50s", base,
-			 a->words);
+		outcome_set_status(&j->out->not_now, STAGE_DNS, EX_TEMPFAIL,
+				   "4.7.0", "the TLSA records of %.100s "
+				   "cannot be looked up: %.50s", base,
+				   a->words);
 		return;
 	}
 	if (a->status != DNS_OK || !a->authentic)
@@ -234,9 +234,9 @@ static void hold_against(struct judging *j, size_t i,
 	if (p->mode == STS_TESTING)
 		return;
 	j->evidence[i].sts_unlisted = true;
-	snprintf(j->temporary, sizeof(j->temporary),
-		 "the MTA-STS policy of %.80s does not list its mail host "
-		 "%.80s", j->query->domain, h->name);
+	outcome_set_status(&j->out->not_now, STAGE_DNS, EX_TEMPFAIL, "4.7.0",
+			   "the MTA-STS policy of %.80s does not list its "
+			   "mail host %.80s", j->query->domain, h->name);
 }
 
 /* Without knowing the policy no host that depends on it can be used. */
@@ -256,8 +256,8 @@ static void apply_policy(struct judging *j)
 	known = sts_find(j->run, query->transport, query->domain,
 			 query->cached_only, &p, &why);
 	if (!known)
-		snprintf(j->temporary, sizeof(j->temporary),
-			 "MTA-STS: %.250s", why.text);
+		outcome_set_status(&j->out->not_now, STAGE_DNS, EX_TEMPFAIL,
+				   "4.7.0", "MTA-STS: %.250s", why.text);
 	for (e = j->evidence; e < j->evidence + j->out->n; e++)
 		if (!known)
 			e->sts_failed = true;
@@ -310,9 +310,10 @@ static bool hosts_secure(struct run *run, const struct hosts_query *query,
 	out->n = kept;
 	if (kept)
 		return true;
-	if (j.temporary[0])
-		return outcome_fail_status(why, STAGE_DNS, EX_TEMPFAIL,
-					   "4.7.0", "%s", j.temporary);
+	if (out->not_now.exit) {
+		*why = out->not_now;
+		return false;
+	}
 	return outcome_fail_status(why, STAGE_DNS, EX_UNAVAILABLE, "5.7.30",
 				   "%s", j.permanent);
 }
@@ -329,7 +330,6 @@ struct search {
 	size_t families;
 	struct assurance assurance[HOSTS_MOST];
 	char local[80];            /* an address that the guard held back */
-	char failed[200];          /* words of a look-up that failed */
 };
 
 /* --- words --- */
@@ -443,10 +443,11 @@ static void add_exchange(struct search *s, size_t i)
 	if (!h->addresses.n) {
 		for (r = q; r < end; r++)
 			if (r->answer.status == DNS_FAILED)
-				snprintf(s->failed, sizeof(s->failed),
-					 "the addresses of %.100s cannot be "
-					 "looked up: %.60s", r->name,
-					 r->answer.words);
+				outcome_set_status(&s->out->not_now, STAGE_DNS,
+						   EX_TEMPFAIL, "4.4.3",
+						   "the addresses of %.100s "
+						   "cannot be looked up: %.60s",
+						   r->name, r->answer.words);
 		host_release(h);
 		s->out->n--;
 		return;
@@ -518,9 +519,10 @@ static bool by_addresses(struct search *s, struct outcome *why)
 	}
 	if (h->n)
 		return true;
-	if (s->failed[0])
-		return outcome_fail_status(why, STAGE_DNS, EX_TEMPFAIL,
-					   "4.4.3", "%s", s->failed);
+	if (h->not_now.exit) {
+		*why = h->not_now;
+		return false;
+	}
 	if (s->local[0])
 		return loops_back(s, why);
 	outcome_fail_status(why, STAGE_DNS, EX_NOHOST, "5.1.2",

@@ -245,6 +245,26 @@ static void explain_silence(struct serving *v)
 	}
 }
 
+/* The hosts in order. What one says that could be asked is not the last word
+ * while another could not be. */
+static void use_hosts(struct serving *v, const struct hosts *hosts)
+{
+	const size_t n = hosts->n < HOSTS_MOST ? hosts->n : HOSTS_MOST;
+	size_t i;
+
+	v->addresses = ADDRESSES_MOST;
+	v->answered = false;
+	for (i = 0; i < n && any_left(v); i++)
+		use_host(v, &hosts->item[i], n - i - 1);
+	if (hosts->not_now.exit && any_left(v)) {
+		next_address(v);
+		serving_answer(v, v->share->first, &hosts->not_now, NULL);
+	}
+	if (hosts->direct && !kind_has(v->t->kind, IS_PROXIED) &&
+	    !v->answered && transport_port(v->t) == 25)
+		explain_silence(v);
+}
+
 /* What stays here has its deed done, for each recipient; else the hosts are
  * asked in order. */
 static void use_transport(struct serving *v)
@@ -261,7 +281,7 @@ static void use_transport(struct serving *v)
 	struct attempt *a;
 	struct part *p;
 	int64_t wait;
-	size_t n, i;
+	size_t i;
 	bool on;
 
 	next_address(v);
@@ -280,18 +300,10 @@ static void use_transport(struct serving *v)
 		serving_rate_is_up(v, v->share->first, &why);
 		return;
 	}
-	if (hosts_find(v->run, &query, &hosts, &why)) {
-		n = hosts.n < HOSTS_MOST ? hosts.n : HOSTS_MOST;
-		v->addresses = ADDRESSES_MOST;
-		v->answered = false;
-		for (i = 0; i < n && any_left(v); i++)
-			use_host(v, &hosts.item[i], n - i - 1);
-		if (hosts.direct && !kind_has(v->t->kind, IS_PROXIED) &&
-		    !v->answered && transport_port(v->t) == 25)
-			explain_silence(v);
-	} else {
+	if (hosts_find(v->run, &query, &hosts, &why))
+		use_hosts(v, &hosts);
+	else
 		serving_answer(v, v->share->first, &why, NULL);
-	}
 	hosts_release(&hosts);
 }
 

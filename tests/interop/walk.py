@@ -44,6 +44,8 @@ POLICY = on("rcpt", "reply 550 5.7.1 not from there")
 def zone(table):
     def answer(name, kind):
         found = table.get(f"{name} {kind}")
+        if isinstance(found, int):
+            return found
         if found is not None:
             return [record(name, kind, value) for value in found]
         known = any(key.split()[0] == name for key in table)
@@ -229,6 +231,7 @@ def ends(folder, certificates):
 
 
 BARE = "no-extensions\n"
+SMALL = BARE + "extension SIZE 50\n"
 UTF8 = dict(rcpts=("é@dest.test",))
 
 
@@ -240,8 +243,7 @@ def lacks(folder, certificates):
 
 
 def lacks_size(folder, certificates):
-    small = BARE + "extension SIZE 50\n"
-    w = Walk(folder, certificates, mx([ONE], [TWO]), {ONE: small, TWO: GOOD},
+    w = Walk(folder, certificates, mx([ONE], [TWO]), {ONE: SMALL, TWO: GOOD},
              0)
     w.took(TWO, "b@dest.test")
     want(not w.hosts.events(ONE, "message"), "asked")
@@ -260,6 +262,22 @@ def one_lacks_one_dead(other, order):
             hosts[TWO] = other
         pair = ([ONE], [TWO]) if order else ([TWO], [ONE])
         Walk(folder, certificates, mx(*pair), hosts, 75, **UTF8)
+    return test
+
+
+SERVFAIL = 2
+
+
+def one_unknown(other, first=True, status=75, word="looked up"):
+    """Temporary while one could not be looked up, whatever another lacks or
+    says of its session; what another says of the message stands."""
+    def test(folder, certificates):
+        table = mx([ONE], [TWO])
+        lost, there = ("mx0", TWO) if first else ("mx1", ONE)
+        table[f"{lost}.dest.test A"] = SERVFAIL
+        w = Walk(folder, certificates, table, {there: other}, status)
+        want(word in w.result.err, w.result.err)
+        want(w.hosts.connections(there) == 1, "not asked")
     return test
 
 
@@ -313,6 +331,13 @@ TESTS += [
     ("lacks-then-busy", one_lacks_one_dead(BUSY, True)),
     ("lacks-then-greylisted", one_lacks_one_dead(LATER, True)),
     ("greylisted-then-lacks", one_lacks_one_dead(LATER, False)),
+    ("unknown-then-lacks", one_unknown(SMALL)),
+    ("lacks-then-unknown", one_unknown(SMALL, False)),
+    ("unknown-then-554", one_unknown(REFUSES)),
+    ("554-then-unknown", one_unknown(REFUSES, False)),
+    ("unknown-then-greylisted", one_unknown(LATER, word="greylisted")),
+    ("unknown-then-refused", one_unknown(POLICY, status=69, word="5.7.1")),
+    ("unknown-then-good", one_unknown(GOOD, status=0, word="")),
     ("most-addresses", most_addresses), ("used-up", used_up),
 ]
 
