@@ -94,8 +94,13 @@ static void tell_failure(struct settler *s, const struct entry *e,
 	struct outcome why;
 	int status;
 
-	if (!argv[2] || s->hook_hangs || !n)
+	if (!argv[2] || !n)
 		return;
+	if (s->hook_hangs) {
+		log_say(LOG_AT_ERROR, "on_failure was not told of %s: it did "
+			"not end in time before", e->id);
+		return;
+	}
 	desk_json_entry(&json, e, rcpt, n);
 	buf_addc(&input, '\n');
 	if (!child_run(&child, &status, &why)) {

@@ -374,6 +374,14 @@ def failing_command(m):
     want("status=failed" in log, log)
 
 
+def hanging_command(m):
+    """an on_failure that hangs runs once, and what it missed is logged"""
+    log = told(m, "sleep 60")
+    report = re.search(r"on_failure was not told of (\S+): ", log)
+    want("did not end within 10 s" in log and report and
+         f"id={report.group(1)} " in log, log)
+
+
 def killed_command(m):
     """an on_failure that a signal ends is run for the next failure again"""
     got = m.folder / "got"
@@ -392,6 +400,7 @@ def test(function):
 if __name__ == "__main__":
     sys.exit(harness.tap([
         (f.__doc__, test(f)) for f in (
-            well, unattended, begun, held, left_there, unreadable, unusable, damaged,
-            certificate, revocations, dkim, login, faulty, files, denied, without, failure,
-            failing_command, killed_command)]))
+            well, unattended, begun, held, left_there, unreadable, unusable,
+            damaged, certificate, revocations, dkim, login, faulty, files,
+            denied, without, failure, failing_command, hanging_command,
+            killed_command)]))
