@@ -93,16 +93,24 @@ static void apply_fallbacks(struct config *c)
 			config_fault(c, 0, "%s: %s", key->key, why.text);
 }
 
+/* An empty one is as if it were not there: what starts containers makes such. */
+static const char *said_by(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? value : NULL;
+}
+
 /* What the environment says where there is no file; whether it does. */
 static bool read_environment(const struct config_place *place,
 			     struct config *c)
 {
-	const char *url = getenv("POSTHASTE_URL");
+	const char *url = said_by("POSTHASTE_URL");
 	struct buf text = BUF(64 * 1024);
 	struct outcome why;
 	struct stat st;
 
-	if (!url || !*url)
+	if (!url)
 		return false;
 	c->url_ignored = place->queue_directory &&
 			 user_is_to_become_owner(place->queue_directory, &st);
@@ -110,8 +118,8 @@ static bool read_environment(const struct config_place *place,
 		return false;
 	c->path = mem_string("POSTHASTE_URL");
 	c->named_file = true;
-	if (config_of_url(url, getenv("POSTHASTE_PASSWORD_FILE"),
-			  getenv("POSTHASTE_FROM"), &text, &why))
+	if (config_of_url(url, said_by("POSTHASTE_PASSWORD_FILE"),
+			  said_by("POSTHASTE_FROM"), &text, &why))
 		config_read(c, text.data, text.len);
 	else
 		config_fault(c, 0, "%s", why.text);

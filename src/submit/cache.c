@@ -20,7 +20,7 @@ int cache_open(const char *path, bool create)
 	 * what is read is judged by itself */
 	if (create && !geteuid())
 		fd = file_open_trusted(path, true, true);
-	else if (create && mkdir(path, 0700) && errno != EEXIST)
+	else if (create && !file_make_directories(path))
 		return -1;
 	else
 		fd = kernel_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY |

@@ -321,6 +321,10 @@ def environment(place):
                  "from = web@x.example", "to = stderr", "queue = never"):
         want(line in out.splitlines(), f"{line} is not in {out}")
     want(out.splitlines()[-1] == "# POSTHASTE_URL: no faults", out)
+    status, out, err = place.run(env=dict(env, POSTHASTE_FROM="",
+                                          POSTHASTE_PASSWORD_FILE=""))
+    want((status, err) == (0, "") and "\nfrom = " not in out and
+         "password_file" not in out, (status, out, err))
     status, out, err = place.run(env=dict(
         env, POSTHASTE_URL="smtp://me:pw@host"))
     want(status == 78 and "pw" not in err + out, err)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "submit/cache.h"
 #include "submit/mtasts.h"
 
 /* --- DNS: one TXT record, one address --- */
@@ -283,6 +285,33 @@ static void set_place(struct place *p)
 	snprintf(p->kept, sizeof(p->kept), "%s/lab.example", p->cache);
 	record = "v=STSv1; id=1;";
 	dns_is_dead = false;
+}
+
+enum { NOBODY = 65534 };
+
+/* A user's, below a directory that nobody made yet. */
+static void cache_is_made(void **state)
+{
+	char base[] = "/tmp/mtasts-XXXXXX", path[64];
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_non_null(mkdtemp(base));
+	snprintf(path, sizeof(path), "%s/.cache/posthaste", base);
+	assert_int_equal(chown(base, geteuid() ? geteuid() : NOBODY,
+			       (gid_t)-1), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid)
+		_exit((!geteuid() && setresuid(NOBODY, NOBODY, NOBODY)) ||
+		      cache_open(path, true) < 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	rmdir(path);
+	*strrchr(path, '/') = '\0';
+	rmdir(path);
+	assert_int_equal(rmdir(base), 0);
+	assert_int_equal(status, 0);
 }
 
 static void cache_serves(void **state)
@@ -623,6 +652,7 @@ int main(void)
 		cmocka_unit_test(records),
 		cmocka_unit_test(policies),
 		cmocka_unit_test(hosts_of_policies),
+		cmocka_unit_test(cache_is_made),
 		cmocka_unit_test(cache_serves),
 		cmocka_unit_test(cache_outlives_its_server),
 		cmocka_unit_test(cache_expires_and_distrusts),
