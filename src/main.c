@@ -46,7 +46,6 @@ static int version(const struct desk *d)
 	struct buf out = BUF(4096);
 	int status, sandbox;
 
-	(void)d;
 	buf_addf(&out, "posthaste %s\n", PACKAGE_VERSION);
 	buf_addf(&out, "features: tls sasl queue direct socks dane dkim "
 		 "%s %s\n",
@@ -60,6 +59,8 @@ static int version(const struct desk *d)
 		buf_addf(&out, "sandbox: Landlock %d\n", sandbox);
 	else
 		buf_adds(&out, "sandbox: none (Landlock is not to be had)\n");
+	buf_addf(&out, "configuration: %s\nqueue: %s\n",
+		 d->place->system_file, d->place->queue_directory);
 	status = desk_report(&out);
 	buf_release(&out);
 	return status;

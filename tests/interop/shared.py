@@ -56,6 +56,20 @@ def setup_rights(folder, certificates):
     want(len(members) == 1 and members[0].strip().endswith(":"), members)
 
 
+def setup_knows_the_queue(folder, certificates):
+    """That of the program, whatever the configuration says or has wrong."""
+    elsewhere = ROOT / "elsewhere"
+    with Machine(folder, certificates):
+        for wrong in (f"[queue]\ndirectory = {elsewhere}\n", "[nonsense]\n"):
+            text = CONFIG.read_text()
+            CONFIG.write_text(text + wrong)
+            said = house.command(house.SOURCE / "contrib/setup", env={
+                **house.environment(), "POSTHASTE": str(PROGRAM)})
+            want(f"queue {QUEUE}, owner posthaste" in said and
+                 not elsewhere.exists(), said)
+            CONFIG.write_text(text)
+
+
 def setup_follows_no_link(folder, certificates):
     roots = pathlib.Path(folder, "roots")
     roots.mkdir(mode=0o755)
@@ -990,8 +1004,8 @@ def as_whom_it_could_not_be_read(folder, certificates):
             want(status == 0 and "user posthaste" in out, (out, err))
 
 
-TESTS = [setup_rights, setup_follows_no_link, what_to_do_is_said,
-         the_machines_password, nobody_reads_anothers_mail,
+TESTS = [setup_rights, setup_knows_the_queue, setup_follows_no_link,
+         what_to_do_is_said, the_machines_password, nobody_reads_anothers_mail,
          mailq_shows_ones_own, health_is_of_what_one_sees,
          only_ones_own_is_administered, root_steps_down,
          root_submits_as_the_owner, callers_run_no_queue,
