@@ -214,10 +214,19 @@ struct rcpt_answers {
 };
 /* Whether they show a limit: a->accepted recipients. */
 bool policy_learns_limit(const struct rcpt_answers *a);
-/* Whether a failure before any RCPT was accepted is that of a session which
- * has carried its share (so many transactions), and says nothing of the
- * message: then a fresh session takes its place, at no cost. */
-bool policy_session_is_spent(unsigned carried, size_t accepted,
+/* A session that ended within a transaction. */
+struct session_end {
+	unsigned carried;      /* transactions before it */
+	size_t accepted;       /* of its recipients */
+	bool refused;          /* others, for good */
+	bool left;             /* the server took its leave, and has nothing of
+				* the message */
+};
+/* Whether that says nothing of the message, so that a fresh session takes its
+ * place: where it has carried its share and no RCPT was accepted, at no cost;
+ * where the server leaves for the recipients that it refused (Postfix does
+ * after twenty), since a fresh one asks about fewer. */
+bool policy_session_is_spent(const struct session_end *end,
 			     const struct outcome *o);
 /* Whether an answer to the message sounds like one to another command, so
  * that a moment is worth waiting for one more. */

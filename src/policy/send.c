@@ -53,11 +53,14 @@ bool policy_names_limit(const struct outcome *o)
 	return status_ends(o, ".5.3");
 }
 
-bool policy_session_is_spent(unsigned carried, size_t accepted,
+bool policy_session_is_spent(const struct session_end *end,
 			     const struct outcome *o)
 {
-	if (!carried || accepted || o->exit == EX_OK || o->in_doubt ||
-	    o->stage == STAGE_LOCAL)
+	if (o->exit == EX_OK || o->in_doubt || o->stage == STAGE_LOCAL)
+		return false;
+	if (end->refused && end->left)
+		return true;
+	if (!end->carried || end->accepted)
 		return false;
 	/* an answer for good is about the message, but for one about commands
 	 * and their order (RFC 3463: 5.5.0, 5.5.1), whatever its code */

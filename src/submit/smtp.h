@@ -103,9 +103,9 @@ const char *session_mechanism(struct session *s);
  * anything else is sent: the journal. False when the session is of no further
  * use (why tells; recipients without an answer have it as theirs). Where that
  * says nothing of the message (the server takes no more of them on this
- * connection, or no BDAT after all), or only of others' transaction (a refusal
- * for good), those stay ATTEMPT_OPEN that a fresh session is to be asked
- * about; a fresh session leaves none open before it has decided about another,
+ * connection, leaves for the recipients that it refused, or takes no BDAT after
+ * all), or only of others' transaction (a refusal for good), those stay
+ * ATTEMPT_OPEN that a fresh session is to be asked about; a fresh session leaves none open before it has decided about another,
  * or found its BDAT broken. */
 struct delivery {
 	const struct envelope *envelope;

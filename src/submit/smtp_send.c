@@ -135,11 +135,33 @@ static void give_up(struct transaction *t, const struct outcome *why)
 	}
 }
 
+static bool any_refused(const struct transaction *t)
+{
+	size_t i;
+
+	for (i = 0; i < t->n; i++)
+		if (t->batch[i]->state == ATTEMPT_OVER)
+			return true;
+	return false;
+}
+
+/* Whether the server took its leave before it had the message: by a goodbye,
+ * which a chunk that is under way has no answer behind, or without a word. */
+static bool has_left(const struct transaction *t, const struct outcome *o)
+{
+	if (t->go || t->goes_on)
+		return false;
+	return o->code == 421 ||
+	       (!o->code && outcome_is_temporary(o) &&
+		conn_ended(t->s->conn));
+}
+
 static bool is_spent(const struct transaction *t, bool done,
 		     const struct outcome *why)
 {
 	const struct outcome *o = done ? &t->answer : why;
 	const bool asks = t->unheard || t->s->changed;
+	struct session_end end = { 0 };
 	const struct early_end early = {
 		.message_sent = t->data_sent,
 		.in_step = !t->out_of_step && o->exit != EX_PROTOCOL,
@@ -158,7 +180,11 @@ static bool is_spent(const struct transaction *t, bool done,
 	if (t->out_of_step || (t->data_sent && !o->code) ||
 	    (done && !t->mail_refused))
 		return false;
-	return policy_session_is_spent(t->carried, t->accepted, o);
+	end = (struct session_end){
+		.carried = t->carried, .accepted = t->accepted,
+		.refused = any_refused(t), .left = has_left(t, o),
+	};
+	return policy_session_is_spent(&end, o);
 }
 
 /* What an ended transaction says of its recipients. The one answer (to MAIL,

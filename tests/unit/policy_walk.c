@@ -300,19 +300,33 @@ static void test_spent(void **state)
 {
 	static const struct {
 		const char *name;
-		unsigned carried;
-		size_t accepted;
+		struct session_end end;
 		bool want;
 	} row[] = {
-		{ "closed", 1, 0, true }, { "closed", 0, 0, false },
-		{ "closed", 1, 1, false }, { "mail 421", 1, 0, true },
-		{ "mail 421", 0, 0, false }, { "mail 451", 3, 0, true },
-		{ "mail 503", 1, 0, true }, { "mail 503", 0, 0, false },
-		{ "mail nested", 1, 0, true }, { "mail nested", 0, 0, false },
-		{ "mail unknown", 1, 0, true },
-		{ "mail refused", 1, 0, false },
-		{ "no user", 1, 0, false }, { "doubt", 1, 0, false },
-		{ "ok", 1, 0, false },
+		{ "closed", { .carried = 1 }, true },
+		{ "closed", { 0 }, false },
+		{ "closed", { .carried = 1, .accepted = 1 }, false },
+		{ "mail 421", { .carried = 1 }, true },
+		{ "mail 421", { 0 }, false },
+		{ "mail 451", { .carried = 3 }, true },
+		{ "mail 503", { .carried = 1 }, true },
+		{ "mail 503", { 0 }, false },
+		{ "mail nested", { .carried = 1 }, true },
+		{ "mail nested", { 0 }, false },
+		{ "mail unknown", { .carried = 1 }, true },
+		{ "mail refused", { .carried = 1 }, false },
+		{ "no user", { .carried = 1 }, false },
+		{ "doubt", { .carried = 1 }, false },
+		{ "ok", { .carried = 1 }, false },
+		/* it leaves for the recipients that it refused */
+		{ "closed", { .refused = true, .left = true }, true },
+		{ "closed", { .accepted = 1, .refused = true, .left = true },
+		  true },
+		{ "closed", { .accepted = 1, .refused = true }, false },
+		{ "closed", { .accepted = 1, .left = true }, false },
+		{ "doubt", { .accepted = 1, .refused = true, .left = true },
+		  false },
+		{ "key", { .refused = true, .left = true }, false },
 	};
 	struct outcome o;
 	size_t i;
@@ -320,8 +334,7 @@ static void test_spent(void **state)
 	(void)state;
 	for (i = 0; i < ROWS(row); i++) {
 		o = said(row[i].name);
-		if (policy_session_is_spent(row[i].carried, row[i].accepted,
-					    &o) != row[i].want)
+		if (policy_session_is_spent(&row[i].end, &o) != row[i].want)
 			fail_msg("row %zu", i);
 	}
 	o = said("mail 503");
