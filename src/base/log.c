@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/kernel.h"
+#include "base/log_syslog.h"
 #include "base/outcome.h"
 
 enum {
@@ -34,10 +35,10 @@ static struct {
 	bool holding;
 	struct buf held;       /* lines */
 	bool json;
-	bool opened;           /* openlog was called */
+	struct log_syslog syslog;
 	enum log_level level;
 	char fault[512];
-} sink = { .fd = -1, .level = LOG_AT_INFO };
+} sink = { .fd = -1, .syslog.fd = -1, .level = LOG_AT_INFO };
 
 /* A file that was there, in a directory where everybody may make one, is not
  * written unless it is ours or root's; a second name may be anywhere. */
@@ -178,8 +179,7 @@ void log_open(const struct log_settings *settings)
 
 void log_forget(void)
 {
-	closelog();
-	sink.opened = false;
+	log_syslog_close(&sink.syslog);
 	if (!sink.own)
 		return;
 	close(sink.fd);
@@ -189,8 +189,7 @@ void log_forget(void)
 
 int log_keep(void)
 {
-	closelog();
-	sink.opened = false;
+	log_syslog_close(&sink.syslog);
 	return sink.own ? sink.fd : -1;
 }
 
@@ -225,10 +224,10 @@ static void event_field(struct buf *b, const struct log_field *field)
 	char *clean = text_clean(field->value);
 
 	buf_addf(b, "%s%s=", b->len ? " " : "", field->name);
-	if (field->form == LOG_ADDRESS && !strpbrk(clean, " \"\\"))
+	if (field->form == LOG_ADDRESS && !strpbrk(clean, " \"\\<>"))
 		buf_addf(b, "<%s>", clean);
 	else if (!*clean || !strcmp(field->name, "text") ||
-		 strpbrk(clean, " \"\\=\t\r\n\v\f"))
+		 strpbrk(clean, " \"\\=<>\t\r\n\v\f"))
 		json_quote(b, clean);
 	else
 		buf_adds(b, clean);
@@ -260,15 +259,12 @@ static void event_json(struct buf *b, const struct log_field *field, size_t n)
 
 static void sink_syslog(enum log_level level, const char *line)
 {
-	static const int priorities[] = {
+	static const int severities[] = {
 		[LOG_AT_ERROR] = LOG_ERR, [LOG_AT_INFO] = LOG_INFO,
 		[LOG_AT_DEBUG] = LOG_DEBUG,
 	};
 
-	if (!sink.opened)
-		openlog("posthaste", LOG_PID, LOG_MAIL);
-	sink.opened = true;
-	syslog(LOG_MAIL | priorities[level], "%s", line);
+	log_syslog_say(&sink.syslog, severities[level], line);
 }
 
 static bool sink_flush(const struct buf *text)

@@ -93,7 +93,8 @@ static void apply_fallbacks(struct config *c)
 			config_fault(c, 0, "%s: %s", key->key, why.text);
 }
 
-/* An empty one is as if it were not there: what starts containers makes such. */
+/* An empty one is as if it were not there: what starts containers makes
+ * such. */
 static const char *said_by(const char *name)
 {
 	const char *value = getenv(name);

@@ -84,10 +84,70 @@ static void others_are_not_taken_for_it(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* The next line that came; its words. */
+static const char *taken(int s, char *line, size_t size)
+{
+	ssize_t n = recv(s, line, size - 1, MSG_DONTWAIT);
+	const char *words;
+
+	assert_true(n > 0);
+	line[n] = '\0';
+	words = strstr(line, "]: ");
+	assert_true(words && !strncmp(line, "<22>", 4) &&
+		    strstr(line, " posthaste["));
+	return words + 3;
+}
+
+static int listening(void)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	int s = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	strcpy(name.sun_path, "/dev/log");
+	unlink(name.sun_path);
+	assert_int_equal(bind(s, (struct sockaddr *)&name, sizeof(name)), 0);
+	return s;
+}
+
+static void is_found_again(void **state)
+{
+	char line[256];
+	int s;
+
+	(void)state;
+	log_open(&to_syslog);
+	s = listening();
+	log_say(LOG_AT_INFO, "one");
+	assert_string_equal(taken(s, line, sizeof(line)), "text=\"one\"");
+	close(s);
+	s = listening();
+	log_say(LOG_AT_INFO, "two");
+	assert_string_equal(taken(s, line, sizeof(line)), "text=\"two\"");
+	close(s);
+	log_forget();
+}
+
+/* One that stands still stops nobody: the alarm would end this. */
+static void is_not_waited_for(void **state)
+{
+	int s = listening(), i;
+
+	(void)state;
+	log_open(&to_syslog);
+	alarm(60);
+	for (i = 0; i < 2000; i++)
+		log_say(LOG_AT_INFO, "%d", i);
+	alarm(0);
+	log_forget();
+	close(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(others_are_not_taken_for_it),
+		cmocka_unit_test(is_found_again),
+		cmocka_unit_test(is_not_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
