@@ -105,8 +105,9 @@ const char *session_mechanism(struct session *s);
  * says nothing of the message (the server takes no more of them on this
  * connection, leaves for the recipients that it refused, or takes no BDAT after
  * all), or only of others' transaction (a refusal for good), those stay
- * ATTEMPT_OPEN that a fresh session is to be asked about; a fresh session leaves none open before it has decided about another,
- * or found its BDAT broken. */
+ * ATTEMPT_OPEN that a fresh session is to be asked about; a fresh session
+ * leaves none open before it has decided about another, or found its BDAT
+ * broken. */
 struct delivery {
 	const struct envelope *envelope;
 	struct attempt *to;
