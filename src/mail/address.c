@@ -217,30 +217,28 @@ static bool quote_skip(struct address_scan *s)
 
 /* Quotes, comments and encoded words hide what is in them; a parenthesis
  * that nothing closes is a character like another. */
-static struct extent element_extent(const struct address_scan *scan)
+static struct extent element_extent(struct address_scan *scan)
 {
 	struct address_scan s = *scan;
 	struct extent e = { .open = s.n };
 	bool at = false, address = false;
-	struct outcome ignored;
-	size_t from;
+	size_t from, word;
 	int c;
 
-	s.why = &ignored;
+	s.why = NULL;
 	for (s.pos = s.start; (c = address_peek(&s)) >= 0; s.pos++) {
 		if (c == ',' || (c == ';' && s.in_group))
 			break;
 		from = s.pos;
+		word = encoded_word_length(s.text + from, s.n - from);
 		if (c == '"') {
 			e.quote = !quote_skip(&s);
 		} else if (c == '(' && address_skip_comment(&s)) {
 			s.pos--;
 		} else if (c == '(') {
 			s.pos = from;
-		} else if (c == '=' &&
-			   encoded_word_length(s.text + from, s.n - from)) {
-			s.pos += encoded_word_length(s.text + from,
-						     s.n - from) - 1;
+		} else if (word) {
+			s.pos += word - 1;
 		} else if (c == '<') {
 			e.several = e.several || address;
 			e.open = from;
@@ -251,6 +249,7 @@ static struct extent element_extent(const struct address_scan *scan)
 			address = address || (at && e.open < from);
 		}
 	}
+	scan->unclosed = s.unclosed;
 	e.end = s.pos < s.n ? s.pos : s.n;
 	if (e.open > e.end)
 		e.open = e.end;
@@ -261,6 +260,7 @@ static struct extent element_extent(const struct address_scan *scan)
  * before it as a name. */
 static bool element_loose(struct address_scan *s, const struct extent *e)
 {
+	const struct unclosed unclosed = s->unclosed;
 	size_t n = s->n, end = e->open;
 	char *name = NULL;
 	bool ok;
@@ -281,13 +281,15 @@ static bool element_loose(struct address_scan *s, const struct extent *e)
 	}
 	ok = ok && s->pos == s->n && controls_check(s, e->open);
 	s->n = n;
+	/* what ends with the element may have its end after it */
+	s->unclosed = unclosed;
 	return ok;
 }
 
 /* False: it is not an address; the scan then goes on after it. */
 static bool element_read(struct address_scan *s)
 {
-	struct outcome ignored, *why = s->why;
+	struct outcome *why = s->why;
 	const bool in_group = s->in_group;
 	struct extent e;
 	bool ok;
@@ -297,7 +299,7 @@ static bool element_read(struct address_scan *s)
 	if (!ok) {
 		s->in_group = in_group;
 		e = element_extent(s);
-		s->why = &ignored;
+		s->why = NULL;
 		ok = element_loose(s, &e);
 		s->why = why;
 		s->pos = e.end;
@@ -312,8 +314,12 @@ static bool element_read(struct address_scan *s)
 bool address_each(const char *text, size_t n, enum address_faults faults,
 		  mailbox_visit *visit, void *context, struct outcome *why)
 {
-	struct address_scan s = { .text = text, .n = n, .why = why };
+	struct address_scan s = { .text = text, .n = n };
 	bool on = true;
+
+	/* words that nobody reads cost more than the reading */
+	if (faults == FAULTS_FAIL)
+		s.why = why;
 
 	while (on) {
 		s.start = s.pos;
@@ -358,10 +364,9 @@ bool address_list(const char *text, size_t n, struct mailboxes *out,
 /* Whether all there is, blanks and comments apart, is nothing or "<>". */
 static bool is_null_path(const struct address_scan *scan)
 {
-	struct outcome ignored;
 	struct address_scan s = *scan;
 
-	s.why = &ignored;
+	s.why = NULL;
 	if (!address_skip_cfws(&s))
 		return false;
 	if (address_peek(&s) < 0)
@@ -412,8 +417,7 @@ void mailboxes_release(struct mailboxes *m)
 
 char *address_phrase(const char *text, size_t n)
 {
-	struct outcome ignored;
-	struct address_scan s = { .text = text, .n = n, .why = &ignored };
+	struct address_scan s = { .text = text, .n = n };
 	struct address_words w = {0};
 	bool whole = address_read_words(&s, &w) &&
 		     (address_peek(&s) < 0 || strchr("<:", address_peek(&s)));

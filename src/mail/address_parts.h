@@ -6,6 +6,14 @@
 #include "base/buf.h"
 #include "mail/address.h"
 
+/* Comments without an end: looking for it is a walk over the rest of the text,
+ * which is not to be made for each again. */
+struct unclosed {
+	unsigned n;        /* how many were found */
+	size_t at;         /* where the last of them begins */
+	size_t from;       /* no ")" is from here on */
+};
+
 /* A walk over a list of addresses. */
 struct address_scan {
 	const char *text;
@@ -13,9 +21,9 @@ struct address_scan {
 	size_t pos;
 	size_t start;      /* of the element at hand, for the words */
 	bool in_group;
-	unsigned unclosed; /* comments without an end so far */
+	struct unclosed unclosed;
 	struct mailbox box; /* of the element at hand; no address: none */
-	struct outcome *why;
+	struct outcome *why; /* NULL: nobody reads it */
 };
 
 /* What is a phrase or a local part, depending on what follows it. */

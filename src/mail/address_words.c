@@ -6,14 +6,15 @@
 #include <string.h>
 
 enum { SHOWN_MAX = 80 };
-/* After so many comments without an end no other one is looked for: each
- * costs a walk over the rest of the text. */
-enum { UNCLOSED_MAX = 64 };
+/* After so many comments without an end no other one is looked for. */
+enum { UNCLOSED_MAX = 16 };
 
 bool address_fault(struct address_scan *s, const char *what)
 {
 	size_t n = s->n - s->start;
 
+	if (!s->why)
+		return false;
 	return outcome_fail(s->why, STAGE_LOCAL, EX_DATAERR,
 			    "bad address \"%.*s%s\": %s",
 			    n > SHOWN_MAX ? SHOWN_MAX : (int)n,
@@ -58,13 +59,24 @@ static size_t blank_length(const struct address_scan *s)
 	       (unsigned char)s->text[s->pos + 1] == 0xa0 ? 2 : 0;
 }
 
+/* Whether the comment at hand is known to have no end. */
+static bool is_unclosed(const struct address_scan *s)
+{
+	const struct unclosed *u = &s->unclosed;
+
+	return u->n == UNCLOSED_MAX ||
+	       (u->n && (s->pos == u->at || s->pos >= u->from));
+}
+
 /* Comments nest; a counter does, however deep. */
 bool address_skip_comment(struct address_scan *s)
 {
-	size_t depth = 0;
+	size_t depth = 0, at = s->pos, from = at;
 	int c;
 
-	while (s->unclosed < UNCLOSED_MAX && (c = address_peek(s)) >= 0) {
+	if (is_unclosed(s))
+		return address_fault(s, "comment without end");
+	while ((c = address_peek(s)) >= 0) {
 		s->pos++;
 		if (c == '\\' && s->pos < s->n)
 			s->pos++;
@@ -72,8 +84,10 @@ bool address_skip_comment(struct address_scan *s)
 			depth++;
 		else if (c == ')' && !--depth)
 			return true;
+		else if (c == ')')
+			from = s->pos;
 	}
-	s->unclosed++;
+	s->unclosed = (struct unclosed){ s->unclosed.n + 1, at, from };
 	return address_fault(s, "comment without end");
 }
 
@@ -130,7 +144,8 @@ static size_t atom_skip(struct address_scan *s)
 
 /* The length of an encoded word (RFC 2047 2) that begins at p; 0: there is
  * none. Its text may hold what is otherwise special: a comma, say. Some
- * write blanks in it, too. */
+ * write blanks in it, too. Where another one begins it has no end, so that a
+ * row of beginnings is walked over once. */
 size_t encoded_word_length(const char *p, size_t n)
 {
 	enum { CHARSET_MAX = 64, TEXT_MAX = 1024 };
@@ -148,6 +163,10 @@ size_t encoded_word_length(const char *p, size_t n)
 	for (; i + 1 < n && i - from < TEXT_MAX; i++) {
 		if (p[i] == '?' && p[i + 1] == '=')
 			return i + 2;
+		/* the other is base64's padding */
+		if (p[i] == '=' && p[i + 1] == '?' &&
+		    (i + 2 == n || p[i + 2] != '='))
+			break;
 		if ((unsigned char)p[i] < ' ' || p[i] == 0x7f ||
 		    strchr("<>\"", p[i]))
 			break;
@@ -224,10 +243,11 @@ char *address_words_name(struct address_words *w)
 
 static bool literal_read(struct address_scan *s, struct buf *domain)
 {
-	size_t n;
+	size_t start = s->pos, n;
 	int c;
 
-	while ((c = address_peek(s)) >= 0) {
+	/* where another one begins this has no end */
+	while ((c = address_peek(s)) >= 0 && (c != '[' || s->pos == start)) {
 		n = blank_length(s);
 		s->pos += n ? n : 1;
 		if (!n)

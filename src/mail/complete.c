@@ -205,7 +205,7 @@ static bool note_authors(struct completer *s, const struct field *f)
 	bool known;
 	char *text;
 
-	if (f->raw_len > ADDRESS_FIELD_MAX)
+	if (!f->addresses)
 		return false;
 	a.text = text = field_flatten(f);
 	known = address_each(text, f->value_len, FAULTS_PASS, visit_replaced,
@@ -470,8 +470,7 @@ static bool put_fields(struct completer *s)
 			continue;
 		if (f.cut)
 			w.failed = !put_huge(s, w.start, w.at);
-		else if (domain && *domain && f.raw_len <= ADDRESS_FIELD_MAX &&
-			 field_has_addresses(&f))
+		else if (domain && *domain && f.addresses)
 			put_addresses(s, &f);
 		else
 			refold_field(s->out, f.raw, f.raw_len);

@@ -77,6 +77,7 @@ struct field {
 	size_t raw_len;
 	int64_t at;         /* its offset in the message */
 	bool cut;           /* longer than FIELD_MAX: the rest is not here */
+	bool addresses;     /* mailboxes, and not too long to be parsed */
 };
 enum { FIELD_MAX = 4 * 1024 * 1024 };
 

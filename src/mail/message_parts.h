@@ -62,6 +62,7 @@ struct field_walk {
 	struct message *m;
 	int64_t at;           /* where the next field begins */
 	int64_t start;        /* where this one did */
+	int64_t addresses;    /* bytes of address fields so far */
 	struct buf copy;      /* of a field that lies in pieces */
 	bool failed;
 };
@@ -77,12 +78,16 @@ bool field_has_author(const struct field *f, char **name);
  * address should be is a name if it looks like one, or is quoted and has no
  * name beside it. */
 bool mailbox_is_author(const struct mailbox *b);
-/* An address field longer than this is not parsed: its mailboxes would take
- * many times its room in memory. It is left as it is. */
-enum { ADDRESS_FIELD_MAX = 1024 * 1024 };
-/* Whether it is one of the fields whose mailboxes are completed. */
-bool field_has_addresses(const struct field *f);
-/* The same text with CR and LF as blanks, so that offsets stay. The caller
+/* An address field longer than the first is not parsed, since its mailboxes
+ * would take many times its room in memory, nor what is beyond the second of
+ * all of them together, for the time: it is left as it is. */
+enum {
+	ADDRESS_FIELD_MAX = 1024 * 1024,
+	ADDRESS_FIELDS_MAX = 4 * ADDRESS_FIELD_MAX
+};
+/* The value unfolded, blanks at its ends removed. The caller frees. */
+char *field_unfold(const struct field *f);
+/* The value with CR and LF as blanks, so that offsets stay. The caller
  * frees. */
 char *field_flatten(const struct field *f);
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -538,6 +539,61 @@ static void test_worst(void **state)
 	buf_release(&b);
 }
 
+/* The processor's time for a list in which what can be repeated is, the least
+ * of some rounds. */
+static clock_t cost(const char *const part[3], size_t size)
+{
+	enum { ROUNDS = 5 };
+	struct buf b = BUF(1 << 22);
+	clock_t least = 0, spent;
+	struct outcome why;
+	unsigned round;
+
+	buf_adds(&b, part[0]);
+	while (b.len < size)
+		buf_adds(&b, part[1]);
+	buf_adds(&b, part[2]);
+	for (round = 0; round < ROUNDS; round++) {
+		spent = clock();
+		assert_true(address_each(b.data, b.len, FAULTS_PASS,
+					 reads_back, &b, &why));
+		spent = clock() - spent;
+		if (!round || spent < least)
+			least = spent;
+	}
+	buf_release(&b);
+	return least;
+}
+
+/* What has no end is looked for once, not for each beginning: such a list costs
+ * about as much as one of the same shape without them. */
+static void test_no_end(void **state)
+{
+	static const struct {
+		const char *part[3], *harmless[3];
+	} row[] = {
+		{ { "", "(,", "" }, { "", "),", "" } },
+		{ { "", "(,", ")" }, { "", "),", ")" } },
+		{ { "", "((((((((((((((((((((((((((((((((((,", ")" },
+		  { "", ")))))))))))))))))))))))))))))))))),", "" } },
+		{ { "", "=?a?q?x", " <a@b>" }, { "", "=!a?q?x", " <a@b>" } },
+		{ { "[", "=?a?q?x", " <a@b>" }, { "[", "=!a?q?x", " <a@b>" } },
+		{ { "", "a@[,", "" }, { "", "a@],", "" } },
+	};
+	enum { SIZE = 8 * 1024, FACTOR = 5 };
+	clock_t spent, harmless;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		harmless = cost(row[i].harmless, SIZE);
+		spent = cost(row[i].part, SIZE);
+		if (spent > FACTOR * harmless)
+			fail_msg("%s...: %ld us, not %ld", row[i].part[1],
+				 (long)spent, (long)harmless);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -551,6 +607,7 @@ int main(void)
 		cmocka_unit_test(test_name_encode),
 		cmocka_unit_test(test_name_words),
 		cmocka_unit_test(test_worst),
+		cmocka_unit_test(test_no_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -346,6 +346,40 @@ static void test_from(void **state)
 	check_from("From: <<\n\n", "");
 }
 
+/* What is too long to be parsed, alone or with what stands before it. */
+static void test_from_long(void **state)
+{
+	enum { MIB = 1024 * 1024 };
+	static const struct {
+		size_t fields, size;
+		const char *want;
+	} row[] = {
+		{ 1, MIB / 2, "a@x" }, { 1, 2 * MIB, "" },
+		{ 6, MIB / 2, "a@x" }, { 8, MIB / 2, "" },
+	};
+	struct buf b = BUF(MOST);
+	size_t i, k, end;
+
+	(void)state;
+	for (i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		buf_reset(&b);
+		for (k = 1; k < row[i].fields; k++) {
+			end = b.len + row[i].size;
+			buf_adds(&b, "To: b@x");
+			while (b.len < end)
+				buf_adds(&b, ",\n b@x");
+			buf_adds(&b, "\n");
+		}
+		end = b.len + row[i].size;
+		buf_adds(&b, "From: a@x");
+		while (b.len < end)
+			buf_adds(&b, ",\n b@x");
+		buf_adds(&b, "\n\n");
+		check_from(buf_text(&b), row[i].want);
+	}
+	buf_release(&b);
+}
+
 static void test_facts(void **state)
 {
 	static const struct {
@@ -726,6 +760,7 @@ int main(void)
 		cmocka_unit_test(test_dot_without_end),
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_from),
+		cmocka_unit_test(test_from_long),
 		cmocka_unit_test(test_facts),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_big),
