@@ -41,6 +41,7 @@ struct outcome {
 	bool no_route;    /* no address of the host was in reach from here */
 	int64_t not_before; /* nobody was asked, and it is no use before then
 			   * (wall clock, seconds); 0: it does not say */
+	bool unasked;     /* nobody was asked, for what others heard before */
 	bool lacking;     /* of one host: it lacks what the message needs */
 	char status[12];  /* RFC 3463, "5.1.1"; "" unknown */
 	char host[256];   /* who said it; "" this program */

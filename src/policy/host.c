@@ -28,6 +28,11 @@ bool policy_replaces(const struct outcome *old, const struct outcome *new)
 		return true;
 	if (new->exit == EX_OK || new->in_doubt)
 		return true;
+	/* that nobody was asked says less than any answer "for now" */
+	if (new->unasked && outcome_is_temporary(old))
+		return false;
+	if (old->unasked && outcome_is_temporary(new))
+		return true;
 	/* an answer to MAIL, RCPT or the data; 503 there is about the order
 	 * of the commands before it, and so about the session */
 	if (new->code && new->code != 503 && new->stage >= STAGE_MAIL)

@@ -219,6 +219,7 @@ void part_settle(struct dispatcher *x, const struct destination *d,
 	job->since = clock_now();
 	for (i = 0; i < p->n && !p->untried; i++) {
 		struct recipient *r = p->to[i].rcpt;
+		const bool counts = policy_is_attempt(&r->last);
 
 		/* the journal has set the facts of an entry's already */
 		if (!e) {
@@ -226,8 +227,7 @@ void part_settle(struct dispatcher *x, const struct destination *d,
 			    !policy_replaces(r->earlier, &r->last))
 				r->last = *r->earlier;
 			r->state = policy_verdict(&r->last, x->run->queue);
-			if (policy_is_attempt(&r->last))
-				r->attempts++;
+			r->attempts += counts;
 		}
 		/* where the attempt that would come next takes another way,
 		 * waiting for it has no sense; a try without any network
@@ -316,6 +316,7 @@ bool destination_left_alone(struct dispatcher *x, struct destination *d)
 	outcome_fail(&why, STAGE_CONNECT, EX_TEMPFAIL, "left alone: %s "
 		     "earlier in this run", d->pace.step > PAUSE_MOST ?
 		     "it asked for less mail" : "it did not answer");
+	why.unasked = true;
 	while (d->n) {
 		struct part p = part_take(x, d);
 		const struct recipient *r = p.to[0].rcpt;
