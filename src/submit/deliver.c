@@ -168,20 +168,15 @@ static void share_compose(struct dispatcher *x, struct destination *d,
 	d->room = rest.room;
 }
 
-/* A command may ask for a passphrase, and forked workers must not ask
- * again. One that cannot be had fails again, with its words, where it is
- * used. */
-static void destination_secrets(struct dispatcher *x,
-				const struct destination *d)
+/* A command may ask for a passphrase, before anything is dialled; forked
+ * workers must not ask again. One that cannot be had fails again, with its
+ * words, where it is used. */
+static void fetch_secret(struct dispatcher *x, const struct transport *t)
 {
 	const struct secret *secret;
 	struct outcome ignored;
-	size_t i;
 
-	for (i = 0; d->way[i]; i++)
-		if (!secrets_get(x->run->secrets, d->way[i], &secret,
-				 &ignored))
-			continue;
+	(void)!secrets_get(x->run->secrets, t, &secret, &ignored);
 }
 
 static void count(struct worker *w, bool more)
@@ -209,7 +204,8 @@ static void start_worker(struct dispatcher *x, struct destination *d)
 	struct outcome why;
 	size_t i;
 
-	destination_secrets(x, d);
+	for (i = 0; d->way[i]; i++)
+		fetch_secret(x, d->way[i]);
 	share_compose(x, d, w);
 	if (worker_start(w, x->run, &why)) {
 		count(w, true);
@@ -552,7 +548,8 @@ static void serve_here(struct dispatcher *x, struct destination *d)
 	d->part = NULL;
 	d->n = d->room = 0;
 	x->waiting -= own.n;
-	destination_secrets(x, d);
+	/* what another way takes, which may never be gone, is not asked for */
+	fetch_secret(x, d->way[0]);
 	parts_open(&own);
 	serve(x->run, &all, NULL);
 	destination_leave_alone(x, d, &own);

@@ -2,7 +2,7 @@
 /*
  * Secrets of transports: from key, file, command, systemd
  * credential, ~/.netrc, or a prompt; fetched once per run and transport,
- * before anything is dialled or forked; wiped when released.
+ * before it is dialled and before anything is forked; wiped when released.
  */
 #ifndef SUBMIT_SECRET_H
 #define SUBMIT_SECRET_H
