@@ -137,6 +137,35 @@ static bool route_skip(struct address_scan *s)
 	return true;
 }
 
+/* Whether the rest of the element is nothing but a slip: words among it or
+ * not, or a comment without end. */
+static bool rest_is_slip(const struct address_scan *s, bool words)
+{
+	size_t i;
+
+	if (!s->loose || !s->slips || !s->box.qualified)
+		return false;
+	for (i = s->pos; i < s->n; i++) {
+		words = words || s->text[i] == '(';
+		/* perhaps another address */
+		if (s->text[i] == '@' ||
+		    (!words && (!s->text[i] ||
+				!strchr(" \t\r\n;.>", s->text[i]))))
+			return false;
+	}
+	return true;
+}
+
+static void mailto_skip(struct address_scan *s)
+{
+	static const char mailto[] = "mailto:";
+	const size_t n = sizeof(mailto) - 1;
+
+	if (s->loose && s->slips && s->n - s->pos >= n &&
+	    !strncasecmp(s->text + s->pos, mailto, n))
+		s->pos += n;
+}
+
 /* From "<" to after ">"; takes name over. */
 static bool angle_read(struct address_scan *s, char *name)
 {
@@ -144,6 +173,7 @@ static bool angle_read(struct address_scan *s, char *name)
 	bool ok = false;
 
 	s->pos++;
+	mailto_skip(s);
 	if (!address_skip_cfws(s))
 		goto out;
 	if (address_peek(s) == '@' && !route_skip(s))
@@ -152,10 +182,11 @@ static bool angle_read(struct address_scan *s, char *name)
 		goto out;
 	ok = spec_read(s, &w, name);
 	name = NULL;
-	if (ok && address_peek(s) != '>')
+	if (ok && address_peek(s) == '>')
+		s->pos++;
+	else if (ok && !rest_is_slip(s, false))
 		ok = address_fault(s, "\">\" missing");
-	s->pos++;
-	ok = ok && address_skip_cfws(s);
+	ok = ok && (address_skip_cfws(s) || rest_is_slip(s, false));
 out:
 	free(name);
 	address_words_release(&w);
@@ -256,33 +287,59 @@ static struct extent element_extent(struct address_scan *scan)
 	return e;
 }
 
-/* An element that ends in "<address>" is that address, whatever is written
- * before it as a name. */
-static bool element_loose(struct address_scan *s, const struct extent *e)
+/* An addr-spec alone, with a slip after it. */
+static bool spec_loose(struct address_scan *s)
 {
-	const struct unclosed unclosed = s->unclosed;
-	size_t n = s->n, end = e->open;
-	char *name = NULL;
+	struct address_words w = {0};
 	bool ok;
 
-	if (e->open == e->end || e->quote || e->several)
-		return false;
+	s->pos = s->start;
+	ok = address_read_words(s, &w) && spec_read(s, &w, NULL) &&
+	     controls_check(s, s->start) && rest_is_slip(s, false);
+	address_words_release(&w);
+	return ok;
+}
+
+/* "<address>" with whatever is written before it as a name. */
+static bool angle_loose(struct address_scan *s, size_t open)
+{
+	size_t end = open;
+	char *name = NULL;
+
 	/* what stands before it, as it is */
 	while (end > s->start && strchr(" <", s->text[end - 1]))
 		end--;
 	if (end > s->start)
 		name = mem_stringn(s->text + s->start, end - s->start);
-	s->n = e->end;
-	s->pos = e->open;
-	ok = angle_read(s, name);
-	while (ok && address_peek(s) == '>') {
+	s->pos = open;
+	if (!angle_read(s, name) || !controls_check(s, open))
+		return false;
+	while (address_peek(s) == '>') {
 		s->pos++;
-		ok = address_skip_cfws(s);
+		if (!address_skip_cfws(s))
+			break;
 	}
-	ok = ok && s->pos == s->n && controls_check(s, e->open);
+	return s->pos == s->n || rest_is_slip(s, true);
+}
+
+/* An element that ends in "<address>" is that address, whatever is written
+ * before it as a name, and so is one whose end alone is wrong. */
+static bool element_loose(struct address_scan *s, const struct extent *e)
+{
+	const struct unclosed unclosed = s->unclosed;
+	size_t n = s->n;
+	bool ok;
+
+	if (e->quote || e->several)
+		return false;
+	s->loose = true;
+	s->n = e->end;
+	ok = e->open == e->end ? spec_loose(s) : angle_loose(s, e->open);
 	s->n = n;
+	s->loose = false;
 	/* what ends with the element may have its end after it */
 	s->unclosed = unclosed;
+	s->box.loose = ok;
 	return ok;
 }
 
@@ -317,6 +374,7 @@ bool address_each(const char *text, size_t n, enum address_faults faults,
 	struct address_scan s = { .text = text, .n = n };
 	bool on = true;
 
+	s.slips = faults == FAULTS_PASS;
 	/* words that nobody reads cost more than the reading */
 	if (faults == FAULTS_FAIL)
 		s.why = why;

@@ -23,6 +23,7 @@ struct mailbox {
 	bool spaced;    /* white space stands at a dot of its local part */
 	bool quoted;    /* its local part was written with quotes, or has to
 			 * be */
+	bool loose;     /* the element is not what RFC 5322 wants */
 	size_t at;      /* offset in the text just after the local part, where
 			 * "@domain" is to be inserted */
 	size_t start, end; /* offsets of the element it stands in */
@@ -39,7 +40,9 @@ struct mailboxes {
  * element that ends in a well-formed "<address>" is that address, whatever
  * stands before it as a name. Of one that is not an address either the first
  * fails it all (EX_DATAERR, the bad part in the words), or each is passed
- * over. The visitor may take over name and address, leaving NULL.
+ * over; then one whose end alone is wrong ("a@b;", "<a@b", "<a@b> c",
+ * "<mailto:a@b>") is an address, too, unless there may be two. The visitor may
+ * take over name and address, leaving NULL.
  */
 enum address_faults { FAULTS_FAIL, FAULTS_PASS };
 typedef bool mailbox_visit(struct mailbox *b, void *context);

@@ -21,6 +21,8 @@ struct address_scan {
 	size_t pos;
 	size_t start;      /* of the element at hand, for the words */
 	bool in_group;
+	bool slips;        /* those after an address are passed over */
+	bool loose;        /* the element is not what the RFC wants */
 	struct unclosed unclosed;
 	struct mailbox box; /* of the element at hand; no address: none */
 	struct outcome *why; /* NULL: nobody reads it */

@@ -88,6 +88,7 @@ bool address_skip_comment(struct address_scan *s)
 			from = s->pos;
 	}
 	s->unclosed = (struct unclosed){ s->unclosed.n + 1, at, from };
+	s->pos = at;
 	return address_fault(s, "comment without end");
 }
 
@@ -277,8 +278,9 @@ bool address_read_domain(struct address_scan *s, struct buf *domain)
 			return true;
 		after_atom = c != '.';
 		buf_add(domain, s->text + start, s->pos - start);
+		/* what comes of one without end is seen there */
 		if (!address_skip_cfws(s))
-			return false;
+			return s->loose && s->slips;
 	}
 }
 

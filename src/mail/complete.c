@@ -12,95 +12,7 @@
 #include "mail/encode.h"
 #include "mail/lines.h"
 #include "mail/message_parts.h"
-
-enum { LINE_WANTED = 78 };
-
-/* --- folding (RFC 5322 2.2.3) --- */
-
-/* Lines over LINE_LONGEST are broken before white space so that none is over
- * width, where words permit. Nothing but CRLFs is added. */
-struct refolder {
-	struct spool *out;
-	size_t width;
-	bool colon;           /* the field's name is past */
-	size_t line;          /* length of the line so far */
-	bool solid;           /* it holds more than white space */
-	bool name_only;       /* and nothing but the field's name */
-	bool word;            /* what is held does, too */
-	size_t held;          /* white space and a word, not yet written */
-	char text[LINE_LONGEST];
-};
-
-/* A break comes before white space, never so that a line of white space
- * alone is left, and after a lone "Name:" only if nothing else helps. */
-static void refold_held(struct refolder *r)
-{
-	size_t most = r->name_only ? LINE_LONGEST : r->width;
-
-	if (!r->held)
-		return;
-	if (r->solid && r->word && is_wsp(*r->text) &&
-	    r->line + r->held > most) {
-		spool_add(r->out, "\r\n", 2);
-		r->line = 0;
-		r->solid = false;
-	}
-	spool_add(r->out, r->text, r->held);
-	r->line += r->held;
-	r->solid = r->solid || r->word;
-	r->name_only = false;
-	r->word = false;
-	r->held = 0;
-}
-
-static void refold(struct refolder *r, const char *data, size_t n)
-{
-	const char *end = data + n;
-	char c;
-
-	for (; data < end; data++) {
-		c = *data;
-		/* the name and its colon stay together */
-		if (!r->colon) {
-			spool_add(r->out, &c, 1);
-			r->line++;
-			r->colon = r->solid = r->name_only = c == ':';
-			continue;
-		}
-		if (c == '\n') {
-			refold_held(r);
-			spool_add(r->out, "\r\n", 2);
-			r->line = 0;
-			r->solid = r->name_only = false;
-		}
-		if (c == '\r' || c == '\n')
-			continue;
-		if (r->held == sizeof(r->text) || (r->word && is_wsp(c)))
-			refold_held(r);
-		r->text[r->held++] = c;
-		r->word = r->word || !is_wsp(c);
-	}
-}
-
-/* A whole field: lines that are short enough stay as they are. */
-static void refold_field(struct spool *out, const char *data, size_t n)
-{
-	struct refolder r = { .out = out, .width = LINE_WANTED };
-	const char *end = data + n, *lf;
-	size_t len;
-
-	for (; data < end; data += len) {
-		lf = memchr(data, '\n', (size_t)(end - data));
-		len = lf ? (size_t)(lf + 1 - data) : (size_t)(end - data);
-		if (len > LINE_LONGEST + 2) {
-			refold(&r, data, len);
-		} else {
-			spool_add(out, data, len);
-			r.colon = true;
-		}
-	}
-	refold_held(&r);
-}
+#include "mail/refold.h"
 
 /* --- what is to be done --- */
 
@@ -160,20 +72,54 @@ static enum treatment choose_treatment(const struct message *m)
 	return m->body_nul ? BODY_NULS_LEFT_OUT : BODY_STAYS;
 }
 
+static void put_mailbox(struct buf *out, const char *name,
+			const char *address)
+{
+	if (name) {
+		name_encode_again(out, name);
+		name_add_address(out, address);
+	} else {
+		buf_adds(out, address);
+	}
+}
+
 struct author_walk {
 	struct completer *s;
 	const char *text;
 	unsigned authors, own;  /* all of them, the account's own address */
 };
 
-/* Puts an author's mailbox, as he wrote it but for a missing domain, beside
- * those before it, unless it is the address that From will have. */
+/* An author's mailbox as he wrote it, but for a missing domain. What is not as
+ * the RFC wants it is not written so by us. */
+static void put_author(struct author_walk *a, const struct mailbox *b,
+		       const char *whole)
+{
+	struct buf *out = &a->s->authors;
+	size_t end = b->end;
+	char *name;
+
+	buf_adds(out, out->len ? ",\r\n " : "");
+	if (b->loose) {
+		name = b->name ? address_phrase(b->name, strlen(b->name)) :
+		       NULL;
+		put_mailbox(out, name, whole);
+		free(name);
+		return;
+	}
+	while (end > b->at && is_wsp(a->text[end - 1]))
+		end--;
+	buf_add(out, a->text + b->start, b->at - b->start);
+	if (!b->qualified)
+		buf_adds(out, whole + strlen(b->address));
+	buf_add(out, a->text + b->at, end - b->at);
+}
+
+/* Puts an author's mailbox beside those before it, unless it is the address
+ * that From will have. */
 static bool visit_replaced(struct mailbox *b, void *context)
 {
 	struct author_walk *a = context;
-	struct buf *out = &a->s->authors;
 	const char *domain = a->s->c->domain;
-	size_t end = b->end;
 	char *whole;
 
 	if (!mailbox_is_author(b))
@@ -181,17 +127,10 @@ static bool visit_replaced(struct mailbox *b, void *context)
 	whole = domain ? address_qualify(b->address, domain) :
 		mem_string(b->address);
 	a->authors++;
-	if (address_equal(whole, a->s->c->from)) {
+	if (address_equal(whole, a->s->c->from))
 		a->own++;
-	} else {
-		while (end > b->at && is_wsp(a->text[end - 1]))
-			end--;
-		buf_addf(out, "%s%.*s", out->len ? ",\r\n " : "",
-			 (int)(b->at - b->start), a->text + b->start);
-		if (!b->qualified && domain && *domain)
-			buf_addf(out, "@%s", domain);
-		buf_add(out, a->text + b->at, end - b->at);
-	}
+	else
+		put_author(a, b, whole);
 	free(whole);
 	return true;
 }
@@ -221,7 +160,10 @@ static bool note_from(const struct field *f, void *context)
 
 	if (!field_is(f, "From"))
 		return true;
-	if (!field_has_author(f, &name) && !s->name_alone)
+	if (!field_has_author(f, &name) && name && strchr(name, '@'))
+		log_say(LOG_AT_INFO, "no address can be read in From: %.200s",
+			name);
+	if (!s->name_alone)
 		s->name_alone = name;
 	else
 		free(name);
@@ -240,8 +182,7 @@ static void put_from(struct completer *s)
 
 	buf_adds(&b, "From: ");
 	if (s->name_alone && s->c->from_header != FROM_REPLACE) {
-		name_encode_again(&b, s->name_alone);
-		name_add_address(&b, s->c->from);
+		put_mailbox(&b, s->name_alone, s->c->from);
 	} else if (name && *name) {
 		name_encode(&b, name);
 		name_add_address(&b, s->c->from);

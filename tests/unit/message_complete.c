@@ -266,6 +266,9 @@ static void test_from_replaced(void **state)
 		  "From: N <f@x.example>\r\n\r\n" },
 		{ "From: N <f@x.example>\n\n",
 		  "From: N <f@x.example>\r\n\r\n" },
+		{ "From: V W. <v@y>;, \"A, B\" <mailto:a@b, <w@y> Q\n\n",
+		  "From: N <f@x.example>\r\nReply-To: \"V W.\" <v@y>,\r\n"
+		  " \"A, B\" <a@b>,\r\n w@y\r\n\r\n" },
 		/* nobody is reached by a name alone */
 		{ "From: J. X, \"X Y\", z\n\n",
 		  "From: N <f@x.example>\r\nReply-To: z@d.example\r\n\r\n" },
@@ -327,6 +330,15 @@ static void test_name_alone(void **state)
 		{ "\"A B\" <\"c d\">", "\"A B\" <\"c d\"@d.example>" },
 		{ "\"Backup\"@y", "\"Backup\"@y" },
 		{ "Alice Example, b@y", "Alice Example, b@y" },
+		{ "Alice <b@y>;", "Alice <b@y>;" },
+		{ "Alice <b@y>.", "Alice <b@y>." },
+		{ "Alice <b@y> x", "Alice <b@y> x" },
+		{ "<b@y> Alice", "<b@y> Alice" },
+		{ "Alice <b@y", "Alice <b@y" },
+		{ "Alice <mailto:b@y>", "Alice <mailto:b@y>" },
+		{ "b@y;", "b@y;" },
+		{ "b@y (x", "b@y (x" },
+		{ "b@y; c@y", "\"b@y; c@y\" <f@x.example>" },
 	};
 	struct buf in = BUF(MOST);
 	size_t i;
