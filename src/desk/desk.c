@@ -90,6 +90,7 @@ void desk_run_release(struct run *run)
 	secrets_free(run->secrets);
 	list_release(&run->no_chunking);
 	list_release(&run->no_early);
+	list_release(&run->mend);
 	list_release(&run->no_policy);
 	confine_release(run);
 	if (run->dns)

@@ -52,12 +52,18 @@ bool policy_replaces(const struct outcome *old, const struct outcome *new)
 	return outcome_is_temporary(new) && new->stage >= old->stage;
 }
 
+bool policy_needs_mending(const struct outcome *o)
+{
+	return o->exit == EX_CONFIG || o->exit == EX_NOPERM ||
+	       o->exit == EX_NOINPUT;
+}
+
 bool policy_next_address(const struct outcome *o)
 {
 	/* what is wrong here, or with the login, is so at every address, and
 	 * a wrong password said often enough locks the account */
-	if (o->exit == EX_CONFIG || o->exit == EX_NOPERM ||
-	    o->exit == EX_SOFTWARE || o->stage == STAGE_LOCAL)
+	if (policy_needs_mending(o) || o->exit == EX_SOFTWARE ||
+	    o->stage == STAGE_LOCAL)
 		return false;
 	return policy_try_elsewhere(o);
 }

@@ -205,6 +205,22 @@ static bool find_override(const struct dispatcher *x, struct job *job,
 					   name);
 }
 
+/* Which of both stands, with what the other says where that is to be mended. */
+static void settle_outcome(struct outcome *last, const struct outcome *earlier)
+{
+	struct outcome other = *earlier;
+	char words[sizeof(other.host) + sizeof(other.text) + 64];
+
+	if (!policy_replaces(earlier, last)) {
+		other = *last;
+		*last = *earlier;
+	}
+	if (!policy_needs_mending(&other) || !outcome_is_temporary(last))
+		return;
+	outcome_words(&other, words, sizeof(words));
+	outcome_append(last, "; %.250s", words);
+}
+
 void part_settle(struct dispatcher *x, const struct destination *d,
 		 struct part *p)
 {
@@ -223,9 +239,8 @@ void part_settle(struct dispatcher *x, const struct destination *d,
 
 		/* the journal has set the facts of an entry's already */
 		if (!e) {
-			if (r->earlier &&
-			    !policy_replaces(r->earlier, &r->last))
-				r->last = *r->earlier;
+			if (r->earlier)
+				settle_outcome(&r->last, r->earlier);
 			r->state = policy_verdict(&r->last, x->run->queue);
 			r->attempts += counts;
 		}

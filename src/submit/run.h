@@ -24,6 +24,7 @@ struct run {
 	struct list no_early;      /* those that are told nothing early */
 	struct list no_policy;     /* "domain id": MTA-STS policies that could
 				    * not be had, for want of a cache */
+	struct list mend;          /* transports whose fault was logged */
 	const struct transport *transport[2]; /* --transport: overrides the
 				    * routes; [0] NULL: they count */
 	struct queue *queue;       /* NULL: what fails for now is not held */

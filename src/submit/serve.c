@@ -327,6 +327,7 @@ void serve(struct run *run, struct share *share, const struct witness *w)
 		if (v.enough && !p->touched)
 			continue;
 		p->touched = true;
+		serving_recall_fault(&v, p);
 		/* where that fails it was said */
 		(void)!serving_record(&v, i, false);
 		log_hold();

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "submit/rate.h"
 #include "submit/sign.h"
 
@@ -86,11 +87,43 @@ static void answer_part(struct part *p, const struct outcome *o,
 	}
 }
 
+/* What another way would hide. */
+static void note_fault(struct serving *v, const struct outcome *o)
+{
+	struct list *told = &v->run->mend;
+	char words[sizeof(o->host) + sizeof(o->text) + 64];
+
+	if (!v->share->d->way[1] || !policy_needs_mending(o))
+		return;
+	outcome_words(o, words, sizeof(words));
+	if (!v->fault[0])
+		snprintf(v->fault, sizeof(v->fault), "transport %.60s: %s",
+			 v->t->name, words);
+	if (list_has(told, v->t->name))
+		return;
+	list_add(told, v->t->name);
+	log_say(LOG_AT_ERROR, "transport %s: %s", v->t->name, words);
+}
+
+void serving_recall_fault(const struct serving *v, struct part *p)
+{
+	struct outcome *last;
+	struct attempt *a;
+
+	for (a = p->to; v->fault[0] && a < p->to + p->n; a++) {
+		last = &a->rcpt->last;
+		if (a->answered && !last->in_doubt &&
+		    outcome_is_temporary(last))
+			outcome_append(last, "; %s", v->fault);
+	}
+}
+
 void serving_answer(struct serving *v, size_t first, const struct outcome *o,
 		    const struct link *link)
 {
 	const struct trace *trace = serving_trace(v, link);
 
+	note_fault(v, o);
 	for (; first < v->share->last; first++)
 		answer_part(serving_part(v, first), o, trace);
 }

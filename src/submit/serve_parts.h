@@ -16,6 +16,8 @@ struct serving {
 	bool answered;            /* any host spoke */
 	bool limited;             /* the transport's rate is used up */
 	bool enough;              /* the witness had it */
+	char fault[256];          /* what somebody has to mend at one of several
+				   * transports, the first such; "": nothing */
 };
 
 static inline struct part *serving_part(const struct serving *v, size_t i)
@@ -38,6 +40,8 @@ struct trace *serving_trace(struct serving *v, const struct link *link);
  * asked about; link: NULL where there was none. */
 void serving_answer(struct serving *v, size_t first, const struct outcome *o,
 		    const struct link *link);
+/* Adds to what is for now what somebody has to mend. */
+void serving_recall_fault(const struct serving *v, struct part *p);
 /* Records what has come of a part's recipients and was not recorded yet, in
  * one write; of successes alone, which are on disk before anything else is
  * sent and are handed on, or of all. False: that could not be done. */

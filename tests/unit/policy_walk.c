@@ -195,6 +195,19 @@ static void test_next(void **state)
 	}
 }
 
+static void test_needs_mending(void **state)
+{
+	const struct outcome login = said("login"), busy = said("busy");
+	const struct outcome file = said("configuration");
+	const struct outcome garbage = said("garbage");
+
+	(void)state;
+	assert_true(policy_needs_mending(&login));
+	assert_true(policy_needs_mending(&file));
+	assert_false(policy_needs_mending(&busy));
+	assert_false(policy_needs_mending(&garbage));
+}
+
 static void test_addresses(void **state)
 {
 	(void)state;
@@ -384,6 +397,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_replaces),
 		cmocka_unit_test(test_next),
+		cmocka_unit_test(test_needs_mending),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_lacks),
 		cmocka_unit_test(test_one_flight),
