@@ -11,6 +11,7 @@
 
 #include "desk/desk.h"
 #include "base/log.h"
+#include "desk/smtpd_answer.h"
 #include "desk/smtpd_caller.h"
 #include "mail/lines.h"
 #include "mail/smtp_command.h"
@@ -18,12 +19,8 @@
 #include "queue/drop_limits.h"
 #include "queue/serve.h"
 
-enum {
-	FAULTS_MOST = 20,       /* in a row, each a command that was refused */
-	/* clients bound a reply's lines and their length (RFC 5321
-	 * 4.5.3.1.5) */
-	NAMED_MAX = 50, WORDS_SIZE = 440
-};
+/* in a row, each a command that was refused */
+enum { FAULTS_MOST = 20 };
 
 struct session {
 	const struct desk *desk;
@@ -196,123 +193,6 @@ static void do_rcpt(struct session *s, const char *text)
 	s->rcpt[s->n] = rcpt.path;
 	s->wish[s->n++] = rcpt.wish;
 	smtpd_ok(s, "250 2.1.5 recipient OK");
-}
-
-/* --- the answer to the final dot --- */
-
-struct answer {
-	int code;
-	char status[12];        /* RFC 3463 */
-	bool utf8;
-};
-
-static void answer_line(struct client *c, const struct answer *a, bool last,
-			const char *words)
-{
-	char clean[WORDS_SIZE];
-	char *p;
-
-	text_printable(clean, sizeof(clean), words, strlen(words));
-	for (p = clean; *p && !a->utf8; p++)
-		if ((unsigned char)*p >= 0x80)
-			*p = '?';
-	client_reply(c, "%d%c%s %s", a->code, last ? ' ' : '-', a->status,
-		     clean);
-}
-
-/* For a message that was not even tried. */
-static void answer_refusal(struct client *c, const struct outcome *why)
-{
-	struct answer a = { 0 };
-
-	a.code = policy_reply(why, policy_refused_for_now(why), a.status);
-	answer_line(c, &a, true, why->text);
-}
-
-static bool was_taken(const struct acceptance *a, const struct recipient *r)
-{
-	return r->state == RCPT_SENT || (r->state == RCPT_PENDING && a->held);
-}
-
-/* Names those who get nothing; the last line is the reply's. */
-static void answer_failed(struct client *c, const struct answer *answer,
-			const struct acceptance *a, size_t failed)
-{
-	char line[1600], words[1200];
-	size_t i, named = 0;
-
-	for (i = 0; i < a->envelope.n && named < failed; i++) {
-		const struct recipient *r = &a->envelope.rcpt[i];
-
-		if (was_taken(a, r))
-			continue;
-		if (++named == NAMED_MAX && failed > named) {
-			snprintf(line, sizeof(line), "and %zu more",
-				 failed - named + 1);
-			answer_line(c, answer, true, line);
-			return;
-		}
-		outcome_words(&r->last, words, sizeof(words));
-		snprintf(line, sizeof(line), "not sent to %.200s: %s%s",
-			 r->address, words, r->last.in_doubt ?
-			 " (it may have been delivered)" : "");
-		answer_line(c, answer, named == failed, line);
-	}
-}
-
-/* The outcome that speaks for a message that nobody took: of the kind that
- * decided the status. */
-static const struct outcome *speaker(const struct acceptance *a,
-				     bool temporary)
-{
-	size_t i;
-
-	for (i = 0; i < a->envelope.n; i++)
-		if (temporary ? a->envelope.rcpt[i].state == RCPT_PENDING :
-		    a->envelope.rcpt[i].last.exit == a->status)
-			return &a->envelope.rcpt[i].last;
-	return &a->envelope.rcpt[0].last;
-}
-
-/* utf8: the client reads UTF-8 (RFC 6531 3.7.4). Gives whether any recipient
- * was sent or held. */
-static bool answer_message(struct client *c, const struct acceptance *a,
-			   bool utf8)
-{
-	const struct outcome status = { .exit = a->status };
-	bool temporary = outcome_is_temporary(&status);
-	const struct recipient *taken = NULL;
-	struct answer answer = { 250, "2.0.0", utf8 };
-	char line[1400] = "sent, ";
-	size_t i, failed = 0;
-
-	if (a->refused) {
-		answer_refusal(c, &a->why);
-		return false;
-	}
-	if (!a->envelope.n) {
-		client_reply(c, "250 2.0.0 discarded for all recipients");
-		return true;
-	}
-	for (i = 0; i < a->envelope.n; i++) {
-		if (!was_taken(a, &a->envelope.rcpt[i]))
-			failed++;
-		else if (!taken)
-			taken = &a->envelope.rcpt[i];
-	}
-	if (taken && a->held) {
-		snprintf(line, sizeof(line), "queued as %s", a->id);
-		answer_line(c, &answer, !failed, line);
-	} else if (taken) {
-		outcome_words(&taken->last, line + strlen(line),
-			      sizeof(line) - strlen(line));
-		answer_line(c, &answer, !failed, line);
-	} else {
-		answer.code = policy_reply(speaker(a, temporary), temporary,
-					   answer.status);
-	}
-	answer_failed(c, &answer, a, failed);
-	return taken;
 }
 
 /* --- the message --- */

@@ -481,16 +481,38 @@ def server_wants_authentication(session):
     want(not session.end(), "it was sent")
 
 
-@test()
-def many_recipients_refused(session):
-    dialogue(session, recipients=[f"nouser@x{i}.example.org"
-                                  for i in range(60)])
+def refused(session, n):
+    """The lines of an answer for n recipients of whom none is there."""
+    names = [f"nouser@x{i}.example.org" for i in range(n)]
+    dialogue(session, recipients=names)
     session.write(b"Subject: s\r\n\r\nhi\r\n.\r\n")
     lines = session.reply("550 ").split("\n")
-    want(len(lines) == 50, len(lines))
-    want("11 more" in lines[-1], lines[-1])
-    want(max(map(len, lines)) <= 510, "a long line")
     session.end()
+    want(max(map(len, lines)) <= 510, "a long line")
+    named = re.findall(r"nouser@[\w.]*\w", "\n".join(lines))
+    want(set(named) <= set(names), "somebody else")
+    return lines, set(named)
+
+
+@test()
+def some_recipients_refused(session):
+    lines, named = refused(session, 50)
+    want(len(named) == len(lines) == 50, (len(named), lines))
+
+
+@test()
+def many_recipients_refused(session):
+    lines, named = refused(session, 1000)
+    want(len(named) == 1000, f"{len(named)} named")
+    want(len(lines) <= 100, len(lines))
+    want("more" not in lines[-1], lines[-1])
+
+
+@test()
+def too_many_recipients_refused(session):
+    lines, named = refused(session, 5000)
+    want(len(named) > 1000 and len(lines) <= 100, (len(named), len(lines)))
+    want(f" and {5000 - len(named)} more" in lines[-1], lines[-1])
 
 
 @test()
