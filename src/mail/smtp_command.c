@@ -57,7 +57,9 @@ static size_t path_length(const char *text)
 	return end == '>' ? 0 : i;
 }
 
-/* Takes the path, and nothing else than one address, from *text. */
+/* Takes the path, and nothing else than one address, from *text. What is kept
+ * is the address: comments and blanks could be as long as a line, in each of
+ * very many. */
 static char *path_read(const char **text)
 {
 	size_t n = path_length(*text);
@@ -65,15 +67,15 @@ static char *path_read(const char **text)
 	struct outcome ignored;
 	bool qualified = false, good;
 
-	good = n && address_one(path, &address, &qualified, &ignored) &&
+	*text += n;
+	good = n && (!**text || is_wsp(**text)) &&
+	       address_one(path, &address, &qualified, &ignored) &&
 	       (*path == '<' || qualified) &&
 	       (*address || !strcmp(path, "<>"));
-	free(address);
-	*text += n;
-	if (good && (!**text || is_wsp(**text)))
-		return path;
 	free(path);
-	return NULL;
+	path = good ? mem_printf("<%s>", address) : NULL;
+	free(address);
+	return path;
 }
 
 /* --- the parameters --- */

@@ -14,7 +14,7 @@
 #include "mail/words.h"
 
 struct smtp_mail {
-	char *path;          /* "<a@b>" as compose takes it; "<>" null */
+	char *path;          /* "<a@b>", the address as we have it; "<>" null */
 	int64_t size;        /* as declared; 0: not */
 	enum body_type body;
 	bool utf8;
