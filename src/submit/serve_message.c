@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -92,17 +93,23 @@ static void note_fault(struct serving *v, const struct outcome *o)
 {
 	struct list *told = &v->run->mend;
 	char words[sizeof(o->host) + sizeof(o->text) + 64];
+	char fault[sizeof(words) + 80];
 
 	if (!v->share->d->way[1] || !policy_needs_mending(o))
 		return;
 	outcome_words(o, words, sizeof(words));
+	snprintf(fault, sizeof(fault), "transport %.60s: %s", v->t->name,
+		 words);
+	/* a secret that cannot be had names its transport itself */
+	if (!strncmp(o->text, "transport ", 10))
+		snprintf(fault, sizeof(fault), "%s", o->text);
 	if (!v->fault[0])
-		snprintf(v->fault, sizeof(v->fault), "transport %.60s: %s",
-			 v->t->name, words);
+		snprintf(v->fault, sizeof(v->fault), "%.*s",
+			 (int)sizeof(v->fault) - 1, fault);
 	if (list_has(told, v->t->name))
 		return;
 	list_add(told, v->t->name);
-	log_say(LOG_AT_ERROR, "transport %s: %s", v->t->name, words);
+	log_say(LOG_AT_ERROR, "%s", fault);
 }
 
 void serving_recall_fault(const struct serving *v, struct part *p)
