@@ -84,34 +84,71 @@ static void encoded_add(struct buf *b, const char *s, size_t n)
 	}
 }
 
-/* Atoms and encoded words, at least one of these. */
-static bool has_encoded_words(const char *name)
+/* An encoded word as a phrase may hold it: some write blanks and what is
+ * special into its text, where a comma would part two mailboxes. False: base64
+ * that is none. */
+static bool encoded_again(struct buf *b, const char *word, size_t n)
+{
+	const char *end = word + n - strlen("?=");
+	const char *p = (const char *)memchr(word + 2, '?', n - 2) + 1;
+	bool q = *p == 'Q' || *p == 'q';
+
+	p += strlen("Q?");
+	buf_add(b, word, (size_t)(p - word));
+	for (; p < end; p++) {
+		if (is_q_literal((unsigned char)*p) || strchr("=_", *p))
+			buf_addc(b, *p);
+		else if (!q)
+			return false;
+		else if (*p == ' ')
+			buf_addc(b, '_');
+		else
+			buf_addf(b, "=%02X", (unsigned char)*p);
+	}
+	buf_add(b, end, strlen("?="));
+	return true;
+}
+
+static size_t atom_length(const char *s)
+{
+	size_t n = 0;
+
+	while (is_atext((unsigned char)s[n]) && (unsigned char)s[n] < 0x80)
+		n++;
+	return n;
+}
+
+/* Atoms and encoded words, at least one of these; false: it is not that. */
+static bool phrase_again(struct buf *b, const char *name)
 {
 	size_t left = strlen(name), n;
 	bool any = false;
 
 	for (; left; name += n, left -= n) {
-		n = strspn(name, " ");
-		if (n)
-			continue;
 		n = encoded_word_length(name, left);
 		any = any || n;
-		if (!n)
-			while (is_atext((unsigned char)name[n]) &&
-			       (unsigned char)name[n] < 0x80)
-				n++;
+		if (n && !encoded_again(b, name, n))
+			return false;
+		if (n)
+			continue;
+		n = strspn(name, " ");
+		n = n ? n : atom_length(name);
 		if (!n)
 			return false;
+		buf_add(b, name, n);
 	}
 	return any;
 }
 
 void name_encode_again(struct buf *b, const char *name)
 {
-	if (has_encoded_words(name))
-		buf_adds(b, name);
+	struct buf again = BUF(4 * strlen(name));
+
+	if (phrase_again(&again, name))
+		buf_add(b, again.data, again.len);
 	else
 		name_encode(b, name);
+	buf_release(&again);
 }
 
 void name_add_address(struct buf *b, const char *address)

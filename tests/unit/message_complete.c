@@ -314,6 +314,13 @@ static void test_name_alone(void **state)
 		{ "=?UTF-8?Q?J=C3=BC?=", "=?UTF-8?Q?J=C3=BC?= <f@x.example>" },
 		{ "=?UTF-8?Q?J=C3=BC?= Foo",
 		  "=?UTF-8?Q?J=C3=BC?= Foo <f@x.example>" },
+		/* a comma in one would part two mailboxes for others */
+		{ "=?UTF-8?Q?Doe, John?=",
+		  "=?UTF-8?Q?Doe=2C_John?= <f@x.example>" },
+		{ "X =?u?q?a(\xc3_b=40.?=  =?u?B?w7w=?=",
+		  "X =?u?q?a=28=C3_b=40=2E?= =?u?B?w7w=?= <f@x.example>" },
+		{ "=?UTF-8?B?w7w, w7w=?=",
+		  "\"=?UTF-8?B?w7w, w7w=?=\" <f@x.example>" },
 		{ "J\xc3\xbc\xc3\xbc Foo",
 		  "=?UTF-8?Q?J=C3=BC=C3=BC_Foo?= <f@x.example>" },
 		{ "J\xc3\xbcrgen", "=?UTF-8?Q?J=C3=BCrgen?= <f@x.example>" },
