@@ -29,9 +29,26 @@ static void check_box(const struct mailbox *b, size_t n)
 	check(address_one(b->address, &again, &qualified, &why));
 	check(!strcmp(again, b->address) && qualified == b->qualified);
 	free(again);
-	if (b->name)
+	if (b->name) {
 		name_encode(&out, b->name);
+		name_encode_again(&out, b->name);
+	}
 	buf_release(&out);
+}
+
+/* What a header has, where slips are passed over. */
+struct slips {
+	size_t n, boxes;
+};
+
+static bool visit(struct mailbox *b, void *context)
+{
+	struct slips *s = context;
+
+	check(b->start <= b->end && b->end <= s->n);
+	check_box(b, s->n);
+	s->boxes++;
+	return true;
 }
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
@@ -41,11 +58,16 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 	struct outcome why;
 	char *address;
 	bool qualified;
+	struct slips s = { .n = n };
 	size_t i;
 
-	if (address_list(text, n, &m, &why))
+	check(address_each(text, n, FAULTS_PASS, visit, &s, &why));
+	if (address_list(text, n, &m, &why)) {
 		for (i = 0; i < m.n; i++)
 			check_box(&m.box[i], n);
+		/* where there is none, none is passed over */
+		check(m.n == s.boxes);
+	}
 	mailboxes_release(&m);
 	if (address_one(text, &address, &qualified, &why))
 		check(address_equal(address, address));
