@@ -72,7 +72,7 @@ static void survey_mime(struct message *m, const struct field *f)
 {
 	struct present *has = &m->has;
 	enum encoding encoding;
-	char type[32];
+	char type[32] = "";
 
 	if (field_is(f, "Content-Type") && !field_is_blank(f)) {
 		plain_words(f, type, sizeof(type));
