@@ -876,8 +876,10 @@ def unreadable(folder):
                          and b"no such entry" not in err,
                          f"--{option} {name}: {status} {err!r}")
             status, _, err = lab.run("--hold", "ALL")
+            # which is first is the file system's to say
             want(status == 77 and b"2 entries, the first: " in err and
-                 linked.encode() in err, f"--hold ALL: {status} {err!r}")
+                 (linked.encode() in err or closed.encode() in err),
+                 f"--hold ALL: {status} {err!r}")
             equal(lab.names(), [linked, closed, good.replace(",0", ",h")],
                   "--hold ALL")
             equal(lab.run("--release", "ALL")[0], 77, "--release ALL")
