@@ -444,6 +444,7 @@ static int run_selected(const struct desk *d, const struct selection *s,
 		r.run.watch = &desk_watch_queue;
 	r.settler = (struct settler){ .config = d->config, .queue = r.q };
 	done = run_queue(&r, s, &why);
+	list_release(&r.settler.reports);
 	desk_run_release(&r.run);
 	return done ? EX_OK : desk_fail(d, &why);
 }
