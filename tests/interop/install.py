@@ -116,6 +116,21 @@ def scripts_are_executable(_folder, _certificates):
         want(os.access(House.tree / name, os.X_OK), name)
 
 
+def a_copy_is_not_copied(folder, _certificates):
+    """Of a tree that is configured in place, into a folder within it."""
+    tree = pathlib.Path(folder, "tree")
+    (tree / "below/scratch").mkdir(parents=True)
+    (tree / "config.status").touch()
+    (tree / "Makefile").write_text("distclean:\n\trm config.status\n")
+    source, house.SOURCE = house.SOURCE, tree
+    try:
+        copy = house.pristine(tree / "below/scratch")
+    finally:
+        house.SOURCE = source
+    found = sorted(str(path.relative_to(copy)) for path in copy.rglob("*"))
+    want(found == ["Makefile", "below"], found[:9])
+
+
 def distclean_leaves_nothing(folder, _certificates):
     build = f"{folder}/build"
     house.configure(House.tree, build)
@@ -437,7 +452,8 @@ def prepare(root):
 
 def main():
     tests = [tarball_is_whole, tarball_holds_nothing_else,
-             scripts_are_executable, distclean_leaves_nothing,
+             scripts_are_executable, a_copy_is_not_copied,
+             distclean_leaves_nothing,
              install_into_a_staging_folder, uninstall_takes_only_its_own,
              group_that_is_there_gets_its_bit, names_do_what_they_say,
              compiled_in_paths, drop_is_linked_with_libc_alone,

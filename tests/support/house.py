@@ -27,12 +27,15 @@ def command(*argv, env=None, **more):
 
 
 def pristine(folder):
-    """A source tree that is not configured in place."""
+    """A source tree that is not configured in place. The folder may be within
+    the one that is: it is not copied into itself."""
     if not (SOURCE / "config.status").exists():
         return SOURCE
     copy = pathlib.Path(folder, "source")
-    shutil.copytree(SOURCE, copy, symlinks=True,
-                    ignore=shutil.ignore_patterns(".git"))
+    left_out = {SOURCE.resolve() / ".git", pathlib.Path(folder).resolve()}
+    shutil.copytree(SOURCE, copy, symlinks=True, ignore=lambda at, names: {
+        name for name in names
+        if pathlib.Path(at).resolve() / name in left_out})
     command("make", "-s", "distclean", folder=copy)
     return copy
 
