@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A message from a caller's bytes, normalised as they come. */
+/* A message from a caller's bytes, normalised as they come, or from a file that
+ * holds one. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -201,4 +202,56 @@ bool message_from_text(const char *text, size_t n, struct message **out,
 	if (n)
 		message_feed(r, text, n);
 	return message_end(r, out, why);
+}
+
+/* --- from a file that we wrote --- */
+
+/* Where the header ends: after the first empty line; 0: it does not. */
+static int64_t header_end(struct spool *s)
+{
+	struct part whole = { .store = s, .size = s->size };
+	int64_t at, line = 0;
+	const char *data, *from, *lf;
+	long n;
+
+	for (at = 0; (n = part_bytes(&whole, at, &data)) > 0; at += n) {
+		from = data;
+		while ((lf = memchr(from, '\n', (size_t)(data + n - from)))) {
+			line += lf + 1 - from;
+			if (line == 2)
+				return at + (lf + 1 - data);
+			line = 0;
+			from = lf + 1;
+		}
+		line += data + n - from;
+	}
+	return 0;
+}
+
+bool message_open(int fd, int64_t offset, int64_t size, struct message **out,
+		  struct outcome *why)
+{
+	struct spool *s = spool_over(fd, offset, size);
+	struct message *m = mem_alloc(sizeof(*m));
+	int64_t header = header_end(s);
+	bool done = false;
+
+	m->header = (struct part){ .store = s, .size = header };
+	m->body = (struct part){ .store = s, .at = header,
+				 .size = size - header };
+	if (s->error)
+		message_unreadable(s, why);
+	else if (!header)
+		outcome_fail(why, STAGE_LOCAL, EX_DATAERR,
+			     "the message's header has no end");
+	else if (!body_survey(m))
+		message_unreadable(s, why);
+	else
+		done = message_survey(m, why);
+	if (!done) {
+		message_free(m);
+		return false;
+	}
+	*out = m;
+	return true;
 }
