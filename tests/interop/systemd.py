@@ -9,6 +9,7 @@ TOP_SRCDIR  as for tests/wire/run.py
 POSTHASTE_PEERS  as for peers.sh
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -127,13 +128,52 @@ def give_certificates(root, folder):
         f.write("127.0.0.1 mail.example.test\n")
 
 
+def hierarchies():
+    """Where systemd keeps its units: this process' cgroup in the unified
+    hierarchy, and in systemd's own where the controllers have others."""
+    mine = [line.split(":", 2) for line in
+            pathlib.Path("/proc/self/cgroup").read_text().splitlines()]
+    there = pathlib.Path("/sys/fs/cgroup")
+    unified = there / "unified"
+    roots = {"": unified if unified.is_dir() else there,
+             "name=systemd": there / "systemd"}
+    return [roots[controllers] / path.lstrip("/")
+            for _, controllers, path in mine if controllers in roots]
+
+
+@contextlib.contextmanager
+def cgroup(name):
+    """One of its own, by that name, in each of these hierarchies: what a
+    container makes in there has fixed names, and one that was killed leaves
+    them in the way of the next. Gives the files that take a process in."""
+    made = [hierarchy / name for hierarchy in hierarchies()]
+    for path in made:
+        path.mkdir()
+    try:
+        yield [path / "cgroup.procs" for path in made]
+    finally:
+        for path in made:
+            for inner, _, _ in os.walk(path, topdown=False):
+                os.rmdir(inner)
+
+
 def boot(root):
+    name = f"posthaste-{os.getpid()}"
+    with cgroup(name) as entrances:
+        return boot_in(root, name, entrances)
+
+
+def boot_in(root, name, entrances):
+    def enter():
+        for entrance in entrances:
+            entrance.write_text("0")
+
     child = subprocess.Popen(
-        ["systemd-nspawn", "--boot", "-q", "-D", str(root), "-M",
-         f"posthaste-{os.getpid()}", "--register=no", "--keep-unit",
-         "--private-network", "--console=read-only"],
+        ["systemd-nspawn", "--boot", "-q", "-D", str(root), "-M", name,
+         "--register=no", "--keep-unit", "--private-network",
+         "--console=read-only"],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, env=house.environment())
+        stderr=subprocess.STDOUT, env=house.environment(), preexec_fn=enter)
     try:
         out, _ = child.communicate(timeout=LIMIT)
     except subprocess.TimeoutExpired:
