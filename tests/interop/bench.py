@@ -74,9 +74,10 @@ def flights(_folder, _certificates):
 
 def distance(_folder, _certificates):
     """distance: as many round trips as flights, and TCP's own"""
-    found, text = bench("--rtt", "50", "distance")
-    trips = [float(row[2]) for row in found]
-    if len(trips) != 2 or not 4 <= trips[0] < 8 or not 6 <= trips[1] < 10:
+    # so far that a slow machine's own time is less than one of them
+    found, text = bench("--rtt", "500", "distance")
+    trips = [int(float(row[2])) for row in found]
+    if trips != [4, 6]:
         raise harness.Failure(text)
 
 
