@@ -36,6 +36,7 @@ static struct {
 	struct buf held;       /* lines */
 	bool json;
 	struct log_syslog syslog;
+	size_t lost;           /* lines that it did not take */
 	enum log_level level;
 	char fault[512];
 } sink = { .fd = -1, .syslog.fd = -1, .level = LOG_AT_INFO };
@@ -263,8 +264,20 @@ static void sink_syslog(enum log_level level, const char *line)
 		[LOG_AT_ERROR] = LOG_ERR, [LOG_AT_INFO] = LOG_INFO,
 		[LOG_AT_DEBUG] = LOG_DEBUG,
 	};
+	size_t lost;
 
-	log_syslog_say(&sink.syslog, severities[level], line);
+	if (!log_syslog_say(&sink.syslog, severities[level], line)) {
+		sink.lost++;
+		return;
+	}
+	if (!sink.lost)
+		return;
+	lost = sink.lost;
+	sink.lost = 0;
+	log_say(LOG_AT_ERROR, "lines that syslog did not take before this one: "
+		"%zu", lost);
+	if (sink.lost)
+		sink.lost = lost;
 }
 
 static bool sink_flush(const struct buf *text)

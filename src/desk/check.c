@@ -19,6 +19,7 @@
 struct check {
 	const struct desk *d;
 	struct config shown;      /* as in effect; its faults are more */
+	uid_t sender;
 };
 
 /* --- what is valid and hardly meant --- */
@@ -86,7 +87,7 @@ static void check_login_state(struct check *k, size_t i)
 	unsigned line = config_line(c, "transport", "oauth", i);
 	struct login_state state;
 
-	if (!t->oauth || login_is_denied(c, t))
+	if (!t->oauth || files_login_denied(c, t, k->sender))
 		return;
 	if (login_preparation(t)) {
 		config_warn(c, line, "oauth: %s demands a client that is "
@@ -190,7 +191,7 @@ static void add_verdict(const struct config *c, struct buf *out)
 
 int desk_check(const struct desk *d)
 {
-	struct check k = { .d = d };
+	struct check k = { .d = d, .sender = files_sender(d->config) };
 	bool understood = !d->config->errors;
 	struct buf out = BUF(64 * 1024 * 1024);
 	char words[2048], *clean;
@@ -198,7 +199,7 @@ int desk_check(const struct desk *d)
 	size_t i;
 
 	config_copy_faults(d->config, &k.shown);
-	files_check(&k.shown, files_sender(d->config));
+	files_check(&k.shown, k.sender);
 	if (understood)
 		check_meaning(&k);
 	config_sort_faults(&k.shown);

@@ -17,6 +17,7 @@
 #include "mail/aliases.h"
 #include "mail/dkim.h"
 #include "policy/policy.h"
+#include "submit/login.h"
 #include "submit/secret.h"
 #include "wire/tls.h"
 
@@ -33,10 +34,20 @@ uid_t files_sender(const struct config *c)
 	       !stat(c->queue.directory, &st) ? st.st_uid : (uid_t)-1;
 }
 
+static bool another_reads(uid_t sender)
+{
+	return sender != (uid_t)-1 && sender != geteuid();
+}
+
 bool files_denied(const char *path, uid_t sender)
 {
-	return sender != (uid_t)-1 && sender != geteuid() &&
-	       secret_file_is_denied(path);
+	return another_reads(sender) && secret_file_is_denied(path);
+}
+
+bool files_login_denied(const struct config *c, const struct transport *t,
+			uid_t sender)
+{
+	return another_reads(sender) && login_is_denied(c, t);
 }
 
 /* Whether a file can be read; otherwise that is said. */

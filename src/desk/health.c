@@ -206,7 +206,8 @@ static void find_denied(struct findings *f, const char *check, const char *of,
 			"at: the queue's owner reads it", what, name));
 }
 
-static void find_logins(struct findings *f, const struct config *c)
+static void find_logins(struct findings *f, const struct config *c,
+			uid_t sender)
 {
 	const struct transport *t;
 	struct login_state state;
@@ -214,7 +215,7 @@ static void find_logins(struct findings *f, const struct config *c)
 	for (t = c->transport; t < c->transport + c->transports; t++) {
 		if (!t->oauth)
 			continue;
-		if (login_is_denied(c, t)) {
+		if (files_login_denied(c, t, sender)) {
 			find_denied(f, "login", t->name, "the login",
 				    t->name);
 			continue;
@@ -270,8 +271,11 @@ static void find_revocations(struct findings *f, const char *path, uid_t sender)
 	int64_t left;
 	time_t due;
 
-	if (!path || files_denied(path, sender) ||
-	    !tls_crl_renewal(path, &due, &ignored))
+	if (path && files_denied(path, sender)) {
+		find_denied(f, "crl", path, path, "[tls]");
+		return;
+	}
+	if (!path || !tls_crl_renewal(path, &due, &ignored))
 		return;
 	left = due - (int64_t)time(NULL);
 	text = BUF(8192);
@@ -479,7 +483,7 @@ int desk_health(const struct desk *d)
 	/* what a faulty one says of a queue is not to be believed */
 	if (!d->config->errors) {
 		find_queue(&f, d);
-		find_logins(&f, d->config);
+		find_logins(&f, d->config, sender);
 		find_certificates(&f, d->config, sender);
 		find_revocations(&f, d->config->tls.crl_file, sender);
 		find_dkim(&f, d->config, sender);

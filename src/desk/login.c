@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/pairs.h"
 #include "desk/desk.h"
+#include "desk/files.h"
 #include "submit/login.h"
 #include "submit/login_answer.h"
 #include "submit/login_ask.h"
@@ -275,7 +276,7 @@ static void complain_of_login(const struct config *c,
 {
 	struct login_state state;
 
-	if (!t->oauth || login_is_denied(c, t))
+	if (!t->oauth || files_login_denied(c, t, files_sender(c)))
 		return;
 	login_look(c, t, &state);
 	if (state.health != LOGIN_GOOD)

@@ -435,13 +435,16 @@ static int run_selected(const struct desk *d, const struct selection *s,
 		queue_mark_run(r.q);
 	desk_run_init(d, &r.run);
 	r.run.queue = r.q;
-	/* a sender's --transport is for his message, not for all that is due */
-	if (!tends)
+	/* a sender's --transport and -v are for his message, not for all that
+	 * is due */
+	if (!tends) {
 		r.run.transport[0] = NULL;
-	if (r.run.watch)
+		r.run.watch = NULL;
+	} else if (r.run.watch) {
 		r.run.watch = &desk_watch_queue_lines;
-	else if (isatty(STDERR_FILENO))
+	} else if (isatty(STDERR_FILENO)) {
 		r.run.watch = &desk_watch_queue;
+	}
 	r.settler = (struct settler){ .config = d->config, .queue = r.q };
 	done = run_queue(&r, s, &why);
 	list_release(&r.settler.reports);

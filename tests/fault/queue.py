@@ -124,7 +124,8 @@ while '"failed"' not in (log.recv(65536).decode() if sys.argv[1] == "syslog"
 
 
 def background_log(folder):
-    """with to = stderr a background run logs by syslog, or to an engine"""
+    """with to = stderr a background run logs by syslog, or to an engine,
+    which gets no dialogue (-v) besides"""
     if os.geteuid():
         raise Skip("needs root")
     for taker in ("syslog", "none"):
@@ -136,11 +137,12 @@ def background_log(folder):
                 done = subprocess.run(
                     namespace("mount", "pid") +
                     [sys.executable, "-c", FIRST_PROCESS, taker, POSTHASTE,
-                     "-C", str(lab.config), "-i", "-f", "<>",
+                     "-C", str(lab.config), "-i", "-v", "-f", "<>",
                      "nouser@example.net"],
                     stderr=stderr, env=lab.env, timeout=90, check=False)
             said = pathlib.Path(f"{folder}/{taker}/stderr").read_text()
             equal(done.returncode, 0, f"{taker}: {said}")
+            want("EHLO" not in said, said)
 
 
 def always(folder):

@@ -67,6 +67,16 @@ class Machine:
         path.touch()
         os.utime(path, (time.time() - ago,) * 2)
 
+    def checks_as(self, uid):
+        """{check: (status, text)} as that user sees it."""
+        program = harness.copy_program(harness.POSTHASTE, f"{self.folder}/")
+        done = subprocess.run(
+            [program, "-C", str(self.folder / "conf"), "--health", "--json"],
+            env=self.env, stdout=subprocess.PIPE, timeout=60, check=False,
+            user=uid, group=uid, extra_groups=[], cwd="/")
+        return {c["check"]: (c["status"], c["text"])
+                for c in json.loads(done.stdout)["checks"]}
+
     def checks(self, status, *argv):
         """{check: (status, text, value)}; the three forms say the same."""
         got, out = self.run("--health", "--json", *argv)
@@ -290,7 +300,7 @@ def denied(m):
     m.queue()
     secret = m.folder / "secret"
     secret.mkdir()
-    for name in ("good.pem", "good.key"):
+    for name in ("good.pem", "good.key", "crl.pem"):
         (secret / name).write_bytes(
             pathlib.Path(m.certificates, name).read_bytes())
     (secret / "password").write_text("x\n")
@@ -304,6 +314,8 @@ key = {secret}/good.key
 [domain example.test]
 dkim_selector = s
 dkim_key = {secret}/good.key
+[tls]
+crl_file = {secret}/crl.pem
 """)
     (m.folder / "conf").chmod(0o644)
     for folder in (m.folder, m.folder.parent):
@@ -311,17 +323,35 @@ dkim_key = {secret}/good.key
     for path in (m.folder / "queue", secret, *secret.iterdir()):
         os.chown(path, owner, owner)
         path.chmod(0o700)
-    program = harness.copy_program(harness.POSTHASTE, f"{m.folder}/")
-    done = subprocess.run(
-        [program, "-C", str(m.folder / "conf"), "--health", "--json"],
-        env=m.env, stdout=subprocess.PIPE, timeout=60, check=False,
-        user=other, group=other, extra_groups=[], cwd="/")
-    checks = {c["check"]: (c["status"], c["text"])
-              for c in json.loads(done.stdout)["checks"]}
-    for name in ("configuration", "certificate", "dkim"):
+    checks = m.checks_as(other)
+    for name in ("configuration", "certificate", "dkim", "crl"):
         want(checks[name][0] == "OK", checks)
-    for name in ("certificate", "dkim"):
+    for name in ("certificate", "dkim", "crl"):
         want("not looked at" in checks[name][1], checks)
+
+
+def login_denied(m):
+    """a login that its own user may not read: 2; one for another: 0"""
+    if os.geteuid():
+        raise harness.Skip("needs root")
+    other, owner = 54321, 54322
+    m.queue()
+    m.tended()
+    m.configure("[transport office]\nkind = submission\nhost = h.test\n"
+                "username = u@example.test\noauth = https://id.example.test\n")
+    login = m.folder / "home/.local/state/posthaste/oauth/office"
+    login.parent.mkdir(parents=True)
+    login.write_text("")
+    login.chmod(0o600)
+    (m.folder / "conf").chmod(0o644)
+    for folder in (m.folder, m.folder.parent):
+        folder.chmod(0o755)
+    for path in (m.folder / "queue", *(m.folder / "queue").rglob("*")):
+        os.chown(path, owner, owner)
+    got = m.checks_as(owner)["login"]
+    want(got[0] == "CRITICAL" and str(login) in got[1], got)
+    got = m.checks_as(other)["login"]
+    want(got[0] == "OK" and "not looked at" in got[1], got)
 
 
 def without(m):
@@ -402,5 +432,5 @@ if __name__ == "__main__":
         (f.__doc__, test(f)) for f in (
             well, unattended, begun, held, left_there, unreadable, unusable,
             damaged, certificate, revocations, dkim, login, faulty, files,
-            denied, without, failure, failing_command, hanging_command,
-            killed_command)]))
+            denied, login_denied, without, failure, failing_command,
+            hanging_command, killed_command)]))

@@ -12,11 +12,14 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/kernel.h"
@@ -84,8 +87,8 @@ static void others_are_not_taken_for_it(void **state)
 	assert_int_equal(status, 0);
 }
 
-/* The next line that came; its words. */
-static const char *taken(int s, char *line, size_t size)
+/* The next line that came, of that priority; its words. */
+static const char *said(int s, int priority, char *line, size_t size)
 {
 	ssize_t n = recv(s, line, size - 1, MSG_DONTWAIT);
 	const char *words;
@@ -93,20 +96,30 @@ static const char *taken(int s, char *line, size_t size)
 	assert_true(n > 0);
 	line[n] = '\0';
 	words = strstr(line, "]: ");
-	assert_true(words && !strncmp(line, "<22>", 4) &&
+	assert_true(words && line[0] == '<' && atoi(line + 1) == priority &&
 		    strstr(line, " posthaste["));
 	return words + 3;
 }
 
-static int listening(void)
+static const char *taken(int s, char *line, size_t size)
+{
+	return said(s, LOG_MAIL | LOG_INFO, line, size);
+}
+
+static int listening_as(int type)
 {
 	struct sockaddr_un name = { .sun_family = AF_UNIX };
-	int s = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int s = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 
 	strcpy(name.sun_path, "/dev/log");
 	unlink(name.sun_path);
 	assert_int_equal(bind(s, (struct sockaddr *)&name, sizeof(name)), 0);
 	return s;
+}
+
+static int listening(void)
+{
+	return listening_as(SOCK_DGRAM);
 }
 
 static void is_found_again(void **state)
@@ -127,18 +140,110 @@ static void is_found_again(void **state)
 	log_forget();
 }
 
-/* One that stands still stops nobody: the alarm would end this. */
+static void say_many(int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		log_say(LOG_AT_INFO, "%d", i);
+}
+
+/* One that stands still stops nobody: the alarm would end this. What it did
+ * not take is told to one that does. */
 static void is_not_waited_for(void **state)
 {
-	int s = listening(), i;
+	int s = listening(), n = 0;
+	char line[256], want[80];
 
 	(void)state;
 	log_open(&to_syslog);
 	alarm(60);
-	for (i = 0; i < 2000; i++)
-		log_say(LOG_AT_INFO, "%d", i);
+	say_many(2000);
+	alarm(0);
+	while (recv(s, line, sizeof(line), MSG_DONTWAIT) > 0)
+		n++;
+	assert_in_range(n, 1, 1999);
+	log_say(LOG_AT_INFO, "again");
+	assert_string_equal(taken(s, line, sizeof(line)), "text=\"again\"");
+	snprintf(want, sizeof(want), "lines that syslog did not take before "
+		 "this one: %d", 2000 - n);
+	assert_non_null(strstr(said(s, LOG_MAIL | LOG_ERR, line, sizeof(line)), want));
+	log_say(LOG_AT_INFO, "and again");
+	assert_string_equal(taken(s, line, sizeof(line)),
+			    "text=\"and again\"");
+	assert_int_equal(recv(s, line, sizeof(line), MSG_DONTWAIT), -1);
+	log_forget();
+	close(s);
+}
+
+/* How many lines one takes who needs 10 ms for each; in a process of his
+ * own, which ends with the line "last". */
+static pid_t slow_one(int s)
+{
+	const struct timespec nap = { .tv_nsec = 10000000 };
+	pid_t pid = fork();
+	char line[256];
+	ssize_t n;
+	int lines;
+
+	if (pid)
+		return pid;
+	for (lines = 0; (n = recv(s, line, sizeof(line) - 1, 0)) > 0; lines++) {
+		line[n] = '\0';
+		if (strstr(line, "\"last\""))
+			break;
+		nanosleep(&nap, NULL);
+	}
+	_exit(lines == 400 ? 0 : 1);
+}
+
+/* Longer than one that stands still is waited for. */
+static void slow_loses_none(void **state)
+{
+	int s = listening(), status;
+	pid_t pid;
+
+	(void)state;
+	log_open(&to_syslog);
+	pid = slow_one(s);
+	say_many(400);
+	log_say(LOG_AT_INFO, "last");
+	close(s);
+	alarm(60);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	alarm(0);
+	assert_int_equal(status, 0);
+	log_forget();
+}
+
+/* Where lines come by a stream they end with NUL, and who stands still there
+ * stops nobody either, be it that he takes no line or no connection. */
+static void by_a_stream(void **state)
+{
+	int s = listening_as(SOCK_STREAM), peer;
+	char text[256];
+	ssize_t n;
+
+	(void)state;
+	assert_int_equal(listen(s, 0), 0);
+	log_open(&to_syslog);
+	log_say(LOG_AT_INFO, "one");
+	log_say(LOG_AT_INFO, "two");
+	peer = accept(s, NULL, NULL);
+	n = recv(peer, text, sizeof(text), MSG_DONTWAIT);
+	assert_true(n > 0 && text[n - 1] == '\0' && !memcmp(text, "<22>", 4));
+	assert_non_null(strstr(text, "]: text=\"one\""));
+	assert_non_null(strstr(text + strlen(text) + 1, "]: text=\"two\""));
+	alarm(60);
+	say_many(20000);
+	log_forget();
+	say_many(20000);
+	log_forget();
+	/* the queue of those who come is full by now */
+	say_many(20000);
 	alarm(0);
 	log_forget();
+	close(peer);
 	close(s);
 }
 
@@ -148,6 +253,8 @@ int main(void)
 		cmocka_unit_test(others_are_not_taken_for_it),
 		cmocka_unit_test(is_found_again),
 		cmocka_unit_test(is_not_waited_for),
+		cmocka_unit_test(slow_loses_none),
+		cmocka_unit_test(by_a_stream),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
