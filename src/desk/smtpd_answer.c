@@ -2,14 +2,16 @@
 #include "desk/smtpd_answer.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "policy/policy.h"
 
 /* Clients bound a reply's lines and their length (RFC 5321 4.5.3.1.5), ours
- * does, too. So many are named with a reason each, or where there are more
- * the first of them, and the others on the lines that are left. */
-enum { LINES_MAX = 98, NAMED_MAX = 50, FIRST_NAMED = 20, WORDS_SIZE = 440 };
+ * does, too. So many are named with a reason each; of more, some with one, and
+ * the others by their names alone on the lines that are left. */
+enum { LINES_MAX = 98, NAMED_MAX = 50, REASONS_MOST = 20, WORDS_SIZE = 440 };
 
 struct answer {
 	int code;
@@ -44,81 +46,124 @@ static bool was_taken(const struct acceptance *a, const struct recipient *r)
 	return r->state == RCPT_SENT || (r->state == RCPT_PENDING && a->held);
 }
 
-/* As many of those who get nothing, from *i on, as a line holds: gives how
- * many. */
-static size_t name_some(const struct acceptance *a, size_t *i,
-			char line[WORDS_SIZE])
+/* Whether it is of the kind that decided the status. */
+static bool decides(const struct acceptance *a, const struct recipient *r)
 {
-	enum { ADDRESS_MOST = 200 };
-	const struct recipient *r;
-	size_t n = 0, shown, len;
+	const struct outcome status = { .exit = a->status };
 
-	len = (size_t)snprintf(line, WORDS_SIZE, "not sent to");
-	for (; *i < a->envelope.n; ++*i) {
-		r = &a->envelope.rcpt[*i];
-		if (was_taken(a, r))
-			continue;
-		shown = strnlen(r->address, ADDRESS_MOST);
-		if (len + strlen(", ") + shown >= WORDS_SIZE)
-			break;
-		len += (size_t)snprintf(line + len, WORDS_SIZE - len,
-					"%s %.*s", n++ ? "," : "", (int)shown,
-					r->address);
-	}
-	return n;
+	return outcome_is_temporary(&status) ? r->state == RCPT_PENDING :
+	       r->last.exit == a->status;
 }
 
-/* Those who get nothing from i on, by their names alone, which leaves room for
- * thousands. */
-static void answer_rest(struct client *c, const struct answer *answer,
-			const struct acceptance *a, size_t i, size_t left)
-{
-	char line[WORDS_SIZE];
-	size_t lines;
+/* Those who get nothing, and who of them need not be named any more. */
+struct naming {
+	const struct acceptance *a;
+	const struct answer *answer;
+	struct client *c;
+	bool *done;              /* a recipient each; for those who get it, too */
+	size_t left, lines;
+};
 
-	for (lines = FIRST_NAMED; left && lines < LINES_MAX; lines++) {
-		left -= name_some(a, &i, line);
-		answer_line(c, answer, !left, line);
-	}
-	if (!left)
-		return;
-	snprintf(line, sizeof(line), "and %zu more", left);
-	answer_line(c, answer, true, line);
+static void name_done(struct naming *n, size_t i)
+{
+	n->done[i] = true;
+	n->left--;
 }
 
-/* Names those who get nothing; the last line is the reply's. */
-static void answer_failed(struct client *c, const struct answer *answer,
-			const struct acceptance *a, size_t failed)
+static void name_line(struct naming *n, const char *words)
 {
-	const size_t most = failed > NAMED_MAX ? FIRST_NAMED : failed;
+	n->lines++;
+	answer_line(n->c, n->answer, !n->left, words);
+}
+
+/* With their reasons, until there are so many lines. */
+static void name_reasons(struct naming *n, size_t most, bool deciding)
+{
 	char line[1600], words[1200];
-	size_t i, named = 0;
+	const struct recipient *r;
+	size_t i;
 
-	for (i = 0; named < most; i++) {
-		const struct recipient *r = &a->envelope.rcpt[i];
-
-		if (was_taken(a, r))
+	for (i = 0; i < n->a->envelope.n && n->lines < most; i++) {
+		r = &n->a->envelope.rcpt[i];
+		if (n->done[i] || (deciding && !decides(n->a, r)))
 			continue;
-		named++;
 		outcome_words(&r->last, words, sizeof(words));
 		snprintf(line, sizeof(line), "not sent to %.200s: %s%s",
 			 r->address, words, r->last.in_doubt ?
 			 " (it may have been delivered)" : "");
-		answer_line(c, answer, named == failed, line);
+		name_done(n, i);
+		name_line(n, line);
 	}
-	answer_rest(c, answer, a, i, failed - named);
 }
 
-/* The outcome that speaks for a message that nobody took: of the kind that
- * decided the status. */
-static const struct outcome *speaker(const struct acceptance *a,
-				     bool temporary)
+/* By their names alone, as many a line as it holds, which leaves room for
+ * thousands: those in doubt, or the others. */
+static void name_rest(struct naming *n, bool in_doubt)
+{
+	enum { ADDRESS_MOST = 200 };
+	const char *begin = in_doubt ? "may have been delivered to" :
+			    "not sent to";
+	size_t i, len = 0, shown;
+	const struct recipient *r;
+	char line[WORDS_SIZE];
+
+	for (i = 0; i < n->a->envelope.n && n->lines < LINES_MAX; i++) {
+		r = &n->a->envelope.rcpt[i];
+		if (n->done[i] || r->last.in_doubt != in_doubt)
+			continue;
+		shown = strnlen(r->address, ADDRESS_MOST);
+		if (len && len + strlen(", ") + shown >= sizeof(line)) {
+			name_line(n, line);
+			len = 0;
+		}
+		if (n->lines == LINES_MAX)
+			break;
+		len += (size_t)snprintf(line + len, sizeof(line) - len,
+					"%s %.*s", len ? "," : begin,
+					(int)shown, r->address);
+		name_done(n, i);
+	}
+	if (len)
+		name_line(n, line);
+}
+
+/* Names those who get nothing; the last line is the reply's. Where there are
+ * too many for a reason each, those who decided what the reply's code is come
+ * first. */
+static void answer_failed(struct client *c, const struct answer *answer,
+			  const struct acceptance *a, size_t failed)
+{
+	struct naming n = { .a = a, .answer = answer, .c = c, .left = failed };
+	char line[WORDS_SIZE];
+	size_t i;
+
+	if (!failed)
+		return;
+	n.done = mem_alloc(a->envelope.n * sizeof(*n.done));
+	for (i = 0; i < a->envelope.n; i++)
+		n.done[i] = was_taken(a, &a->envelope.rcpt[i]);
+	if (failed > NAMED_MAX) {
+		name_reasons(&n, REASONS_MOST, true);
+		name_reasons(&n, REASONS_MOST, false);
+		name_rest(&n, true);
+		name_rest(&n, false);
+	} else {
+		name_reasons(&n, NAMED_MAX, false);
+	}
+	if (n.left) {
+		snprintf(line, sizeof(line), "and %zu more", n.left);
+		answer_line(c, answer, true, line);
+	}
+	free(n.done);
+}
+
+/* The outcome that speaks for a message that nobody took. */
+static const struct outcome *speaker(const struct acceptance *a)
 {
 	size_t i;
 
 	for (i = 0; i < a->envelope.n; i++)
-		if (temporary ? a->envelope.rcpt[i].state == RCPT_PENDING :
-		    a->envelope.rcpt[i].last.exit == a->status)
+		if (decides(a, &a->envelope.rcpt[i]))
 			return &a->envelope.rcpt[i].last;
 	return &a->envelope.rcpt[0].last;
 }
@@ -154,7 +199,7 @@ bool answer_message(struct client *c, const struct acceptance *a, bool utf8)
 			      sizeof(line) - strlen(line));
 		answer_line(c, &answer, !failed, line);
 	} else {
-		answer.code = policy_reply(speaker(a, temporary), temporary,
+		answer.code = policy_reply(speaker(a), temporary,
 					   answer.status);
 	}
 	answer_failed(c, &answer, a, failed);

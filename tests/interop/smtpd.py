@@ -515,6 +515,27 @@ def too_many_recipients_refused(session):
     want(f" and {5000 - len(named)} more" in lines[-1], lines[-1])
 
 
+@test(script="on dot\n    close")
+def many_recipients_refused_and_many_in_doubt(session):
+    """The reason of those who decided the code is there; none of those who
+    may have got it is said not to have."""
+    names = [f"nouser@x{i}.example.org" for i in range(30)]
+    doubtful = [f"d{i}@example.org" for i in range(40)]
+    dialogue(session, recipients=names + doubtful)
+    session.write(b"Subject: s\r\n\r\nhi\r\n.\r\n")
+    lines = session.reply("451 4.").split("\n")
+    reasons = [line for line in lines if ": " in line]
+    want(reasons and all("(it may have been delivered)" in line and
+                         "not sent to d" in line for line in reasons), lines)
+    rest = [line for line in lines if line not in reasons]
+    for line in rest:
+        want(("may have been delivered to d" in line) == ("nouser" not in line),
+             line)
+    want(all(name in "\n".join(lines) for name in names + doubtful),
+         lines)
+    session.end()
+
+
 @test()
 def as_many_recipients_as_a_message_may_have(session):
     session.reply("220 ")
