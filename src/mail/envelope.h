@@ -22,8 +22,8 @@ struct recipient {
 	enum rcpt_state state;
 	unsigned attempts;        /* made so far */
 	struct outcome last;      /* of the last attempt */
-	struct outcome *earlier;  /* of the one before it in this run, where
-				   * there is no journal; NULL: none */
+	struct outcome *earlier;  /* what was told before it; NULL: nothing in
+				   * this run */
 };
 
 /* The most recipients of one message. */

@@ -205,20 +205,47 @@ static bool find_override(const struct dispatcher *x, struct job *job,
 					   name);
 }
 
-/* Which of both stands, with what the other says where that is to be mended. */
-static void settle_outcome(struct outcome *last, const struct outcome *earlier)
+static void remember(struct recipient *r)
+{
+	if (!r->earlier)
+		r->earlier = mem_alloc(sizeof(*r->earlier));
+	*r->earlier = r->last;
+}
+
+/* Which of both stands, with what the other says where that is to be mended.
+ * Whether the last does not stand as it was. */
+static bool settle_outcome(struct outcome *last, const struct outcome *earlier)
 {
 	struct outcome other = *earlier;
 	char words[sizeof(other.host) + sizeof(other.text) + 64];
+	const bool stands = policy_replaces(earlier, last);
 
-	if (!policy_replaces(earlier, last)) {
+	if (!stands) {
 		other = *last;
 		*last = *earlier;
 	}
 	if (!policy_needs_mending(&other) || !outcome_is_temporary(last))
-		return;
+		return !stands;
 	outcome_words(&other, words, sizeof(words));
 	outcome_append(last, "; %.250s", words);
+	return true;
+}
+
+/* What is told of a recipient after one more try of a run. An entry's journal
+ * has that try alone, if it counts, and gets both. */
+static void settle_words(const struct part *p, struct attempt *a, bool counts)
+{
+	struct entry *e = p->job->entry;
+	struct recipient *r = a->rcpt;
+	struct outcome why;
+
+	/* whose turn comes by a rate was not tried */
+	if (!r->earlier || (e && r->last.not_before))
+		return;
+	if (settle_outcome(&r->last, r->earlier) && e && counts &&
+	    !entry_record(e, place_of(p, a), &r->last, r->state, r->attempts,
+			  &why))
+		log_say(LOG_AT_ERROR, "%s: %s", e->id, why.text);
 }
 
 void part_settle(struct dispatcher *x, const struct destination *d,
@@ -236,27 +263,24 @@ void part_settle(struct dispatcher *x, const struct destination *d,
 	for (i = 0; i < p->n && !p->untried; i++) {
 		struct recipient *r = p->to[i].rcpt;
 		const bool counts = policy_is_attempt(&r->last);
+		const bool goes_on = policy_goes_on(&r->last);
 
+		settle_words(p, &p->to[i], counts);
 		/* the journal has set the facts of an entry's already */
 		if (!e) {
-			if (r->earlier)
-				settle_outcome(&r->last, r->earlier);
 			r->state = policy_verdict(&r->last, x->run->queue);
 			r->attempts += counts;
 		}
 		/* where the attempt that would come next takes another way,
 		 * waiting for it has no sense; a try without any network
 		 * counted as none */
-		if (!d || !policy_goes_on(&r->last) ||
+		if (!d || !goes_on ||
 		    !other_way(x, job, r, r->attempts, d))
 			continue;
 		/* without a queue a refusal of the session is final, unless
 		 * there is another way */
 		r->state = RCPT_PENDING;
-		if (!e && !r->earlier)
-			r->earlier = mem_alloc(sizeof(*r->earlier));
-		if (!e)
-			*r->earlier = r->last;
+		remember(r);
 		assign(x, job, r);
 	}
 	part_release(p);
@@ -297,7 +321,10 @@ void dispatcher_add(struct dispatcher *x, struct job *job)
 	u->jobs++;
 	job->user = u;
 	x->jobs++;
-	for (; r < job->envelope->rcpt + job->envelope->n && !x->stopping; r++)
+	for (; r < job->envelope->rcpt + job->envelope->n && !x->stopping;
+	     r++) {
+		free(r->earlier);
+		r->earlier = NULL;
 		if (r->state != RCPT_PENDING ||
 		    (job->entry && job->entry->broken) ||
 		    !is_recipient_due(x, job, r))
@@ -306,6 +333,7 @@ void dispatcher_add(struct dispatcher *x, struct job *job)
 			assign(x, job, r);
 		else
 			part_add(&lost, r);
+	}
 	if (lost.n) {
 		job->parts++;
 		part_fail(x->run, &lost, &why);
@@ -335,7 +363,13 @@ bool destination_left_alone(struct dispatcher *x, struct destination *d)
 	while (d->n) {
 		struct part p = part_take(x, d);
 		const struct recipient *r = p.to[0].rcpt;
+		size_t i;
 
+		/* what was said in another run is told, too */
+		for (i = 0; i < p.n; i++)
+			if (!p.to[i].rcpt->earlier &&
+			    p.to[i].rcpt->last.exit != EX_OK)
+				remember(p.to[i].rcpt);
 		why.no_network = !other_way(x, p.job, r, r->attempts + 1, d);
 		if (why.no_network)
 			part_pass_over(x->run, &p, &why);

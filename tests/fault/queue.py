@@ -701,6 +701,91 @@ def expiry(folder):
               [("later@example.net", "4.4.7")], "logged as failed")
 
 
+# Three ways for one domain, of which two are also those of others.
+THREE_WAYS = """[route second]
+to_domain = one.example
+minimum_attempts = 2
+transport = deaf
+[route first]
+to_domain = one.example
+minimum_attempts = 1
+transport = dead
+[route zeroth]
+to_domain = one.example
+transport = relay
+[route two]
+to_domain = two.example
+transport = dead
+[route three]
+transport = deaf
+[transport dead]
+kind = smtp
+host = 127.0.0.1
+port = 1
+no_starttls = yes
+[transport deaf]
+kind = smtp
+host = 127.0.0.1
+port = 2
+no_starttls = yes
+"""
+
+
+def other_ways(folder):
+    """what a server said stays, where another way did not even ask"""
+    with Sink() as sink:
+        lab = Lab(folder, sink.up().port, more=THREE_WAYS)
+        for name in ("before", "after"):
+            lab.hold(f"{name}.two", f"{name}@two.example")
+            lab.hold(f"{name}.three", f"{name}@three.example")
+            lab.hold(f"{name}.one", "later@one.example")
+        lab.good("-q")
+        told = [(e["attempts"], e["recipients"][0]["code"],
+                 e["recipients"][0]["text"]) for e in lab.list()
+                if e["recipients"][0]["address"] == "later@one.example"]
+        equal(told, [(2, 450, "mailbox busy")] * 2, "told")
+
+
+def both_ways(folder):
+    """what has to be mended at the first way is told beside the other's"""
+    lab = Lab(folder, 1, more=f"""[route other]
+minimum_attempts = 1
+transport = relay
+[route first]
+transport = keyless
+[transport keyless]
+kind = smtp
+host = 127.0.0.1
+port = 1
+username = u
+password_file = {folder}/none
+""")
+    lab.hold("one", "a@one.example")
+    lab.good("-q")
+    entry, = lab.list()
+    told = entry["recipients"][0]["text"]
+    equal(entry["attempts"], 2, "attempts")
+    want("cannot connect" in told and "transport keyless: " in told and
+         f"{folder}/none" in told, told)
+
+
+def left_alone(folder):
+    """nor does it hide what was said in an earlier run"""
+    queue = "queue = on_failure\nschedule = 0s\nconnections = 1"
+    with Sink() as sink:
+        lab = Lab(folder, sink.port, queue, THREE_WAYS)
+        lab.hold("heavy", "heavy@two.example", body="x" * 3000000)
+        held = time.time()
+        lab.good("-q")
+        lab.configure(f"{queue}\nlifetime = 1s", THREE_WAYS)
+        lab.hold("light", "light@two.example")
+        eventually(lambda: time.time() > held + 2, "its time is up")
+        lab.good("-q")
+        failed = [e["text"] for e in lab.events() if e["status"] == "failed" and
+                  e["to"] == "heavy@two.example"]
+        want(len(failed) == 1 and "cannot connect" in failed[0], lab.log())
+
+
 def delay(folder):
     """a delay report after attempt N, once, with a true time"""
     with Sink() as sink:
@@ -1156,12 +1241,12 @@ def clock(folder):
 
 if __name__ == "__main__":
     sys.exit(tap([
-        relay_down, queue_only, background, background_log, always, never, untended,
-        unusable, unusable_unasked, not_ours, steps_down, drains_by_itself,
+        relay_down, queue_only, background, background_log, always, never,
+        untended, unusable, unusable_unasked, not_ours, steps_down, drains_by_itself,
         minimum_attempts, no_delay, dead_destination, selection,
         selection_alone, tends, administration, retry_transport,
-        named_transport, shown, listing, refused_in_run, returns, expiry,
-        delay, no_delay_report,
-        no_report_of_report, partial, partial_at_once, poison, foreign_files,
+        named_transport, shown, listing, refused_in_run, returns,
+        expiry, other_ways, both_ways, left_alone, delay,
+        no_delay_report, no_report_of_report, partial, partial_at_once, poison, foreign_files,
         unreadable, runners, thousand, one_runner, many_destinations,
         by_loopback, one_record_a_transaction, ten_thousand, clock]))
