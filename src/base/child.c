@@ -229,7 +229,7 @@ static bool child_start(struct running *r, struct outcome *why)
 	if (r->pid > 0) {
 		setpgid(r->pid, r->pid);
 		lend_terminal(r);
-		if (r->c->alone)
+		if (r->c->alone || r->c->cut)
 			child_hold_signals(r, &mask);
 	}
 	sigprocmask(SIG_SETMASK, &mask, NULL);

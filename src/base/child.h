@@ -51,8 +51,10 @@ struct child {
 	/* May gain rights by what it runs (a set-id helper, a delivery by
 	 * command); others may not. */
 	bool may_gain_rights;
-	/* What it leaves in its process group is ended with it, and all of it
-	 * when a signal (SIGTERM, SIGINT, SIGHUP, SIGQUIT) is to end us. */
+	/* Its process group is ended when a signal (SIGTERM, SIGINT, SIGHUP,
+	 * SIGQUIT) is to end us, and before we are. */
+	bool cut;
+	/* So it is, and what it leaves in there is ended with it, too. */
 	bool alone;
 };
 

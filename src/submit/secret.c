@@ -43,6 +43,8 @@ struct held {
 struct secrets {
 	const struct config *config;
 	struct held *first;
+	pid_t owner;          /* whose children those processes are */
+	bool apart;           /* this is one of them, which he may end */
 };
 
 struct secrets *secrets_new(const struct config *c)
@@ -50,6 +52,7 @@ struct secrets *secrets_new(const struct config *c)
 	struct secrets *s = mem_alloc(sizeof(*s));
 
 	s->config = c;
+	s->owner = getpid();
 	return s;
 }
 
@@ -69,9 +72,14 @@ void secrets_forget(struct secrets *s, const struct transport *t)
 	if (!e)
 		return;
 	*at = e->next;
-	/* it has a deadline of its own */
-	if (e->pid)
+	/* nobody needs what it was asked for any more */
+	if (e->pid) {
 		close(e->fd);
+		if (s->owner == getpid()) {
+			kill(e->pid, SIGTERM);
+			await_end(e->pid);
+		}
+	}
 	/* whoever is not asked ends at once; where the queue's runner is the
 	 * first process, as in a container, nobody else would wait for it */
 	if (e->lent_to) {
@@ -161,8 +169,8 @@ bool secret_foreseen(const struct transport *t, struct outcome *why)
 
 /* One that is looked for may be typed where a password is all that can be
  * meant. */
-static bool fetch_password(const struct transport *t, char **out,
-			   struct outcome *why)
+static bool fetch_password(const struct secrets *s, const struct transport *t,
+			   char **out, struct outcome *why)
 {
 	char *question;
 
@@ -173,7 +181,8 @@ static bool fetch_password(const struct transport *t, char **out,
 	case SECRET_FILE:
 		return secret_file(t->password_file, out, why);
 	case SECRET_COMMAND:
-		if (secret_command(t->password_command, COMMAND_MS, out, why))
+		if (secret_command(t->password_command, COMMAND_MS, s->apart,
+				   out, why))
 			return true;
 		outcome_prefix(why, "password_command");
 		return false;
@@ -206,7 +215,7 @@ static bool fetch_token(const struct secrets *s, const struct transport *t,
 		return login_token(s->config, t, bad, out, ages, why);
 	if (!t->token_command)
 		return true;
-	if (secret_command(t->token_command, COMMAND_MS, out, why))
+	if (secret_command(t->token_command, COMMAND_MS, s->apart, out, why))
 		return true;
 	outcome_prefix(why, "token_command");
 	return false;
@@ -247,7 +256,7 @@ static void fetch(const struct secrets *s, struct held *e)
 {
 	const struct transport *t = e->transport;
 
-	if (!fetch_password(t, &e->secret.password, &e->why) ||
+	if (!fetch_password(s, t, &e->secret.password, &e->why) ||
 	    !fetch_token(s, t, NULL, &e->secret.token, &e->ages, &e->why))
 		outcome_prefix(&e->why, "transport %s", t->name);
 }
@@ -296,8 +305,8 @@ static void fetch_and_tell(const struct secrets *s, struct held *e, int fd)
 }
 
 /* Its number, and the line to it; 0: none could be made. */
-static pid_t fetch_apart(const struct secrets *s, struct held *e,
-			 fetching *how, int *fd)
+static pid_t fetch_apart(struct secrets *s, struct held *e, fetching *how,
+			 int *fd)
 {
 	int fds[2];
 	sigset_t none;
@@ -310,6 +319,7 @@ static pid_t fetch_apart(const struct secrets *s, struct held *e,
 		close(fds[0]);
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
+		s->apart = true;
 		how(s, e, fds[1]);
 		process_leave(EX_OK);
 	}

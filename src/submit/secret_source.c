@@ -93,14 +93,14 @@ bool secret_credential(const char *name, char **out, struct outcome *why)
 
 /* --- commands that print a secret --- */
 
-bool secret_command(const char *command, int64_t ms, char **out,
+bool secret_command(const char *command, int64_t ms, bool cut, char **out,
 		    struct outcome *why)
 {
 	const char *argv[] = { "/bin/sh", "-c", command, NULL };
 	struct buf output = BUF_SECRET(SECRET_MAX);
 	const struct child c = { .argv = argv, .output = &output,
 				 .deadline = clock_in(ms),
-				 .foreground = true };
+				 .foreground = true, .cut = cut };
 	const char *what;
 	bool done = false;
 	int status;

@@ -13,9 +13,10 @@
 #include "base/list.h"
 #include "base/outcome.h"
 
-/* The first line of what /bin/sh -c command prints within ms. False:
- * EX_TEMPFAIL; the words say what came of it, never what it printed. */
-bool secret_command(const char *command, int64_t ms, char **out,
+/* The first line of what /bin/sh -c command prints within ms. cut: a signal
+ * that ends this process ends it, too. False: EX_TEMPFAIL; the words say what
+ * came of it, never what it printed. */
+bool secret_command(const char *command, int64_t ms, bool cut, char **out,
 		    struct outcome *why) MUST_CHECK;
 
 /* The first line of a regular file that others cannot read. False:
