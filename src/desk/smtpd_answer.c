@@ -60,7 +60,7 @@ struct naming {
 	const struct acceptance *a;
 	const struct answer *answer;
 	struct client *c;
-	bool *done;              /* a recipient each; for those who get it, too */
+	bool *done;              /* a recipient each; also of who gets it */
 	size_t left, lines;
 };
 

@@ -188,7 +188,8 @@ static pid_t slow_one(int s)
 
 	if (pid)
 		return pid;
-	for (lines = 0; (n = recv(s, line, sizeof(line) - 1, 0)) > 0; lines++) {
+	for (lines = 0; (n = recv(s, line, sizeof(line) - 1, 0)) > 0;
+	     lines++) {
 		line[n] = '\0';
 		if (strstr(line, "\"last\""))
 			break;

@@ -193,8 +193,8 @@ static void test_commands(void **state)
 	for (i = 0; i < COUNT(cases); i++) {
 		got = NULL;
 		why.text[0] = '\0';
-		if (secret_command(cases[i].command, 60000, &got, &why) !=
-		    (cases[i].expected != NULL))
+		if (secret_command(cases[i].command, 60000, false, &got,
+				   &why) != (cases[i].expected != NULL))
 			fail_msg("%s: %s", cases[i].command, why.text);
 		if (cases[i].expected) {
 			assert_string_equal(got, cases[i].expected);
@@ -224,7 +224,7 @@ static void test_deadline(void **state)
 	(void)state;
 	/* a grandchild in the same group, too, is ended */
 	command = mem_printf("sleep 60 & echo $! > %s; wait", path);
-	assert_false(secret_command(command, 300, &got, &why));
+	assert_false(secret_command(command, 300, false, &got, &why));
 	assert_true(clock_now() - before < 10000);
 	assert_int_equal(why.exit, EX_TEMPFAIL);
 	assert_non_null(strstr(why.text, "did not end"));
@@ -240,7 +240,7 @@ static void test_deadline(void **state)
 				     "grep -q '^State:.Z' /proc/%d/status ||"
 				     " ! kill -0 %d 2>&- && echo 0 && exit; "
 				     "sleep 0.05; done; echo 1", pid, pid);
-		assert_true(secret_command(command, 60000, &got, &why));
+		assert_true(secret_command(command, 60000, false, &got, &why));
 		assert_string_equal(got, "0");
 		mem_wipe_string(got);
 	}
@@ -256,9 +256,9 @@ static void test_sigchld_ignored(void **state)
 
 	(void)state;
 	signal(SIGCHLD, SIG_IGN);
-	assert_false(secret_command("exit 4", 60000, &got, &why));
+	assert_false(secret_command("exit 4", 60000, false, &got, &why));
 	assert_non_null(strstr(why.text, "status 4"));
-	assert_true(secret_command("echo x", 60000, &got, &why));
+	assert_true(secret_command("echo x", 60000, false, &got, &why));
 	mem_wipe_string(got);
 	sigaction(SIGCHLD, NULL, &now);
 	assert_true(now.sa_handler == SIG_IGN);
