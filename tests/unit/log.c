@@ -167,7 +167,8 @@ static void is_not_waited_for(void **state)
 	assert_string_equal(taken(s, line, sizeof(line)), "text=\"again\"");
 	snprintf(want, sizeof(want), "lines that syslog did not take before "
 		 "this one: %d", 2000 - n);
-	assert_non_null(strstr(said(s, LOG_MAIL | LOG_ERR, line, sizeof(line)), want));
+	assert_non_null(strstr(said(s, LOG_MAIL | LOG_ERR, line, sizeof(line)),
+			       want));
 	log_say(LOG_AT_INFO, "and again");
 	assert_string_equal(taken(s, line, sizeof(line)),
 			    "text=\"and again\"");
