@@ -24,8 +24,8 @@ struct message_limits {
 	int64_t max_size;   /* bytes as kept here; 0: no limit */
 };
 
-/* Reads all of fd. False: EX_DATAERR (NUL in the header; 5.3.4 too large),
- * EX_UNAVAILABLE (5.4.6, more than 50 Received), EX_NOINPUT (not readable at
+/* Reads all of fd. False: EX_DATAERR (NUL in the header; 5.3.4 too large;
+ * 5.6.0 more than 100000 fields), EX_UNAVAILABLE (5.4.6, more than 50 Received), EX_NOINPUT (not readable at
  * the first read), EX_IOERR. After EX_DATAERR the rest of fd is not read:
  * drain it; after a dot that ended the message, this drains what comes without
  * a pause of a second. */

@@ -7,7 +7,10 @@
 #include "mail/lines.h"
 #include "mail/message_parts.h"
 
-enum { RECEIVED_MAX = 50 };
+/* FIELDS_MAX: far more than anybody writes, one for each recipient that a
+ * message may have included; a header is walked through several times, and in
+ * the queue others wait meanwhile. */
+enum { RECEIVED_MAX = 50, FIELDS_MAX = 100000 };
 
 static bool visit_utf8(struct mailbox *b, void *context)
 {
@@ -167,7 +170,7 @@ bool body_survey(struct message *m)
 bool message_survey(struct message *m, struct outcome *why)
 {
 	struct field_walk w = { .m = m };
-	unsigned received = 0;
+	unsigned received = 0, fields = 0;
 	struct field f;
 
 	m->has = (struct present){ .text = true, .single = true };
@@ -175,7 +178,8 @@ bool message_survey(struct message *m, struct outcome *why)
 		.size = message_size(m), .eight_bit = m->body_wide,
 		.long_lines = m->body_long,
 	};
-	while (field_next(&w, &f)) {
+	while (fields <= FIELDS_MAX && field_next(&w, &f)) {
+		fields++;
 		survey_field(m, &f);
 		received += field_is(&f, "Received");
 	}
@@ -184,6 +188,10 @@ bool message_survey(struct message *m, struct outcome *why)
 				      &m->facts.long_lines))
 		return message_unreadable(m->header.store, why);
 	m->facts.from = m->has.from;
+	if (fields > FIELDS_MAX)
+		return outcome_fail_status(why, STAGE_LOCAL, EX_DATAERR,
+			"5.6.0", "the header has more than %d fields",
+			FIELDS_MAX);
 	if (received > RECEIVED_MAX)
 		return outcome_fail_status(why, STAGE_LOCAL, EX_UNAVAILABLE,
 			"5.4.6", "more than %d Received fields: the message "

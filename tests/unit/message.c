@@ -154,6 +154,32 @@ static void test_failures(void **state)
 	buf_release(&in);
 }
 
+/* A header of so many fields, and whether it can be read. */
+static bool read_fields(size_t n, struct outcome *why)
+{
+	struct message_reader *r = message_begin(&plain);
+	struct message *m = NULL;
+	bool done;
+
+	while (n--)
+		assert_true(message_feed(r, "f:\n", 3));
+	assert_true(message_feed(r, "\nhi\n", 4));
+	done = message_end(r, &m, why);
+	message_free(m);
+	return done;
+}
+
+static void test_many_fields(void **state)
+{
+	struct outcome why;
+
+	(void)state;
+	assert_true(read_fields(100000, &why));
+	assert_false(read_fields(100001, &why));
+	assert_int_equal(why.exit, EX_DATAERR);
+	assert_string_equal(why.status, "5.6.0");
+}
+
 static void check_unreadable(int fd, int exit)
 {
 	struct message *m;
@@ -726,6 +752,8 @@ enum { SPARE = 1024 * 1024 };
 enum { SPARE = 20 * 1024 };
 #endif
 
+#define FIFTY "abcdefghijklmnopqrstuvwxyabcdefghijklmnopqrstuvwxy"
+
 static void test_memory(void **state)
 {
 	static const struct flood floods[] = {
@@ -734,8 +762,9 @@ static void test_memory(void **state)
 		{ "A: b\n\n", "xxxx", 30000000 },
 		{ "A: b\n\n", "\r", 15000000 },
 		{ "A: b\n\n\xe4 ", "word \xc3\xa4= ", 10000000 },
-		{ "A: b\n", "X: y\n", 12000000 },
-		{ "A: b\n", "To: a\n", 5000000 },
+		/* no more fields than there may be */
+		{ "A: b\n", "X: " FIFTY FIFTY FIFTY "\n", 12000000 },
+		{ "A: b\n", "To: " FIFTY "\n", 5000000 },
 		{ "To:", " a,", 30000000 },
 		{ "To:", " a,", 4000000 },
 		{ "To: a", "a", 30000000 },
@@ -756,6 +785,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_read),
 		cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_many_fields),
 		cmocka_unit_test(test_unreadable),
 		cmocka_unit_test(test_slow_writer),
 		cmocka_unit_test(test_drain),
