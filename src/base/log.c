@@ -280,6 +280,18 @@ static void sink_syslog(enum log_level level, const char *line)
 		sink.lost = lost;
 }
 
+/* What was cut short is taken out again, so that the next line is not joined
+ * to it, unless somebody's came behind it. */
+static void sink_take_back(off_t n)
+{
+	const off_t end = lseek(sink.fd, 0, SEEK_CUR);
+	struct stat st;
+
+	if (sink.plain && end >= n && !fstat(sink.fd, &st) &&
+	    st.st_size == end)
+		(void)!ftruncate(sink.fd, end - n);
+}
+
 static bool sink_flush(const struct buf *text)
 {
 	ssize_t done;
@@ -287,6 +299,8 @@ static bool sink_flush(const struct buf *text)
 	do {
 		done = write(sink.fd, text->data, text->len);
 	} while (done < 0 && errno == EINTR);
+	if (done > 0 && done < (ssize_t)text->len)
+		sink_take_back(done);
 	return done == (ssize_t)text->len;
 }
 

@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import json
 import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -457,6 +458,25 @@ def full_log(folder):
         equal(len(lab.names()), 1, "entries")
 
 
+def cut_log(folder):
+    """a line that a full disk cuts short is taken out of the log again"""
+    with Sink() as sink, tmpfs(f"{folder}/small", "size=8k,mode=700") as small:
+        lab = Lab(folder, sink.up().port)
+        log = pathlib.Path(small, "log")
+        lab.config.write_text(lab.config.read_text().replace(
+            f"to = {folder}/log", f"to = {log}"))
+        before = b"#" * 4000 + b"\n"
+        log.write_bytes(before)
+        filler = pathlib.Path(small, "filler")
+        filler.write_bytes(b"x" * 4096)
+        equal(lab.submit("one", "a@example.net")[0], 0, "status")
+        equal(log.read_bytes(), before, "the log")
+        filler.unlink()
+        equal(lab.submit("two", "a@example.net")[0], 0, "status")
+        line, = log.read_bytes()[len(before):].splitlines()
+        equal(json.loads(line)["message_id"], "two", "the log")
+
+
 def read_only(folder):
     """a queue that turns read-only: 73, and nothing lost when it is back"""
     with Sink() as sink, tmpfs(f"{folder}/queue", "size=1m,mode=700"):
@@ -580,5 +600,5 @@ def few_descriptors(folder):
 if __name__ == "__main__":
     sys.exit(tap([
         submission, new_queue, foreground, delivery, report, once_more,
-        no_worker, never_again, full, owed, full_log, read_only,
+        no_worker, never_again, full, owed, full_log, cut_log, read_only,
         read_only_relay_up, limits, small_files, few_descriptors], workers=1))
