@@ -253,7 +253,7 @@ static bool read_step(struct transaction *t, size_t i, struct outcome *why)
 /* From here on it is the message that is waited for. */
 static void chunk_leaves(struct transaction *t)
 {
-	t->s->spent = 0;
+	t->s->message_left = true;
 	if (t->d->dot)
 		t->d->dot(t->d->context);
 }

@@ -219,6 +219,7 @@ static bool transact(struct transaction *t, struct outcome *why)
 	t->carried = s->mails;
 	if (t->carried)
 		s->spent = 0;
+	s->message_left = false;
 	t->rset = s->dirty;
 	t->ahead = policy_bdat_ahead(t->carried, t->rset);
 	done = transaction_negotiate(t, why) && (!t->go || send_data(t, why));

@@ -36,15 +36,16 @@ bool session_is_other_kind(const struct session *s)
 }
 
 /* The answer to a message tells whether it was delivered: it has its whole
- * time, whatever was waited for before. */
-static bool is_counted(enum stage stage)
+ * time, whatever was waited for before. Where the message left together with
+ * its commands that is so of their answers, too, which come before its own. */
+static bool is_counted(const struct session *s, enum stage stage)
 {
-	return stage != STAGE_DOT;
+	return stage != STAGE_DOT && !s->message_left;
 }
 
 /* No wait outlasts the stage's time, and all of a transaction together (the
- * message's bytes and the answers to it apart) not twice the timeout: a drip
- * of bytes stretches neither. */
+ * message's bytes and what comes after them apart) not twice the timeout: a
+ * drip of bytes stretches neither. */
 int64_t session_deadline(const struct session *s, enum stage stage)
 {
 	int64_t timeout = s->params->timeout;
@@ -54,7 +55,7 @@ int64_t session_deadline(const struct session *s, enum stage stage)
 	limit = clock_earlier(limit, timeout);
 	if (session_is_other_kind(s))
 		limit = clock_earlier(limit, OTHER_KIND_MS);
-	if (is_counted(stage))
+	if (is_counted(s, stage))
 		limit = clock_earlier(limit, left > 0 ? left : 0);
 	return clock_in(limit);
 }
@@ -169,7 +170,7 @@ bool session_reply(struct session *s, enum stage stage, struct outcome *why)
 	int64_t began = clock_now();
 	bool done = read_reply(s, stage, session_deadline(s, stage), why);
 
-	if (is_counted(stage))
+	if (is_counted(s, stage))
 		s->spent += clock_now() - began;
 	if (!done || s->reply.code != 421)
 		return done;
