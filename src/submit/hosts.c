@@ -94,6 +94,8 @@ static void add_target(const struct hosts_query *query, const char *domain,
 			 "name the domain, or set tls_name", domain);
 }
 
+/* False: the domain has no host of its own here, for what is in out->not_now
+ * where that could not be looked up, else in *why. */
 static bool hosts_by_srv(struct run *run, const struct hosts_query *query,
 			 const char *domain, struct hosts *out,
 			 struct outcome *why)
@@ -114,8 +116,9 @@ static bool hosts_by_srv(struct run *run, const struct hosts_query *query,
 		if (r->name && r->name[0] && r->port > 0 && r->port <= 65535)
 			add_target(query, domain, r, a.authentic, out);
 	if (a.status == DNS_FAILED)
-		outcome_fail(why, STAGE_DNS, EX_TEMPFAIL, "SRV records of %s "
-			     "cannot be looked up: %s", owner, a.words);
+		outcome_set(&out->not_now, STAGE_DNS, EX_TEMPFAIL, "SRV "
+			    "records of %s cannot be looked up: %s", owner,
+			    a.words);
 	else if (a.status != DNS_OK)
 		outcome_fail(why, STAGE_DNS, EX_TEMPFAIL, "%s has no SRV "
 			     "record: name the provider's server in \"host\" "
@@ -154,6 +157,7 @@ bool hosts_find(struct run *run, const struct hosts_query *query,
 {
 	const struct transport *t = query->transport;
 	const struct list *host = &t->host;
+	bool lacking = false;
 	size_t i;
 
 	*out = (struct hosts){ 0 };
@@ -168,6 +172,8 @@ bool hosts_find(struct run *run, const struct hosts_query *query,
 		if (!t->srv)
 			add_smarthost(query, host->item[i], out);
 		else if (!hosts_by_srv(run, query, host->item[i], out, why))
-			out->not_now = *why;
-	return out->n || !out->not_now.exit;
+			lacking = true;
+	if (out->not_now.exit)
+		*why = out->not_now;
+	return out->n || !lacking;
 }

@@ -43,7 +43,9 @@ struct hosts {
 	bool direct;
 	/* for one or more that are not among them for now (a look-up that
 	 * failed, TLS that cannot be judged): it counts as a host's answer, so
-	 * that the others do not stand for all. EX_OK: there are none */
+	 * that the others do not stand for all. EX_OK: there are none. Not
+	 * those that were found unfit: an enforced policy does not list them,
+	 * a domain has no SRV record */
 	struct outcome not_now;
 };
 void hosts_release(struct hosts *h);

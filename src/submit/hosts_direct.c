@@ -117,7 +117,8 @@ struct judging {
 	struct assurance *assurance;
 	struct hosts *out;
 	struct tls_evidence evidence[HOSTS_MOST];
-	char permanent[280];       /* words for a host that was dropped */
+	struct outcome unfit;      /* for a host that was judged and dropped:
+				    * what holds once none is left */
 };
 
 static bool is_relaxed(const struct judging *j)
@@ -234,7 +235,7 @@ static void hold_against(struct judging *j, size_t i,
 	if (p->mode == STS_TESTING)
 		return;
 	j->evidence[i].sts_unlisted = true;
-	outcome_set_status(&j->out->not_now, STAGE_DNS, EX_TEMPFAIL, "4.7.0",
+	outcome_set_status(&j->unfit, STAGE_DNS, EX_TEMPFAIL, "4.7.0",
 			   "the MTA-STS policy of %.80s does not list its "
 			   "mail host %.80s", j->query->domain, h->name);
 }
@@ -292,10 +293,11 @@ static bool hosts_secure(struct run *run, const struct hosts_query *query,
 	for (i = 0; i < out->n; i++) {
 		use = policy_host(&j.evidence[i], query->require_tls);
 		if (use == HOST_NOT_PROVED)
-			snprintf(j.permanent, sizeof(j.permanent),
-				 "REQUIRETLS was asked for, but %.80s has "
-				 "neither DANE nor an enforced MTA-STS policy",
-				 out->item[i].name);
+			outcome_set_status(&j.unfit, STAGE_DNS, EX_UNAVAILABLE,
+					   "5.7.30", "REQUIRETLS was asked "
+					   "for, but %.80s has neither DANE "
+					   "nor an enforced MTA-STS policy",
+					   out->item[i].name);
 		if (use != HOST_USED) {
 			host_release(&out->item[i]);
 			continue;
@@ -308,14 +310,9 @@ static bool hosts_secure(struct run *run, const struct hosts_query *query,
 		kept++;
 	}
 	out->n = kept;
-	if (kept)
-		return true;
-	if (out->not_now.exit) {
-		*why = out->not_now;
-		return false;
-	}
-	return outcome_fail_status(why, STAGE_DNS, EX_UNAVAILABLE, "5.7.30",
-				   "%s", j.permanent);
+	if (!kept)
+		*why = out->not_now.exit ? out->not_now : j.unfit;
+	return kept > 0;
 }
 
 /* --- hosts with their addresses --- */

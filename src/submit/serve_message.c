@@ -74,17 +74,33 @@ struct trace *serving_trace(struct serving *v, const struct link *link)
 	return trace;
 }
 
+/* What a host lacks gives way to what is for now, and is said after it: nobody
+ * would learn of it before the mail's lifetime ends. */
+static void add_lacking(struct outcome *o, const struct attempt *a)
+{
+	const struct outcome *last = &a->rcpt->last;
+	char words[sizeof(last->host) + sizeof(last->text) + 64];
+
+	if (!a->answered || !last->lacking || !outcome_is_temporary(o))
+		return;
+	outcome_words(last, words, sizeof(words));
+	outcome_append(o, "; %.250s", words);
+}
+
 /* One answer about all of a part that are still to be asked about. */
 static void answer_part(struct part *p, const struct outcome *o,
 			const struct trace *trace)
 {
+	struct outcome answer;
 	struct attempt *a;
 
 	for (a = p->to; a < p->to + p->n; a++) {
 		if (a->state != ATTEMPT_OPEN)
 			continue;
 		p->touched = true;
-		attempt_answer(a, o, trace);
+		answer = *o;
+		add_lacking(&answer, a);
+		attempt_answer(a, &answer, trace);
 	}
 }
 

@@ -181,14 +181,14 @@ class World:
 
 
 def send(folder, domain, certificate="mx", status=0, script="", other=None,
-         tls="", **more):
+         other_script="", tls="", **more):
     """A message to a domain whose hosts show a certificate (None: they have
     no TLS). Gives the result and the hosts."""
     said = f"tls starttls\ncertificate {certificate}\n" if certificate else ""
     with Hosts(folder, WORLD.certs) as h:
         h.add(MX, said + script)
         if other:
-            h.add(MX2, f"tls starttls\ncertificate {other}\n")
+            h.add(MX2, f"tls starttls\ncertificate {other}\n{other_script}")
         r = submit(folder, [f"b@{name(domain)}"], ca=WORLD.ca,
                    tls=f"mta_sts_port = {PORT}\n{tls}", **more)
         want(r.status == status,
@@ -267,6 +267,14 @@ def listed_second(folder, _):
     """only the second MX is listed: it gets the mail, the first is passed"""
     _, h = send(folder, "mixed", "mx", other="mx")
     want(not h.connections(MX) and len(h.messages(MX2)) == 1, "wrong host")
+
+
+def listed_lacks(folder, _):
+    """what the one that is listed lacks is final: the other is none"""
+    r, h = send(folder, "mixed", "mx", 65, other="mx",
+                other_script="no-extensions\nextension SIZE 50\n")
+    want("too large" in r.err and "policy" not in r.err, r.err)
+    want(not h.connections(MX), "it was connected to")
 
 
 def wildcard(folder, _):
@@ -503,7 +511,7 @@ def many_at_once(folder, _):
 
 
 TESTS = [enforce, enforce_fails, testing, mode_none, unlisted, listed_second,
-         wildcard, crlf, warm, warm_without_record, changed, expiry,
+         listed_lacks, wildcard, crlf, warm, warm_without_record, changed, expiry,
          redirect, large, wrong_certificate, not_there, loopback,
          records_odd, silent, relaxed, require_tls, switched_off, dane_first,
          explained, by_a_proxy, authorities_are_read, many_at_once]

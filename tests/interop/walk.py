@@ -268,15 +268,28 @@ def one_lacks_one_dead(other, order):
 SERVFAIL = 2
 
 
+TOO_LARGE = r"mx\d.dest.test: too large"
+
+
+def lacks_no_relay(folder, certificates):
+    """What a host lacks is said also where the next transport's are not to be
+    found."""
+    more = ("[route r]\ntransport = direct, second\n[transport second]\n"
+            "kind = submission\nsrv = yes\nhost = lost.test\n")
+    w = Walk(folder, certificates, mx([ONE]), {ONE: SMALL}, 75, more=more)
+    want(re.search(f"SRV record.*{TOO_LARGE}", w.result.err), w.result.err)
+
+
 def one_unknown(other, first=True, status=75, word="looked up"):
-    """Temporary while one could not be looked up, whatever another lacks or
-    says of its session; what another says of the message stands."""
+    """Temporary while one could not be looked up, whatever another lacks
+    (which is said, too) or says of its session; what another says of the
+    message stands."""
     def test(folder, certificates):
         table = mx([ONE], [TWO])
         lost, there = ("mx0", TWO) if first else ("mx1", ONE)
         table[f"{lost}.dest.test A"] = SERVFAIL
         w = Walk(folder, certificates, table, {there: other}, status)
-        want(word in w.result.err, w.result.err)
+        want(re.search(word, w.result.err), w.result.err)
         want(w.hosts.connections(there) == 1, "not asked")
     return test
 
@@ -331,8 +344,10 @@ TESTS += [
     ("lacks-then-busy", one_lacks_one_dead(BUSY, True)),
     ("lacks-then-greylisted", one_lacks_one_dead(LATER, True)),
     ("greylisted-then-lacks", one_lacks_one_dead(LATER, False)),
-    ("unknown-then-lacks", one_unknown(SMALL)),
-    ("lacks-then-unknown", one_unknown(SMALL, False)),
+    ("unknown-then-lacks", one_unknown(SMALL, word=f"looked up.*{TOO_LARGE}")),
+    ("lacks-then-unknown", one_unknown(SMALL, False,
+                                       word=f"looked up.*{TOO_LARGE}")),
+    ("lacks-then-no-relay", lacks_no_relay),
     ("unknown-then-554", one_unknown(REFUSES)),
     ("554-then-unknown", one_unknown(REFUSES, False)),
     ("unknown-then-greylisted", one_unknown(LATER, word="greylisted")),

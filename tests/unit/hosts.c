@@ -77,6 +77,8 @@ static const struct zone_row zone[] = {
 	{ "bad.other.example", DNS_A, "192.0.2.21", false },
 	{ "testing.example", DNS_MX, "5 bad.other.example", false },
 	{ "strict.example", DNS_MX, "5 bad.other.example", false },
+	{ "half-sts.example", DNS_MX, "10 fails-a.example", false },
+	{ "half-sts.example", DNS_MX, "5 bad.other.example", false },
 	{ "_submissions._tcp.srv.example", DNS_SRV,
 	  "20 0 465 late.srv.example", false },
 	{ "_submissions._tcp.srv.example", DNS_SRV,
@@ -84,6 +86,7 @@ static const struct zone_row zone[] = {
 	{ "_submission._tcp.srv.example", DNS_SRV,
 	  "1 1 587 early.other.example", true },
 	{ "_submissions._tcp.none.example", DNS_SRV, "0 0 0 .", false },
+	{ "_submission._tcp.none.example", DNS_SRV, "0 0 0 .", false },
 	{ "_submission._tcp.fails.example", DNS_SRV, NULL, false },
 };
 enum { ZONE = sizeof(zone) / sizeof(*zone) };
@@ -234,7 +237,9 @@ bool sts_find(struct run *run, const struct transport *through,
 	(void)through;
 	(void)cached_only;
 	*out = (struct sts_policy){ 0 };
-	if (!strcmp(domain, "sts.example") || !strcmp(domain, "strict.example"))
+	if (!strcmp(domain, "sts.example") ||
+	    !strcmp(domain, "half-sts.example") ||
+	    !strcmp(domain, "strict.example"))
 		out->mode = STS_ENFORCE;
 	if (!strcmp(domain, "testing.example"))
 		out->mode = STS_TESTING;
@@ -385,8 +390,7 @@ static const struct row rows[] = {
 	  .want = "mx.dane.example:25/verified/dane[192.0.2.10]",
 	  .words = "TLSA" },
 	{ "MTA-STS", DIRECT, NULL, "sts.example",
-	  .want = "good.sts.example:25/verified[192.0.2.20]",
-	  .words = "bad.other.example" },
+	  .want = "good.sts.example:25/verified[192.0.2.20]" },
 	{ "MTA-STS relaxed", DIRECT, NULL, "sts.example", .relaxed = true,
 	  .want = "bad.other.example:25/opportunistic[192.0.2.21] "
 		  "good.sts.example:25/opportunistic[192.0.2.20]" },
@@ -394,9 +398,11 @@ static const struct row rows[] = {
 	  .want = "bad.other.example:25/opportunistic[192.0.2.21]" },
 	{ "MTA-STS lists none", DIRECT, NULL, "strict.example",
 	  .exit = EX_TEMPFAIL, .words = "MTA-STS" },
+	{ "MTA-STS lists none, and one is not known", DIRECT, NULL,
+	  "half-sts.example", .exit = EX_TEMPFAIL,
+	  .words = "fails-a.example" },
 	{ "REQUIRETLS", DIRECT, NULL, "sts.example", .require_tls = true,
-	  .want = "good.sts.example:25/verified[192.0.2.20]",
-	  .words = "bad.other.example" },
+	  .want = "good.sts.example:25/verified[192.0.2.20]" },
 	{ "REQUIRETLS, and one is not known", DIRECT, NULL, "half.example",
 	  .require_tls = true, .exit = EX_TEMPFAIL,
 	  .words = "fails-a.example" },
@@ -421,6 +427,13 @@ static const struct row rows[] = {
 	  "fails.example srv.example", NULL,
 	  .want = "early.other.example:587/verified"
 		  "(srv.example early.other.example)", .words = "SERVFAIL" },
+	{ "SRV: another has none", { .kind = KIND_SUBMISSION, .srv = true },
+	  "srv.example two.example gone.example none.example", NULL,
+	  .want = "early.other.example:587/verified"
+		  "(srv.example early.other.example)" },
+	{ "SRV: one fails, another has none", { .kind = KIND_SUBMISSION,
+	  .srv = true }, "fails.example two.example", NULL,
+	  .exit = EX_TEMPFAIL, .words = "SERVFAIL" },
 };
 
 static void show_addresses(struct buf *b, const struct net_addresses *a)
