@@ -444,12 +444,12 @@ bool file_directories_possible(const char *directory)
 	return possible;
 }
 
-/* The last step of a trusted way, made where that is wanted. Closes
- * directory. flags: how it is opened. */
+/* The last step of a trusted way, made where it is missing. Closes directory.
+ * flags: how it is opened. */
 static int enter_trusted(int directory, const char *name, bool root_only,
-			 bool make, int flags)
+			 int flags)
 {
-	int error = make && mkdirat(directory, name, 0700) ? errno : 0;
+	int error = mkdirat(directory, name, 0700) ? errno : 0;
 	int fd = kernel_open(directory, name, flags | O_DIRECTORY |
 			     O_NOFOLLOW | O_CLOEXEC, 0);
 	struct stat st;
@@ -486,22 +486,12 @@ static int open_trusted(const char *path, bool root_only, int flags)
 						   name))
 			return -1;
 	}
-	return enter_trusted(directory, name, root_only, true, flags);
+	return enter_trusted(directory, name, root_only, flags);
 }
 
 int file_open_made(const char *path, bool root_only)
 {
 	return open_trusted(path, root_only, O_RDONLY);
-}
-
-int file_open_trusted(const char *path, bool root_only, bool make)
-{
-	char name[NAME_MAX + 1];
-	int directory;
-
-	if (!file_walk_directory(path, root_only, &directory, name))
-		return -1;
-	return enter_trusted(directory, name, root_only, make, O_RDONLY);
 }
 
 static int unnamed_file(const char *directory)

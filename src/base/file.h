@@ -104,8 +104,6 @@ bool file_directories_possible(const char *path);
 /* The same by the way of file_walk, and opened for reading: it, too, is root's
  * or the effective user's. -1: errno, EPERM as there. */
 int file_open_made(const char *path, bool root_only) MUST_CHECK;
-/* The same, but only its last part is made, and only if make says so. */
-int file_open_trusted(const char *path, bool root_only, bool make) MUST_CHECK;
 /* A file without a name in TMPDIR, else /tmp. *place is the directory it is in,
  * or the one that was wanted. -1: errno. */
 int file_temporary(const char **place) MUST_CHECK;

@@ -19,7 +19,7 @@ int cache_open(const char *path, bool create)
 	/* its place may come from the environment, and be another user's;
 	 * what is read is judged by itself */
 	if (create && !geteuid())
-		fd = file_open_trusted(path, true, true);
+		fd = file_open_made(path, true);
 	else if (create && !file_make_directories(path))
 		return -1;
 	else

@@ -9,10 +9,10 @@
 #include "base/buf.h"
 #include "base/outcome.h"
 
-/* Opens the directory; create: to write, and makes it if only its last part is
- * missing. -1: errno; 0 where others may write to it, so that nothing in it is
- * believed. Root writes where no other user has a say in where it is, else
- * EPERM. */
+/* Opens the directory; create: to write, and makes it and those above it as far
+ * as they are missing. -1: errno; 0 where others may write to it, so that
+ * nothing in it is believed. Root writes where no other user has a say in where
+ * it is, else EPERM. */
 int cache_open(const char *path, bool create);
 /* Reads a file of it, that is ours or root's and no link, within out's bound.
  * False: there is none, or it is not to be believed. */

@@ -14,6 +14,7 @@
 #include "base/sandbox.h"
 #include "base/user.h"
 #include "policy/policy.h"
+#include "submit/cache.h"
 #include "submit/login.h"
 #include "submit/rate.h"
 
@@ -179,6 +180,18 @@ static void show_tickets(struct list *l)
 	add_resolved(l, "/etc/krb5.keytab");
 }
 
+/* Where policies and what servers offer are kept: made, as within the walls no
+ * directory can be. Whoever would write there says so where it cannot be. */
+static void keep_cache(const struct config *c, struct list *l)
+{
+	int fd = cache_open(c->general.cache, true);
+
+	if (fd < 0)
+		return;
+	add_resolved(l, c->general.cache);
+	close(fd);
+}
+
 /* Where the rate of its transport is written, which is made, too. */
 static void keep_rates(const struct config *c, const struct destination *d,
 		       struct list *l)
@@ -232,10 +245,7 @@ static bool plan_walls(const struct config *c, const struct destination *d,
 	show_needed(c, d, &s->shown);
 	if (!s->read_only)
 		show_tickets(&s->shown);
-	/* in there no directory can be made any more */
-	if (c->general.cache)
-		(void)mkdir(c->general.cache, 0700);
-	add_resolved(&s->kept, c->general.cache);
+	keep_cache(c, &s->kept);
 	keep_rates(c, d, &s->kept);
 	return true;
 }

@@ -406,6 +406,40 @@ def tickets_are_read(folder, certificates):
     m.took("one")
 
 
+def cache_is_made(folder, certificates, user):
+    m = Machine(folder, certificates, ("one",), "extension PIPECONNECT\n")
+    m.relay("one", f"password_file = {m.secret('password')}")
+    own = m.folder / "home/.config"
+    own.mkdir()
+    m.config = own / "posthaste.conf"
+    m.configure(m.text)
+    more = {}
+    if user != os.geteuid():
+        os.chmod(m.folder.parent, 0o711)
+        for path in [m.folder, *m.folder.rglob("*")]:
+            os.chown(path, user, user)
+        more["before"] = lambda: os.setresuid(user, user, user)
+    done = m.run("-i", "-odq", "b@one.example", stdin=b"Subject: s\n\nx\n",
+                 **more)
+    want(done == (0, "", ""), done)
+    m.drained(**more)
+    m.took("one")
+    kept = list((m.folder / "home/.cache/posthaste").glob(".early.*"))
+    want(len(kept) == 1, (kept, m.log()))
+
+
+def a_cache_is_made(folder, certificates):
+    """Of whoever has no ~/.cache: a worker could make none"""
+    cache_is_made(folder, certificates, os.geteuid() or 65534)
+
+
+def roots_cache_is_made(folder, certificates):
+    """The same of root's"""
+    if os.geteuid() != 0:
+        raise harness.Skip("must be root")
+    cache_is_made(folder, certificates, 0)
+
+
 def a_session_of_many(folder, certificates):
     """Messages that one caller hands in, each sent at once, leave no
     descriptor behind"""
@@ -485,6 +519,7 @@ def main():
             others_secrets_stay_theirs, a_key_is_its_transports,
             a_token_is_renewed, nobody_is_left, a_file_that_is_replaced,
             a_token_that_cannot_be_renewed, mail_that_stays_here,
+            a_cache_is_made, roots_cache_is_made,
             a_session_of_many, tickets_are_read,
             no_reason_to_fail)], workers=2)
 
