@@ -58,6 +58,12 @@ bool policy_needs_mending(const struct outcome *o)
 	       o->exit == EX_NOINPUT;
 }
 
+bool policy_refuses_login(const struct outcome *o)
+{
+	return o->stage == STAGE_AUTH && o->exit == EX_NOPERM &&
+	       o->code >= 500;
+}
+
 bool policy_next_address(const struct outcome *o)
 {
 	/* what is wrong here, or with the login, is so at every address, and

@@ -164,6 +164,8 @@ bool policy_replaces(const struct outcome *old, const struct outcome *new);
 /* Whether it is for somebody here to mend: a login, the configuration. He is
  * to hear of it, whatever another way comes to. */
 bool policy_needs_mending(const struct outcome *o);
+/* Whether a server refused who logged in, for good. */
+bool policy_refuses_login(const struct outcome *o);
 /* Whether another address of the same host may be tried after it. */
 bool policy_next_address(const struct outcome *o);
 /* Whether a host with addresses of both families is to be asked by the other

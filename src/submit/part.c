@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "submit/part.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -77,6 +78,31 @@ void log_attempt(const struct run *run, struct part *p,
 	log_mail(o->exit == EX_OK ||
 		 (run->queue && !strcmp(status, "deferred")) ?
 		 LOG_AT_INFO : LOG_AT_ERROR, &event, o, status);
+}
+
+void fault_words(const struct transport *t, const struct outcome *o, char *out,
+		 size_t size)
+{
+	char words[sizeof(o->host) + sizeof(o->text) + 64];
+
+	outcome_words(o, words, sizeof(words));
+	/* a secret that cannot be had names its transport itself */
+	if (!strncmp(o->text, "transport ", 10))
+		snprintf(out, size, "%s", o->text);
+	else
+		snprintf(out, size, "transport %.60s: %s", t->name, words);
+}
+
+void log_fault_once(struct run *run, const struct transport *t,
+	       const struct outcome *o)
+{
+	char words[sizeof(o->host) + sizeof(o->text) + 144];
+
+	if (list_has(&run->mend, t->name))
+		return;
+	list_add(&run->mend, t->name);
+	fault_words(t, o, words, sizeof(words));
+	log_say(LOG_AT_ERROR, "%s", words);
 }
 
 void part_fail(const struct run *run, struct part *p,

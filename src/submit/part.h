@@ -71,6 +71,13 @@ size_t *part_places(const struct part *p);
 void log_attempt(const struct run *run, struct part *p,
 		 const struct attempt *a);
 
+/* What somebody has to mend at one of several transports, in words. */
+void fault_words(const struct transport *t, const struct outcome *o, char *out,
+		 size_t size);
+/* The same as a line, once a run and transport. */
+void log_fault_once(struct run *run, const struct transport *t,
+	       const struct outcome *o);
+
 /* One that is not made, at no cost: said to whoever looks on. */
 void part_pass_over(const struct run *run, struct part *p,
 		    const struct outcome *why);

@@ -24,7 +24,9 @@ struct run {
 	struct list no_early;      /* those that are told nothing early */
 	struct list no_policy;     /* "domain id": MTA-STS policies that could
 				    * not be had, for want of a cache */
-	struct list mend;          /* transports whose fault was logged */
+	struct list mend;          /* transports whose fault was logged, or
+				    * told to whoever supervises this process
+				    * and logs it */
 	const struct transport *transport[2]; /* --transport: overrides the
 				    * routes; [0] NULL: they count */
 	struct queue *queue;       /* NULL: what fails for now is not held */

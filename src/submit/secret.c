@@ -501,6 +501,21 @@ bool secrets_get(struct secrets *s, const struct transport *t,
 	return true;
 }
 
+void secrets_refuse(struct secrets *s, const struct transport *t,
+		    const struct outcome *o)
+{
+	char words[sizeof(o->host) + sizeof(o->text) + 64];
+	struct held *e = held_find(s, t);
+
+	if (!e || e->why.exit != EX_OK || t->oauth || t->token_command)
+		return;
+	outcome_words(o, words, sizeof(words));
+	outcome_set_status(&e->why, STAGE_AUTH, EX_NOPERM, o->status,
+			   "transport %s: left alone: %s, earlier in this run",
+			   t->name, words);
+	e->why.unasked = true;
+}
+
 bool secret_file_is_denied(const char *path)
 {
 	return path && path[0] == '/' &&

@@ -26,8 +26,8 @@ void secrets_free(struct secrets *s);
 /* The secret of a transport; fetched at the first call, and the token of a
  * login whenever it is about to end. False: EX_CONFIG
  * (file unreadable or readable by others), EX_TEMPFAIL (command failed or
- * gave nothing). A transport that names no secret and has no username has an
- * empty one. Owned by s. */
+ * gave nothing), EX_NOPERM (secrets_refuse). A transport that names no secret
+ * and has no username has an empty one. Owned by s. */
 bool secrets_get(struct secrets *s, const struct transport *t,
 		 const struct secret **out, struct outcome *why) MUST_CHECK;
 /* Whether secrets_get has an answer at once. Where a command or a login has to
@@ -47,6 +47,11 @@ bool secrets_renew_token(struct secrets *s, const struct transport *t,
 			 const struct secret **out, struct outcome *why)
 	MUST_CHECK;
 
+/* The server refused the password for good: whoever asks for it from now on in
+ * this run has that answer, as one that is wrong and said often locks the
+ * account. Not so of a token, which may be renewed. */
+void secrets_refuse(struct secrets *s, const struct transport *t,
+		    const struct outcome *o);
 /* Wipes all of a transport's, as far as this process has it. */
 void secrets_forget(struct secrets *s, const struct transport *t);
 /* Before this process gives up rights: begins another that keeps them, and

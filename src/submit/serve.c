@@ -51,6 +51,10 @@ static bool use_link(struct serving *v, const struct host *host,
 		if (!why->host[0])
 			snprintf(why->host, sizeof(why->host), "%s",
 				 host->name);
+		if (policy_refuses_login(why)) {
+			v->refusals++;
+			v->refusal = *why;
+		}
 		serving_answer(v, *next, why, &link);
 	} else {
 		trace = serving_trace(v, &link);
@@ -254,8 +258,10 @@ static void use_hosts(struct serving *v, const struct hosts *hosts)
 
 	v->addresses = ADDRESSES_MOST;
 	v->answered = false;
+	v->refusals = 0;
 	for (i = 0; i < n && any_left(v); i++)
 		use_host(v, &hosts->item[i], n - i - 1);
+	serving_note_refusals(v, hosts->n);
 	if (hosts->not_now.exit && any_left(v)) {
 		next_address(v);
 		serving_answer(v, v->share->first, &hosts->not_now, NULL);

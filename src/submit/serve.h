@@ -11,6 +11,11 @@ struct witness {
 	void (*success)(void *context, size_t part);
 	/* whether to stop before the next message */
 	bool (*enough)(void *context);
+	/* what somebody has to mend at a transport that is not the only one,
+	 * once a process; by its place in the way */
+	void (*fault)(void *context, size_t way, const struct outcome *o);
+	/* all hosts of a transport refused its login for good */
+	void (*refused)(void *context, size_t way, const struct outcome *o);
 	void *context;
 };
 

@@ -104,28 +104,38 @@ static void answer_part(struct part *p, const struct outcome *o,
 	}
 }
 
-/* What another way would hide. */
+static size_t place_in_way(const struct serving *v)
+{
+	size_t i = 0;
+
+	while (v->share->d->way[i] != v->t)
+		i++;
+	return i;
+}
+
+/* What another way would hide: whoever supervises several processes says it
+ * once. */
 static void note_fault(struct serving *v, const struct outcome *o)
 {
 	struct list *told = &v->run->mend;
-	char words[sizeof(o->host) + sizeof(o->text) + 64];
-	char fault[sizeof(words) + 80];
 
 	if (!v->share->d->way[1] || !policy_needs_mending(o))
 		return;
-	outcome_words(o, words, sizeof(words));
-	snprintf(fault, sizeof(fault), "transport %.60s: %s", v->t->name,
-		 words);
-	/* a secret that cannot be had names its transport itself */
-	if (!strncmp(o->text, "transport ", 10))
-		snprintf(fault, sizeof(fault), "%s", o->text);
 	if (!v->fault[0])
-		snprintf(v->fault, sizeof(v->fault), "%.*s",
-			 (int)sizeof(v->fault) - 1, fault);
-	if (list_has(told, v->t->name))
-		return;
-	list_add(told, v->t->name);
-	log_say(LOG_AT_ERROR, "%s", fault);
+		fault_words(v->t, o, v->fault, sizeof(v->fault));
+	if (!v->witness) {
+		log_fault_once(v->run, v->t, o);
+	} else if (!list_has(told, v->t->name)) {
+		list_add(told, v->t->name);
+		v->witness->fault(v->witness->context, place_in_way(v), o);
+	}
+}
+
+void serving_note_refusals(struct serving *v, size_t hosts)
+{
+	if (v->witness && hosts && v->refusals == hosts)
+		v->witness->refused(v->witness->context, place_in_way(v),
+				    &v->refusal);
 }
 
 void serving_recall_fault(const struct serving *v, struct part *p)

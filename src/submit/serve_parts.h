@@ -16,6 +16,9 @@ struct serving {
 	bool answered;            /* any host spoke */
 	bool limited;             /* the transport's rate is used up */
 	bool enough;              /* the witness had it */
+	size_t refusals;          /* hosts that refused the login for good, and
+				   * what the last one said */
+	struct outcome refusal;
 	char fault[256];          /* what somebody has to mend at one of several
 				   * transports, the first such; "": nothing */
 };
@@ -40,6 +43,9 @@ struct trace *serving_trace(struct serving *v, const struct link *link);
  * asked about; link: NULL where there was none. */
 void serving_answer(struct serving *v, size_t first, const struct outcome *o,
 		    const struct link *link);
+/* The hosts were asked, so many: whether all refused the login is for the
+ * witness to know. */
+void serving_note_refusals(struct serving *v, size_t hosts);
 /* Adds to what is for now what somebody has to mend. */
 void serving_recall_fault(const struct serving *v, struct part *p);
 /* Records what has come of a part's recipients and was not recorded yet, in

@@ -2,8 +2,9 @@
 /*
  * A process that serves a share of a destination: the straight line stays
  * straight, and a crash stays small. Outcomes come back by a line, a fixed
- * record for recipients that have the same, successes at once; the other way
- * goes one byte, which asks it to stop after the message in hand.
+ * record for recipients that have the same; successes, and what is wrong with
+ * a transport, at once. The other way goes one byte, which asks it to stop
+ * after the message in hand.
  */
 #include <errno.h>
 #include <poll.h>
@@ -24,9 +25,17 @@
 #include "submit/serve.h"
 #include "submit/worker.h"
 
+enum news {
+	NEWS_ANSWER,           /* to recipients i to i + n - 1 of a part */
+	NEWS_UNTRIED,          /* a part is handed back; the rest is empty */
+	NEWS_FAULT,            /* of a transport, which is to be logged */
+	NEWS_REFUSED           /* its login was, by all of its hosts */
+};
+
 struct report {
-	size_t part, i, n;     /* recipients i to i + n - 1 of a part */
-	bool untried;          /* the part is handed back; the rest is empty */
+	enum news kind;
+	size_t part, i, n;
+	size_t way;            /* the transport, by its place there */
 	struct outcome outcome;
 };
 
@@ -118,6 +127,29 @@ static void tell_success(void *context, size_t part)
 	channel_flush(context);
 }
 
+static void tell_of_way(struct channel *c, enum news kind, size_t way,
+			const struct outcome *o)
+{
+	struct report r;
+
+	memset(&r, 0, sizeof(r));
+	r.kind = kind;
+	r.way = way;
+	r.outcome = *o;
+	channel_add(c, &r);
+	channel_flush(c);
+}
+
+static void tell_fault(void *context, size_t way, const struct outcome *o)
+{
+	tell_of_way(context, NEWS_FAULT, way, o);
+}
+
+static void tell_refused(void *context, size_t way, const struct outcome *o)
+{
+	tell_of_way(context, NEWS_REFUSED, way, o);
+}
+
 static bool is_asked(void *context)
 {
 	const struct channel *c = context;
@@ -133,7 +165,11 @@ static _Noreturn void work(struct run *run, struct destination *d, int fd)
 	struct channel channel = {
 		fd, d, BUF(CHANNEL_ROOM),
 	};
-	const struct witness witness = { tell_success, is_asked, &channel };
+	const struct witness witness = {
+		.success = tell_success, .enough = is_asked,
+		.fault = tell_fault, .refused = tell_refused,
+		.context = &channel,
+	};
 	struct share all = { d, 0, d->n };
 	bool recorded = true;
 	struct report untried;
@@ -149,7 +185,7 @@ static _Noreturn void work(struct run *run, struct destination *d, int fd)
 	parts_open(d);
 	serve(run, &all, &witness);
 	memset(&untried, 0, sizeof(untried));
-	untried.untried = true;
+	untried.kind = NEWS_UNTRIED;
 	for (i = 0; i < d->n; i++) {
 		const struct part *p = &d->part[i];
 
@@ -244,16 +280,37 @@ static size_t report_read(const char *data, size_t n, struct report *r)
 	return sizeof(length) + length;
 }
 
-static void take_report(struct worker *w, const struct run *run,
+/* About one of its own transports, whatever it says. */
+static void take_news(const struct worker *w, struct run *run,
+		      const struct report *r)
+{
+	const struct transport *const *way = w->d.way;
+	size_t i = 0;
+
+	while (way[i] && i < r->way)
+		i++;
+	if (!way[i])
+		return;
+	if (r->kind == NEWS_FAULT)
+		log_fault_once(run, way[i], &r->outcome);
+	else
+		secrets_refuse(run->secrets, way[i], &r->outcome);
+}
+
+static void take_report(struct worker *w, struct run *run,
 			const struct report *r)
 {
 	struct part *p;
 	size_t i;
 
+	if (r->kind == NEWS_FAULT || r->kind == NEWS_REFUSED) {
+		take_news(w, run, r);
+		return;
+	}
 	if (r->part >= w->d.n)
 		return;
 	p = &w->d.part[r->part];
-	if (r->untried)
+	if (r->kind == NEWS_UNTRIED)
 		p->untried = true;
 	for (i = r->i; i < p->n && i - r->i < r->n; i++) {
 		struct attempt *a = &p->to[i];

@@ -208,6 +208,21 @@ static void test_needs_mending(void **state)
 	assert_false(policy_needs_mending(&garbage));
 }
 
+/* Not so a mechanism that is lacking, for which nobody was asked. */
+static void test_refuses_login(void **state)
+{
+	struct outcome o = said("login");
+
+	(void)state;
+	o.code = 535;
+	assert_true(policy_refuses_login(&o));
+	o.code = 0;
+	assert_false(policy_refuses_login(&o));
+	o.code = 454;
+	o.exit = EX_TEMPFAIL;
+	assert_false(policy_refuses_login(&o));
+}
+
 static void test_addresses(void **state)
 {
 	(void)state;
@@ -398,6 +413,7 @@ int main(void)
 		cmocka_unit_test(test_replaces),
 		cmocka_unit_test(test_next),
 		cmocka_unit_test(test_needs_mending),
+		cmocka_unit_test(test_refuses_login),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_lacks),
 		cmocka_unit_test(test_one_flight),
