@@ -228,7 +228,7 @@ static bool element_parse(struct address_scan *s)
 struct extent {
 	size_t end;
 	size_t open;       /* the last "<"; end: none */
-	bool several;      /* "<a@b>" stands before that */
+	bool several;      /* "<a@b>" stands before that, or a comma */
 	bool quote;        /* a quote is open */
 };
 
@@ -247,19 +247,25 @@ static bool quote_skip(struct address_scan *s)
 }
 
 /* Quotes, comments and encoded words hide what is in them; a parenthesis
- * that nothing closes is a character like another. */
-static struct extent element_extent(struct address_scan *scan)
+ * that nothing closes is a character like another. What was parsed in vain
+ * belongs to the element, however it came to hold a comma, or it would be
+ * parsed again for the next. */
+static struct extent element_extent(const struct address_scan *scan)
 {
 	struct address_scan s = *scan;
 	struct extent e = { .open = s.n };
+	const size_t parsed = scan->pos;
 	bool at = false, address = false;
 	size_t from, word;
 	int c;
 
 	s.why = NULL;
 	for (s.pos = s.start; (c = address_peek(&s)) >= 0; s.pos++) {
-		if (c == ',' || (c == ';' && s.in_group))
-			break;
+		if (c == ',' || (c == ';' && s.in_group)) {
+			if (s.pos >= parsed)
+				break;
+			e.several = true;
+		}
 		from = s.pos;
 		word = encoded_word_length(s.text + from, s.n - from);
 		if (c == '"') {
@@ -280,7 +286,6 @@ static struct extent element_extent(struct address_scan *scan)
 			address = address || (at && e.open < from);
 		}
 	}
-	scan->unclosed = s.unclosed;
 	e.end = s.pos < s.n ? s.pos : s.n;
 	if (e.open > e.end)
 		e.open = e.end;
@@ -326,7 +331,6 @@ static bool angle_loose(struct address_scan *s, size_t open)
  * before it as a name, and so is one whose end alone is wrong. */
 static bool element_loose(struct address_scan *s, const struct extent *e)
 {
-	const struct unclosed unclosed = s->unclosed;
 	size_t n = s->n;
 	bool ok;
 
@@ -337,8 +341,6 @@ static bool element_loose(struct address_scan *s, const struct extent *e)
 	ok = e->open == e->end ? spec_loose(s) : angle_loose(s, e->open);
 	s->n = n;
 	s->loose = false;
-	/* what ends with the element may have its end after it */
-	s->unclosed = unclosed;
 	s->box.loose = ok;
 	return ok;
 }
@@ -371,10 +373,12 @@ static bool element_read(struct address_scan *s)
 bool address_each(const char *text, size_t n, enum address_faults faults,
 		  mailbox_visit *visit, void *context, struct outcome *why)
 {
-	struct address_scan s = { .text = text, .n = n };
-	bool on = true;
+	struct address_scan s = {
+		.text = text, .n = n, .unclosed = address_unclosed(text, n),
+		.slips = faults == FAULTS_PASS,
+	};
+	bool on = true, good = true;
 
-	s.slips = faults == FAULTS_PASS;
 	/* words that nobody reads cost more than the reading */
 	if (faults == FAULTS_FAIL)
 		s.why = why;
@@ -385,21 +389,21 @@ bool address_each(const char *text, size_t n, enum address_faults faults,
 		if (!address_skip_cfws(&s))
 			s.pos = s.start;
 		if (address_peek(&s) < 0)
-			return true;
+			break;
 		if (address_peek(&s) == ',') {
 			s.pos++;
 		} else if (address_peek(&s) == ';' && s.in_group) {
 			s.in_group = false;
 			s.pos++;
 		} else if (!element_read(&s)) {
-			if (faults == FAULTS_FAIL)
-				return false;
+			on = good = faults == FAULTS_PASS;
 		} else if (s.box.address) {
 			on = visit(&s.box, context);
 			mailbox_release(&s.box);
 		}
 	}
-	return true;
+	free(s.unclosed);
+	return good;
 }
 
 static bool add_mailbox(struct mailbox *b, void *context)
@@ -453,7 +457,9 @@ bool address_one(const char *text, char **address, bool *qualified,
 		*address = mem_string("");
 		return true;
 	}
+	s.unclosed = address_unclosed(text, s.n);
 	ok = element_read(&s);
+	free(s.unclosed);
 	if (ok && (s.in_group || address_peek(&s) >= 0))
 		ok = address_fault(&s, "one address is wanted");
 	if (ok) {

@@ -6,14 +6,6 @@
 #include "base/buf.h"
 #include "mail/address.h"
 
-/* Comments without an end: looking for it is a walk over the rest of the text,
- * which is not to be made for each again. */
-struct unclosed {
-	unsigned n;        /* how many were found */
-	size_t at;         /* where the last of them begins */
-	size_t from;       /* no ")" is from here on */
-};
-
 /* A walk over a list of addresses. */
 struct address_scan {
 	const char *text;
@@ -23,7 +15,8 @@ struct address_scan {
 	bool in_group;
 	bool slips;        /* those after an address are passed over */
 	bool loose;        /* the element is not what the RFC wants */
-	struct unclosed unclosed;
+	unsigned char *unclosed; /* a bit a byte of the text: a "(" that
+			    * nothing closes; NULL: none is known */
 	struct mailbox box; /* of the element at hand; no address: none */
 	struct outcome *why; /* NULL: nobody reads it */
 };
@@ -48,8 +41,13 @@ int address_peek(const struct address_scan *s);
 
 /* --- address_words.c --- */
 
-/* Each moves past what it reads; false: a fault, which was told. */
+/* Each moves past what it reads; false: a fault, which was told. What has no
+ * end was not moved past then, for it may be read as something else; a quoted
+ * string is nothing else. */
 
+/* For a scan: each "(" that nothing closes, lest the rest of the text is
+ * walked over in vain for one after another. The caller frees. */
+unsigned char *address_unclosed(const char *text, size_t n);
 /* A comment, whose parenthesis is at hand. */
 bool address_skip_comment(struct address_scan *s);
 /* Comments and folding white space (RFC 5322 3.2.2), if there are any. */

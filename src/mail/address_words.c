@@ -3,11 +3,10 @@
  * domains. */
 #include "mail/address_parts.h"
 
+#include <limits.h>
 #include <string.h>
 
 enum { SHOWN_MAX = 80 };
-/* After so many comments without an end no other one is looked for. */
-enum { UNCLOSED_MAX = 16 };
 
 bool address_fault(struct address_scan *s, const char *what)
 {
@@ -59,22 +58,50 @@ static size_t blank_length(const struct address_scan *s)
 	       (unsigned char)s->text[s->pos + 1] == 0xa0 ? 2 : 0;
 }
 
-/* Whether the comment at hand is known to have no end. */
-static bool is_unclosed(const struct address_scan *s)
+/* Whether a backslash takes this character's meaning away. */
+static bool is_escaped(const char *text, size_t at)
 {
-	const struct unclosed *u = &s->unclosed;
+	size_t from = at;
 
-	return u->n == UNCLOSED_MAX ||
-	       (u->n && (s->pos == u->at || s->pos >= u->from));
+	while (from && text[from - 1] == '\\')
+		from--;
+	return (at - from) % 2;
+}
+
+unsigned char *address_unclosed(const char *text, size_t n)
+{
+	unsigned char *unclosed = NULL;
+	size_t i, closers = 0;
+	bool escaped;
+
+	if (!memchr(text, '(', n))
+		return NULL;
+	for (i = n; i--;) {
+		if (text[i] != '(' && text[i] != ')')
+			continue;
+		escaped = is_escaped(text, i);
+		if (text[i] == ')') {
+			closers += !escaped;
+		} else if (closers) {
+			/* escaped it is none to what it stands in */
+			closers -= !escaped;
+		} else {
+			if (!unclosed)
+				unclosed = mem_alloc(n / CHAR_BIT + 1);
+			unclosed[i / CHAR_BIT] |=
+				(unsigned char)(1U << i % CHAR_BIT);
+		}
+	}
+	return unclosed;
 }
 
 /* Comments nest; a counter does, however deep. */
 bool address_skip_comment(struct address_scan *s)
 {
-	size_t depth = 0, at = s->pos, from = at;
+	size_t depth = 0, at = s->pos;
 	int c;
 
-	if (is_unclosed(s))
+	if (s->unclosed && s->unclosed[at / CHAR_BIT] & 1U << at % CHAR_BIT)
 		return address_fault(s, "comment without end");
 	while ((c = address_peek(s)) >= 0) {
 		s->pos++;
@@ -84,10 +111,7 @@ bool address_skip_comment(struct address_scan *s)
 			depth++;
 		else if (c == ')' && !--depth)
 			return true;
-		else if (c == ')')
-			from = s->pos;
 	}
-	s->unclosed = (struct unclosed){ s->unclosed.n + 1, at, from };
 	s->pos = at;
 	return address_fault(s, "comment without end");
 }
@@ -256,6 +280,7 @@ static bool literal_read(struct address_scan *s, struct buf *domain)
 		if (c == ']')
 			return address_skip_cfws(s);
 	}
+	s->pos = start;
 	return address_fault(s, "address literal without end");
 }
 

@@ -106,6 +106,7 @@ static void test_lists(void **state)
 		{ "Bob; Sons <b@x>", "b@x" },
 		{ "g: [x] <b@x>; c@x", "b@x c@x" },
 		{ "Bob <work> <b@x>", "b@x" },
+		{ "Bob \\(a, (b) \\) <c@x>) <b@x>, d@x", "b@x d@x" },
 		{ "Bob] (a, b) \"c, <d@x>\" <b@x>", "b@x" },
 		{ "N\x1b[31m <a@x>", "a@x" },
 		{ "[x] <root>", "root" },
@@ -138,6 +139,8 @@ static void test_lists(void **state)
 		{ "[x] <b@x", "!" },
 		{ "[x] <>", "!" },
 		{ "<a@x> [x] <b@x>", "!" },
+		{ "<@a, <b@x>", "!" },
+		{ "a@[192.0.2.1, 2] <b@x>", "!" },
 		{ "[x] <b\x01@x>", "!" },
 		{ "b@@x", "!" },
 		{ "@x", "!" },
@@ -455,6 +458,10 @@ static void test_each(void **state)
 		{ "a@x; b@x, a@x (b@x, N <a@x>; b@x, N <a@x> b@x", "" },
 		{ "N <a@x b, N <root, root;, N <mailto:root", "" },
 		{ "N \" <a@x", "" },
+		{ "a@[192.0.2.1, b@x", "b@x " },
+		/* a comma that was read over parts nothing */
+		{ "a@[1,b@y], c@x", "c@x " },
+		{ "N <@a, <b@x>, c@x", "c@x " },
 	};
 	struct outcome why;
 	struct buf b = BUF(1 << 20);
@@ -564,20 +571,24 @@ static void test_worst(void **state)
 	buf_release(&b);
 }
 
-/* The processor's time for a list in which what can be repeated is, the least
- * of some rounds. */
-static clock_t cost(const char *const part[3], size_t size)
+/* The processor's time for a list of a beginning, what is repeated up to a
+ * size, what then is as often, and an end: the least of some rounds. */
+static clock_t cost(const char *const part[4], size_t size)
 {
 	enum { ROUNDS = 5 };
 	struct buf b = BUF(1 << 22);
 	clock_t least = 0, spent;
 	struct outcome why;
-	unsigned round;
+	unsigned round, times = 0;
 
 	buf_adds(&b, part[0]);
-	while (b.len < size)
+	while (b.len < size) {
 		buf_adds(&b, part[1]);
-	buf_adds(&b, part[2]);
+		times++;
+	}
+	while (times--)
+		buf_adds(&b, part[2]);
+	buf_adds(&b, part[3]);
 	for (round = 0; round < ROUNDS; round++) {
 		spent = clock();
 		assert_true(address_each(b.data, b.len, FAULTS_PASS,
@@ -590,22 +601,54 @@ static clock_t cost(const char *const part[3], size_t size)
 	return least;
 }
 
+/* Comments that nothing closes, however many, take nothing from one that is
+ * closed. */
+static void test_unclosed(void **state)
+{
+	enum { TIMES = 100 };
+	struct buf b = BUF(1 << 16);
+	unsigned i;
+	char *got;
+
+	(void)state;
+	for (i = 0; i < TIMES; i++)
+		buf_adds(&b, "N (M <a@x>, ");
+	buf_adds(&b, "b@x (N (M \\) (N))), \\(N <d@x>");
+	got = parsed(b.data, b.len);
+	assert_int_equal(strlen(got), TIMES * strlen("a@x ") +
+				      strlen("b@x d@x"));
+	assert_string_equal(got + TIMES * strlen("a@x "), "b@x d@x");
+	free(got);
+	buf_release(&b);
+}
+
 /* What has no end is looked for once, not for each beginning: such a list costs
  * about as much as one of the same shape without them. */
 static void test_no_end(void **state)
 {
 	static const struct {
-		const char *part[3], *harmless[3];
+		const char *part[4], *harmless[4];
 	} row[] = {
-		{ { "", "(,", "" }, { "", "),", "" } },
-		{ { "", "(,", ")" }, { "", "),", ")" } },
-		{ { "", "((((((((((((((((((((((((((((((((((,", ")" },
-		  { "", ")))))))))))))))))))))))))))))))))),", "" } },
-		{ { "", "=?a?q?x", " <a@b>" }, { "", "=!a?q?x", " <a@b>" } },
-		{ { "[", "=?a?q?x", " <a@b>" }, { "[", "=!a?q?x", " <a@b>" } },
-		{ { "", "a@[,", "" }, { "", "a@],", "" } },
+		{ { "", "(,", "", "" }, { "", "),", "", "" } },
+		{ { "", "(,", "", ")" }, { "", "),", "", ")" } },
+		{ { "", "((((((((((((((((((((((((((((((((((,", "", ")" },
+		  { "", ")))))))))))))))))))))))))))))))))),", "", "" } },
+		{ { "", "=?a?q?x", "", " <a@b>" },
+		  { "", "=!a?q?x", "", " <a@b>" } },
+		{ { "[", "=?a?q?x", "", " <a@b>" },
+		  { "[", "=!a?q?x", "", " <a@b>" } },
+		{ { "", "a@[,", "", "" }, { "", "a@],", "", "" } },
+		/* what an encoded word hides and what is parsed disagree */
+		{ { "", "x=?a?q?(?=,", ")", ")" },
+		  { "", "x=?a?q?)?=,", ")", ")" } },
+		{ { "", "a@=?a?q?(?=,", ")", ")" },
+		  { "", "a@=?a?q?)?=,", ")", ")" } },
+		{ { "", "x=?a?q?(?=,=?a?q?)?=", "", "" },
+		  { "", "x=?a?q?)?=,=?a?q?)?=", "", "" } },
+		{ { "", "\\\\\\\\(,", "", "" },
+		  { "", "\\\\\\\\),", "", "" } },
 	};
-	enum { SIZE = 8 * 1024, FACTOR = 20 };
+	enum { SIZE = 32 * 1024, FACTOR = 20 };
 	clock_t spent, harmless;
 	size_t i;
 
@@ -632,6 +675,7 @@ int main(void)
 		cmocka_unit_test(test_name_encode),
 		cmocka_unit_test(test_name_words),
 		cmocka_unit_test(test_worst),
+		cmocka_unit_test(test_unclosed),
 		cmocka_unit_test(test_no_end),
 	};
 
