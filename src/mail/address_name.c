@@ -153,9 +153,11 @@ void name_encode_again(struct buf *b, const char *name)
 
 void name_add_address(struct buf *b, const char *address)
 {
-	const size_t length = open_length(b) + strlen(" <>") + strlen(address);
+	const size_t line = open_length(b);
+	const size_t length = line + strlen(" <>") + strlen(address);
 
-	if (length > LINE_MAX_ENCODED && strstr(buf_text(b), "=?"))
+	if (length > LINE_MAX_ENCODED &&
+	    strstr(buf_text(b) + b->len - line, "=?"))
 		buf_adds(b, "\r\n");
 	buf_addf(b, " <%s>", address);
 }

@@ -420,6 +420,28 @@ static void test_name_words(void **state)
 	}
 }
 
+/* An encoded word counts in its own line alone. */
+static void test_name_address(void **state)
+{
+	static const char *const name[] = {
+		"=?u?q?a?= <x@y>,\r\n \"", "=?u?q?a?= \"",
+	};
+	char word[70] = "";
+	struct buf b = BUF(4096);
+	size_t i;
+
+	(void)state;
+	memset(word, 'x', sizeof(word) - 1);
+	for (i = 0; i < sizeof(name) / sizeof(*name); i++) {
+		buf_reset(&b);
+		buf_addf(&b, "%s%s\"", name[i], word);
+		name_add_address(&b, "a@b.example");
+		assert_int_equal(strstr(buf_text(&b), "\r\n <a@b") != NULL,
+				 i == 1);
+	}
+	buf_release(&b);
+}
+
 static bool add_address(struct mailbox *b, void *context)
 {
 	buf_addf(context, "%s ", b->address);
@@ -674,6 +696,7 @@ int main(void)
 		cmocka_unit_test(test_domains),
 		cmocka_unit_test(test_name_encode),
 		cmocka_unit_test(test_name_words),
+		cmocka_unit_test(test_name_address),
 		cmocka_unit_test(test_worst),
 		cmocka_unit_test(test_unclosed),
 		cmocka_unit_test(test_no_end),
