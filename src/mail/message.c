@@ -168,6 +168,22 @@ static bool field_has_addresses(const struct field *f)
 	return false;
 }
 
+/* Whether there is still time for the addresses in a field of this size. Who
+ * wrote it is asked whatever else there is, and what is left as it is costs
+ * nothing. */
+static bool addresses_fit(struct field_walk *w, const struct field *f,
+			  int64_t size)
+{
+	const bool from = field_is(f, "From");
+	const int64_t most = from ? ADDRESS_FIELD_MAX : ADDRESS_FIELDS_MAX;
+	int64_t *parsed = from ? &w->authors : &w->addresses;
+
+	if (size > ADDRESS_FIELD_MAX || size > most - *parsed)
+		return false;
+	*parsed += size;
+	return true;
+}
+
 bool field_next(struct field_walk *w, struct field *f)
 {
 	const char *colon, *last;
@@ -198,11 +214,7 @@ bool field_next(struct field_walk *w, struct field *f)
 		f->name_len--;
 	f->value = colon < last ? colon + 1 : last;
 	f->value_len = (size_t)(last - f->value);
-	if (field_has_addresses(f)) {
-		w->addresses += size;
-		f->addresses = size <= ADDRESS_FIELD_MAX &&
-			       w->addresses <= ADDRESS_FIELDS_MAX;
-	}
+	f->addresses = field_has_addresses(f) && addresses_fit(w, f, size);
 	return true;
 }
 
@@ -318,7 +330,7 @@ bool field_has_author(const struct field *f, char **name)
 	char *text;
 
 	*name = NULL;
-	/* too much to be looked at, and surely not nothing */
+	/* more of From than is looked at, and surely not nothing */
 	if (!f->addresses)
 		return true;
 	text = field_flatten(f);

@@ -62,7 +62,8 @@ struct field_walk {
 	struct message *m;
 	int64_t at;           /* where the next field begins */
 	int64_t start;        /* where this one did */
-	int64_t addresses;    /* bytes of address fields so far */
+	int64_t authors;      /* bytes of From fields to be parsed so far */
+	int64_t addresses;    /* the same of other address fields */
 	struct buf copy;      /* of a field that lies in pieces */
 	bool failed;
 };
@@ -79,8 +80,9 @@ bool field_has_author(const struct field *f, char **name);
  * name beside it. */
 bool mailbox_is_author(const struct mailbox *b);
 /* An address field longer than the first is not parsed, since its mailboxes
- * would take many times its room in memory, nor what is beyond the second of
- * all of them together, for the time: it is left as it is. */
+ * would take many times its room in memory, nor one with which all together
+ * were longer than the second, for the time: it is left as it is. From is no
+ * part of the sum: all of these together may be as long as the first. */
 enum {
 	ADDRESS_FIELD_MAX = 1024 * 1024,
 	ADDRESS_FIELDS_MAX = 4 * ADDRESS_FIELD_MAX
