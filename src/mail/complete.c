@@ -156,13 +156,17 @@ static bool note_authors(struct completer *s, const struct field *f)
 static bool note_from(const struct field *f, void *context)
 {
 	struct completer *s = context;
-	char *name;
+	char *name, *text;
 
 	if (!field_is(f, "From"))
 		return true;
-	if (!field_has_author(f, &name) && name && strchr(name, '@'))
+	if (!field_has_author(f, &name) && memchr(f->value, '@',
+						  f->value_len)) {
+		text = field_unfold(f);
 		log_say(LOG_AT_INFO, "no address can be read in From: %.200s",
-			name);
+			text);
+		free(text);
+	}
 	if (!s->name_alone)
 		s->name_alone = name;
 	else
