@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/scan.h"
 #include "base/utf8.h"
 #include "mail/lines.h"
 
@@ -230,6 +231,8 @@ struct extent {
 	size_t open;       /* the last "<"; end: none */
 	bool several;      /* "<a@b>" stands before that, or a comma */
 	bool quote;        /* a quote is open */
+	size_t torn;       /* offset after the ">" that its "<" has in
+			    * another element; 0: none */
 };
 
 static bool quote_skip(struct address_scan *s)
@@ -246,16 +249,34 @@ static bool quote_skip(struct address_scan *s)
 	return false;
 }
 
+/* Whether nothing but blanks follows the character at a place. */
+static bool is_last(const struct address_scan *s, size_t at)
+{
+	struct scan rest = scan_bytes(s->text + at + 1, s->n - at - 1);
+
+	scan_skip_blanks(&rest);
+	return !scan_left(&rest);
+}
+
+/* Where the ">" is for a "<" that the text before this place leaves open; 0:
+ * another "<" or the end comes first. */
+static size_t angle_end(const struct address_scan *s, size_t from)
+{
+	while (from < s->n && s->text[from] != '<' && s->text[from] != '>')
+		from++;
+	return from < s->n && s->text[from] == '>' ? from + 1 : 0;
+}
+
 /* Quotes, comments and encoded words hide what is in them; a parenthesis
- * that nothing closes is a character like another. What was parsed in vain
- * belongs to the element, however it came to hold a comma, or it would be
- * parsed again for the next. */
+ * that nothing closes, and a quote that ends the text, is a character like
+ * another. What was parsed in vain belongs to the element, however it came to
+ * hold a comma, or it would be parsed again for the next. */
 static struct extent element_extent(const struct address_scan *scan)
 {
 	struct address_scan s = *scan;
 	struct extent e = { .open = s.n };
 	const size_t parsed = scan->pos;
-	bool at = false, address = false;
+	bool at = false, address = false, angle = false;
 	size_t from, word;
 	int c;
 
@@ -269,7 +290,7 @@ static struct extent element_extent(const struct address_scan *scan)
 		from = s.pos;
 		word = encoded_word_length(s.text + from, s.n - from);
 		if (c == '"') {
-			e.quote = !quote_skip(&s);
+			e.quote = !quote_skip(&s) && !is_last(&s, from);
 		} else if (c == '(' && address_skip_comment(&s)) {
 			s.pos--;
 		} else if (c == '(') {
@@ -280,13 +301,16 @@ static struct extent element_extent(const struct address_scan *scan)
 			e.several = e.several || address;
 			e.open = from;
 			at = address = false;
+			angle = true;
 		} else if (c == '@') {
 			at = true;
 		} else if (c == '>') {
 			address = address || (at && e.open < from);
+			angle = false;
 		}
 	}
 	e.end = s.pos < s.n ? s.pos : s.n;
+	e.torn = angle ? angle_end(&s, e.end) : 0;
 	if (e.open > e.end)
 		e.open = e.end;
 	return e;
@@ -317,24 +341,27 @@ static bool angle_loose(struct address_scan *s, size_t open)
 	if (end > s->start)
 		name = mem_stringn(s->text + s->start, end - s->start);
 	s->pos = open;
-	if (!angle_read(s, name) || !controls_check(s, open))
+	if (!angle_read(s, name))
 		return false;
 	while (address_peek(s) == '>') {
 		s->pos++;
 		if (!address_skip_cfws(s))
 			break;
 	}
-	return s->pos == s->n || rest_is_slip(s, true);
+	return controls_check(s, open) &&
+	       (s->pos == s->n || rest_is_slip(s, true));
 }
 
 /* An element that ends in "<address>" is that address, whatever is written
- * before it as a name, and so is one whose end alone is wrong. */
+ * before it as a name, and so is one whose end alone is wrong. Not so what is
+ * half an address: "<john@company,example>", "<john,doe@x.example>". */
 static bool element_loose(struct address_scan *s, const struct extent *e)
 {
 	size_t n = s->n;
 	bool ok;
 
-	if (e->quote || e->several)
+	if (e->quote || e->several || e->torn ||
+	    (s->start < s->torn && s->torn <= e->end))
 		return false;
 	s->loose = true;
 	s->n = e->end;
@@ -360,6 +387,8 @@ static bool element_read(struct address_scan *s)
 		e = element_extent(s);
 		s->why = NULL;
 		ok = element_loose(s, &e);
+		if (e.torn)
+			s->torn = e.torn;
 		s->why = why;
 		s->pos = e.end;
 	}

@@ -41,9 +41,10 @@ struct mailboxes {
  * stands before it as a name. Of one that is not an address either the first
  * fails it all (EX_DATAERR, the bad part in the words), or each is passed
  * over; then one whose end alone is wrong ("a@b;", "<a@b", "<a@b> c",
- * "<mailto:a@b>") is an address, too, unless there may be two. The time for it
- * all is in proportion to the text. The visitor may take over name and
- * address, leaving NULL.
+ * "<mailto:a@b>") is an address, too, unless there may be two, or it is a part
+ * of what stands in one pair of brackets ("<a@b,c>"). The time for it all is
+ * in proportion to the text. The visitor may take over name and address,
+ * leaving NULL.
  */
 enum address_faults { FAULTS_FAIL, FAULTS_PASS };
 typedef bool mailbox_visit(struct mailbox *b, void *context);

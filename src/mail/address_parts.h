@@ -15,6 +15,8 @@ struct address_scan {
 	bool in_group;
 	bool slips;        /* those after an address are passed over */
 	bool loose;        /* the element is not what the RFC wants */
+	size_t torn;       /* offset after a ">" whose "<" stands in an
+			    * element before; 0: none is known */
 	unsigned char *unclosed; /* a bit a byte of the text: a "(" that
 			    * nothing closes; NULL: none is known */
 	struct mailbox box; /* of the element at hand; no address: none */

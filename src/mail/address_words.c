@@ -278,7 +278,7 @@ static bool literal_read(struct address_scan *s, struct buf *domain)
 		if (!n)
 			buf_addc(domain, (char)c);
 		if (c == ']')
-			return address_skip_cfws(s);
+			return address_skip_cfws(s) || (s->loose && s->slips);
 	}
 	s->pos = start;
 	return address_fault(s, "address literal without end");

@@ -136,6 +136,8 @@ static void test_lists(void **state)
 		{ "[x] <b@x> y", "!" },
 		{ "[x] b@x", "!" },
 		{ "[x] <b@x>>y", "!" },
+		{ "[x] <b@x>> (\x01)", "!" },
+		{ "[x] <b@x>\"", "!" },
 		{ "[x] <b@x", "!" },
 		{ "[x] <>", "!" },
 		{ "<a@x> [x] <b@x>", "!" },
@@ -480,10 +482,23 @@ static void test_each(void **state)
 		{ "a@x; b@x, a@x (b@x, N <a@x>; b@x, N <a@x> b@x", "" },
 		{ "N <a@x b, N <root, root;, N <mailto:root", "" },
 		{ "N \" <a@x", "" },
+		{ "a@[192.0.2.1] (b, c@x", "a@[192.0.2.1] c@x " },
 		{ "a@[192.0.2.1, b@x", "b@x " },
+		{ "N <a@x>, N <b@x>\" ", "a@x b@x " },
+		{ "N <a@x>\", N <b@x>\"", "" },
+		{ "N <a@x>\" y, b@x", "" },
+		{ "N <b@x>> (\x01), N <c@x>>(\x7f)>", "" },
+		/* half an address is not one */
+		{ "N <a@x,y>", "" },
+		{ "N <a@x, y>, <b@x>", "b@x " },
+		{ "N <a,b@x>, c@x>", "c@x " },
+		{ "N <a, b, c@x> (d), N <e@x", "b e@x " },
+		{ "g: N <a@x;y>, b@x", "b@x " },
+		{ "N <a@x., b@x, N <c@x>", "a@x b@x c@x " },
 		/* a comma that was read over parts nothing */
 		{ "a@[1,b@y], c@x", "c@x " },
 		{ "N <@a, <b@x>, c@x", "c@x " },
+		{ "<@r.x,a@x,b@x>, c@x", "c@x " },
 	};
 	struct outcome why;
 	struct buf b = BUF(1 << 20);
@@ -667,6 +682,7 @@ static void test_no_end(void **state)
 		  { "", "a@=?a?q?)?=,", ")", ")" } },
 		{ { "", "x=?a?q?(?=,=?a?q?)?=", "", "" },
 		  { "", "x=?a?q?)?=,=?a?q?)?=", "", "" } },
+		{ { "", "<a@b,", "", "" }, { "", "<a@b>,", "", "" } },
 		{ { "", "\\\\\\\\(,", "", "" },
 		  { "", "\\\\\\\\),", "", "" } },
 	};

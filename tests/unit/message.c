@@ -370,6 +370,9 @@ static void test_from(void **state)
 	check_from("From: A <a@x.example>, b@x.example\n\n", "a@x.example");
 	check_from("From: A <a@x.example>;\n\n", "a@x.example");
 	check_from("From: a@x.example> (b\n\n", "a@x.example");
+	check_from("From: A <a@x.example>\"\n\n", "a@x.example");
+	check_from("From: A <a@x,example>\n\n", "");
+	check_from("From: A <a,b@x.example>\n\n", "");
 	check_from("From : \"A,\n B\" <a@x.example>\n\n", "a@x.example");
 	check_from("From: <<\n\n", "");
 }

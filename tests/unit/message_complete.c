@@ -269,6 +269,8 @@ static void test_from_replaced(void **state)
 		{ "From: V W. <v@y>;, \"A, B\" <mailto:a@b, <w@y> Q\n\n",
 		  "From: N <f@x.example>\r\nReply-To: \"V W.\" <v@y>,\r\n"
 		  " \"A, B\" <a@b>,\r\n w@y\r\n\r\n" },
+		{ "From: V <v@y>\"\n\n",
+		  "From: N <f@x.example>\r\nReply-To: V <v@y>\r\n\r\n" },
 		/* nobody is reached by a name alone */
 		{ "From: J. X, \"X Y\", z\n\n",
 		  "From: N <f@x.example>\r\nReply-To: z@d.example\r\n\r\n" },
@@ -284,6 +286,11 @@ static void test_from_replaced(void **state)
 	check(FULL "Sender: s@y\nFrom: just a name\n\n", &c,
 	      "From: N <f@x.example>\r\n" FULL_OUT "\r\n");
 	check(FULL "From: \"X Y\", J. Z\n\n", &c,
+	      "From: N <f@x.example>\r\n" FULL_OUT "\r\n");
+	/* nor by half an address, which may be somebody else's */
+	check(FULL "From: V <v@y,example>\n\n", &c,
+	      "From: N <f@x.example>\r\n" FULL_OUT "\r\n");
+	check(FULL "From: V <v,w@y>\n\n", &c,
 	      "From: N <f@x.example>\r\n" FULL_OUT "\r\n");
 	/* when it was replaced before, the name that was given then stays */
 	c.keep_own = true;
