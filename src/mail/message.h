@@ -25,10 +25,10 @@ struct message_limits {
 };
 
 /* Reads all of fd. False: EX_DATAERR (NUL in the header; 5.3.4 too large;
- * 5.6.0 more than 100000 fields), EX_UNAVAILABLE (5.4.6, more than 50 Received), EX_NOINPUT (not readable at
- * the first read), EX_IOERR. After EX_DATAERR the rest of fd is not read:
- * drain it; after a dot that ended the message, this drains what comes without
- * a pause of a second. */
+ * 5.6.0 more than 100000 fields), EX_UNAVAILABLE (5.4.6, more than 50
+ * Received), EX_NOINPUT (not readable at the first read), EX_IOERR. After
+ * EX_DATAERR the rest of fd is not read: drain it; after a dot that ended the
+ * message, this drains what comes without a pause of a second. */
 bool message_read(int fd, const struct message_limits *limits,
 		  struct message **out, struct outcome *why) MUST_CHECK;
 /* The same in pieces, for a caller that finds the end itself. Feeding gives
