@@ -184,12 +184,12 @@ static void show_tickets(struct list *l)
  * directory can be. Whoever would write there says so where it cannot be. */
 static void keep_cache(const struct config *c, struct list *l)
 {
-	int fd = cache_open(c->general.cache, true);
+	const char *path = c->general.cache;
+	int fd = path && access(path, F_OK) ? cache_open(path, true) : -1;
 
-	if (fd < 0)
-		return;
-	add_resolved(l, c->general.cache);
-	close(fd);
+	if (fd >= 0)
+		close(fd);
+	add_resolved(l, path);
 }
 
 /* Where the rate of its transport is written, which is made, too. */

@@ -429,8 +429,8 @@ static void without_a_cache(void **state)
 	(void)state;
 	early_keep(NULL, &mail, &e);
 	assert_false(is_known(NULL, &mail));
-	early_keep("/nonexistent/cache", &mail, &e);
-	assert_false(is_known("/nonexistent/cache", &mail));
+	early_keep("/proc/nonexistent/cache", &mail, &e);
+	assert_false(is_known("/proc/nonexistent/cache", &mail));
 	memset(long_name, 'a', sizeof(long_name) - 1);
 	long_name[sizeof(long_name) - 1] = '\0';
 	assert_false(is_known("/tmp", &(struct early_server){
