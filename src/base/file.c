@@ -186,6 +186,22 @@ bool file_read_fd(int fd, const char *path, unsigned how, struct buf *out,
 	       file_take(fd, path, out, why);
 }
 
+bool file_ends_with(int fd, off_t size, const char *data, size_t n)
+{
+	char block[4096];
+	size_t at, part;
+
+	if (size < (off_t)n)
+		return false;
+	for (at = 0; at < n; at += part) {
+		part = n - at < sizeof(block) ? n - at : sizeof(block);
+		if (!file_read_at(fd, size - (off_t)(n - at), block, part) ||
+		    memcmp(block, data + at, part) != 0)
+			return false;
+	}
+	return true;
+}
+
 bool file_read_at(int fd, off_t offset, void *data, size_t n)
 {
 	char *p = data;

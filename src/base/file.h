@@ -82,6 +82,9 @@ bool file_write_all(int fd, const void *data, size_t n) MUST_CHECK;
 /* n bytes from there, whatever a call gives. False: errno, or 0 at the file's
  * end. */
 bool file_read_at(int fd, off_t offset, void *data, size_t n) MUST_CHECK;
+/* Whether a file of that size ends with these bytes; not where it cannot be
+ * read. */
+bool file_ends_with(int fd, off_t size, const char *data, size_t n);
 /* The file of this name in an open directory becomes these bytes: a new file
  * is written and synced beside it, renamed, and the directory synced. A link
  * of that name is replaced, not followed. False: errno, and the old file is as

@@ -181,6 +181,7 @@ void log_open(const struct log_settings *settings)
 void log_forget(void)
 {
 	log_syslog_close(&sink.syslog);
+	sink.lost = 0;
 	if (!sink.own)
 		return;
 	close(sink.fd);
@@ -191,6 +192,8 @@ void log_forget(void)
 int log_keep(void)
 {
 	log_syslog_close(&sink.syslog);
+	/* they are told by the process that said them */
+	sink.lost = 0;
 	return sink.own ? sink.fd : -1;
 }
 
@@ -281,15 +284,23 @@ static void sink_syslog(enum log_level level, const char *line)
 }
 
 /* What was cut short is taken out again, so that the next line is not joined
- * to it, unless somebody's came behind it. */
-static void sink_take_back(off_t n)
+ * to it; but what somebody has written behind it by now stays. */
+static void sink_take_back(const char *data, size_t n)
 {
-	const off_t end = lseek(sink.fd, 0, SEEK_CUR);
+	char path[40];
 	struct stat st;
+	int fd;
 
-	if (sink.plain && end >= n && !fstat(sink.fd, &st) &&
-	    st.st_size == end)
-		(void)!ftruncate(sink.fd, end - n);
+	if (!sink.plain)
+		return;
+	/* ours is for writing alone */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", sink.fd);
+	fd = kernel_open(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	if (!fstat(fd, &st) && file_ends_with(fd, st.st_size, data, n))
+		(void)!kernel_cut(sink.fd, st.st_size - (off_t)n);
+	close(fd);
 }
 
 static bool sink_flush(const struct buf *text)
@@ -300,7 +311,7 @@ static bool sink_flush(const struct buf *text)
 		done = write(sink.fd, text->data, text->len);
 	} while (done < 0 && errno == EINTR);
 	if (done > 0 && done < (ssize_t)text->len)
-		sink_take_back(done);
+		sink_take_back(text->data, (size_t)done);
 	return done == (ssize_t)text->len;
 }
 

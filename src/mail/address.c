@@ -352,6 +352,13 @@ static bool angle_loose(struct address_scan *s, size_t open)
 	       (s->pos == s->n || rest_is_slip(s, true));
 }
 
+/* Whether the end of a bracket of an element before is all that it has. */
+static bool ends_torn(const struct address_scan *s, const struct extent *e)
+{
+	return s->start < s->torn && s->torn <= e->end &&
+	       (e->open == e->end || e->open < s->torn);
+}
+
 /* An element that ends in "<address>" is that address, whatever is written
  * before it as a name, and so is one whose end alone is wrong. Not so what is
  * half an address: "<john@company,example>", "<john,doe@x.example>". */
@@ -360,8 +367,7 @@ static bool element_loose(struct address_scan *s, const struct extent *e)
 	size_t n = s->n;
 	bool ok;
 
-	if (e->quote || e->several || e->torn ||
-	    (s->start < s->torn && s->torn <= e->end))
+	if (e->quote || e->several || e->torn || ends_torn(s, e))
 		return false;
 	s->loose = true;
 	s->n = e->end;

@@ -35,23 +35,6 @@ bool qdir_sum(int fd, int64_t n, uint64_t *sum)
 	return true;
 }
 
-/* Whether the file ends with these bytes. */
-static bool ends_with(int fd, off_t end, const char *data, size_t n)
-{
-	char block[4096];
-	size_t at, part;
-
-	if (end < (off_t)n)
-		return false;
-	for (at = 0; at < n; at += part) {
-		part = n - at < sizeof(block) ? n - at : sizeof(block);
-		if (!qdir_read(fd, end - (off_t)(n - at), block, part) ||
-		    memcmp(block, data + at, part) != 0)
-			return false;
-	}
-	return true;
-}
-
 bool qdir_append(int fd, const char *data, size_t n, struct outcome *why)
 {
 	size_t done = 0;
@@ -79,7 +62,7 @@ bool qdir_append(int fd, const char *data, size_t n, struct outcome *why)
 	/* whatever lines follow must not follow half a line; but what another
 	 * worker has written behind it by now stays */
 	if (done && fstat(fd, &st) == 0 &&
-	    ends_with(fd, st.st_size, data, done) &&
+	    file_ends_with(fd, st.st_size, data, done) &&
 	    kernel_cut(fd, st.st_size - (off_t)done) < 0)
 		log_say(LOG_AT_ERROR, "queue: cannot cut the journal: %s",
 			strerror(errno));

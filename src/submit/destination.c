@@ -210,6 +210,8 @@ static void remember(struct recipient *r)
 	if (!r->earlier)
 		r->earlier = mem_alloc(sizeof(*r->earlier));
 	*r->earlier = r->last;
+	/* a turn that a rate gave was for that try */
+	r->earlier->not_before = 0;
 }
 
 /* Which of both stands, with what the other says where that is to be mended.
@@ -239,8 +241,10 @@ static void settle_words(const struct part *p, struct attempt *a, bool counts)
 	struct recipient *r = a->rcpt;
 	struct outcome why;
 
-	/* whose turn comes by a rate was not tried */
-	if (!r->earlier || (e && r->last.not_before))
+	/* an entry's that is settled stays so, and whose turn comes by a rate
+	 * was not tried */
+	if (!r->earlier ||
+	    (e && (r->state != RCPT_PENDING || r->last.not_before)))
 		return;
 	if (settle_outcome(&r->last, r->earlier) && e && counts &&
 	    !entry_record(e, place_of(p, a), &r->last, r->state, r->attempts,

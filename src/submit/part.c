@@ -94,7 +94,7 @@ void fault_words(const struct transport *t, const struct outcome *o, char *out,
 }
 
 void log_fault_once(struct run *run, const struct transport *t,
-	       const struct outcome *o)
+		    const struct outcome *o)
 {
 	char words[sizeof(o->host) + sizeof(o->text) + 144];
 

@@ -76,7 +76,7 @@ void fault_words(const struct transport *t, const struct outcome *o, char *out,
 		 size_t size);
 /* The same as a line, once a run and transport. */
 void log_fault_once(struct run *run, const struct transport *t,
-	       const struct outcome *o);
+		    const struct outcome *o);
 
 /* One that is not made, at no cost: said to whoever looks on. */
 void part_pass_over(const struct run *run, struct part *p,

@@ -72,10 +72,11 @@ void secrets_forget(struct secrets *s, const struct transport *t)
 	if (!e)
 		return;
 	*at = e->next;
-	/* nobody needs what it was asked for any more */
+	/* nobody needs what it was asked for any more; but who renews a token
+	 * may have spent the old one, and ends by himself */
 	if (e->pid) {
 		close(e->fd);
-		if (s->owner == getpid()) {
+		if (s->owner == getpid() && !t->token_command) {
 			kill(e->pid, SIGTERM);
 			await_end(e->pid);
 		}
@@ -215,7 +216,7 @@ static bool fetch_token(const struct secrets *s, const struct transport *t,
 		return login_token(s->config, t, bad, out, ages, why);
 	if (!t->token_command)
 		return true;
-	if (secret_command(t->token_command, COMMAND_MS, s->apart, out, why))
+	if (secret_command(t->token_command, COMMAND_MS, false, out, why))
 		return true;
 	outcome_prefix(why, "token_command");
 	return false;
@@ -319,6 +320,8 @@ static pid_t fetch_apart(struct secrets *s, struct held *e, fetching *how,
 		close(fds[0]);
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
+		/* the caller may ignore it */
+		signal(SIGTERM, SIG_DFL);
 		s->apart = true;
 		how(s, e, fds[1]);
 		process_leave(EX_OK);

@@ -254,6 +254,7 @@ static bool read_step(struct transaction *t, size_t i, struct outcome *why)
 static void chunk_leaves(struct transaction *t)
 {
 	t->s->message_left = true;
+	t->s->spent = 0;
 	if (t->d->dot)
 		t->d->dot(t->d->context);
 }

@@ -36,26 +36,33 @@ bool session_is_other_kind(const struct session *s)
 }
 
 /* The answer to a message tells whether it was delivered: it has its whole
- * time, whatever was waited for before. Where the message left together with
- * its commands that is so of their answers, too, which come before its own. */
-static bool is_counted(const struct session *s, enum stage stage)
+ * time, whatever was waited for before. */
+static bool is_counted(enum stage stage)
 {
-	return stage != STAGE_DOT && !s->message_left;
+	return stage != STAGE_DOT;
 }
 
-/* No wait outlasts the stage's time, and all of a transaction together (the
- * message's bytes and what comes after them apart) not twice the timeout: a
+/* ms that all waits of a transaction may take together (the message's bytes
+ * and the answers to it apart). Where the message left ahead of answers to its
+ * commands they have twice as much, as who gives up then does not know whether
+ * it was delivered. */
+static int64_t transaction_time(const struct session *s)
+{
+	return (s->message_left ? 4 : 2) * s->params->timeout;
+}
+
+/* No wait outlasts the stage's time, nor all together the transaction's: a
  * drip of bytes stretches neither. */
 int64_t session_deadline(const struct session *s, enum stage stage)
 {
 	int64_t timeout = s->params->timeout;
 	int64_t limit = (int64_t)stage_minutes[stage] * 60 * 1000;
-	int64_t left = 2 * timeout - s->spent;
+	int64_t left = transaction_time(s) - s->spent;
 
 	limit = clock_earlier(limit, timeout);
 	if (session_is_other_kind(s))
 		limit = clock_earlier(limit, OTHER_KIND_MS);
-	if (is_counted(s, stage))
+	if (is_counted(stage))
 		limit = clock_earlier(limit, left > 0 ? left : 0);
 	return clock_in(limit);
 }
@@ -170,7 +177,7 @@ bool session_reply(struct session *s, enum stage stage, struct outcome *why)
 	int64_t began = clock_now();
 	bool done = read_reply(s, stage, session_deadline(s, stage), why);
 
-	if (is_counted(s, stage))
+	if (is_counted(stage))
 		s->spent += clock_now() - began;
 	if (!done || s->reply.code != 421)
 		return done;

@@ -24,8 +24,8 @@ struct session {
 	bool refused;            /* before MAIL */
 	int64_t spent;           /* ms waited so far in this transaction (the
 				  * first one's begins with the greeting); the
-				  * message's bytes and the answers that come
-				  * after them are not counted */
+				  * message's bytes and the answers to it are
+				  * not counted */
 	bool message_left;       /* in this transaction, ahead of answers to
 				  * its commands */
 	size_t rcpt_limit;       /* learned from the server; 0: none */

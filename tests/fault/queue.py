@@ -746,6 +746,33 @@ def other_ways(folder):
         equal(told, [(2, 450, "mailbox busy")] * 2, "told")
 
 
+def unfit_way(folder):
+    """but what another way refuses for good is what the report tells"""
+    with Sink() as sink:
+        sink.features = b"250-SIZE 50\r\n"
+        lab = Lab(folder, sink.up().port, more="""[route other]
+minimum_attempts = 1
+transport = relay
+[route first]
+transport = dead
+[transport dead]
+kind = smtp
+host = localhost
+port = 1
+no_starttls = yes
+""")
+        lab.hold("one", "a@one.example", body="x" * 200)
+        lab.good("-q")
+        failed = [e["text"] for e in lab.events()
+                  if e.get("status") == "failed" and e["to"] == "a@one.example"]
+        want(len(failed) == 1 and "too large" in failed[0], failed)
+        # it is too large as well
+        report, = (lab.queue / "corrupt").iterdir()
+        words = report.read_text().partition("\nSubject: ")[2]
+        words = words.partition("\nReporting-MTA: ")[0]
+        want("too large" in words and "cannot connect" not in words, words)
+
+
 def both_ways(folder):
     """what has to be mended at the first way is told beside the other's"""
     lab = Lab(folder, 1, more=f"""[route other]
@@ -1242,11 +1269,11 @@ def clock(folder):
 if __name__ == "__main__":
     sys.exit(tap([
         relay_down, queue_only, background, background_log, always, never,
-        untended, unusable, unusable_unasked, not_ours, steps_down, drains_by_itself,
-        minimum_attempts, no_delay, dead_destination, selection,
-        selection_alone, tends, administration, retry_transport,
-        named_transport, shown, listing, refused_in_run, returns,
-        expiry, other_ways, both_ways, left_alone, delay,
-        no_delay_report, no_report_of_report, partial, partial_at_once, poison, foreign_files,
+        untended, unusable, unusable_unasked, not_ours, steps_down,
+        drains_by_itself, minimum_attempts, no_delay, dead_destination,
+        selection, selection_alone, tends, administration, retry_transport,
+        named_transport, shown, listing, refused_in_run, returns, expiry,
+        other_ways, unfit_way, both_ways, left_alone, delay, no_delay_report,
+        no_report_of_report, partial, partial_at_once, poison, foreign_files,
         unreadable, runners, thousand, one_runner, many_destinations,
         by_loopback, one_record_a_transaction, ten_thousand, clock]))

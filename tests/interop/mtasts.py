@@ -511,8 +511,8 @@ def many_at_once(folder, _):
 
 
 TESTS = [enforce, enforce_fails, testing, mode_none, unlisted, listed_second,
-         listed_lacks, wildcard, crlf, warm, warm_without_record, changed, expiry,
-         redirect, large, wrong_certificate, not_there, loopback,
+         listed_lacks, wildcard, crlf, warm, warm_without_record, changed,
+         expiry, redirect, large, wrong_certificate, not_there, loopback,
          records_odd, silent, relaxed, require_tls, switched_off, dane_first,
          explained, by_a_proxy, authorities_are_read, many_at_once]
 

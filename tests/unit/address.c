@@ -491,6 +491,8 @@ static void test_each(void **state)
 		/* half an address is not one */
 		{ "N <a@x,y>", "" },
 		{ "N <a@x, y>, <b@x>", "b@x " },
+		{ "N <y, z> <b@x>", "b@x " },
+		{ "N <a,c@x> z", "" },
 		{ "N <a,b@x>, c@x>", "c@x " },
 		{ "N <a, b, c@x> (d), N <e@x", "b e@x " },
 		{ "g: N <a@x;y>, b@x", "b@x " },
