@@ -22,7 +22,8 @@ sys.dont_write_bytecode = True
 # not this folder itself: its names would hide those of the library
 sys.path[0] = os.path.join(os.path.dirname(__file__), "../support")
 from harness import (  # noqa: E402
-    POSTHASTE, Skip, equal, eventually, namespace, need, sanitized, want)
+    POSTHASTE, Skip, equal, eventually, namespace, need, sanitized,
+    stop_listening, want)
 from entries import entry_bytes, journal_line, message_bytes  # noqa: E402
 from lab import (  # noqa: E402
     ROUTE, Lab, Sink, faketime_library, need_strace, tap)
@@ -1124,11 +1125,12 @@ class InBursts:
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         self.taken = 0
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
         return self
 
     def __exit__(self, *_):
-        self.socket.close()
+        stop_listening(self.socket, self.thread)
 
     def accept(self):
         with contextlib.suppress(OSError):

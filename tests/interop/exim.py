@@ -147,7 +147,8 @@ class Distance:
         self.port_behind, self.flights = port, []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
 
     def accept(self):
         while True:
@@ -185,7 +186,7 @@ class Distance:
             near.close()
 
     def stop(self):
-        self.listener.close()
+        harness.stop_listening(self.listener, self.thread)
 
 
 def early_config(server, folder, port, implicit):

@@ -8,7 +8,6 @@ root. TAP on standard output; arguments: names of tests.
 POSTHASTE, WIRE_SERVER  as for tests/wire/run.py
 """
 
-import contextlib
 import json
 import os
 import pathlib
@@ -105,10 +104,7 @@ class Sink:
         return self
 
     def __exit__(self, *_):
-        with contextlib.suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
-        self.thread.join(10)
+        harness.stop_listening(self.socket, self.thread)
 
 
 def encoded(name):

@@ -64,13 +64,14 @@ class Relay:
         self.connections = self.now = self.most = 0
         self.open = []
         self.lock = threading.Lock()
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.socket.close()
+        harness.stop_listening(self.socket, self.thread)
         for peer in self.open:
             peer.close()
 

@@ -62,7 +62,7 @@ class Provider(threading.Thread):
                     pass
 
     def close(self):
-        self.listener.close()
+        harness.stop_listening(self.listener, self)
 
     def serve(self, stream):
         def reply(text):

@@ -4,6 +4,7 @@ and any other to its end in bounded time, the scripted server and daemons,
 namespaces, waiting for something."""
 
 import concurrent.futures
+import contextlib
 import ctypes
 import json
 import os
@@ -52,6 +53,15 @@ def eventually(find, what, seconds=20):
         want(time.monotonic() < end, f"{what}: not within {seconds} s")
         time.sleep(0.02)
     return found
+
+
+def stop_listening(listener, thread):
+    """Ends a thread that accepts there. One that is closed under it may be
+    somebody else's listener, by its number, when the thread accepts again."""
+    with contextlib.suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(10)
+    listener.close()
 
 
 def need_programs():

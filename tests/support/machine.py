@@ -223,9 +223,7 @@ class SocketUnit:
                     group=GIDS["posthaste"], preexec_fn=no_new_privileges))
 
     def stop(self):
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
-        self.thread.join(10)
+        harness.stop_listening(self.socket, self.thread)
         return [(c.communicate(timeout=30)[1], c.returncode)
                 for c in self.children]
 

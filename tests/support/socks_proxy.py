@@ -6,6 +6,8 @@ import contextlib
 import socket
 import threading
 
+import harness
+
 
 class Socks:
     """to: the port that all is led to, or a dictionary of those that stand
@@ -25,10 +27,7 @@ class Socks:
         self.thread.start()
 
     def stop(self):
-        with contextlib.suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RDWR)
-        self.thread.join(10)
-        self.socket.close()
+        harness.stop_listening(self.socket, self.thread)
 
     def accept(self):
         while True:
