@@ -19,7 +19,7 @@
 struct check {
 	const struct desk *d;
 	struct config shown;      /* as in effect; its faults are more */
-	uid_t sender;
+	uid_t sender;             /* files_sender */
 };
 
 /* --- what is valid and hardly meant --- */

@@ -271,11 +271,13 @@ static void find_revocations(struct findings *f, const char *path, uid_t sender)
 	int64_t left;
 	time_t due;
 
-	if (path && files_denied(path, sender)) {
+	if (!path)
+		return;
+	if (files_denied(path, sender)) {
 		find_denied(f, "crl", path, path, "[tls]");
 		return;
 	}
-	if (!path || !tls_crl_renewal(path, &due, &ignored))
+	if (!tls_crl_renewal(path, &due, &ignored))
 		return;
 	left = due - (int64_t)time(NULL);
 	text = BUF(8192);

@@ -278,8 +278,7 @@ void part_settle(struct dispatcher *x, const struct destination *d,
 		/* where the attempt that would come next takes another way,
 		 * waiting for it has no sense; a try without any network
 		 * counted as none */
-		if (!d || !goes_on ||
-		    !other_way(x, job, r, r->attempts, d))
+		if (!d || !goes_on || !other_way(x, job, r, r->attempts, d))
 			continue;
 		/* without a queue a refusal of the session is final, unless
 		 * there is another way */

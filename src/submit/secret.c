@@ -44,7 +44,6 @@ struct secrets {
 	const struct config *config;
 	struct held *first;
 	pid_t owner;          /* whose children those processes are */
-	bool apart;           /* this is one of them, which he may end */
 };
 
 struct secrets *secrets_new(const struct config *c)
@@ -54,6 +53,11 @@ struct secrets *secrets_new(const struct config *c)
 	s->config = c;
 	s->owner = getpid();
 	return s;
+}
+
+static bool is_owner(const struct secrets *s)
+{
+	return s->owner == getpid();
 }
 
 static void await_end(pid_t pid)
@@ -76,7 +80,7 @@ void secrets_forget(struct secrets *s, const struct transport *t)
 	 * may have spent the old one, and ends by himself */
 	if (e->pid) {
 		close(e->fd);
-		if (s->owner == getpid() && !t->token_command) {
+		if (is_owner(s) && !t->token_command) {
 			kill(e->pid, SIGTERM);
 			await_end(e->pid);
 		}
@@ -182,8 +186,9 @@ static bool fetch_password(const struct secrets *s, const struct transport *t,
 	case SECRET_FILE:
 		return secret_file(t->password_file, out, why);
 	case SECRET_COMMAND:
-		if (secret_command(t->password_command, COMMAND_MS, s->apart,
-				   out, why))
+		/* apart from its owner it may be ended by him */
+		if (secret_command(t->password_command, COMMAND_MS,
+				   !is_owner(s), out, why))
 			return true;
 		outcome_prefix(why, "password_command");
 		return false;
@@ -306,8 +311,8 @@ static void fetch_and_tell(const struct secrets *s, struct held *e, int fd)
 }
 
 /* Its number, and the line to it; 0: none could be made. */
-static pid_t fetch_apart(struct secrets *s, struct held *e, fetching *how,
-			 int *fd)
+static pid_t fetch_apart(const struct secrets *s, struct held *e,
+			 fetching *how, int *fd)
 {
 	int fds[2];
 	sigset_t none;
@@ -322,7 +327,6 @@ static pid_t fetch_apart(struct secrets *s, struct held *e, fetching *how,
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		/* the caller may ignore it */
 		signal(SIGTERM, SIG_DFL);
-		s->apart = true;
 		how(s, e, fds[1]);
 		process_leave(EX_OK);
 	}

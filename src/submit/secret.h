@@ -52,7 +52,8 @@ bool secrets_renew_token(struct secrets *s, const struct transport *t,
  * account. Not so of a token, which may be renewed. */
 void secrets_refuse(struct secrets *s, const struct transport *t,
 		    const struct outcome *o);
-/* Wipes all of a transport's, as far as this process has it. */
+/* Wipes all of a transport's, as far as this process has it, and ends what it
+ * still asks for it; but a token_command ends by itself. */
 void secrets_forget(struct secrets *s, const struct transport *t);
 /* Before this process gives up rights: begins another that keeps them, and
  * renews the token once where secrets_renew_token asks for it; it ends with

@@ -177,11 +177,14 @@ static void is_not_waited_for(void **state)
 	close(s);
 }
 
-/* How many lines one takes who needs 10 ms for each; in a process of his
+/* More lines than any queue of datagrams holds. */
+enum { MANY = 1200 };
+
+/* How many lines one takes who needs 5 ms for each; in a process of his
  * own, which ends with the line "last". */
 static pid_t slow_one(int s)
 {
-	const struct timespec nap = { .tv_nsec = 10000000 };
+	const struct timespec nap = { .tv_nsec = 5000000 };
 	pid_t pid = fork();
 	char line[256];
 	ssize_t n;
@@ -196,7 +199,7 @@ static pid_t slow_one(int s)
 			break;
 		nanosleep(&nap, NULL);
 	}
-	_exit(lines == 400 ? 0 : 1);
+	_exit(lines == MANY ? 0 : 1);
 }
 
 /* Longer than one that stands still is waited for. */
@@ -208,7 +211,7 @@ static void slow_loses_none(void **state)
 	(void)state;
 	log_open(&to_syslog);
 	pid = slow_one(s);
-	say_many(400);
+	say_many(MANY);
 	log_say(LOG_AT_INFO, "last");
 	close(s);
 	alarm(60);
