@@ -53,6 +53,23 @@ static void chain(const char *path, const unsigned char *data, size_t n)
 	gnutls_free(crt);
 }
 
+/* Of a file where one cannot be parsed GnuTLS (3.7.9) does not free that one,
+ * when it loads the file with its key. */
+static bool is_parsed(const unsigned char *data, size_t n)
+{
+	const gnutls_datum_t all = { (void *)data, (unsigned)n };
+	gnutls_x509_crt_t *crt;
+	unsigned crts, i;
+
+	if (gnutls_x509_crt_list_import2(&crt, &crts, &all,
+					 GNUTLS_X509_FMT_PEM, 0) < 0)
+		return false;
+	for (i = 0; i < crts; i++)
+		gnutls_x509_crt_deinit(crt[i]);
+	gnutls_free(crt);
+	return true;
+}
+
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 {
 	struct outcome why;
@@ -65,7 +82,8 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t n)
 	want_words(tls_crl_file_valid(path, &why), &why);
 	want_words(tls_certificate_valid(path, &why), &why);
 	want_words(tls_key_valid(path, &why), &why);
-	want_words(tls_key_fits(path, path, &why), &why);
+	if (is_parsed(data, n))
+		want_words(tls_key_fits(path, path, &why), &why);
 	want_words(tls_certificate_expiry(path, &ends, &why), &why);
 	want_words(tls_crl_renewal(path, &ends, &why), &why);
 	chain(path, data, n);
